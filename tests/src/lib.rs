@@ -1,1 +1,5 @@
-//! tests
+//! What the end-to-end tests are made of: a backend that records, a platform that checks, and payloads.
+
+pub mod collector;
+pub mod http1;
+pub mod otlp;
