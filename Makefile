@@ -1,0 +1,68 @@
+# The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
+.DEFAULT_GOAL := help
+.PHONY: help build test check fmt demo sim fuzz bench layer size clean deny \
+        build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+XTASK  := cargo run --quiet --package layer-build --
+# A version of its own folder, so that a new pin installs itself.
+DENY_VERSION := 0.20.2
+DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build everything for this machine
+	cargo build --workspace
+
+test: build ## Run every test; the black-box ones use the binaries just built
+	cargo test --workspace
+
+check: deny ## Hold the code to its law: format, lints, dependencies, documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+fmt: ## Format the code
+	cargo fmt --all
+
+demo: build ## Show the payment flow end to end, on this machine, without AWS
+	$(TARGET)/debug/demo
+
+sim: ## Replay a simulation: make sim SEED=7, or N=100000 seeds
+	$(if $(SEED),SIM_SEED=$(SEED)) $(if $(N),SIM_RUNS=$(N)) cargo test --profile sim -p tests --test simulation -- --nocapture
+
+T ?= 60
+fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60
+	FUZZ_SECONDS=$(T) cargo test --profile sim -p tests --test fuzz -- --nocapture
+
+bench: ## Measure the release binary against a static C baseline
+	cargo build --release --package extension
+	cargo run --release --package bench
+
+ARCH ?= x86_64
+layer: ## Build the layer's zip, checksum and size report: make layer ARCH=arm64
+	$(XTASK) layer --target $(ARCH)
+
+size: ## Report the size of the last layer built
+	$(XTASK) size --target $(ARCH)
+
+clean: ## Remove everything that was built
+	cargo clean
+
+deny: $(DENY)
+	$(DENY) check bans licenses sources
+
+$(DENY):
+	@echo "cargo-deny $(DENY_VERSION) is not here yet: installing it under $(TARGET)/tools (about a minute, once)"
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug cargo-deny --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
+
+# What `sam build` calls, by logical id; ARCH=arm64 sam build … for the other architecture.
+build-PrefreezeLayer:
+	$(XTASK) layer --target $(ARCH) --into "$(ARTIFACTS_DIR)"
+
+build-AuthorizeFunction:
+	$(XTASK) function authorize --target $(ARCH) --into "$(ARTIFACTS_DIR)"
+
+build-ReconcileFunction:
+	$(XTASK) function reconcile --target $(ARCH) --into "$(ARTIFACTS_DIR)"
