@@ -1,1 +1,51 @@
+//! Every decision of Prefreeze, as one deterministic state machine.
+//!
+//! The life of an execution environment, as seen from here: start-up ends ([`Input::Ready`]) and the
+//! platform is asked for the next event ([`Output::Next`]). [`Input::Invoke`] opens an invocation. The
+//! function's spans arrive ([`Input::Received`]), the platform tells what it knows ([`Input::Platform`]),
+//! and the first trustworthy signal says that the invocation is done. Its spans are completed with those
+//! that only the platform's events can tell of, and leave ([`Output::Export`]) inside a budget; then the
+//! platform is asked again, and may freeze everything. [`Input::Shutdown`] closes what is open, sends what
+//! is left, and ends with [`Output::Exit`].
+//!
+//! There is no clock, socket, file, environment variable, thread or random source here, and none can be
+//! named: the crate is `no_std` and depends on nothing. All of these arrive as inputs.
+
 #![no_std]
+
+extern crate alloc;
+
+mod agent;
+mod batch;
+mod breaker;
+mod budget;
+mod config;
+mod family;
+mod id;
+mod init;
+mod invocations;
+mod ledger;
+mod lifecycle;
+mod notice;
+mod outbox;
+mod pace;
+mod platform;
+mod retry;
+mod rng;
+mod root;
+mod span;
+mod time;
+
+pub use agent::{Agent, Input, Output, Receipt};
+pub use batch::{BatchId, Content, Entry};
+pub use config::{Bounds, Config, Destinations, FlushMode, XrayParent};
+pub use ledger::{Counts, DropReason, Ledger};
+pub use lifecycle::{Event, Phase};
+pub use notice::Notice;
+pub use platform::{
+    EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Shutdown, ShutdownReason, XrayContext,
+};
+pub use retry::Outcome;
+pub use rng::Rng;
+pub use span::{Kind, Link, Parcel, PlatformSpan, RequestId, Signal, Span, SpanId, TraceId, Value};
+pub use time::{Duration, Instant, UnixNanos};

@@ -1,0 +1,684 @@
+//! The one state machine: inputs in, outputs out, and when it wants to be woken.
+//!
+//! The only file in which the others meet. Contract: after every [`Agent::handle`], drain [`Agent::poll`]
+//! until it is `None`; then wait for the next input or for [`Agent::deadline`], whichever is first.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::batch::{Batch, BatchId, Content, Entry};
+use crate::breaker::{Breaker, Change};
+use crate::budget;
+use crate::config::Config;
+use crate::invocations::Invocations;
+use crate::ledger::{DropReason, Ledger};
+use crate::lifecycle::{Event, Phase};
+use crate::notice::Notice;
+use crate::outbox::{Evicted, InFlight, Outbox};
+use crate::pace::Pace;
+use crate::platform::{Invoke, PlatformEvent, Shutdown};
+use crate::retry::{self, Outcome};
+use crate::rng::Rng;
+use crate::span::{Parcel, RequestId, Signal, Span};
+use crate::time::{Duration, Instant};
+
+/// After a signal said that the function is done, how long requests of it that are still being received
+/// may take. They were begun before the signal, so this is only reached by a sender that stalls.
+const RECEIVING_GRACE: Duration = Duration::from_millis(100);
+/// Pauses shorter than this are ours to end when a new invocation comes; longer ones the backend asked for.
+const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// On Managed Instances nothing freezes and no invocation end is awaited: data leaves on this beat.
+const MANAGED_BEAT: Duration = Duration::from_secs(1);
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input<B> {
+    /// Start-up is over: registered, subscribed, listening.
+    Ready,
+    /// INVOKE.
+    Invoke(Invoke),
+    /// SHUTDOWN.
+    Shutdown(Shutdown),
+    /// The function has begun to send a request to the receiver.
+    Receiving,
+    /// A request that was announced by [`Input::Receiving`] is over; empty when it was refused.
+    Received(Receipt<B>),
+    /// The function asks for a flush: it is done with `request_id`, or with whatever runs.
+    Flush {
+        /// The invocation that it is done with.
+        request_id: Option<RequestId>,
+    },
+    /// The Telemetry API told something.
+    Platform(PlatformEvent),
+    /// An export has ended.
+    Exported {
+        /// Which.
+        id: BatchId,
+        /// How.
+        outcome: Outcome,
+        /// Encoded bytes of it, before compression.
+        raw_bytes: u64,
+        /// Bytes of it on the wire.
+        sent_bytes: u64,
+    },
+    /// [`Agent::deadline`] has come.
+    Tick,
+}
+
+/// What one request of the function held.
+#[derive(Clone, Debug)]
+pub struct Receipt<B> {
+    /// Its spans, in order.
+    pub spans: Vec<Span<B>>,
+    /// Its metrics or logs.
+    pub parcels: Vec<Parcel<B>>,
+}
+
+impl<B> Receipt<B> {
+    /// A request that brought nothing.
+    pub const EMPTY: Self = Self { spans: Vec::new(), parcels: Vec::new() };
+}
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub enum Output<B> {
+    /// Ask the platform for the next event.
+    Next,
+    /// Send these entries as one request, and say how it ended with [`Input::Exported`].
+    Export {
+        /// Names the request.
+        id: BatchId,
+        /// Its signal.
+        signal: Signal,
+        /// Its content, shared with the outbox.
+        entries: Arc<[Entry<B>]>,
+    },
+    /// Let go of an export; it must not be reported any more.
+    Cancel(BatchId),
+    /// Idle connections are not to be trusted: the environment may have been frozen for long.
+    Reconnect,
+    /// Say something.
+    Say(Notice),
+    /// Leave the process. Nothing follows.
+    Exit,
+}
+
+/// Everything that Prefreeze decides, for one execution environment. `B` is the body of a span or parcel.
+#[derive(Debug)]
+pub struct Agent<B> {
+    config: Config,
+    phase: Phase,
+    invocations: Invocations,
+    outbox: Outbox<B>,
+    breaker: Breaker,
+    pace: Pace,
+    ledger: Ledger,
+    rng: Rng,
+    /// Requests of the function that are being received.
+    receiving: u32,
+    /// When a signal first said that the running invocation is done.
+    done_since: Option<Instant>,
+    /// When an invocation of which nothing is heard is treated as done.
+    give_up_at: Instant,
+    /// The running invocation's deadline, or SHUTDOWN's.
+    deadline: Instant,
+    flush_began: Instant,
+    flush_end: Instant,
+    /// In SHUTDOWN: until when the platform may still say how an open invocation ended.
+    last_words_end: Instant,
+    /// The SHUTDOWN whose open invocations are not closed yet.
+    shutdown: Option<Shutdown>,
+    next_beat: Instant,
+    said: Said,
+    outputs: VecDeque<Output<B>>,
+}
+
+/// What has been said already, so that it is said once.
+#[derive(Debug, Default)]
+struct Said {
+    no_destination: [bool; Signal::ALL.len()],
+    partly_rejected: [bool; Signal::ALL.len()],
+    statuses: Vec<u16>,
+    outbox_full: bool,
+}
+
+impl<B: Clone> Agent<B> {
+    /// An environment in which nothing has happened yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            phase: Phase::Starting,
+            invocations: Invocations::default(),
+            outbox: Outbox::new(config.bounds),
+            breaker: Breaker::new(),
+            pace: Pace::default(),
+            ledger: Ledger::default(),
+            rng: Rng::new(config.seed),
+            receiving: 0,
+            done_since: None,
+            give_up_at: Instant::default(),
+            deadline: Instant::default(),
+            flush_began: Instant::default(),
+            flush_end: Instant::default(),
+            last_words_end: Instant::default(),
+            shutdown: None,
+            next_beat: Instant::default(),
+            said: Said::default(),
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Takes in what happened at `now`. Never fails: bad luck is an input too.
+    pub fn handle(&mut self, now: Instant, input: Input<B>) {
+        if self.phase == Phase::Exited {
+            return;
+        }
+        match input {
+            Input::Ready => self.on_ready(),
+            Input::Invoke(invoke) => self.on_invoke(now, invoke),
+            Input::Shutdown(shutdown) => self.on_shutdown(now, &shutdown),
+            Input::Receiving => self.receiving += 1,
+            Input::Received(receipt) => self.on_received(now, receipt),
+            Input::Flush { request_id } => self.on_flush_request(now, request_id.as_ref()),
+            Input::Platform(event) => self.on_platform(now, &event),
+            Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
+                self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
+            }
+            Input::Tick => {}
+        }
+        self.expire_exports(now);
+        self.advance(now);
+    }
+
+    /// The next thing to be done, if any.
+    pub fn poll(&mut self) -> Option<Output<B>> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due; `None` while nothing could be done about it, above all while the
+    /// environment may be frozen.
+    pub fn deadline(&self) -> Option<Instant> {
+        let exports = || self.outbox.in_flight().iter().map(|flight| flight.due).min();
+        let retries = || self.outbox.next_retry().filter(|_| self.breaker.is_closed());
+        match self.phase {
+            Phase::Starting | Phase::Exited => None,
+            Phase::Waiting if !self.config.is_managed() => None,
+            Phase::Waiting => {
+                let beat = (!self.outbox.is_all_sent()).then_some(self.next_beat);
+                [beat, exports()].into_iter().flatten().min()
+            }
+            Phase::Running => {
+                let grace = self.done_since.map(|since| since + RECEIVING_GRACE);
+                let done = Some(grace.map_or(self.give_up_at, |grace| grace.min(self.give_up_at)));
+                [done, exports(), retries()].into_iter().flatten().min()
+            }
+            Phase::Flushing => [Some(self.flush_end), exports(), retries()].into_iter().flatten().min(),
+            Phase::Draining => {
+                let words = self.invocations.has_unexplained().then_some(self.last_words_end);
+                [Some(self.flush_end), words, exports(), retries()].into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// The books so far.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Where the environment is in its life.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Items of `signal` that are held: must equal what the books say ([`crate::ledger::Counts::held`]).
+    pub fn held_items(&self, signal: Signal) -> u64 {
+        self.outbox.held_items(signal)
+    }
+
+    /// Encoded bytes that are held; above the bound only by what is in flight.
+    pub const fn held_bytes(&self) -> usize {
+        self.outbox.held_bytes()
+    }
+
+    fn on_ready(&mut self) {
+        self.enter(Event::Ready);
+        self.outputs.push_back(Output::Next);
+    }
+
+    fn on_invoke(&mut self, now: Instant, invoke: Invoke) {
+        if !self.enter(Event::Invoke) {
+            return;
+        }
+        self.after_wait(now, invoke.waited);
+        self.ledger.invocations += 1;
+        self.pace.on_invoke(now);
+        self.done_since = None;
+        self.deadline = invoke.deadline;
+        self.give_up_at = budget::give_up_at(&self.config, now, invoke.deadline);
+        // What is left from before goes out beside the handler, where it costs nothing.
+        self.outbox.seal(false);
+        self.outbox.end_pauses(now, OWN_PAUSE_MAX);
+        self.invocations.begin(invoke);
+    }
+
+    fn on_shutdown(&mut self, now: Instant, shutdown: &Shutdown) {
+        if !self.enter(Event::Shutdown) {
+            return;
+        }
+        self.after_wait(now, shutdown.waited);
+        self.deadline = shutdown.deadline;
+        self.flush_began = now;
+        self.flush_end = budget::shutdown_end(&self.config, now, shutdown.deadline);
+        self.last_words_end = budget::last_words_end(now, self.flush_end);
+        self.outbox.end_pauses(now, Duration::MAX);
+        self.shutdown = Some(shutdown.clone());
+    }
+
+    /// The environment may have been frozen: timers that ran before mean nothing now.
+    fn after_wait(&mut self, now: Instant, waited: Duration) {
+        let is_long = waited >= self.config.thaw_gap;
+        let timeout = self.config.export_timeout;
+        let mut lost = Vec::new();
+        for flight in self.outbox.in_flight_mut() {
+            flight.due = now + timeout;
+            flight.is_carried = true;
+            if is_long {
+                lost.push(flight.batch.id);
+            }
+        }
+        if is_long {
+            self.outputs.push_back(Output::Reconnect);
+        }
+        for id in lost {
+            // Nobody knows whether it arrived; OTLP is at-least-once, and this is not the backend's failure.
+            self.cancel(id);
+        }
+    }
+
+    fn on_received(&mut self, now: Instant, receipt: Receipt<B>) {
+        self.receiving = self.receiving.saturating_sub(1);
+        for span in receipt.spans {
+            self.invocations.on_span(&span);
+            self.ledger.spans.received += 1;
+            self.store(
+                now,
+                Entry {
+                    signal: Signal::Traces,
+                    count: 1,
+                    size: span.size,
+                    is_precious: span.is_error,
+                    content: Content::Received(span.body),
+                },
+            );
+        }
+        for parcel in receipt.parcels {
+            self.ledger.of_mut(parcel.signal).received += u64::from(parcel.count);
+            self.store(
+                now,
+                Entry {
+                    signal: parcel.signal,
+                    count: parcel.count,
+                    size: parcel.size,
+                    is_precious: false,
+                    content: Content::Received(parcel.body),
+                },
+            );
+        }
+    }
+
+    fn on_flush_request(&mut self, now: Instant, request_id: Option<&RequestId>) {
+        let is_meant = request_id
+            .is_none_or(|id| self.invocations.current().is_some_and(|open| open.invoke.request_id == *id));
+        if is_meant && self.phase == Phase::Running {
+            self.done_since.get_or_insert(now);
+        }
+    }
+
+    fn on_platform(&mut self, now: Instant, event: &PlatformEvent) {
+        if let PlatformEvent::LogsDropped { records } = event {
+            self.ledger.platform_events_lost += records;
+        }
+        if self.config.is_managed() {
+            self.begin_managed(now, event);
+        }
+        self.invocations.on_event(&self.config, event);
+    }
+
+    /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins.
+    fn begin_managed(&mut self, now: Instant, event: &PlatformEvent) {
+        let PlatformEvent::Start { request_id, at } = event else { return };
+        if self.invocations.is_open(request_id) {
+            return;
+        }
+        self.ledger.invocations += 1;
+        self.invocations.begin(Invoke {
+            request_id: request_id.clone(),
+            deadline: now,
+            deadline_at: *at,
+            received_at: *at,
+            arn: "".into(),
+            xray: None,
+            waited: Duration::ZERO,
+        });
+    }
+
+    fn on_exported(&mut self, now: Instant, id: BatchId, outcome: Outcome, raw_bytes: u64, sent_bytes: u64) {
+        let Some(flight) = self.outbox.land(id) else { return };
+        self.ledger.exports += 1;
+        let batch = flight.batch;
+        match outcome {
+            Outcome::Delivered { rejected } => {
+                self.ledger.raw_bytes += raw_bytes;
+                self.ledger.sent_bytes += sent_bytes;
+                self.on_delivered(&batch, rejected);
+            }
+            Outcome::Retry { after } => {
+                self.count_failure(now);
+                self.retry_later(now, batch, after);
+            }
+            Outcome::TooLarge => {
+                self.note_success();
+                self.on_too_large(batch);
+            }
+            Outcome::Rejected { status } => {
+                self.note_success();
+                if !self.said.statuses.contains(&status) {
+                    self.said.statuses.push(status);
+                    self.say(Notice::Rejected { signal: batch.signal, status });
+                }
+                self.give_up(&batch, DropReason::Rejected);
+            }
+        }
+    }
+
+    fn on_delivered(&mut self, batch: &Batch<B>, rejected: u32) {
+        self.note_success();
+        let rejected = u64::from(rejected).min(batch.count);
+        self.ledger.of_mut(batch.signal).delivered += batch.count - rejected;
+        if rejected > 0 {
+            self.ledger.drop(batch.signal, DropReason::PartlyRejected, rejected);
+            if !core::mem::replace(&mut self.said.partly_rejected[batch.signal as usize], true) {
+                self.say(Notice::PartlyRejected(batch.signal));
+            }
+        }
+        self.outbox.forget(batch);
+    }
+
+    fn on_too_large(&mut self, batch: Batch<B>) {
+        if let Err(single) = self.outbox.split(batch) {
+            self.give_up(&single, DropReason::TooLarge);
+        }
+    }
+
+    fn give_up(&mut self, batch: &Batch<B>, reason: DropReason) {
+        self.ledger.drop(batch.signal, reason, batch.count);
+        self.outbox.forget(batch);
+    }
+
+    fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
+        batch.attempts += 1;
+        batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
+        let evicted = self.outbox.put_back(batch);
+        self.count_evicted(&evicted);
+    }
+
+    fn note_success(&mut self) {
+        if self.breaker.on_success() == Change::Closed {
+            self.say(Notice::BackendBack);
+        }
+    }
+
+    fn count_failure(&mut self, now: Instant) {
+        if self.breaker.on_failure(now) != Change::Opened {
+            return;
+        }
+        self.say(Notice::BackendDown);
+        let hanging: Vec<_> = self.outbox.in_flight().iter().map(|flight| flight.batch.id).collect();
+        for id in hanging {
+            self.cancel(id);
+        }
+    }
+
+    /// Takes an export back into the outbox without counting it as a failed try.
+    fn cancel(&mut self, id: BatchId) {
+        if let Some(flight) = self.outbox.land(id) {
+            self.outputs.push_back(Output::Cancel(id));
+            let evicted = self.outbox.put_back(flight.batch);
+            self.count_evicted(&evicted);
+        }
+    }
+
+    /// Gives up on exports whose time is over.
+    fn expire_exports(&mut self, now: Instant) {
+        if self.deadline().is_none() {
+            return;
+        }
+        let is_over = |flight: &&InFlight<B>| flight.due <= now;
+        let over: Vec<_> =
+            self.outbox.in_flight().iter().filter(is_over).map(|flight| flight.batch.id).collect();
+        for id in over {
+            if let Some(flight) = self.outbox.land(id) {
+                self.outputs.push_back(Output::Cancel(id));
+                self.retry_later(now, flight.batch, None);
+                self.count_failure(now);
+            }
+        }
+    }
+
+    /// Goes as far as it can without anything new happening.
+    fn advance(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Starting | Phase::Exited => {}
+            Phase::Waiting => self.advance_waiting(now),
+            Phase::Running => self.advance_running(now),
+            Phase::Flushing => self.advance_flushing(now),
+            Phase::Draining => self.advance_draining(now),
+        }
+    }
+
+    fn advance_waiting(&mut self, now: Instant) {
+        // Late words of the platform close what is open, and the spans wait in the outbox.
+        self.close_known(now);
+        if self.config.is_managed() && now >= self.next_beat {
+            self.next_beat = now + MANAGED_BEAT;
+            self.invocations.settle_all(&self.config);
+            self.store_made(now);
+            self.outbox.seal(false);
+            self.export_or_probe(now);
+        }
+    }
+
+    fn advance_running(&mut self, now: Instant) {
+        self.outbox.seal(true);
+        self.export_or_probe(now);
+        if self.is_done(now) {
+            self.begin_flush(now);
+        }
+    }
+
+    /// Whether the running invocation is over, by the first trustworthy signal.
+    fn is_done(&mut self, now: Instant) -> bool {
+        let told =
+            self.invocations.current().is_none_or(|open| open.entry.is_some() || open.finish.is_some());
+        if told {
+            self.done_since.get_or_insert(now);
+        }
+        let is_received = self.receiving == 0;
+        now >= self.give_up_at
+            || self.done_since.is_some_and(|since| is_received || now >= since + RECEIVING_GRACE)
+    }
+
+    fn begin_flush(&mut self, now: Instant) {
+        self.enter(Event::Done);
+        self.invocations.settle_before_current(&self.config);
+        self.close_known(now);
+        self.store_made(now);
+        self.flush_began = now;
+        self.flush_end = budget::flush_end(&self.config, now, self.deadline);
+        self.end_stale_probes(now);
+        if self.pace.defers(&self.config, self.outbox.oldest(now)) {
+            self.enter(Event::Flushed);
+            self.outputs.push_back(Output::Next);
+        } else {
+            self.outbox.seal(false);
+            self.advance_flushing(now);
+        }
+    }
+
+    /// A probe that has been through a whole invocation and a wait without an answer has failed.
+    fn end_stale_probes(&mut self, now: Instant) {
+        let is_stale = |flight: &&InFlight<B>| flight.is_probe && flight.is_carried;
+        let stale: Vec<_> =
+            self.outbox.in_flight().iter().filter(is_stale).map(|flight| flight.batch.id).collect();
+        for id in stale {
+            self.cancel(id);
+            self.breaker.on_failure(now);
+        }
+    }
+
+    fn advance_flushing(&mut self, now: Instant) {
+        self.close_known(now);
+        self.outbox.seal(false);
+        if self.breaker.is_closed() {
+            self.export_ready(now);
+        }
+        let is_safe = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
+        let is_over = now >= self.flush_end;
+        if is_safe || is_over || !self.breaker.is_closed() || self.is_pointless() {
+            if is_over && !self.outbox.in_flight().is_empty() {
+                self.count_failure(now);
+            }
+            self.end_flush(now);
+        }
+    }
+
+    /// Whether nothing is under way, and the first retry lies beyond the end of this flush.
+    fn is_pointless(&self) -> bool {
+        let retry_comes = self.outbox.next_retry().is_some_and(|at| at < self.flush_end);
+        self.outbox.in_flight().is_empty() && !retry_comes
+    }
+
+    fn end_flush(&mut self, now: Instant) {
+        let held = now.since(self.flush_began);
+        self.ledger.flush += held;
+        self.pace.on_flush(held);
+        self.enter(Event::Flushed);
+        self.outputs.push_back(Output::Next);
+    }
+
+    fn advance_draining(&mut self, now: Instant) {
+        self.close_known(now);
+        let may_close = self.receiving == 0 && !self.invocations.has_unexplained();
+        if may_close || now >= self.last_words_end {
+            self.close_all(now);
+        }
+        self.outbox.seal(false);
+        self.export_ready(now);
+        let is_safe =
+            self.shutdown.is_none() && self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
+        let is_lost = self.shutdown.is_none() && self.is_pointless();
+        if is_safe || is_lost || now >= self.flush_end {
+            self.close_all(now);
+            self.exit(now);
+        }
+    }
+
+    fn close_all(&mut self, now: Instant) {
+        if let Some(shutdown) = self.shutdown.take() {
+            self.invocations.close_all(&self.config, &shutdown);
+            self.store_made(now);
+        }
+    }
+
+    fn exit(&mut self, now: Instant) {
+        self.ledger.flush += now.since(self.flush_began);
+        for batch in self.outbox.drain() {
+            self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
+        }
+        self.enter(Event::Drained);
+        self.say(Notice::Summary(Box::new(self.ledger)));
+        self.outputs.push_back(Output::Exit);
+    }
+
+    fn close_known(&mut self, now: Instant) {
+        self.invocations.close_known(&self.config);
+        self.store_made(now);
+    }
+
+    fn store_made(&mut self, now: Instant) {
+        for span in self.invocations.take_made() {
+            self.ledger.spans.made += 1;
+            self.store(now, Entry::made(span));
+        }
+    }
+
+    fn store(&mut self, now: Instant, entry: Entry<B>) {
+        let signal = entry.signal;
+        if !self.config.destinations.has(signal) {
+            self.ledger.drop(signal, DropReason::NoDestination, u64::from(entry.count));
+            if !core::mem::replace(&mut self.said.no_destination[signal as usize], true) {
+                self.say(Notice::NoDestination(signal));
+            }
+            return;
+        }
+        let evicted = self.outbox.push(now, entry);
+        self.count_evicted(&evicted);
+    }
+
+    fn count_evicted(&mut self, evicted: &[Evicted]) {
+        for (signal, count) in evicted {
+            self.ledger.drop(*signal, DropReason::OutboxFull, *count);
+            if !core::mem::replace(&mut self.said.outbox_full, true) {
+                self.say(Notice::OutboxFull(*signal));
+            }
+        }
+    }
+
+    fn export_ready(&mut self, now: Instant) {
+        while let Some(batch) = self.outbox.take_ready(now) {
+            self.launch(now, batch, false);
+        }
+    }
+
+    fn export_or_probe(&mut self, now: Instant) {
+        if self.breaker.is_closed() {
+            self.export_ready(now);
+        } else {
+            self.export_probe(now);
+        }
+    }
+
+    /// While the backend is believed to be down: one export at a time, to find out.
+    fn export_probe(&mut self, now: Instant) {
+        if self.outbox.is_all_sent() || !self.breaker.take_probe(now) {
+            return;
+        }
+        self.outbox.end_pauses(now, OWN_PAUSE_MAX);
+        match self.outbox.take_ready(now) {
+            Some(batch) => self.launch(now, batch, true),
+            None => {
+                self.breaker.on_failure(now);
+            }
+        }
+    }
+
+    fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
+        let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
+        self.outputs.push_back(Output::Export { id, signal, entries });
+        let due = now + self.config.export_timeout;
+        self.outbox.launch(InFlight { batch, due, is_probe, is_carried: false });
+    }
+
+    fn say(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Say(notice));
+    }
+
+    /// Moves to the phase after `event`; false, and no move, when the event means nothing now.
+    fn enter(&mut self, event: Event) -> bool {
+        let next = self.phase.after(event);
+        self.phase = next.unwrap_or(self.phase);
+        next.is_some()
+    }
+}

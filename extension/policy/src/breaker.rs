@@ -1,0 +1,126 @@
+//! A circuit breaker: a backend that is down must cost the function nothing.
+
+use crate::time::{Duration, Instant};
+
+/// Failures in a row after which flushes stop waiting for the backend.
+const FAILURES_TO_OPEN: u32 = 3;
+/// The first pause before a probe; each failed probe doubles it.
+const COOL_DOWN_FIRST: Duration = Duration::from_secs(1);
+/// No probe waits longer than this.
+const COOL_DOWN_MAX: Duration = Duration::from_secs(30);
+
+/// Whether the backend is believed to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// It is.
+    Closed { failures: u32 },
+    /// It is not; a probe may go out at `probe_at`.
+    Open { probe_at: Instant, cool_down: Duration },
+    /// It is not, and a probe is under way.
+    Probing { cool_down: Duration },
+}
+
+/// Counts failures in a row, and says when an export may be tried.
+#[derive(Clone, Debug)]
+pub(crate) struct Breaker {
+    state: State,
+}
+
+/// What a report to the breaker changed: worth one line each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// As before.
+    None,
+    /// The backend is now believed to be down.
+    Opened,
+    /// It is back.
+    Closed,
+}
+
+impl Breaker {
+    pub(crate) const fn new() -> Self {
+        Self { state: State::Closed { failures: 0 } }
+    }
+
+    /// Whether exports may go out as usual.
+    pub(crate) const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Whether one export may go out as a probe; if so, it counts as under way.
+    pub(crate) fn take_probe(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Open { probe_at, cool_down } if now >= probe_at => {
+                self.state = State::Probing { cool_down };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The backend answered.
+    pub(crate) fn on_success(&mut self) -> Change {
+        let was_closed = self.is_closed();
+        self.state = State::Closed { failures: 0 };
+        if was_closed { Change::None } else { Change::Closed }
+    }
+
+    /// The backend did not answer in time, or asked to be left alone.
+    pub(crate) fn on_failure(&mut self, now: Instant) -> Change {
+        match self.state {
+            State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
+                self.state = State::Closed { failures: failures + 1 };
+                Change::None
+            }
+            State::Closed { .. } => {
+                self.open(now, COOL_DOWN_FIRST);
+                Change::Opened
+            }
+            State::Probing { cool_down } => {
+                self.open(now, (cool_down * 2).min(COOL_DOWN_MAX));
+                Change::None
+            }
+            State::Open { .. } => Change::None,
+        }
+    }
+
+    fn open(&mut self, now: Instant, cool_down: Duration) {
+        self.state = State::Open { probe_at: now + cool_down, cool_down };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(s: u64) -> Instant {
+        Instant::from_nanos(s * 1_000_000_000)
+    }
+
+    #[test]
+    fn three_failures_open_it_and_a_good_probe_closes_it() {
+        let mut breaker = Breaker::new();
+        assert_eq!(breaker.on_failure(second(0)), Change::None);
+        assert_eq!(breaker.on_failure(second(0)), Change::None);
+        assert_eq!(breaker.on_failure(second(0)), Change::Opened);
+        assert!(!breaker.take_probe(second(0)));
+        assert!(breaker.take_probe(second(1)));
+        assert!(!breaker.take_probe(second(1)), "one probe at a time");
+        assert_eq!(breaker.on_failure(second(1)), Change::None);
+        assert!(!breaker.take_probe(second(2)), "the pause has doubled");
+        assert!(breaker.take_probe(second(3)));
+        assert_eq!(breaker.on_success(), Change::Closed);
+        assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn a_success_forgets_earlier_failures() {
+        let mut breaker = Breaker::new();
+        for _ in 0..10 {
+            breaker.on_failure(second(0));
+            breaker.on_failure(second(0));
+            assert_eq!(breaker.on_success(), Change::None);
+        }
+        assert!(breaker.is_closed());
+    }
+}

@@ -1,0 +1,134 @@
+//! Settings that cannot be wrong: what reaches policy has been checked.
+
+use alloc::sync::Arc;
+
+use crate::platform::InitType;
+use crate::span::Signal;
+use crate::time::Duration;
+
+/// When the data of an invocation leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FlushMode {
+    /// Before `/next`: nothing is ever late, every invocation pays the backend's round trip.
+    End,
+    /// Beside the next invocation: nothing is paid, data waits for that invocation or for SHUTDOWN.
+    Continuous,
+    /// `End` while invocations are rare, `Continuous` while they are frequent and flushing is dear.
+    #[default]
+    Adaptive,
+}
+
+/// What the X-Ray header of an invocation means for a span that has no other parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum XrayParent {
+    /// A link and an attribute: the segment it names exists in X-Ray only.
+    #[default]
+    Link,
+    /// The parent: right when the backend is X-Ray.
+    Parent,
+    /// Nothing.
+    Ignore,
+}
+
+/// How much may be held at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Encoded bytes of everything not yet acknowledged.
+    pub held_bytes: usize,
+    /// Encoded bytes in one export request.
+    pub batch_bytes: usize,
+    /// Spans (or points, or records) in one export request.
+    pub batch_items: usize,
+    /// Export requests under way at once.
+    pub in_flight: usize,
+}
+
+/// Everything policy must be told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `AWS_LAMBDA_FUNCTION_NAME`: names the spans made here.
+    pub function_name: Arc<str>,
+    /// `AWS_LAMBDA_FUNCTION_VERSION`: replaces the alias in `cloud.resource_id`.
+    pub function_version: Arc<str>,
+    /// How the environment came to be.
+    pub init_type: InitType,
+    /// When data leaves.
+    pub flush: FlushMode,
+    /// The most that one flush may hold an invocation.
+    pub flush_ceiling: Duration,
+    /// Kept free before the function's deadline: a flush never runs into it.
+    pub safety: Duration,
+    /// An invocation of which nothing is heard is treated as done this long before its deadline.
+    pub deadline_margin: Duration,
+    /// Kept free before SIGKILL in SHUTDOWN.
+    pub shutdown_safety: Duration,
+    /// How old unsent data may get before a flush stops being put off.
+    pub staleness: Duration,
+    /// The longest a single export may take.
+    pub export_timeout: Duration,
+    /// After a wait for `/next` of this length, connections are not trusted any more.
+    pub thaw_gap: Duration,
+    /// What the X-Ray header means.
+    pub xray_parent: XrayParent,
+    /// Which signals have somewhere to go.
+    pub destinations: Destinations,
+    /// How much may be held.
+    pub bounds: Bounds,
+    /// Makes the ids of this environment its own, and the jitter of its retries.
+    pub seed: u64,
+}
+
+/// Which signals have a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destinations {
+    /// Spans.
+    pub traces: bool,
+    /// Metrics.
+    pub metrics: bool,
+    /// Logs.
+    pub logs: bool,
+}
+
+impl Destinations {
+    /// A backend for every signal.
+    pub const ALL: Self = Self { traces: true, metrics: true, logs: true };
+
+    /// Whether `signal` has a backend.
+    pub const fn has(&self, signal: Signal) -> bool {
+        match signal {
+            Signal::Traces => self.traces,
+            Signal::Metrics => self.metrics,
+            Signal::Logs => self.logs,
+        }
+    }
+}
+
+impl Config {
+    /// Whether many invocations run at once, and the environment never freezes.
+    pub fn is_managed(&self) -> bool {
+        self.init_type == InitType::ManagedInstances
+    }
+}
+
+impl Default for Config {
+    /// The documented defaults, for a 512 MB function.
+    fn default() -> Self {
+        Self {
+            function_name: "function".into(),
+            function_version: "$LATEST".into(),
+            init_type: InitType::OnDemand,
+            flush: FlushMode::Adaptive,
+            flush_ceiling: Duration::from_millis(1_000),
+            safety: Duration::from_millis(100),
+            deadline_margin: Duration::from_millis(500),
+            shutdown_safety: Duration::from_millis(200),
+            staleness: Duration::from_secs(10),
+            export_timeout: Duration::from_secs(10),
+            thaw_gap: Duration::from_secs(20),
+            xray_parent: XrayParent::Link,
+            destinations: Destinations::ALL,
+            bounds: Bounds { held_bytes: 32 << 20, batch_bytes: 4 << 20, batch_items: 8_192, in_flight: 4 },
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The invocations of one environment: open until their end is known, then remembered for late data.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::family::{Family, Place};
+use crate::init::Init;
+use crate::platform::{EndStatus, Ending, Invoke, PlatformEvent, Shutdown, ShutdownReason};
+use crate::root;
+use crate::span::{PlatformSpan, RequestId, Span};
+use crate::time::{Duration, UnixNanos};
+
+/// Finished invocations remembered for data that comes late.
+const FINISHED_MAX: usize = 16;
+/// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
+const OPEN_MAX: usize = 1_024;
+
+/// How an invocation has ended, as far as it is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Finish {
+    pub(crate) ending: Ending,
+    /// When, where the platform told.
+    pub(crate) at: Option<UnixNanos>,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) produced_bytes: Option<u64>,
+    /// Whether the process that ran it is gone: nothing more will come from it.
+    pub(crate) has_died: bool,
+}
+
+/// An invocation whose end is not known yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) invoke: Invoke,
+    pub(crate) is_first: bool,
+    /// `platform.start`.
+    pub(crate) started_at: Option<UnixNanos>,
+    /// The function's own SERVER or CONSUMER span that names this invocation.
+    pub(crate) entry: Option<Place>,
+    pub(crate) family: Family,
+    pub(crate) finish: Option<Finish>,
+}
+
+/// An invocation that is closed, and the root that was rebuilt for it but not sent yet.
+#[derive(Clone, Debug)]
+struct Finished {
+    request_id: RequestId,
+    received_at: UnixNanos,
+    is_first: bool,
+    deferred_root: Option<PlatformSpan>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Invocations {
+    open: Vec<Open>,
+    finished: VecDeque<Finished>,
+    init: Init,
+    begun: u64,
+    /// Whether this function has ever sent a span that names its invocation. Then a missing one is
+    /// probably late, and rebuilding it at once would make two.
+    sends_entries: bool,
+    made: Vec<PlatformSpan>,
+}
+
+impl Invocations {
+    /// An invocation begins.
+    pub(crate) fn begin(&mut self, invoke: Invoke) {
+        let is_first = self.begun == 0;
+        self.begun += 1;
+        if self.open.len() == OPEN_MAX {
+            self.open.remove(0);
+        }
+        self.open.push(Open {
+            invoke,
+            is_first,
+            started_at: None,
+            entry: None,
+            family: Family::default(),
+            finish: None,
+        });
+    }
+
+    /// The invocation that runs now: on demand there is only one.
+    pub(crate) fn current(&self) -> Option<&Open> {
+        self.open.last()
+    }
+
+    /// Whether `request_id` is open.
+    pub(crate) fn is_open(&self, request_id: &RequestId) -> bool {
+        self.open.iter().any(|open| open.invoke.request_id == *request_id)
+    }
+
+    /// A span was received.
+    pub(crate) fn on_span<B>(&mut self, span: &Span<B>) {
+        let place = Place { trace_id: span.trace_id, span_id: span.span_id, parent: span.parent };
+        if let Some(request_id) = &span.request_id {
+            self.sends_entries = true;
+            if let Some(open) = self.open.iter_mut().find(|open| open.invoke.request_id == *request_id) {
+                // Of two that name it, the outer one stands for it: a CONSUMER span inside a SERVER span.
+                let is_outer = open.entry.is_none_or(|known| known.parent == Some(place.span_id));
+                open.entry = if is_outer { Some(place) } else { open.entry };
+            } else {
+                self.on_late_entry(request_id, place);
+            }
+        } else if let Some(open) = self.open.last_mut() {
+            open.family.add(span);
+        }
+    }
+
+    /// The root of a closed invocation came after all: the rebuilt one is not needed.
+    fn on_late_entry(&mut self, request_id: &RequestId, place: Place) {
+        let finished = self.finished.iter_mut().find(|finished| finished.request_id == *request_id);
+        if let Some(finished) = finished.filter(|finished| finished.deferred_root.is_some()) {
+            finished.deferred_root = None;
+            if finished.is_first {
+                self.init.on_first_placed(request_id, finished.received_at, place);
+            }
+        }
+    }
+
+    /// The platform told something.
+    pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
+        match event {
+            PlatformEvent::Start { request_id, at } => {
+                if let Some(open) = self.find(request_id) {
+                    open.started_at = Some(*at);
+                }
+            }
+            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes } => {
+                let finish = Finish {
+                    has_died: has_died(ending),
+                    ending: ending.clone(),
+                    at: Some(*at),
+                    duration: *duration,
+                    produced_bytes: *produced_bytes,
+                };
+                self.finish(request_id, finish);
+            }
+            PlatformEvent::Report { request_id, at, ending, duration } if config.is_managed() => {
+                let has_died = has_died(ending);
+                let (ending, at, duration) = (ending.clone(), Some(*at), *duration);
+                self.finish(request_id, Finish { ending, at, duration, produced_bytes: None, has_died });
+            }
+            _ => self.init.on_event(config, event),
+        }
+    }
+
+    fn finish(&mut self, request_id: &RequestId, finish: Finish) {
+        if let Some(open) = self.find(request_id) {
+            open.finish.get_or_insert(finish);
+        }
+    }
+
+    fn find(&mut self, request_id: &RequestId) -> Option<&mut Open> {
+        self.open.iter_mut().find(|open| open.invoke.request_id == *request_id)
+    }
+
+    /// Closes every invocation whose end, or whose own root, is known.
+    pub(crate) fn close_known(&mut self, config: &Config) {
+        let is_known = |open: &Open| open.finish.is_some() || open.entry.is_some();
+        while let Some(index) = self.open.iter().position(is_known) {
+            let open = self.open.remove(index);
+            self.close(config, open);
+        }
+        self.tell_init(config);
+    }
+
+    /// The current invocation is done: what was put off for those before it is due.
+    pub(crate) fn settle_before_current(&mut self, config: &Config) {
+        let current = self.open.last().map(|open| open.invoke.request_id.clone());
+        // The platform never told how an older one ended, and it has long gone on: a good end.
+        while self.open.len() > 1 {
+            let open = self.open.remove(0);
+            self.close(config, open);
+        }
+        self.settle(config, current.as_ref());
+    }
+
+    /// Sends every root that was put off.
+    pub(crate) fn settle_all(&mut self, config: &Config) {
+        self.settle(config, None);
+    }
+
+    /// Sends every root that was put off, but that of `except`.
+    fn settle(&mut self, config: &Config, except: Option<&RequestId>) {
+        for finished in self.finished.iter_mut().filter(|finished| Some(&finished.request_id) != except) {
+            if let Some(root) = finished.deferred_root.take() {
+                let place = Place { trace_id: root.trace_id, span_id: root.span_id, parent: root.parent };
+                if finished.is_first {
+                    self.init.on_first_placed(&finished.request_id, finished.received_at, place);
+                }
+                self.made.push(root);
+            }
+        }
+        self.tell_init(config);
+    }
+
+    /// The environment ends: everything open is closed with what SHUTDOWN says of it.
+    pub(crate) fn close_all(&mut self, config: &Config, shutdown: &Shutdown) {
+        self.close_known(config);
+        for mut open in core::mem::take(&mut self.open) {
+            open.finish = Some(finish_of_shutdown(&open, shutdown));
+            self.close(config, open);
+        }
+        self.settle(config, None);
+    }
+
+    /// Whether some invocation is open without a word on how it ended.
+    pub(crate) fn has_unexplained(&self) -> bool {
+        self.open.iter().any(|open| open.finish.is_none() && open.entry.is_none())
+    }
+
+    fn close(&mut self, config: &Config, mut open: Open) {
+        let finish = open.finish.take();
+        let has_died = finish.as_ref().is_some_and(|finish| finish.has_died);
+        let own = open.entry.or_else(|| open.family.entry().filter(|_| !has_died));
+        let mut deferred_root = None;
+        if let Some(place) = own {
+            self.place_first(&open, place);
+        } else {
+            let is_cold = open.is_first && self.init.is_cold_for(config, open.invoke.received_at);
+            let rebuilt = root::rebuild(config, &open, finish.as_ref(), is_cold);
+            if self.sends_entries && !has_died {
+                deferred_root = Some(rebuilt.root);
+            } else {
+                self.place_first(&open, rebuilt.place());
+                self.made.push(rebuilt.root);
+            }
+            self.made.extend(rebuilt.placeholders);
+        }
+        self.remember(open, deferred_root);
+        self.tell_init(config);
+    }
+
+    fn place_first(&mut self, open: &Open, place: Place) {
+        if open.is_first {
+            self.init.on_first_placed(&open.invoke.request_id, open.invoke.received_at, place);
+        }
+    }
+
+    fn remember(&mut self, open: Open, deferred_root: Option<PlatformSpan>) {
+        if self.finished.len() == FINISHED_MAX {
+            self.made.extend(self.finished.pop_front().and_then(|finished| finished.deferred_root));
+        }
+        self.finished.push_back(Finished {
+            request_id: open.invoke.request_id,
+            received_at: open.invoke.received_at,
+            is_first: open.is_first,
+            deferred_root,
+        });
+    }
+
+    fn tell_init(&mut self, config: &Config) {
+        self.made.extend(self.init.tell(config));
+    }
+
+    /// The spans made since the last call.
+    pub(crate) fn take_made(&mut self) -> Vec<PlatformSpan> {
+        core::mem::take(&mut self.made)
+    }
+}
+
+/// Whether an ending means that the runtime's process is gone.
+///
+/// A handler that returned an error (`error` with the runtime's own `errorType`) leaves it running.
+fn has_died(ending: &Ending) -> bool {
+    match ending.status {
+        EndStatus::Success => false,
+        EndStatus::Timeout | EndStatus::Failure => true,
+        EndStatus::Error => ending.error_type.as_deref().is_some_and(|class| {
+            matches!(class, "Runtime.ExitError" | "Runtime.OutOfMemory" | "Extension.Crash")
+                || class.starts_with("Sandbox.")
+        }),
+    }
+}
+
+fn finish_of_shutdown(open: &Open, shutdown: &Shutdown) -> Finish {
+    let (status, at) = match shutdown.reason {
+        ShutdownReason::Timeout => (EndStatus::Timeout, Some(open.invoke.deadline_at)),
+        ShutdownReason::Failure => (EndStatus::Failure, Some(shutdown.received_at)),
+        // Idle environments are spun down: an invocation whose end was never told has ended well.
+        ShutdownReason::Spindown => (EndStatus::Success, open.family.latest()),
+    };
+    Finish {
+        ending: Ending { status, error_type: None },
+        at,
+        duration: None,
+        produced_bytes: None,
+        has_died: status != EndStatus::Success,
+    }
+}

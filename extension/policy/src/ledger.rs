@@ -1,0 +1,131 @@
+//! The books: received + made = delivered + sampled out + dropped + held, for every signal, at every step.
+
+use crate::span::Signal;
+use crate::time::Duration;
+
+/// Why something accepted was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// No backend is configured for its signal.
+    NoDestination,
+    /// The bound on held bytes was reached, and it was the least valuable.
+    OutboxFull,
+    /// The backend refused the request for good.
+    Rejected,
+    /// The backend accepted the request, but not this part of it (OTLP partial success).
+    PartlyRejected,
+    /// Too large for the backend, even alone.
+    TooLarge,
+    /// The environment ended before it could be sent.
+    Shutdown,
+}
+
+impl DropReason {
+    /// Every reason, in the order in which they are printed.
+    pub const ALL: [Self; 6] = [
+        Self::NoDestination,
+        Self::OutboxFull,
+        Self::Rejected,
+        Self::PartlyRejected,
+        Self::TooLarge,
+        Self::Shutdown,
+    ];
+
+    /// The word for it in logs and self-metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoDestination => "no_destination",
+            Self::OutboxFull => "outbox_full",
+            Self::Rejected => "rejected",
+            Self::PartlyRejected => "partly_rejected",
+            Self::TooLarge => "too_large",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// The books of one signal, in items: spans, data points or log records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Taken from the function.
+    pub received: u64,
+    /// Made here from the platform's events.
+    pub made: u64,
+    /// Acknowledged by the backend.
+    pub delivered: u64,
+    /// Left out by a sampling decision.
+    pub sampled_out: u64,
+    /// Given up, by [`DropReason`] in the order of [`DropReason::ALL`].
+    pub dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Counts {
+    /// What must still be held: everything that came in and did not go anywhere.
+    pub fn held(&self) -> u64 {
+        let gone = self.delivered + self.sampled_out + self.dropped.iter().sum::<u64>();
+        (self.received + self.made).saturating_sub(gone)
+    }
+
+    /// How many were given up for `reason`.
+    pub const fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+}
+
+/// The books of one environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Spans.
+    pub spans: Counts,
+    /// Metric data points.
+    pub metrics: Counts,
+    /// Log records.
+    pub logs: Counts,
+    /// Invocations begun.
+    pub invocations: u64,
+    /// Export requests answered, however.
+    pub exports: u64,
+    /// Encoded bytes in delivered requests, before compression.
+    pub raw_bytes: u64,
+    /// The same as it went over the wire.
+    pub sent_bytes: u64,
+    /// Time for which invocations were held for exports.
+    pub flush: Duration,
+    /// Events the platform gave up on delivering (`platform.logsDropped`).
+    pub platform_events_lost: u64,
+}
+
+impl Ledger {
+    /// The books of `signal`.
+    pub const fn of(&self, signal: Signal) -> &Counts {
+        match signal {
+            Signal::Traces => &self.spans,
+            Signal::Metrics => &self.metrics,
+            Signal::Logs => &self.logs,
+        }
+    }
+
+    pub(crate) const fn of_mut(&mut self, signal: Signal) -> &mut Counts {
+        match signal {
+            Signal::Traces => &mut self.spans,
+            Signal::Metrics => &mut self.metrics,
+            Signal::Logs => &mut self.logs,
+        }
+    }
+
+    pub(crate) fn drop(&mut self, signal: Signal, reason: DropReason, count: u64) {
+        self.of_mut(signal).dropped[reason as usize] += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_indexed_by_their_place_in_the_list() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+        }
+    }
+}

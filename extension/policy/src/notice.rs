@@ -1,0 +1,30 @@
+//! Things worth saying to whoever reads the logs: typed here, worded by the shell, each once per change.
+
+use alloc::boxed::Box;
+
+use crate::ledger::Ledger;
+use crate::span::Signal;
+
+/// One thing worth saying.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Data of this signal arrived, and there is no backend for it. Said once per signal.
+    NoDestination(Signal),
+    /// The backend refused a request for good. Said once per status.
+    Rejected {
+        /// Whose request.
+        signal: Signal,
+        /// The HTTP status; zero when the request could not even be made.
+        status: u16,
+    },
+    /// The backend accepted a request, but not all of its items. Said once per signal.
+    PartlyRejected(Signal),
+    /// The backend does not answer: flushes stop waiting for it until it does.
+    BackendDown,
+    /// It answers again.
+    BackendBack,
+    /// The bound on held bytes was reached: something was given up. Said once.
+    OutboxFull(Signal),
+    /// The environment ends: its books.
+    Summary(Box<Ledger>),
+}

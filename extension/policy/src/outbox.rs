@@ -1,0 +1,350 @@
+//! Everything accepted and not yet acknowledged: queued, ready, in flight; bounded, least valuable out first.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::batch::{Batch, BatchId, Entry};
+use crate::config::Bounds;
+use crate::span::Signal;
+use crate::time::{Duration, Instant};
+
+/// A batch that is with the backend.
+#[derive(Debug)]
+pub(crate) struct InFlight<B> {
+    pub(crate) batch: Batch<B>,
+    /// When it is given up on; re-armed after every wait for `/next`, in which no timer runs.
+    pub(crate) due: Instant,
+    /// Whether it was sent to find out whether the backend is back.
+    pub(crate) is_probe: bool,
+    /// Whether it has been through a wait for `/next`.
+    pub(crate) is_carried: bool,
+}
+
+/// Entries of one signal that are not in a batch yet.
+#[derive(Debug)]
+struct Queue<B> {
+    entries: VecDeque<Entry<B>>,
+    size: usize,
+    count: usize,
+    since: Instant,
+}
+
+impl<B> Default for Queue<B> {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), size: 0, count: 0, since: Instant::default() }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outbox<B> {
+    bounds: Bounds,
+    queues: [Queue<B>; Signal::ALL.len()],
+    ready: VecDeque<Batch<B>>,
+    in_flight: Vec<InFlight<B>>,
+    held: usize,
+    last_id: u64,
+}
+
+/// Items that had to go to keep within the bound.
+pub(crate) type Evicted = (Signal, u64);
+
+impl<B: Clone> Outbox<B> {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            queues: Default::default(),
+            ready: VecDeque::new(),
+            in_flight: Vec::new(),
+            held: 0,
+            last_id: 0,
+        }
+    }
+
+    /// Takes `entry` in; returns what had to go for it.
+    pub(crate) fn push(&mut self, now: Instant, entry: Entry<B>) -> Vec<Evicted> {
+        self.held += entry.size as usize;
+        let queue = &mut self.queues[entry.signal as usize];
+        if queue.entries.is_empty() {
+            queue.since = now;
+        }
+        queue.size += entry.size as usize;
+        queue.count += entry.count as usize;
+        queue.entries.push_back(entry);
+        self.evict()
+    }
+
+    /// Cuts batches: all of what is queued, or only batches that are full.
+    pub(crate) fn seal(&mut self, only_full: bool) {
+        for signal in Signal::ALL {
+            while self.has_full(signal) || (!only_full && !self.queue(signal).entries.is_empty()) {
+                let entries = self.take_batch(signal);
+                let batch = Batch::new(self.next_id(), signal, entries, self.queue(signal).since);
+                self.ready.push_back(batch);
+            }
+        }
+    }
+
+    /// The next batch that may go at `now`, if there is room in flight for it.
+    pub(crate) fn take_ready(&mut self, now: Instant) -> Option<Batch<B>> {
+        if self.in_flight.len() >= self.bounds.in_flight {
+            return None;
+        }
+        let index = self.ready.iter().position(|batch| batch.not_before.is_none_or(|at| at <= now))?;
+        self.ready.remove(index)
+    }
+
+    /// When the first batch that is held back may go.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        self.ready.iter().filter_map(|batch| batch.not_before).min()
+    }
+
+    /// Forgets pauses that we chose: a new invocation is a new chance. What the backend asked for stays.
+    pub(crate) fn end_pauses(&mut self, now: Instant, keep_from: Duration) {
+        for batch in &mut self.ready {
+            if batch.not_before.is_some_and(|at| at.since(now) < keep_from) {
+                batch.not_before = None;
+            }
+        }
+    }
+
+    pub(crate) fn launch(&mut self, in_flight: InFlight<B>) {
+        self.in_flight.push(in_flight);
+    }
+
+    /// Takes the batch `id` out of flight.
+    pub(crate) fn land(&mut self, id: BatchId) -> Option<InFlight<B>> {
+        let index = self.in_flight.iter().position(|flight| flight.batch.id == id)?;
+        Some(self.in_flight.swap_remove(index))
+    }
+
+    /// Puts a batch back, to go before younger ones.
+    pub(crate) fn put_back(&mut self, batch: Batch<B>) -> Vec<Evicted> {
+        let index = self.ready.iter().position(|other| other.since > batch.since).unwrap_or(self.ready.len());
+        self.ready.insert(index, batch);
+        self.evict()
+    }
+
+    /// Puts the halves of a batch that was too large; gives the batch back when it cannot be halved.
+    pub(crate) fn split(&mut self, batch: Batch<B>) -> Result<(), Batch<B>> {
+        let Some([first, second]) = batch.halves(|| self.next_id()) else {
+            return Err(batch);
+        };
+        self.ready.push_front(second);
+        self.ready.push_front(first);
+        Ok(())
+    }
+
+    /// Lets go of a batch for good.
+    pub(crate) fn forget(&mut self, batch: &Batch<B>) {
+        self.held -= batch.size;
+    }
+
+    /// Everything that is left, out of flight or not.
+    pub(crate) fn drain(&mut self) -> Vec<Batch<B>> {
+        self.seal(false);
+        let mut rest: Vec<_> = self.in_flight.drain(..).map(|flight| flight.batch).collect();
+        rest.extend(self.ready.drain(..));
+        self.held = 0;
+        rest
+    }
+
+    pub(crate) fn in_flight(&self) -> &[InFlight<B>] {
+        &self.in_flight
+    }
+
+    pub(crate) fn in_flight_mut(&mut self) -> &mut [InFlight<B>] {
+        &mut self.in_flight
+    }
+
+    /// Whether nothing waits to be sent (in flight does not count).
+    pub(crate) fn is_all_sent(&self) -> bool {
+        self.ready.is_empty() && self.queues.iter().all(|queue| queue.entries.is_empty())
+    }
+
+    /// Encoded bytes held in all states.
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// Items of `signal` held in all states: the ledger must agree.
+    pub(crate) fn held_items(&self, signal: Signal) -> u64 {
+        let batches = self.ready.iter().chain(self.in_flight.iter().map(|flight| &flight.batch));
+        let batched: u64 = batches.filter(|batch| batch.signal == signal).map(|batch| batch.count).sum();
+        batched + self.queue(signal).count as u64
+    }
+
+    /// How long the oldest thing has been held.
+    pub(crate) fn oldest(&self, now: Instant) -> Duration {
+        let queued = self.queues.iter().filter(|queue| !queue.entries.is_empty()).map(|queue| queue.since);
+        let batched = self.ready.iter().map(|batch| batch.since);
+        queued.chain(batched).map(|since| now.since(since)).max().unwrap_or_default()
+    }
+
+    const fn queue(&self, signal: Signal) -> &Queue<B> {
+        &self.queues[signal as usize]
+    }
+
+    fn has_full(&self, signal: Signal) -> bool {
+        let queue = self.queue(signal);
+        queue.size >= self.bounds.batch_bytes || queue.count >= self.bounds.batch_items
+    }
+
+    /// Up to one batch of entries from the front of a queue; at least one, however large.
+    fn take_batch(&mut self, signal: Signal) -> Vec<Entry<B>> {
+        let bounds = self.bounds;
+        let queue = &mut self.queues[signal as usize];
+        let (mut entries, mut size, mut count) = (Vec::new(), 0, 0);
+        while let Some(entry) = queue.entries.pop_front() {
+            let (next_size, next_count) = (size + entry.size as usize, count + entry.count as usize);
+            let fits = next_size <= bounds.batch_bytes && next_count <= bounds.batch_items;
+            if !fits && !entries.is_empty() {
+                queue.entries.push_front(entry);
+                break;
+            }
+            (size, count) = (next_size, next_count);
+            entries.push(entry);
+        }
+        queue.size -= size;
+        queue.count -= count;
+        entries
+    }
+
+    const fn next_id(&mut self) -> BatchId {
+        self.last_id += 1;
+        BatchId(self.last_id)
+    }
+
+    /// Makes room: first plain entries, oldest first, then anything, oldest first. What is in flight stays.
+    fn evict(&mut self) -> Vec<Evicted> {
+        let mut evicted = Vec::new();
+        while self.held > self.bounds.held_bytes {
+            match self.evict_plain_batch().or_else(|| self.evict_queued(true)) {
+                Some(out) => evicted.push(out),
+                None => match self.evict_batch().or_else(|| self.evict_queued(false)) {
+                    Some(out) => evicted.push(out),
+                    None => break,
+                },
+            }
+        }
+        evicted
+    }
+
+    fn evict_plain_batch(&mut self) -> Option<Evicted> {
+        let (index, (precious, count)) =
+            self.ready.iter().enumerate().find_map(|(index, batch)| Some((index, batch.without_plain()?)))?;
+        let old = self.ready.remove(index)?;
+        self.held -= old.size;
+        if !precious.is_empty() {
+            let id = self.next_id();
+            let rest = Batch {
+                attempts: old.attempts,
+                not_before: old.not_before,
+                ..Batch::new(id, old.signal, precious, old.since)
+            };
+            self.held += rest.size;
+            self.ready.insert(index, rest);
+        }
+        Some((old.signal, count))
+    }
+
+    fn evict_batch(&mut self) -> Option<Evicted> {
+        let batch = self.ready.pop_front()?;
+        self.held -= batch.size;
+        Some((batch.signal, batch.count))
+    }
+
+    fn evict_queued(&mut self, only_plain: bool) -> Option<Evicted> {
+        // The signal that holds most gives first.
+        let queue = self
+            .queues
+            .iter_mut()
+            .filter(|queue| !queue.entries.is_empty())
+            .max_by_key(|queue| queue.size)?;
+        let index = if only_plain { queue.entries.iter().position(|entry| !entry.is_precious)? } else { 0 };
+        let entry = queue.entries.remove(index)?;
+        queue.size -= entry.size as usize;
+        queue.count -= entry.count as usize;
+        self.held -= entry.size as usize;
+        Some((entry.signal, u64::from(entry.count)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Content;
+
+    const BOUNDS: Bounds = Bounds { held_bytes: 100, batch_bytes: 40, batch_items: 3, in_flight: 2 };
+
+    fn entry(size: u32, is_precious: bool) -> Entry<u32> {
+        Entry { signal: Signal::Traces, count: 1, size, is_precious, content: Content::Received(size) }
+    }
+
+    fn at(n: u64) -> Instant {
+        Instant::from_nanos(n)
+    }
+
+    #[test]
+    fn batches_are_cut_by_bytes_and_by_items() {
+        let mut outbox = Outbox::new(BOUNDS);
+        for size in [10, 10, 10, 10, 35, 30] {
+            outbox.push(at(0), entry(size, false));
+        }
+        outbox.seal(false);
+        let sizes: Vec<_> =
+            core::iter::from_fn(|| outbox.take_ready(at(0))).map(|batch| batch.size).collect();
+        assert_eq!(sizes, [30, 10, 35, 30]);
+    }
+
+    #[test]
+    fn only_full_batches_leave_early() {
+        let mut outbox = Outbox::new(BOUNDS);
+        for _ in 0..4 {
+            outbox.push(at(0), entry(1, false));
+        }
+        outbox.seal(true);
+        assert_eq!(outbox.take_ready(at(0)).map(|batch| batch.count), Some(3));
+        assert!(outbox.take_ready(at(0)).is_none());
+        assert_eq!(outbox.held_items(Signal::Traces), 1);
+    }
+
+    #[test]
+    fn the_least_valuable_goes_first_when_room_runs_out() {
+        let mut outbox = Outbox::new(BOUNDS);
+        assert!(outbox.push(at(0), entry(40, true)).is_empty());
+        assert!(outbox.push(at(1), entry(40, false)).is_empty());
+        outbox.seal(false);
+        assert_eq!(outbox.push(at(2), entry(40, false)), [(Signal::Traces, 1)]);
+        assert_eq!(outbox.held_bytes(), 80);
+        assert_eq!(outbox.push(at(3), entry(90, true)), [(Signal::Traces, 1), (Signal::Traces, 1)]);
+        assert_eq!(outbox.held_bytes(), 90);
+        assert_eq!(outbox.held_items(Signal::Traces), 1);
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_is_halved_down_to_one() {
+        let mut outbox = Outbox::new(BOUNDS);
+        for _ in 0..3 {
+            outbox.push(at(0), entry(10, false));
+        }
+        outbox.seal(false);
+        let batch = outbox.take_ready(at(0)).expect("three entries are queued");
+        assert!(outbox.split(batch).is_ok());
+        let single = outbox.take_ready(at(0)).expect("the first half");
+        assert_eq!(single.count, 1);
+        assert!(outbox.split(single).is_err());
+    }
+
+    #[test]
+    fn older_batches_are_tried_first_after_a_failure() {
+        let mut outbox = Outbox::new(BOUNDS);
+        outbox.push(at(0), entry(1, false));
+        outbox.seal(false);
+        let old = outbox.take_ready(at(0)).expect("one is ready");
+        outbox.push(at(5), entry(2, false));
+        outbox.seal(false);
+        outbox.put_back(old);
+        assert_eq!(outbox.take_ready(at(5)).map(|batch| batch.size), Some(1));
+    }
+}

@@ -1,0 +1,213 @@
+//! What the platform tells: events of the Extensions API and of the Telemetry API, as policy's nouns.
+
+use alloc::sync::Arc;
+
+use crate::span::{RequestId, SpanId, TraceId};
+use crate::time::{Duration, Instant, UnixNanos};
+
+/// The X-Ray header of an invocation (`X-Amzn-Trace-Id`), as far as it could be read.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XrayContext {
+    /// `Root`, as a W3C trace id.
+    pub trace_id: TraceId,
+    /// `Parent`: a segment that only X-Ray has; absent in the pass-through form.
+    pub parent: Option<SpanId>,
+    /// `Root` as it was written, for people who search X-Ray.
+    pub root: Arc<str>,
+}
+
+/// An INVOKE event.
+#[derive(Clone, Debug)]
+pub struct Invoke {
+    /// The invocation's request id.
+    pub request_id: RequestId,
+    /// When the platform kills the function and us, on the monotonic clock.
+    pub deadline: Instant,
+    /// The same on the wall clock (`deadlineMs`).
+    pub deadline_at: UnixNanos,
+    /// Wall time at which the event was received.
+    pub received_at: UnixNanos,
+    /// `invokedFunctionArn`, with the qualifier that the caller used.
+    pub arn: Arc<str>,
+    /// The X-Ray header, if there was one that could be read.
+    pub xray: Option<XrayContext>,
+    /// How long the wait for this event took: the only place where a freeze can lie.
+    pub waited: Duration,
+}
+
+/// Why the environment is going away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownReason {
+    /// Not needed any more.
+    Spindown,
+    /// The function ran into its timeout.
+    Timeout,
+    /// The runtime or an extension died; also every reason not known here.
+    Failure,
+}
+
+/// A SHUTDOWN event.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    /// Why.
+    pub reason: ShutdownReason,
+    /// When SIGKILL comes, on the monotonic clock; may already have passed.
+    pub deadline: Instant,
+    /// Wall time at which the event was received.
+    pub received_at: UnixNanos,
+    /// How long the wait for this event took.
+    pub waited: Duration,
+}
+
+/// How the environment came to be (`AWS_LAMBDA_INITIALIZATION_TYPE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum InitType {
+    /// Made for a waiting request.
+    #[default]
+    OnDemand,
+    /// Made ahead of requests.
+    ProvisionedConcurrency,
+    /// Restored from a snapshot.
+    SnapStart,
+    /// Serves many invocations at once and never freezes.
+    ManagedInstances,
+}
+
+impl InitType {
+    /// The platform's own spelling.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::ProvisionedConcurrency => "provisioned-concurrency",
+            Self::SnapStart => "snap-start",
+            Self::ManagedInstances => "lambda-managed-instances",
+        }
+    }
+}
+
+/// In which phase init ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitPhase {
+    /// Before the first invocation.
+    Init,
+    /// Again inside the first invocation, after it failed or ran out of time ("suppressed init").
+    Invoke,
+}
+
+/// How something the platform ran has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The platform's word for it.
+    pub status: EndStatus,
+    /// The platform's class of the failure, if it named one (`errorType`).
+    pub error_type: Option<Arc<str>>,
+}
+
+impl Ending {
+    /// A good end.
+    pub const SUCCESS: Self = Self { status: EndStatus::Success, error_type: None };
+
+    /// The `error.type` of a span that ended so, or `None` for a good end.
+    ///
+    /// Shape: the platform's `errorType` where it gave one, else `timeout`, else `_OTHER`, which is the
+    /// OpenTelemetry word for a class that is not known.
+    pub fn error_class(&self) -> Option<Arc<str>> {
+        match (&self.status, &self.error_type) {
+            (EndStatus::Success, _) => None,
+            (_, Some(given)) => Some(given.clone()),
+            (EndStatus::Timeout, None) => Some("timeout".into()),
+            (EndStatus::Error | EndStatus::Failure, None) => Some("_OTHER".into()),
+        }
+    }
+}
+
+/// `status` of the Telemetry API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndStatus {
+    /// It worked.
+    Success,
+    /// The function or its runtime failed.
+    Error,
+    /// The platform failed it; also every status not known here.
+    Failure,
+    /// It ran out of time.
+    Timeout,
+}
+
+/// One event of the Telemetry API. Every field that AWS ever leaves out is optional.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>
+#[derive(Clone, Debug)]
+pub enum PlatformEvent {
+    /// `platform.initStart`, or `platform.restoreStart` where a snapshot is restored.
+    InitStart {
+        /// When.
+        at: UnixNanos,
+        /// In which phase.
+        phase: InitPhase,
+        /// `restoreStart`: what it says replaces what init said.
+        restore: bool,
+        /// The runtime's version, where the platform knows one.
+        runtime_version: Option<Arc<str>>,
+    },
+    /// `platform.initRuntimeDone`, or `platform.restoreRuntimeDone`.
+    InitRuntimeDone {
+        /// When.
+        at: UnixNanos,
+        /// Whether a restore ended.
+        restore: bool,
+        /// How.
+        ending: Ending,
+    },
+    /// `platform.initReport`, or `platform.restoreReport`.
+    InitReport {
+        /// When.
+        at: UnixNanos,
+        /// Whether a restore is reported.
+        restore: bool,
+        /// How it ended.
+        ending: Ending,
+        /// How long all of it took.
+        duration: Option<Duration>,
+    },
+    /// `platform.start`.
+    Start {
+        /// Of which invocation.
+        request_id: RequestId,
+        /// When.
+        at: UnixNanos,
+    },
+    /// `platform.runtimeDone`.
+    RuntimeDone {
+        /// Of which invocation.
+        request_id: RequestId,
+        /// When.
+        at: UnixNanos,
+        /// How it ended.
+        ending: Ending,
+        /// From the hand-over to the runtime until the runtime asked for the next one.
+        duration: Option<Duration>,
+        /// Size of the response, in bytes.
+        produced_bytes: Option<u64>,
+    },
+    /// `platform.report`.
+    Report {
+        /// Of which invocation.
+        request_id: RequestId,
+        /// When.
+        at: UnixNanos,
+        /// How it ended.
+        ending: Ending,
+        /// How long it took, extensions included.
+        duration: Option<Duration>,
+    },
+    /// `platform.logsDropped`: the platform gave up on delivering some events to us.
+    LogsDropped {
+        /// How many.
+        records: u64,
+    },
+}

@@ -1,0 +1,65 @@
+//! What an export came to, and when to try it again.
+
+use crate::rng::Rng;
+use crate::time::Duration;
+
+/// How an export ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The backend has it. `rejected` of its items it refused for good (OTLP partial success).
+    Delivered {
+        /// Items refused; never retried.
+        rejected: u32,
+    },
+    /// Worth another try: 429, 502, 503, 504, or nothing was heard.
+    ///
+    /// # Source
+    /// <https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes>
+    Retry {
+        /// What the backend asked for in `Retry-After`.
+        after: Option<Duration>,
+    },
+    /// 413: the same data in smaller pieces may pass.
+    TooLarge,
+    /// Any other answer: final.
+    Rejected {
+        /// The HTTP status; zero when it never got as far as a request.
+        status: u16,
+    },
+}
+
+/// The first pause; each further one doubles it.
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// No pause is longer than this, whatever the backend asks: the next invocation is a new chance.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// How long to leave a batch alone after its `attempts`th failure.
+///
+/// Shape: what the backend asked for, else 50 ms doubled per attempt with up to half of it as jitter;
+/// never above five minutes.
+pub(crate) fn pause(attempts: u32, asked: Option<Duration>, rng: &mut Rng) -> Duration {
+    if let Some(asked) = asked {
+        return asked.min(BACKOFF_MAX);
+    }
+    let base = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(BACKOFF_MAX);
+    let jitter = u64::try_from(base.as_nanos() / 2).unwrap_or(u64::MAX);
+    (base + Duration::from_nanos(rng.below(jitter.saturating_add(1)))).min(BACKOFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_respect_the_backend() {
+        let mut rng = Rng::new(1);
+        for (attempts, floor_ms) in [(1, 50), (2, 100), (3, 200), (6, 1_600)] {
+            let floor = Duration::from_millis(floor_ms);
+            let pause = pause(attempts, None, &mut rng);
+            assert!(pause >= floor && pause <= floor * 3 / 2, "{attempts}: {pause:?}");
+        }
+        assert_eq!(pause(1, Some(Duration::from_secs(7)), &mut rng), Duration::from_secs(7));
+        assert_eq!(pause(90, None, &mut rng), BACKOFF_MAX);
+        assert_eq!(pause(1, Some(Duration::from_secs(90_000)), &mut rng), BACKOFF_MAX);
+    }
+}
