@@ -3,3 +3,4 @@
 pub mod collector;
 pub mod http1;
 pub mod otlp;
+pub mod platform;

@@ -1,0 +1,112 @@
+//! What a test decides before the extension starts: its environment, and how the platform answers its first calls.
+
+use std::env;
+use std::path::PathBuf;
+
+/// How `POST /register` is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// As usual: 200 and an identifier.
+    Accept,
+    /// 403 to whoever asks for INVOKE, as on Lambda Managed Instances; 200 without it.
+    RefuseInvoke,
+    /// Always this status.
+    Status(u16),
+}
+
+/// How `PUT /telemetry` is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscription {
+    /// This status with the platform's own body; only 200 subscribes.
+    Status(u16),
+    /// Never.
+    Silence,
+}
+
+/// The start of a story. The binary is `PREFREEZE_BIN`, or else `prefreeze` in the directory above the test's own.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) removed: Vec<String>,
+    pub(super) registration: Registration,
+    pub(super) subscription: Subscription,
+    pub(super) is_strict: bool,
+    pub(super) binary: Option<PathBuf>,
+}
+
+impl Script {
+    /// A function `orders` with 128 MB in us-east-1, started on demand, and a platform without surprises.
+    pub fn new() -> Self {
+        Self {
+            environment: Vec::new(),
+            removed: Vec::new(),
+            registration: Registration::Accept,
+            subscription: Subscription::Status(200),
+            is_strict: true,
+            binary: None,
+        }
+    }
+
+    /// With this environment variable, in place of a usual one of the same name.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Without this variable, which is usually there.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.removed.push(name.to_owned());
+        self
+    }
+
+    /// With this answer to the registration.
+    #[must_use]
+    pub fn registration(mut self, registration: Registration) -> Self {
+        self.registration = registration;
+        self
+    }
+
+    /// With this answer to the subscription.
+    #[must_use]
+    pub fn subscription(mut self, subscription: Subscription) -> Self {
+        self.subscription = subscription;
+        self
+    }
+
+    /// Violations are recorded as always, but do not fail the test.
+    #[must_use]
+    pub fn with_violations(mut self) -> Self {
+        self.is_strict = false;
+        self
+    }
+
+    /// With another program in place of the extension.
+    #[must_use]
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
+    }
+
+    /// The program to start.
+    pub(super) fn program(&self) -> PathBuf {
+        let built = || {
+            let test = env::current_exe().expect("a test knows its own path");
+            test.parent()
+                .and_then(|deps| deps.parent())
+                .expect("tests lie in <profile>/deps")
+                .join("prefreeze")
+        };
+        let path = self.binary.clone().or_else(|| env::var_os("PREFREEZE_BIN").map(PathBuf::from));
+        let path = path.unwrap_or_else(built);
+        assert!(path.is_file(), "no extension at {}: build it first, or set PREFREEZE_BIN", path.display());
+        path
+    }
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self::new()
+    }
+}
