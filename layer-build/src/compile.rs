@@ -1,0 +1,51 @@
+//! Release binaries for Lambda: one target, glibc 2.26, no path of this machine inside.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::target::{GLIBC, Target};
+use crate::{Result, elf, tools};
+
+/// Builds `binary` of `package`, checks that Lambda can start it, and returns its bytes.
+///
+/// One package at a time: cargo would otherwise give the extension the dependency features of the examples.
+pub(crate) fn release(package: &str, binary: &str, target: Target) -> Result<Vec<u8>> {
+    tools::require_std(target)?;
+    let tools = tools::zigbuild()?;
+    let (major, minor) = GLIBC;
+    let triple = target.triple();
+    let mut cargo = Command::new(tools.join("cargo-zigbuild"));
+    cargo
+        .args(["zigbuild", "--locked", "--release", "--package", package, "--bin", binary])
+        .args(["--target", &format!("{triple}.{major}.{minor}")])
+        .current_dir(tools::workspace())
+        .env("PATH", with_first(&tools)?)
+        .env("RUSTFLAGS", remapped_paths());
+    tools::run(&mut cargo)?;
+
+    let bytes = std::fs::read(path(binary, target))?;
+    elf::check(&bytes, target, GLIBC)?;
+    Ok(bytes)
+}
+
+/// Where cargo leaves the binary.
+pub(crate) fn path(binary: &str, target: Target) -> PathBuf {
+    tools::target_folder().join(target.triple()).join("release").join(binary)
+}
+
+/// `PATH` with `folder` before all else.
+fn with_first(folder: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths(std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path)))?)
+}
+
+/// Panic messages hold source paths: without this, two people's layers would differ by their home folders.
+fn remapped_paths() -> String {
+    let home = |variable: &str, folder: &str| {
+        let default = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(folder);
+        std::env::var_os(variable).map_or_else(default, PathBuf::from)
+    };
+    let remap = |from: PathBuf, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    [remap(home("CARGO_HOME", ".cargo"), "cargo"), remap(tools::workspace(), "prefreeze")].join(" ")
+}

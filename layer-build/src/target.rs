@@ -1,0 +1,51 @@
+//! The two architectures of Lambda, and what each is called by whom.
+
+use std::str::FromStr;
+
+use object::elf::{EM_AARCH64, EM_X86_64, Machine};
+
+/// Amazon Linux 2 has glibc 2.26, Amazon Linux 2023 has 2.34; one layer serves both.
+pub(crate) const GLIBC: (u32, u32) = (2, 26);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    X86_64,
+    Arm64,
+}
+
+impl Target {
+    /// The name that Lambda, SAM and our file names use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The name that Rust uses.
+    pub(crate) fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    /// The number in the ELF header.
+    pub(crate) fn machine(self) -> Machine {
+        match self {
+            Self::X86_64 => EM_X86_64,
+            Self::Arm64 => EM_AARCH64,
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [Self::X86_64, Self::Arm64]
+            .into_iter()
+            .find(|target| target.name() == name)
+            .ok_or_else(|| format!("\"{name}\" is neither x86_64 nor arm64"))
+    }
+}

@@ -1,0 +1,53 @@
+//! The programs a cross build needs, fetched once into `target/tools` from the package registries.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+use crate::target::Target;
+
+/// zig links for a glibc older than this machine's; cargo-zigbuild hands it to cargo. Both are wheels on PyPI.
+const ZIG: &str = "ziglang==0.17.1";
+const ZIGBUILD: &str = "cargo-zigbuild==0.24.0";
+
+/// The workspace: where cargo says this tool lives, or else where it was called.
+pub(crate) fn workspace() -> PathBuf {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    own.and_then(|folder| folder.parent().map(Path::to_owned)).unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// The folder with `cargo-zigbuild` and the Python that has zig, made when it is not there yet.
+pub(crate) fn zigbuild() -> Result<PathBuf> {
+    let home = target_folder().join("tools").join(format!("{ZIGBUILD}-{ZIG}").replace("==", "-"));
+    let programs = home.join("bin");
+    if !programs.join("cargo-zigbuild").exists() {
+        eprintln!("cargo-zigbuild and zig are not here yet: installing them under {} (once)", home.display());
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
+        run(Command::new(programs.join("pip")).args(["install", "--quiet", ZIG, ZIGBUILD]))?;
+    }
+    Ok(programs)
+}
+
+/// Refuses a target whose standard library is not installed, with the command that installs it.
+pub(crate) fn require_std(target: Target) -> Result<()> {
+    let output =
+        Command::new("rustc").args(["--print", "target-libdir", "--target", target.triple()]).output()?;
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() && Path::new(&folder).is_dir() {
+        return Ok(());
+    }
+    let triple = target.triple();
+    Err(format!("rustc has no standard library for {triple}; install it: rustup target add {triple}").into())
+}
+
+/// Runs a program to its end; an error names it when it cannot start or says no.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().display().to_string();
+    let status = command.status().map_err(|error| format!("cannot start {name}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} failed: {status}").into()) }
+}
