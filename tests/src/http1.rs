@@ -232,7 +232,13 @@ impl Connection {
     /// Reads what has arrived, at least a byte; 0 at the end of the stream.
     fn fill(&mut self) -> io::Result<usize> {
         let mut chunk = [0; 16 * 1024];
-        let count = self.stream.read(&mut chunk)?;
+        let count = loop {
+            // A signal interrupts a read with a time limit; std repeats only those without.
+            match self.stream.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
         self.unused.extend_from_slice(&chunk[..count]);
         Ok(count)
     }

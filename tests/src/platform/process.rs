@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -25,7 +25,7 @@ impl Process {
         api: SocketAddr,
         receiver: SocketAddr,
     ) -> Self {
-        let mut command = Command::new(script.program());
+        let mut command = script.command();
         command.env_clear().envs(environment(api, receiver)).envs(script.environment.iter().cloned());
         script.removed.iter().for_each(|name| {
             command.env_remove(name);

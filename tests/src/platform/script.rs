@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// How `POST /register` is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Script {
     pub(super) registration: Registration,
     pub(super) subscription: Subscription,
     pub(super) is_strict: bool,
-    pub(super) binary: Option<PathBuf>,
+    pub(super) stand_in: Option<String>,
 }
 
 impl Script {
@@ -43,7 +44,7 @@ impl Script {
             registration: Registration::Accept,
             subscription: Subscription::Status(200),
             is_strict: true,
-            binary: None,
+            stand_in: None,
         }
     }
 
@@ -82,15 +83,20 @@ impl Script {
         self
     }
 
-    /// With another program in place of the extension.
+    /// With a shell script in place of the extension.
     #[must_use]
-    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
-        self.binary = Some(path.into());
+    pub fn stand_in(mut self, script: &str) -> Self {
+        self.stand_in = Some(script.to_owned());
         self
     }
 
-    /// The program to start.
-    pub(super) fn program(&self) -> PathBuf {
+    /// The program to start, which is given no arguments unless it stands in for the real one.
+    pub(super) fn command(&self) -> Command {
+        if let Some(script) = &self.stand_in {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", script]);
+            return shell;
+        }
         let built = || {
             let test = env::current_exe().expect("a test knows its own path");
             test.parent()
@@ -98,10 +104,9 @@ impl Script {
                 .expect("tests lie in <profile>/deps")
                 .join("prefreeze")
         };
-        let path = self.binary.clone().or_else(|| env::var_os("PREFREEZE_BIN").map(PathBuf::from));
-        let path = path.unwrap_or_else(built);
+        let path = env::var_os("PREFREEZE_BIN").map_or_else(built, PathBuf::from);
         assert!(path.is_file(), "no extension at {}: build it first, or set PREFREEZE_BIN", path.display());
-        path
+        Command::new(path)
     }
 }
 

@@ -1,8 +1,5 @@
 //! The fake itself: the test plays the extension with plain HTTP calls, beside a process that only waits.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -11,28 +8,9 @@ use crate::http1::{Headers, Response, send};
 
 const IDENTIFIER: &str = "Lambda-Extension-Identifier";
 
-/// A script in the place of the extension; gone with the value.
-struct StandIn(PathBuf);
-
-impl StandIn {
-    fn new(name: &str, body: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("platform-{}-{name}", std::process::id()));
-        fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("the temporary directory takes a file");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a file of our own");
-        Self(path)
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        fs::remove_file(&self.0).ok();
-    }
-}
-
 /// A platform whose process does nothing.
-fn start(name: &str, shape: impl FnOnce(Script) -> Script) -> (Platform, StandIn) {
-    let idle = StandIn::new(name, "exec sleep 30");
-    (Platform::start(&shape(Script::new().binary(&idle.0))), idle)
+fn start(shape: impl FnOnce(Script) -> Script) -> Platform {
+    Platform::start(&shape(Script::new().stand_in("exec sleep 30")))
 }
 
 fn call(platform: &Platform, method: &str, path: &str, headers: &Headers, body: &str) -> Response {
@@ -67,7 +45,7 @@ fn subscribe(platform: &Platform, identity: &Headers, port: u16) -> Response {
 
 #[test]
 fn a_faithful_extension_breaks_nothing() {
-    let (platform, _idle) = start("faithful", |script| script);
+    let platform = start(|script| script);
     let identity = registered(&platform);
     assert_eq!(subscribe(&platform, &identity, 4323).body, b"\"OK\"");
     thread::scope(|scope| {
@@ -85,7 +63,7 @@ fn a_faithful_extension_breaks_nothing() {
 
 #[test]
 fn what_the_platform_would_refuse_is_refused_and_recorded() {
-    let (platform, _idle) = start("refused", Script::with_violations);
+    let platform = start(Script::with_violations);
     let nobody = Headers::default();
     assert_eq!(next(&platform, &nobody).status, 403);
     let identity = registered(&platform);
@@ -110,7 +88,7 @@ fn what_the_platform_would_refuse_is_refused_and_recorded() {
 
 #[test]
 fn a_managed_instance_refuses_invoke_only() {
-    let (platform, _idle) = start("managed", |script| script.registration(Registration::RefuseInvoke));
+    let platform = start(|script| script.registration(Registration::RefuseInvoke));
     assert_eq!(register(&platform, r#"{"events":["INVOKE","SHUTDOWN"]}"#).status, 403);
     assert_eq!(register(&platform, r#"{"events":["SHUTDOWN"]}"#).status, 200);
     assert_eq!(platform.state().registered, Some(vec!["SHUTDOWN".to_owned()]));
@@ -119,8 +97,7 @@ fn a_managed_instance_refuses_invoke_only() {
 #[test]
 fn only_status_200_subscribes() {
     for (status, word) in [(202, "NotSupported"), (403, "Closed"), (404, "not found"), (500, "Internal")] {
-        let name = format!("subscribe-{status}");
-        let (platform, _idle) = start(&name, |script| script.subscription(Subscription::Status(status)));
+        let platform = start(|script| script.subscription(Subscription::Status(status)));
         let identity = registered(&platform);
         let answer = subscribe(&platform, &identity, 4323);
         assert_eq!(answer.status, status);
@@ -131,16 +108,15 @@ fn only_status_200_subscribes() {
 
 #[test]
 fn an_exit_before_shutdown_is_a_crash() {
-    let exits = StandIn::new("exits", "exit 0");
-    let platform = Platform::start(&Script::new().binary(&exits.0).with_violations());
+    let platform = start(|script| script.stand_in("exit 0").with_violations());
     assert!(platform.wait_exit().0.success());
     assert!(platform.state().violations[0].contains("Extension.Crash"));
 }
 
 #[test]
 fn a_line_that_is_no_json_object_is_a_violation() {
-    let talks = StandIn::new("talks", "echo '{\"event\":\"hello\"}'; echo words; exec sleep 30");
-    let platform = Platform::start(&Script::new().binary(&talks.0).with_violations());
+    let talk = "echo '{\"event\":\"hello\"}'; echo words; exec sleep 30";
+    let platform = start(|script| script.stand_in(talk).with_violations());
     platform.expect("two lines", |state| state.lines.len() == 2);
     assert_eq!(platform.log("hello").len(), 1);
     assert_eq!(platform.state().violations, ["a line of output is not a JSON object: words"]);
@@ -148,7 +124,7 @@ fn a_line_that_is_no_json_object_is_a_violation() {
 
 #[test]
 fn a_killed_process_is_the_tests_own_doing() {
-    let (platform, _idle) = start("killed", |script| script);
+    let platform = start(|script| script);
     platform.kill();
     assert!(!platform.wait_exit().0.success());
 }
