@@ -1,1 +1,10 @@
-//! wire
+//! Bytes to policy's nouns and back, and nothing else: pure functions, no I/O, no clock, no async.
+
+pub mod collector;
+pub mod extensions_api;
+pub mod key_values;
+pub mod otlp;
+mod proto;
+pub mod telemetry_api;
+pub mod time;
+pub mod trace_context;

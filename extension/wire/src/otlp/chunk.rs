@@ -1,0 +1,81 @@
+//! One received request and the places of what is in it: shared by all of its spans, copied by none.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// A stretch of the request's bytes. Requests are bounded far below 4 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    start: u32,
+    end: u32,
+}
+
+impl Stretch {
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        let narrow = |at: usize| u32::try_from(at).expect("a request is bounded far below 4 GiB");
+        Self { start: narrow(start), end: narrow(end) }
+    }
+
+    pub(crate) const fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub(crate) const fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
+/// A `ResourceSpans` (or `ResourceMetrics`, `ResourceLogs`).
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// Its content.
+    pub(crate) content: Stretch,
+    /// Its `resource` field, tag and all; `None` when it has none or, against all custom, several.
+    pub(crate) resource: Option<Stretch>,
+    /// The fields that are neither the resource nor spans, as they are.
+    pub(crate) rest: Vec<Stretch>,
+    /// Whether every span in its content was taken.
+    pub(crate) is_whole: bool,
+    /// The range of its spans in [`Chunk::spans`].
+    pub(crate) spans: Range<u32>,
+}
+
+/// A `ScopeSpans`.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) group: u32,
+    /// The fields that are not spans, as they are.
+    pub(crate) rest: Vec<Stretch>,
+}
+
+/// A span: its field in the `ScopeSpans`, tag and all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpanAt {
+    pub(crate) scope: u32,
+    pub(crate) field: Stretch,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) spans: Vec<SpanAt>,
+}
+
+impl Chunk {
+    pub(crate) fn slice(&self, stretch: Stretch) -> &[u8] {
+        &self.bytes[stretch.range()]
+    }
+}
+
+/// What policy carries unseen: a span of a request, or a whole request of metrics or logs.
+#[derive(Clone, Debug)]
+pub struct Body {
+    pub(crate) chunk: Arc<Chunk>,
+    /// Which span; `None` for the whole.
+    pub(crate) span: Option<u32>,
+}

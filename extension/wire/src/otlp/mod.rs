@@ -1,0 +1,18 @@
+//! OTLP as bytes: requests are scanned in place, carried unseen, and spliced together again.
+//!
+//! # Source
+//! Field numbers: <https://github.com/open-telemetry/opentelemetry-proto/tree/v1.11.0/opentelemetry/proto>
+
+mod answer;
+mod chunk;
+mod encode;
+mod resource;
+mod scan;
+mod splice;
+
+pub use crate::proto::WireError;
+pub use answer::{failure, success};
+pub use chunk::Body;
+pub use resource::Identity;
+pub use scan::{Scanned, scan};
+pub use splice::request;

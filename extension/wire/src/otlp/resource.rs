@@ -1,0 +1,139 @@
+//! Who the function is: attributes that complete the resources it sends, and that our own spans carry.
+
+use bytes::Bytes;
+
+use super::chunk::{Body, Chunk, Group};
+use super::scan::key_value;
+use crate::proto::{WireError, field_len, fields, put_bytes, put_head, put_message, put_number};
+
+/// `Resource.attributes`.
+const RESOURCE_ATTRIBUTES: u32 = 1;
+/// The application's own words for itself, worth repeating on the spans made here so that they group
+/// with its own. What describes its process or its SDK is not ours to claim.
+const REPEATED: [&str; 2] = ["service.", "deployment."];
+
+/// One resource attribute, encoded.
+#[derive(Clone, Debug)]
+struct Attribute {
+    key: String,
+    /// The `KeyValue` message.
+    message: Vec<u8>,
+}
+
+/// What is known of the function, as resource attributes.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    attributes: Vec<Attribute>,
+    /// The application's own attributes, from the last resource it sent.
+    repeated: Vec<Attribute>,
+    /// That resource, to see when it changes.
+    seen: Bytes,
+}
+
+impl Identity {
+    /// Sets a text attribute; the last word on a key counts.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.put(key, |out| put_bytes(out, 1, value.as_bytes()));
+    }
+
+    /// Sets a whole-number attribute.
+    pub fn set_int(&mut self, key: &str, value: u64) {
+        self.put(key, |out| put_number(out, 3, value));
+    }
+
+    fn put(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        let mut message = Vec::new();
+        put_bytes(&mut message, 1, key.as_bytes());
+        put_message(&mut message, 2, value);
+        let attribute = Attribute { key: key.into(), message };
+        match self.attributes.iter_mut().find(|known| known.key == key) {
+            Some(known) => *known = attribute,
+            None => self.attributes.push(attribute),
+        }
+    }
+
+    /// Learns from a received body what the application calls itself.
+    pub fn observe(&mut self, body: &Body) {
+        let chunk = &body.chunk;
+        let Some(resource) = chunk.groups.first().and_then(|group| group.resource) else { return };
+        if chunk.slice(resource) != self.seen {
+            self.seen = Bytes::copy_from_slice(chunk.slice(resource));
+            self.repeated = repeated(&self.seen).unwrap_or_default();
+        }
+    }
+
+    /// The content of the `Resource` of the spans made here.
+    pub(super) fn resource(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let is_repeated = |key: &str| self.repeated.iter().any(|known| known.key == key);
+        let own = self.attributes.iter().filter(|attribute| !is_repeated(&attribute.key));
+        for attribute in own.chain(&self.repeated) {
+            put_bytes(&mut out, RESOURCE_ATTRIBUTES, &attribute.message);
+        }
+        out
+    }
+
+    /// The attributes that a received resource lacks, as fields to append to it.
+    pub(super) fn missing(&self, chunk: &Chunk, group: &Group) -> Vec<u8> {
+        let present = group.resource.map(|resource| keys(content(chunk.slice(resource))).unwrap_or_default());
+        let present = present.unwrap_or_default();
+        let mut out = Vec::new();
+        for attribute in &self.attributes {
+            if !present.contains(&attribute.key.as_bytes()) {
+                put_bytes(&mut out, RESOURCE_ATTRIBUTES, &attribute.message);
+            }
+        }
+        out
+    }
+}
+
+/// The content of a length-delimited field that is given with its head.
+fn content(field: &[u8]) -> &[u8] {
+    match fields(field).next() {
+        Ok(Some(field)) => field.value.bytes(),
+        _ => &[],
+    }
+}
+
+fn keys(resource: &[u8]) -> Result<Vec<&[u8]>, WireError> {
+    let (mut keys, mut walk) = (Vec::new(), fields(resource));
+    while let Some(field) = walk.next()? {
+        if field.number == RESOURCE_ATTRIBUTES {
+            keys.push(key_value(field.value.bytes())?.0);
+        }
+    }
+    Ok(keys)
+}
+
+fn repeated(resource_field: &[u8]) -> Result<Vec<Attribute>, WireError> {
+    let (mut repeated, mut walk) = (Vec::new(), fields(content(resource_field)));
+    while let Some(field) = walk.next()? {
+        let message = field.value.bytes();
+        let key = String::from_utf8_lossy(key_value(message)?.0).into_owned();
+        if field.number == RESOURCE_ATTRIBUTES && REPEATED.iter().any(|prefix| key.starts_with(prefix)) {
+            repeated.push(Attribute { key, message: message.to_vec() });
+        }
+    }
+    Ok(repeated)
+}
+
+/// Writes a group's `resource` field with `appended` fields at its end.
+///
+/// Protobuf reads repeated fields wherever they stand, so appending needs no look at what is there.
+pub(super) fn put_resource(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, appended: &[u8]) {
+    let old = group.resource.map_or(&[][..], |resource| content(chunk.slice(resource)));
+    if group.resource.is_some() || !appended.is_empty() {
+        put_head(out, 1, old.len() + appended.len());
+        out.extend_from_slice(old);
+        out.extend_from_slice(appended);
+    }
+}
+
+/// How long what [`put_resource`] writes is.
+pub(super) fn resource_len(chunk: &Chunk, group: &Group, appended: &[u8]) -> usize {
+    let old = group.resource.map_or(0, |resource| content(chunk.slice(resource)).len());
+    if group.resource.is_some() || !appended.is_empty() { field_len(old + appended.len()) } else { 0 }
+}
+
+/// The schema whose names [`Identity`] and the spans made here use.
+pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";

@@ -1,0 +1,217 @@
+//! Protobuf on the wire: walking the fields of a message in place, and writing the few that we make.
+
+use std::fmt;
+
+/// Bytes that are not a protobuf message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// A field goes on beyond the end of its message.
+    Truncated,
+    /// A number of more than ten bytes.
+    Varint,
+    /// A field number of zero, or a wire type that does not exist (groups included: OTLP has none).
+    Tag,
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "a field goes beyond the end of its message",
+            Self::Varint => "a number has more than ten bytes",
+            Self::Tag => "a field has no valid number or type",
+        })
+    }
+}
+
+impl std::error::Error for WireError {}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    Fixed32(u32),
+}
+
+impl<'a> Value<'a> {
+    /// The bytes of a length-delimited field; empty for any other type.
+    pub(crate) const fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            _ => &[],
+        }
+    }
+
+    /// The number of a varint field; zero for any other type.
+    pub(crate) const fn varint(self) -> u64 {
+        match self {
+            Self::Varint(number) => number,
+            _ => 0,
+        }
+    }
+}
+
+/// One field, and where it stands in the message that was walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field<'a> {
+    pub(crate) number: u32,
+    pub(crate) value: Value<'a>,
+    /// Where its tag begins.
+    pub(crate) start: usize,
+    /// One past its last byte.
+    pub(crate) end: usize,
+}
+
+impl Field<'_> {
+    /// Where the content of a length-delimited field begins.
+    pub(crate) const fn content_start(&self) -> usize {
+        self.end - self.value.bytes().len()
+    }
+}
+
+/// Walks the fields of a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+pub(crate) const fn fields(message: &[u8]) -> Fields<'_> {
+    Fields { message, at: 0 }
+}
+
+impl<'a> Fields<'a> {
+    /// The next field, or `None` at the end of the message.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, WireError> {
+        let start = self.at;
+        if start >= self.message.len() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let number = u32::try_from(tag >> 3).map_err(|_| WireError::Tag)?;
+        if number == 0 {
+            return Err(WireError::Tag);
+        }
+        let value = match tag & 7 {
+            0 => Value::Varint(self.varint()?),
+            1 => Value::Fixed64(u64::from_le_bytes(self.array()?)),
+            2 => {
+                let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
+                Value::Bytes(self.take(length)?)
+            }
+            5 => Value::Fixed32(u32::from_le_bytes(self.array()?)),
+            _ => return Err(WireError::Tag),
+        };
+        Ok(Some(Field { number, value, start, end: self.at }))
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<u64, WireError> {
+        let mut number = 0_u64;
+        for shift in (0..70).step_by(7) {
+            let byte = *self.message.get(self.at).ok_or(WireError::Truncated)?;
+            self.at += 1;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(WireError::Varint)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let bytes = self.take(N)?;
+        Ok(bytes.try_into().expect("take gives as many bytes as asked"))
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> Result<&'a [u8], WireError> {
+        let end = self.at.checked_add(length).ok_or(WireError::Truncated)?;
+        let bytes = self.message.get(self.at..end).ok_or(WireError::Truncated)?;
+        self.at = end;
+        Ok(bytes)
+    }
+}
+
+/// How many bytes `number` takes as a varint.
+pub(crate) const fn varint_len(number: u64) -> usize {
+    let bits = 64 - (number | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+/// How many bytes a length-delimited field of `length` bytes takes, for field numbers below 16.
+pub(crate) const fn field_len(length: usize) -> usize {
+    1 + varint_len(length as u64) + length
+}
+
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: u32) {
+    put_varint(out, u64::from(number << 3 | wire_type));
+}
+
+/// The head of a length-delimited field of `length` bytes.
+pub(crate) fn put_head(out: &mut Vec<u8>, number: u32, length: usize) {
+    put_tag(out, number, 2);
+    put_varint(out, length as u64);
+}
+
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    put_head(out, number, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
+    put_tag(out, number, 0);
+    put_varint(out, value);
+}
+
+pub(crate) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
+    put_tag(out, number, 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// A length-delimited field whose content `fill` writes.
+pub(crate) fn put_message(out: &mut Vec<u8>, number: u32, fill: impl FnOnce(&mut Vec<u8>)) {
+    let mut content = Vec::new();
+    fill(&mut content);
+    put_bytes(out, number, &content);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_come_back_as_they_were_written() {
+        for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+            let mut out = Vec::new();
+            put_number(&mut out, 1, number);
+            assert_eq!(out.len(), 1 + varint_len(number));
+            let field = fields(&out).next().expect("valid").expect("one field");
+            assert_eq!(field.value, Value::Varint(number));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_message_are_named() {
+        let rows: [(&[u8], WireError); 5] = [
+            (&[0x0a, 5, 1], WireError::Truncated),
+            (&[0x0a], WireError::Truncated),
+            (&[0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1], WireError::Varint),
+            (&[0x00, 1], WireError::Tag),
+            (&[0x0b], WireError::Tag),
+        ];
+        for (bytes, error) in rows {
+            assert_eq!(fields(bytes).next().map(|_| ()), Err(error), "{bytes:?}");
+        }
+    }
+}

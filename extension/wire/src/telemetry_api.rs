@@ -1,0 +1,218 @@
+//! The Telemetry API: the subscription, and batches of events, read leniently one by one.
+//!
+//! # Source
+//! <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api-reference.html>
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::{EndStatus, Ending, InitPhase, PlatformEvent, UnixNanos};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::time::rfc3339;
+
+/// Where to subscribe, on the API host.
+pub const SUBSCRIBE_PATH: &str = "/2022-07-01/telemetry";
+
+/// The body of the subscription for events to be posted to `port`.
+///
+/// Platform events only: subscribing to our own log lines would feed itself. 25 ms is the shortest
+/// buffering that the platform allows.
+pub fn subscription(port: u16) -> String {
+    serde_json::json!({
+        "schemaVersion": "2025-01-29",
+        "types": ["platform"],
+        "buffering": { "maxItems": 1000, "maxBytes": 262_144, "timeoutMs": 25 },
+        "destination": { "protocol": "HTTP", "URI": format!("http://sandbox.localdomain:{port}/") },
+    })
+    .to_string()
+}
+
+/// What one posted batch held.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The events that mean something to policy, in order.
+    pub events: Vec<PlatformEvent>,
+    /// `instanceId` of the init event: the log stream's name, which extensions are not told otherwise.
+    pub instance_id: Option<String>,
+    /// Events, or whole batches, that could not be read. Unknown types are no such thing.
+    pub unreadable: u32,
+}
+
+/// Reads a batch that came at `received_at`. One event that cannot be read costs only itself.
+pub fn batch(body: &[u8], received_at: UnixNanos) -> Batch {
+    let mut batch = Batch::default();
+    let Ok(events) = serde_json::from_slice::<Vec<&RawValue>>(body) else {
+        batch.unreadable = 1;
+        return batch;
+    };
+    for raw in events {
+        match serde_json::from_str::<Envelope<'_>>(raw.get()) {
+            Ok(envelope) => read(&mut batch, &envelope, received_at),
+            Err(_) => batch.unreadable += 1,
+        }
+    }
+    batch
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(default)]
+    time: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(borrow)]
+    record: Option<&'a RawValue>,
+}
+
+/// Every field of every platform record that is read, all optional.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Record {
+    request_id: Option<Arc<str>>,
+    phase: Option<String>,
+    status: Option<String>,
+    error_type: Option<Arc<str>>,
+    runtime_version: Option<Arc<str>>,
+    instance_id: Option<String>,
+    metrics: Metrics,
+    dropped_records: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metrics {
+    duration_ms: Option<f64>,
+    produced_bytes: Option<u64>,
+}
+
+fn read(batch: &mut Batch, envelope: &Envelope<'_>, received_at: UnixNanos) {
+    if !envelope.kind.starts_with("platform.") {
+        return;
+    }
+    let record = envelope.record.map_or("{}", RawValue::get);
+    let Ok(record) = serde_json::from_str::<Record>(record) else {
+        batch.unreadable += 1;
+        return;
+    };
+    // What ended matters more than when: an event without a readable time is not thrown away.
+    let at = rfc3339(&envelope.time).unwrap_or(received_at);
+    if record.instance_id.is_some() {
+        batch.instance_id.clone_from(&record.instance_id);
+    }
+    batch.events.extend(event(&envelope.kind, at, record));
+}
+
+fn event(kind: &str, at: UnixNanos, record: Record) -> Option<PlatformEvent> {
+    let restore = kind.starts_with("platform.restore");
+    let ending = ending(&record);
+    let duration = record.metrics.duration_ms.and_then(millis);
+    Some(match kind {
+        "platform.initStart" | "platform.restoreStart" => PlatformEvent::InitStart {
+            at,
+            restore,
+            phase: if record.phase.as_deref() == Some("invoke") {
+                InitPhase::Invoke
+            } else {
+                InitPhase::Init
+            },
+            runtime_version: record.runtime_version.filter(|version| !version.is_empty()),
+        },
+        "platform.initRuntimeDone" | "platform.restoreRuntimeDone" => {
+            PlatformEvent::InitRuntimeDone { at, restore, ending }
+        }
+        "platform.initReport" | "platform.restoreReport" => {
+            PlatformEvent::InitReport { at, restore, ending, duration }
+        }
+        "platform.start" => PlatformEvent::Start { request_id: record.request_id?, at },
+        "platform.runtimeDone" => PlatformEvent::RuntimeDone {
+            request_id: record.request_id?,
+            at,
+            ending,
+            duration,
+            produced_bytes: record.metrics.produced_bytes,
+        },
+        "platform.report" => PlatformEvent::Report { request_id: record.request_id?, at, ending, duration },
+        "platform.logsDropped" => PlatformEvent::LogsDropped { records: record.dropped_records.unwrap_or(1) },
+        _ => return None,
+    })
+}
+
+/// No status at all is success (init events of older schemas); one that is not known is a failure.
+fn ending(record: &Record) -> Ending {
+    let status = match record.status.as_deref() {
+        None | Some("success") => EndStatus::Success,
+        Some("error") => EndStatus::Error,
+        Some("timeout") => EndStatus::Timeout,
+        Some(_) => EndStatus::Failure,
+    };
+    Ending { status, error_type: record.error_type.clone().filter(|class| !class.is_empty()) }
+}
+
+fn millis(ms: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(ms / 1_000.0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(json: &str) -> PlatformEvent {
+        let mut batch = batch(format!("[{json}]").as_bytes(), UnixNanos(7));
+        assert_eq!((batch.events.len(), batch.unreadable), (1, 0), "{json}");
+        batch.events.remove(0)
+    }
+
+    #[test]
+    fn a_runtime_done_is_read_whole() {
+        let event = one(
+            r#"{"time":"2026-11-22T07:58:30.000Z","type":"platform.runtimeDone","record":{"requestId":"r1",
+            "status":"error","errorType":"Runtime.ExitError","metrics":{"durationMs":140.25,"producedBytes":16},
+            "spans":[{"name":"responseLatency","start":"2026-11-22T07:58:29.900Z","durationMs":70.0}]}}"#,
+        );
+        let PlatformEvent::RuntimeDone { request_id, ending, duration, produced_bytes, .. } = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!((&*request_id, produced_bytes), ("r1", Some(16)));
+        assert_eq!(duration, Some(Duration::from_micros(140_250)));
+        assert_eq!(ending.error_class().as_deref(), Some("Runtime.ExitError"));
+    }
+
+    #[test]
+    fn one_bad_event_costs_only_itself() {
+        let read = batch(
+            br#"[{"time":"2026-11-22T07:58:30.000Z","type":"platform.fromTheFuture","record":{"a":[1]}},
+            {"time":"yesterday","type":"platform.start","record":{"requestId":"a"}},
+            {"time":"2026-11-22T07:58:30.000Z","type":"platform.start","record":{"requestId":17}},
+            {"time":"2026-11-22T07:58:30.000Z","type":"function","record":"text"},
+            {"time":"2026-11-22T07:58:30.000Z","type":"platform.start","record":{"requestId":"b"}}]"#,
+            UnixNanos(7),
+        );
+        assert_eq!(read.unreadable, 2);
+        assert!(
+            matches!(&read.events[..], [PlatformEvent::Start { request_id, .. }] if &**request_id == "b")
+        );
+        assert_eq!(batch(b"not json").unreadable, 1);
+    }
+
+    #[test]
+    fn the_log_stream_is_learned_from_init() {
+        let read = batch(
+            br#"[{"time":"2026-11-22T07:58:29.858Z","type":"platform.initStart",
+            "record":{"initializationType":"on-demand","phase":"init","instanceId":"2026/11/22/[$LATEST]0a"}}]"#,
+            UnixNanos(7),
+        );
+        assert_eq!(read.instance_id.as_deref(), Some("2026/11/22/[$LATEST]0a"));
+    }
+
+    #[test]
+    fn an_unknown_status_is_a_failure_and_a_missing_one_is_not() {
+        let status = |json: &str| {
+            let record: Record = serde_json::from_str(json).expect("valid");
+            ending(&record).status
+        };
+        assert_eq!(status("{}"), EndStatus::Success);
+        assert_eq!(status(r#"{"status":"melted"}"#), EndStatus::Failure);
+    }
+}

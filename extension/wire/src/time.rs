@@ -1,0 +1,101 @@
+//! Dates as text: RFC 3339 as the Telemetry API writes them, and the HTTP date of `Retry-After`.
+
+use std::time::Duration;
+
+use policy::UnixNanos;
+
+const NANOS: u64 = 1_000_000_000;
+
+/// The time that `text` names, in UTC: `2026-11-22T07:58:29.858Z`, with any number of decimals.
+pub fn rfc3339(text: &str) -> Option<UnixNanos> {
+    let (date, time) = text.split_once('T')?;
+    let time = time.strip_suffix('Z').or_else(|| time.strip_suffix("+00:00"))?;
+    let (clock, decimals) = time.split_once('.').unwrap_or((time, ""));
+    let [year, month, day] = numbers(date, '-')?;
+    let seconds = unix_seconds(year, month, day, clock)?;
+    seconds.checked_mul(NANOS)?.checked_add(fraction(decimals)?).map(UnixNanos)
+}
+
+/// How long after `now` the HTTP date `text` is: `Sun, 22 Nov 2026 07:58:29 GMT`; zero when it has passed.
+///
+/// # Source
+/// IMF-fixdate, <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>
+pub fn until_http_date(text: &str, now: UnixNanos) -> Option<Duration> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let parts: Vec<_> = text.split_whitespace().collect();
+    let [_, day, month, year, clock, "GMT"] = parts[..] else { return None };
+    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
+    let seconds = unix_seconds(year.parse().ok()?, month, day.parse().ok()?, clock)?;
+    Some(UnixNanos(seconds.checked_mul(NANOS)?).since(now))
+}
+
+fn unix_seconds(year: u64, month: u64, day: u64, clock: &str) -> Option<u64> {
+    let [hour, minute, second] = numbers(clock, ':')?;
+    let is_valid = (1970..=2500).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second <= 60;
+    is_valid.then(|| ((days_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+/// Days from 1970-01-01, counting years from March so that the leap day comes last.
+const fn days_since_epoch(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
+}
+
+fn numbers(text: &str, separator: char) -> Option<[u64; 3]> {
+    let mut parts = text.split(separator).map(|part| part.parse().ok());
+    let numbers = [parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(numbers)
+}
+
+fn fraction(decimals: &str) -> Option<u64> {
+    let (mut nanos, mut unit) = (0, NANOS);
+    for digit in decimals.chars().take(9) {
+        unit /= 10;
+        nanos += u64::from(digit.to_digit(10)?) * unit;
+    }
+    Some(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn telemetry_times_are_read() {
+        let rows = [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2026-11-22T07:58:29.858Z", Some(1_795_334_309_858_000_000)),
+            ("2024-02-29T12:00:00.000001Z", Some(1_709_208_000_000_001_000)),
+            ("2000-03-01T00:00:00+00:00", Some(951_868_800_000_000_000)),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-11-22 07:58:29Z", None),
+            ("2026-11-22T07:58:29", None),
+            ("nonsense", None),
+        ];
+        for (text, nanos) in rows {
+            assert_eq!(rfc3339(text), nanos.map(UnixNanos), "{text}");
+        }
+    }
+
+    #[test]
+    fn http_dates_are_read() {
+        let now = rfc3339("2026-11-22T07:58:00Z").expect("valid");
+        let rows = [
+            ("Sun, 22 Nov 2026 07:58:29 GMT", Some(29)),
+            ("Sun, 22 Nov 2026 07:57:29 GMT", Some(0)),
+            ("Sun, 22 Nov 2026 07:58:29 CET", None),
+            ("soon", None),
+        ];
+        for (text, seconds) in rows {
+            assert_eq!(until_http_date(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}
