@@ -1,0 +1,134 @@
+//! Keeps every "only" of this tree true, by reading it; and proves that each rule can fail.
+//!
+//! A rule that no machine checks drifts. What a rule means is said at the rule, in `tidy/`; to plant a
+//! violation of a new one, add a row to `PLANTED` below.
+
+mod tidy {
+    pub(crate) mod files;
+    pub(crate) mod layers;
+    pub(crate) mod links;
+    pub(crate) mod only;
+    pub(crate) mod planted;
+    pub(crate) mod source;
+    pub(crate) mod tree;
+}
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tidy::tree::{Tree, Violation};
+use tidy::{files, layers, links, only, planted};
+
+/// Everything that is held, over a tree.
+const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
+    only::each_thing_in_its_file,
+    only::exemptions_match_homes,
+    layers::arrows_point_one_way,
+    layers::policy_depends_on_nothing,
+    layers::policy_is_no_std,
+    files::start_with_a_sentence,
+    files::stay_short,
+    files::functions_stay_short,
+    files::nothing_unfinished,
+    files::no_machine_paths,
+    files::top_level_is_fixed,
+    files::changelog_has_unreleased,
+    links::relative_links_resolve,
+];
+
+fn violations(tree: &Tree) -> Vec<String> {
+    RULES.iter().flat_map(|rule| rule(tree)).map(|violation| violation.to_string()).collect()
+}
+
+#[test]
+fn the_tree_is_tidy() {
+    let found = violations(&Tree::read(&workspace()).expect("the workspace can be read"));
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn a_clean_tree_passes() {
+    assert_eq!(violations(&planted::clean_tree()), Vec::<String>::new());
+}
+
+#[test]
+fn what_only_looks_like_a_violation_passes() {
+    for (path, text) in planted::INNOCENT {
+        assert_eq!(violations(&planted::tree_with(path, text)), Vec::<String>::new(), "{path}:\n{text}");
+    }
+}
+
+#[test]
+fn each_planted_violation_is_found() {
+    for (path, text, complaint) in planted::GUILTY {
+        assert_only_complaint(path, text, complaint);
+    }
+}
+
+#[test]
+fn long_files_and_functions_are_found() {
+    let file = format!("//! D.\n{}", "const A: u8 = 1;\n".repeat(1000));
+    assert_only_complaint("extension/src/driver.rs", &file, "1001 lines, of at most");
+    let function = format!("//! D.\nfn f() {{\n{}}}\n", "    g();\n".repeat(80));
+    assert_only_complaint("extension/src/driver.rs", &function, "fn f has 82 lines, of at most");
+    let tests =
+        format!("//! D.\n#[cfg(test)]\nmod tests {{\n    fn f() {{\n{}    }}\n}}\n", "g();\n".repeat(1000));
+    assert_eq!(violations(&planted::tree_with("extension/src/driver.rs", &tests)), Vec::<String>::new());
+}
+
+#[test]
+fn a_rule_without_its_file_is_found() {
+    let mut tree = planted::clean_tree();
+    tree.files.remove("extension/src/clock.rs");
+    let found = violations(&tree);
+    assert_eq!(found, ["extension/src/clock.rs: is not there, but tidy says that only it reads a clock"]);
+}
+
+#[track_caller]
+fn assert_only_complaint(path: &str, text: &str, complaint: &str) {
+    let found = violations(&planted::tree_with(path, text));
+    assert!(!found.is_empty(), "not told: {complaint}\n{path}:\n{text}");
+    assert!(
+        found.iter().all(|line| line.contains(complaint)),
+        "not only \"{complaint}\": {found:?}\n{path}:\n{text}"
+    );
+}
+
+/// The compiler's own proof, beside the text rules: with `no_std` and no dependency, the world has no name.
+#[test]
+fn policy_cannot_name_the_world() {
+    assert!(compile_policy_with("").is_ok(), "policy compiles alone: {:?}", compile_policy_with(""));
+    for item in planted::WORLD {
+        let refusal = compile_policy_with(item).expect_err(item);
+        assert!(refusal.contains("std"), "refused for another reason than std: {item}\n{refusal}");
+    }
+}
+
+/// Compiles policy's sources, with `item` added at the end, as a crate of its own; the compiler's words if it cannot.
+fn compile_policy_with(item: &str) -> Result<(), String> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("policy-alone");
+    let sources = Tree::read(&workspace().join("extension/policy/src")).expect("policy has sources");
+    for (path, text) in &sources.files {
+        let copy = folder.join(path);
+        std::fs::create_dir_all(copy.parent().expect("a file in a folder"))
+            .expect("the target folder is ours");
+        std::fs::write(copy, text).expect("the target folder is ours");
+    }
+    let root = folder.join("lib.rs");
+    let text = format!("{}\n{item}\n", sources.files.get("lib.rs").expect("policy has a root"));
+    std::fs::write(&root, text).expect("the target folder is ours");
+
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(["--crate-name", "policy", "--crate-type", "lib", "--edition", "2024", "--emit", "metadata"])
+        .args(["--cap-lints", "allow", "--out-dir"])
+        .arg(&folder)
+        .arg(&root)
+        .output()
+        .expect("rustc is beside cargo");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace").to_owned()
+}

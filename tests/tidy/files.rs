@@ -1,0 +1,149 @@
+//! What every file keeps: a first sentence, a size one can read, nothing unfinished, nothing of one machine.
+
+use super::source::{Look, functions, keep, line_of, without_tests, word_positions};
+use super::tree::{Tree, Violation};
+
+/// A file longer than this, its tests aside, holds more than one idea.
+const FILE_LINES_MAX: usize = 700;
+
+/// A function longer than this does not fit a screen.
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// Files and functions that may be longer, each with its reason: ("path" or "path fn name", "why").
+const LONG: &[(&str, &str)] = &[];
+
+/// Words that promise a later change; spelled apart, for this file is read too.
+const UNFINISHED: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+    concat!("todo", "!"),
+    concat!("unimplemented", "!"),
+];
+
+/// Folders that exist on one machine only; spelled apart, for this file is read too.
+const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
+
+/// Every name that the top level may show. Tools keep their settings in dot-files.
+const TOP_LEVEL: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "SECURITY.md",
+    "docs",
+    "examples",
+    "extension",
+    "layer-build",
+    "template.yaml",
+    "tests",
+];
+
+/// Every Rust file begins with one sentence that says what it is.
+pub(crate) fn start_with_a_sentence(tree: &Tree) -> Vec<Violation> {
+    let mute = tree.rust("").filter(|(_, text)| !is_sentence(&first_paragraph(text)));
+    mute.map(|(path, _)| Violation::at(path, 1, "does not begin with a //! sentence")).collect()
+}
+
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+fn is_sentence(text: &str) -> bool {
+    text.starts_with(|c: char| !c.is_lowercase()) && text.trim_end().ends_with(['.', ':', '?', '!'])
+}
+
+/// No file is too long to be one idea.
+pub(crate) fn stay_short(tree: &Tree) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (path, text) in tree.rust("").filter(|(path, _)| !is_exempt(path)) {
+        let lines = lines_without_tests(text);
+        if lines > FILE_LINES_MAX {
+            found.push(Violation::of_file(path, format!("{lines} lines, of at most {FILE_LINES_MAX}")));
+        }
+    }
+    found
+}
+
+/// The lines of a file that are not blank only because a test was cut out of them.
+fn lines_without_tests(text: &str) -> usize {
+    let code = keep(text, Look::Code);
+    let kept = without_tests(&code);
+    let cut = code.lines().zip(kept.lines()).filter(|(before, after)| before != after).count();
+    text.lines().count() - cut
+}
+
+/// No function of the product is too long for a screen.
+pub(crate) fn functions_stay_short(tree: &Tree) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (path, text) in tree.rust("extension/") {
+        let code = without_tests(&keep(text, Look::Code));
+        for (name, line, lines) in functions(&code) {
+            if lines > FUNCTION_LINES_MAX && !is_exempt(&format!("{path} fn {name}")) {
+                let message = format!("fn {name} has {lines} lines, of at most {FUNCTION_LINES_MAX}");
+                found.push(Violation::at(path, line, message));
+            }
+        }
+    }
+    found
+}
+
+fn is_exempt(what: &str) -> bool {
+    LONG.iter().any(|(long, _)| *long == what)
+}
+
+/// What is committed is finished; what is not has an issue, not a mark in the text.
+pub(crate) fn nothing_unfinished(tree: &Tree) -> Vec<Violation> {
+    find_words(tree, UNFINISHED, |_, _| true, "is unfinished")
+}
+
+/// Nothing names a folder that only one machine has.
+pub(crate) fn no_machine_paths(tree: &Tree) -> Vec<Violation> {
+    // Inside a longer path or an address the same letters are innocent.
+    let begins_path =
+        |text: &str, at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric() || "._-~/}".contains(c));
+    find_words(tree, MACHINE_PATHS, begins_path, "exists on one machine only")
+}
+
+fn find_words(
+    tree: &Tree,
+    words: &[&str],
+    counts: fn(&str, usize) -> bool,
+    complaint: &str,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (path, text) in tree.starting_with("").filter(|(path, _)| *path != "Cargo.lock" && *path != "LICENSE")
+    {
+        for word in words {
+            let places = word_positions(text, word).into_iter().filter(|at| counts(text, *at));
+            found.extend(
+                places.map(|at| Violation::at(path, line_of(text, at), format!("`{word}` {complaint}"))),
+            );
+        }
+    }
+    found
+}
+
+/// The visible root stays as it was laid out.
+pub(crate) fn top_level_is_fixed(tree: &Tree) -> Vec<Violation> {
+    let mut names: Vec<&str> = tree.files.keys().filter_map(|path| path.split('/').next()).collect();
+    names.dedup();
+    let strange = names.into_iter().filter(|name| !name.starts_with('.') && !TOP_LEVEL.contains(name));
+    strange.map(|name| Violation::of_file(name, "is not one of the names of the top level")).collect()
+}
+
+/// The changelog has a place for what comes next.
+pub(crate) fn changelog_has_unreleased(tree: &Tree) -> Vec<Violation> {
+    const PATH: &str = "CHANGELOG.md";
+    let text = tree.files.get(PATH).map_or("", String::as_str);
+    let is_heading = |line: &str| line.starts_with("## ") && line.to_lowercase().contains("unreleased");
+    if text.lines().any(is_heading) {
+        return Vec::new();
+    }
+    vec![Violation::of_file(PATH, "has no Unreleased section")]
+}
