@@ -82,16 +82,29 @@ impl Server {
     fn record(&self, head: &Head, body: Vec<u8>) -> usize {
         let kind = kind_of(head);
         let at = Instant::now();
-        let is_receiver_open = kind == Kind::Register
-            && TcpStream::connect_timeout(&self.shared.receiver, PROBE_WAIT_MAX).is_ok();
+        let is_reachable = self.probe(kind, &body);
         self.shared.change(|state| {
             if head.headers.get("host").is_none() {
                 state.violate(format!("{} without Host", head.line));
             }
             let headers = head.headers.clone();
-            state.calls.push(Call { kind, at, headers, body, is_receiver_open, answer: None });
+            state.calls.push(Call { kind, at, headers, body, is_reachable, answer: None });
             state.calls.len() - 1
         })
+    }
+
+    /// Tries what the platform lets happen next: the runtime starts after the registration, telemetry flows after the
+    /// subscription.
+    fn probe(&self, kind: Kind, body: &[u8]) -> bool {
+        let address = match kind {
+            Kind::Register => Some(self.shared.receiver),
+            Kind::Subscribe => {
+                let body: Value = serde_json::from_slice(body).unwrap_or_default();
+                parse_destination(&body["destination"]).ok().map(|it| ([127, 0, 0, 1], it.port).into())
+            }
+            _ => None,
+        };
+        address.is_some_and(|address| TcpStream::connect_timeout(&address, PROBE_WAIT_MAX).is_ok())
     }
 
     /// The answer to a call; `None` when there is to be none.

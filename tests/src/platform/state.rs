@@ -39,8 +39,9 @@ pub struct Call {
     pub headers: Headers,
     /// Its body.
     pub body: Vec<u8>,
-    /// Whether a client could connect to the extension's receiver at that moment; looked up for `Register` only.
-    pub is_receiver_open: bool,
+    /// Whether somebody could connect to the extension at that moment: the function to its receiver when it
+    /// registers, the platform to its telemetry listener when it subscribes.
+    pub is_reachable: bool,
     /// When it was answered, and with which status.
     pub answer: Option<(Instant, u16)>,
 }

@@ -1,0 +1,20 @@
+//! The real binary from outside: what it promises to the function, to the platform and to the backend.
+//!
+//! It knows nothing of the extension's code: a fake platform, a fake backend and plain OTLP requests are all there is.
+//! The binary is found as `tests::platform::Script` says; `make test` builds it first.
+
+mod black_box {
+    mod backend;
+    mod cold_start;
+    mod completion;
+    mod done;
+    mod late;
+    mod receiver;
+    mod settings;
+    mod shutdown;
+    mod start;
+    mod summary;
+    mod telemetry;
+    mod undescribed;
+    mod world;
+}

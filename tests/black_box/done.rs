@@ -1,0 +1,133 @@
+//! When an invocation is done: at the first signal that can be trusted, with its spans safe before `/next`.
+
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use tests::collector::Answer;
+use tests::otlp::{Ids, SpanExt, server_span, span};
+use tests::platform::Invoke;
+
+use super::world::World;
+
+/// Runs an invocation with two spans of which `end` says that they are the last; both must be safe before `/next`.
+#[track_caller]
+fn assert_done_by(end: impl FnOnce(&World, Ids)) {
+    let world = World::start();
+    let root = Ids::new(7);
+    world.invoke("r-1");
+    world.post_spans([span("child", root.sibling(1)).with_parent(root)]);
+    end(&world, root);
+    let next = world.platform.wait_next();
+    for name in ["child", "root"] {
+        assert!(world.span(name).arrived <= next, "{name} left after /next");
+    }
+    let requests = world.collector.requests();
+    assert!(requests.iter().all(|request| request.content_encoding() == "gzip"));
+}
+
+#[test]
+fn a_server_span_with_the_invocation_id_ends_it() {
+    assert_done_by(|world, root| world.post_spans([server_span("root", root, "r-1")]));
+}
+
+#[test]
+fn a_server_span_with_the_older_attribute_ends_it() {
+    assert_done_by(|world, root| {
+        let span = span("root", root).with_kind(SpanKind::Server).with_text("faas.execution", "r-1");
+        world.post_spans([span]);
+    });
+}
+
+#[test]
+fn a_consumer_span_ends_it() {
+    assert_done_by(|world, root| {
+        world.post_spans([server_span("root", root, "r-1").with_kind(SpanKind::Consumer)]);
+    });
+}
+
+#[test]
+fn the_platforms_runtime_done_ends_it() {
+    assert_done_by(|world, root| {
+        world.post_spans([span("root", root)]);
+        world.runtime_done("r-1");
+    });
+}
+
+#[test]
+fn the_deadline_ends_it_where_nothing_else_does() {
+    let world = World::start();
+    let left = Duration::from_millis(1_200);
+    let deadline = Instant::now() + left;
+    world.platform.answer_next(&Invoke::new("r-1", left));
+    world.post_spans([span("only", Ids::new(1))]);
+    let next = world.platform.wait_next();
+    assert!(next < deadline, "/next came {:?} after the deadline", next - deadline);
+    assert!(world.span("only").arrived <= next);
+}
+
+#[test]
+fn a_server_span_of_another_request_ends_nothing() {
+    let world = World::start();
+    world.invoke("r-1");
+    world.post_spans([server_span("other", Ids::new(1), "r-0")]);
+    world.platform.assert_no_next("only another request is done");
+    world.post_spans([server_span("own", Ids::new(2), "r-1")]);
+    world.platform.wait_next();
+    assert_eq!(world.names(), ["other", "own"]);
+}
+
+#[test]
+fn an_internal_span_with_the_invocation_id_ends_nothing() {
+    let world = World::start();
+    world.invoke("r-1");
+    world.post_spans([span("inner", Ids::new(1)).with_text("faas.invocation_id", "r-1")]);
+    world.platform.assert_no_next("only a span inside the invocation has ended");
+    world.runtime_done("r-1");
+    world.platform.wait_next();
+}
+
+#[test]
+fn a_runtime_done_of_another_request_ends_nothing() {
+    let world = World::start();
+    world.invoke("r-1");
+    world.post_spans([span("child", Ids::new(1))]);
+    world.runtime_done("r-0");
+    world.platform.assert_no_next("only another request is done");
+    world.runtime_done("r-1");
+    let next = world.platform.wait_next();
+    assert!(world.span("child").arrived <= next);
+}
+
+#[test]
+fn next_waits_for_the_backends_word() {
+    let world = World::start();
+    world.collector.answer([Answer::Hold]);
+    world.invoke("r-1");
+    world.post_spans([server_span("root", Ids::new(1), "r-1")]);
+    world.collector.expect("the export", |state| state.requests.len() == 1);
+    world.platform.assert_no_next("the backend has not answered");
+    world.collector.release();
+    world.platform.wait_next();
+    world.span("root");
+}
+
+#[test]
+fn a_backend_that_never_answers_holds_an_invocation_only_so_long() {
+    let world = World::start();
+    world.collector.always(Answer::Hold);
+    world.invoke("r-1");
+    world.post_spans([server_span("root", Ids::new(1), "r-1")]);
+    world.platform.wait_next();
+}
+
+#[test]
+fn a_short_invocation_is_left_before_its_deadline_although_the_backend_hangs() {
+    let world = World::start();
+    world.collector.always(Answer::Hold);
+    let left = Duration::from_millis(600);
+    let deadline = Instant::now() + left;
+    world.platform.answer_next(&Invoke::new("r-1", left));
+    world.post_spans([server_span("root", Ids::new(1), "r-1")]);
+    let next = world.platform.wait_next();
+    assert!(next < deadline, "/next came {:?} after the deadline", next - deadline);
+}

@@ -1,0 +1,160 @@
+//! The receiver's answers to the function: those that the OTLP specification asks for, to good requests and bad.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
+use tests::http1::{Connection, Headers, send, send_on};
+use tests::otlp::{Ids, server_span, span, traces};
+
+use super::world::{World, protobuf};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("a vector takes every byte");
+    encoder.finish().expect("a vector takes every byte")
+}
+
+/// The status of a POST with these header fields.
+fn status(world: &World, path: &str, headers: &Headers, body: &[u8]) -> u16 {
+    world.platform.post_otlp(path, body, headers).status
+}
+
+#[test]
+fn good_spans_are_answered_200_and_protobuf() {
+    let world = World::start();
+    let response = world.post("/v1/traces", &traces([span("one", Ids::new(1))]).encode_to_vec());
+    assert_eq!((response.status, response.body.len()), (200, 0));
+    assert_eq!(response.headers.get("content-type"), Some("application/x-protobuf"));
+}
+
+#[test]
+fn a_connection_may_be_kept() {
+    let world = World::start();
+    let stream = std::net::TcpStream::connect(world.platform.receiver()).expect("it listens");
+    let mut connection = Connection::new(stream);
+    for seed in 1..=3 {
+        let body = traces([span("kept", Ids::new(seed))]).encode_to_vec();
+        let response = send_on(&mut connection, "POST", "/v1/traces", &protobuf(), &body);
+        assert_eq!(response.expect("an answer").status, 200);
+    }
+}
+
+#[test]
+fn gzip_is_understood() {
+    let world = World::start();
+    world.invoke("r-1");
+    let headers = Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")]);
+    let body = gzip(&traces([server_span("root", Ids::new(1), "r-1")]).encode_to_vec());
+    assert_eq!(status(&world, "/v1/traces", &headers, &body), 200);
+    world.platform.wait_next();
+    world.span("root");
+}
+
+#[test]
+fn a_chunked_body_is_understood() {
+    let world = World::start();
+    world.invoke("r-1");
+    let body = traces([server_span("root", Ids::new(1), "r-1")]).encode_to_vec();
+    let mut chunks = Vec::new();
+    for chunk in body.chunks(7) {
+        chunks.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+        chunks.extend(chunk);
+        chunks.extend(b"\r\n");
+    }
+    chunks.extend(b"0\r\n\r\n");
+    let headers =
+        Headers::from([("Content-Type", "application/x-protobuf"), ("Transfer-Encoding", "chunked")]);
+    assert_eq!(status(&world, "/v1/traces", &headers, &chunks), 200);
+    world.platform.wait_next();
+    world.span("root");
+}
+
+#[test]
+fn bad_requests_are_told_apart() {
+    let world = World::start();
+    let good = traces([span("one", Ids::new(1))]).encode_to_vec();
+    let text = Headers::from([("Content-Type", "text/plain")]);
+    let zstd = Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", "rot13")]);
+    let gzip = Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")]);
+    assert_eq!(status(&world, "/v1/nothing", &protobuf(), &good), 404);
+    assert_eq!(status(&world, "/v1/traces", &protobuf(), b"\xff\xff\xff"), 400);
+    assert_eq!(status(&world, "/v1/traces", &text, &good), 415);
+    assert_eq!(status(&world, "/v1/traces", &zstd, &good), 415);
+    assert_eq!(status(&world, "/v1/traces", &gzip, b"not gzip"), 400);
+    let get = send(world.platform.receiver(), "GET", "/v1/traces", &Headers::default(), b"");
+    assert_eq!(get.expect("an answer").status, 405);
+    assert_eq!(world.close().count("received"), 0);
+}
+
+#[test]
+fn an_empty_body_is_a_good_request() {
+    let world = World::start();
+    assert_eq!(status(&world, "/v1/traces", &protobuf(), b""), 200);
+    world.close();
+    assert!(world.collector.requests().is_empty(), "nothing is not sent on");
+}
+
+#[test]
+fn spans_with_invalid_ids_are_rejected_by_number() {
+    let world = World::start();
+    world.invoke("r-1");
+    let mut zero = span("zero", Ids::new(1));
+    zero.trace_id = vec![0; 16];
+    let mut short = span("short", Ids::new(2));
+    short.span_id.pop();
+    let mut none = span("none", Ids::new(3));
+    none.span_id = Vec::new();
+    let body = traces([zero, server_span("good", Ids::new(4), "r-1"), short, none]).encode_to_vec();
+    let response = world.post("/v1/traces", &body);
+    assert_eq!(response.status, 200);
+    let answer = ExportTraceServiceResponse::decode(&response.body[..]).expect("protobuf");
+    assert_eq!(answer.partial_success.expect("a partial success").rejected_spans, 3);
+    world.platform.wait_next();
+    assert_eq!(world.names(), ["good"]);
+    world.close();
+}
+
+#[test]
+fn a_gzip_bomb_is_refused_and_survived() {
+    let world = World::start();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![0; 1 << 20];
+    (0..256).for_each(|_| encoder.write_all(&zeros).expect("a vector takes every byte"));
+    let bomb = encoder.finish().expect("a vector takes every byte");
+    let headers = Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")]);
+    assert_eq!(status(&world, "/v1/traces", &headers, &bomb), 413);
+    world.invoke_well("r-1", 1);
+    world.span("r-1");
+}
+
+#[test]
+fn a_body_that_never_ends_holds_up_nothing() {
+    let world = World::start();
+    world.invoke("r-1");
+    let mut stalled =
+        Connection::new(std::net::TcpStream::connect(world.platform.receiver()).expect("it listens"));
+    let head = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 99\r\n\r\n";
+    stalled.write(head).expect("it reads");
+    world.post_spans([server_span("root", Ids::new(1), "r-1")]);
+    world.platform.wait_next();
+    world.span("root");
+    world.close();
+}
+
+#[test]
+fn json_is_understood_or_refused_but_never_lost() {
+    let world = World::start();
+    world.invoke("r-1");
+    let json = Headers::from([("Content-Type", "application/json")]);
+    let body = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"json","kind":2,"startTimeUnixNano":"1795000000000000000","endTimeUnixNano":"1795000000010000000","attributes":[{"key":"faas.invocation_id","value":{"stringValue":"r-1"}}]}]}]}]}"#;
+    let status = status(&world, "/v1/traces", &json, body);
+    if status == 200 {
+        world.platform.wait_next();
+        world.span("json");
+    } else {
+        assert_eq!(status, 415);
+    }
+}

@@ -1,0 +1,87 @@
+//! SHUTDOWN: the process ends in time with code 0, whatever the backend does, and asks for nothing more.
+
+use std::time::{Duration, Instant};
+
+use tests::collector::Answer;
+use tests::otlp::{Ids, server_span, span};
+use tests::platform::Reason;
+
+use super::world::World;
+
+#[test]
+fn with_a_healthy_backend_it_ends_in_time() {
+    let world = World::start();
+    world.invoke_well("r-1", 1);
+    world.close();
+    world.span("r-1");
+}
+
+#[test]
+fn with_a_backend_that_hangs_it_ends_in_time() {
+    let world = World::start();
+    world.collector.always(Answer::Hold);
+    world.invoke("r-1");
+    world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
+    let summary = world.close();
+    assert_eq!((summary.count("received"), summary.count("exported")), (1, 0));
+}
+
+#[test]
+fn with_a_backend_that_refuses_it_ends_in_time() {
+    let world = World::start();
+    world.collector.stop();
+    world.invoke("r-1");
+    world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
+    world.close();
+}
+
+#[test]
+fn with_a_deadline_in_the_past_it_ends_at_once() {
+    let world = World::start();
+    world.collector.always(Answer::Hold);
+    world.post_spans([span("left", Ids::new(1))]);
+    let asked = Instant::now();
+    world.platform.shutdown_late(Reason::Spindown, Duration::from_millis(50));
+    let (status, ended) = world.platform.wait_exit();
+    assert!(status.success(), "{status}");
+    assert!(ended - asked < Duration::from_millis(500), "it took {:?}", ended - asked);
+    world.summary();
+}
+
+#[test]
+fn without_any_invocation_it_ends_and_describes_none() {
+    let world = World::start();
+    let summary = world.close();
+    assert_eq!((summary.count("invocations"), summary.count("made")), (0, 0));
+    assert!(world.collector.spans().is_empty());
+}
+
+#[test]
+fn spans_that_nothing_flushed_leave_now() {
+    let world = World::start();
+    world.invoke_well("r-1", 1);
+    world.post_spans([span("after", Ids::new(2))]);
+    world.close();
+    assert_eq!(world.names(), ["after", "r-1"]);
+}
+
+#[test]
+fn an_open_invocation_is_flushed_with_what_it_sent() {
+    let world = World::start();
+    world.invoke("r-1");
+    world.post_spans([span("child", Ids::new(1))]);
+    world.runtime_done("r-1");
+    world.platform.shutdown(Reason::Failure, Duration::from_secs(2));
+    assert!(world.platform.wait_exit().0.success());
+    world.span("child");
+}
+
+#[test]
+fn with_little_time_left_it_still_ends_in_time() {
+    let world = World::start();
+    world.collector.always(Answer::Hold);
+    world.post_spans([span("left", Ids::new(1))]);
+    let deadline = world.platform.shutdown(Reason::Timeout, Duration::from_millis(600));
+    let (status, ended) = world.platform.wait_exit();
+    assert!(status.success() && ended < deadline, "{status}");
+}

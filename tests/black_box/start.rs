@@ -1,0 +1,88 @@
+//! What happens before the first invocation, in which order.
+
+use serde_json::json;
+use tests::otlp::{Ids, span};
+use tests::platform::{Kind, Platform, Registration, Script};
+
+use super::world::World;
+
+#[test]
+fn the_receiver_listens_before_the_extension_registers() {
+    let world = World::start();
+    assert!(world.platform.state().calls_of(Kind::Register)[0].is_reachable);
+}
+
+#[test]
+fn it_registers_under_its_file_name_for_invoke_and_shutdown() {
+    let world = World::start();
+    let state = world.platform.state();
+    let calls = state.calls_of(Kind::Register);
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].headers.get("lambda-extension-name"), Some("prefreeze"));
+    assert_eq!(calls[0].json()["events"], json!(["INVOKE", "SHUTDOWN"]));
+}
+
+#[test]
+fn the_subscription_lands_before_the_first_next() {
+    let world = World::start();
+    let state = world.platform.state();
+    let calls = state.calls_of(Kind::Subscribe);
+    assert_eq!(calls.len(), 1);
+    let (answered, status) = calls[0].answer.expect("answered");
+    assert_eq!(status, 200);
+    assert!(answered <= state.calls_of(Kind::Next)[0].at);
+    let body = calls[0].json();
+    assert_eq!(body["schemaVersion"], "2025-01-29");
+    assert_eq!(body["types"], json!(["platform"]));
+    assert_eq!(body["buffering"]["timeoutMs"], 25);
+    assert_eq!(body["destination"]["protocol"], "HTTP");
+    let uri = body["destination"]["URI"].as_str().expect("a URI");
+    assert!(uri.starts_with("http://sandbox.localdomain:"), "{uri}");
+}
+
+#[test]
+fn the_telemetry_listener_listens_before_the_subscription() {
+    let world = World::start();
+    assert!(world.platform.state().calls_of(Kind::Subscribe)[0].is_reachable);
+}
+
+#[test]
+fn where_invoke_is_refused_it_registers_for_shutdown_alone() {
+    let world = World::with(|script| script.registration(Registration::RefuseInvoke));
+    let state = world.platform.state();
+    let events: Vec<_> =
+        state.calls_of(Kind::Register).iter().map(|call| call.json()["events"].clone()).collect();
+    assert_eq!(events, [json!(["INVOKE", "SHUTDOWN"]), json!(["SHUTDOWN"])]);
+    world.post_spans([span("managed", Ids::new(1))]);
+    let summary = world.close();
+    world.span("managed");
+    assert_eq!((summary.count("received"), summary.dropped()), (1, 0));
+}
+
+#[test]
+fn on_managed_instances_spans_leave_without_any_event() {
+    let world = World::with(|script| {
+        script
+            .registration(Registration::RefuseInvoke)
+            .env("AWS_LAMBDA_INITIALIZATION_TYPE", "lambda-managed-instances")
+    });
+    world.post_spans([span("managed", Ids::new(1))]);
+    world.expect_span("managed");
+    world.close();
+}
+
+#[test]
+fn a_proxy_of_the_customer_is_not_used_for_the_platform() {
+    let world = World::with(|script| {
+        // Nobody listens on the discard port: a call through it would fail.
+        script.env("HTTP_PROXY", "http://127.0.0.1:9").env("http_proxy", "http://127.0.0.1:9")
+    });
+    assert!(world.platform.is_waiting());
+}
+
+#[test]
+fn a_missing_backend_holds_up_nothing() {
+    let script = Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let platform = Platform::ready(&script);
+    platform.spin_down();
+}

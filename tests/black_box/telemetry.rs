@@ -1,0 +1,140 @@
+//! The Telemetry API: told twice, late, wrongly, or not at all.
+
+use serde_json::json;
+use tests::http1::{Headers, send};
+use tests::otlp::{Ids, server_span, span};
+use tests::platform::events::{event, init_runtime_done, init_start, now_unix_ms, runtime_done, start};
+use tests::platform::{Kind, Subscription};
+
+use super::world::World;
+
+#[test]
+fn a_batch_that_is_delivered_twice_counts_once() {
+    let world = World::start();
+    let now = now_unix_ms();
+    let batch = [
+        init_start(now - 400, "on-demand"),
+        init_runtime_done(now - 100, "on-demand"),
+        start(now, "r-1"),
+        runtime_done(now + 30, "r-1", "success", 30.0),
+    ];
+    world.invoke("r-1");
+    world.platform.post_telemetry(&batch);
+    world.platform.post_telemetry(&batch);
+    world.platform.wait_next();
+    world.platform.post_telemetry(&batch);
+    world.close();
+    assert_eq!(world.names(), ["init orders", "orders"]);
+}
+
+#[test]
+fn events_may_come_in_any_order() {
+    let world = World::start();
+    let now = now_unix_ms();
+    world.invoke("r-1");
+    world.platform.post_telemetry(&[init_runtime_done(now - 100, "on-demand"), start(now, "r-1")]);
+    world.platform.post_telemetry(&[runtime_done(now + 30, "r-1", "success", 30.0)]);
+    world.platform.wait_next();
+    world.platform.post_telemetry(&[init_start(now - 400, "on-demand")]);
+    world.close();
+    assert_eq!(world.names(), ["init orders", "orders"]);
+}
+
+#[test]
+fn runtime_done_may_be_told_before_the_invocation_is() {
+    let world = World::start();
+    let now = now_unix_ms();
+    // The platform tells two clients over two connections: which one is faster is undefined.
+    world.platform.post_telemetry(&[start(now, "r-1"), runtime_done(now + 1, "r-1", "success", 1.0)]);
+    world.invoke("r-1");
+    world.platform.wait_next();
+}
+
+#[test]
+fn unknown_events_are_skipped_and_what_follows_is_read() {
+    let world = World::start();
+    let now = now_unix_ms();
+    world.invoke("r-1");
+    let unknown = [
+        event(now, "platform.somethingNew", &json!({"requestId": "r-1"})),
+        event(now, "function", &json!("a line of the function's log")),
+        event(now, "platform.start", &json!("not an object")),
+        json!("not even an event"),
+        json!({"type": "platform.runtimeDone"}),
+        event(
+            now,
+            "platform.logsDropped",
+            &json!({"reason": "slow", "droppedRecords": 3, "droppedBytes": 99}),
+        ),
+        runtime_done(now, "r-1", "success", 3.0),
+    ];
+    world.platform.post_telemetry(&unknown);
+    world.platform.wait_next();
+}
+
+#[test]
+fn a_broken_batch_is_accepted_and_forgotten() {
+    let world = World::start();
+    world.invoke("r-1");
+    for broken in [&b"[{\"time\":"[..], b"", b"null", b"{}", b"\xff\xfe", b"[[[[[[[[[["] {
+        let response = world.platform.post_telemetry_bytes(broken);
+        assert_eq!(response.status, 200, "anything else is redelivered for ever: {broken:?}");
+    }
+    world.runtime_done("r-1");
+    world.platform.wait_next();
+}
+
+#[test]
+fn a_batch_may_come_in_chunks_and_to_any_path() {
+    let world = World::start();
+    world.invoke("r-1");
+    let subscription = world.platform.state().calls_of(Kind::Subscribe)[0].json();
+    let uri = subscription["destination"]["URI"].as_str().expect("a URI").to_owned();
+    let port = uri.split(':').nth(2).and_then(|rest| rest.split('/').next()).expect("a port");
+    let event = json!([runtime_done(now_unix_ms(), "r-1", "success", 3.0)]).to_string();
+    let chunks = format!("{:x}\r\n{event}\r\n0\r\n\r\n", event.len());
+    let headers = Headers::from([("Transfer-Encoding", "chunked")]);
+    let response = send(format!("127.0.0.1:{port}"), "POST", "/", &headers, chunks.as_bytes());
+    assert_eq!(response.expect("an answer").status, 200);
+    world.platform.wait_next();
+}
+
+/// Without telemetry the function's own SERVER span is the end, and everything else works.
+#[track_caller]
+fn assert_works_without(subscription: Subscription) {
+    let world = World::with(|script| script.subscription(subscription));
+    for (request_id, seed) in [("r-1", 1), ("r-2", 2)] {
+        let root = Ids::new(seed);
+        world.invoke(request_id);
+        world.post_spans([span("child", root.sibling(1)), server_span(request_id, root, request_id)]);
+        let next = world.platform.wait_next();
+        assert!(world.span(request_id).arrived <= next);
+    }
+    let summary = world.close();
+    assert_eq!((summary.count("exported"), summary.dropped()), (4, 0));
+}
+
+#[test]
+fn where_telemetry_is_not_supported_spans_still_leave_before_next() {
+    assert_works_without(Subscription::Status(202));
+}
+
+#[test]
+fn where_telemetry_is_closed_spans_still_leave_before_next() {
+    assert_works_without(Subscription::Status(403));
+}
+
+#[test]
+fn where_telemetry_does_not_exist_spans_still_leave_before_next() {
+    assert_works_without(Subscription::Status(404));
+}
+
+#[test]
+fn where_telemetry_is_broken_spans_still_leave_before_next() {
+    assert_works_without(Subscription::Status(500));
+}
+
+#[test]
+fn where_telemetry_never_answers_spans_still_leave_before_next() {
+    assert_works_without(Subscription::Silence);
+}
