@@ -54,6 +54,24 @@ fn the_platforms_runtime_done_ends_it() {
 }
 
 #[test]
+fn a_request_to_flush_ends_it() {
+    assert_done_by(|world, root| {
+        world.post_spans([span("root", root)]);
+        assert_eq!(world.post("/v1/flush?request_id=r-1", b"").status, 202);
+    });
+}
+
+#[test]
+fn a_request_to_flush_another_invocation_ends_nothing() {
+    let world = World::start();
+    world.invoke("r-1");
+    world.post("/v1/flush?request_id=r-0", b"");
+    world.platform.assert_no_next("only another request is done");
+    world.post("/v1/flush", b"");
+    world.platform.wait_next();
+}
+
+#[test]
 fn the_deadline_ends_it_where_nothing_else_does() {
     let world = World::start();
     let left = Duration::from_millis(1_200);

@@ -1,6 +1,6 @@
 //! The Telemetry API: told twice, late, wrongly, or not at all.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::http1::{Headers, send};
 use tests::otlp::{Ids, server_span, span};
 use tests::platform::events::{event, init_runtime_done, init_start, now_unix_ms, runtime_done, start};
@@ -48,6 +48,36 @@ fn runtime_done_may_be_told_before_the_invocation_is() {
     world.platform.post_telemetry(&[start(now, "r-1"), runtime_done(now + 1, "r-1", "success", 1.0)]);
     world.invoke("r-1");
     world.platform.wait_next();
+}
+
+/// A batch as AWS documents it.
+fn recorded(json: &str) -> Vec<Value> {
+    serde_json::from_str(json).expect("the payload is an array")
+}
+
+#[test]
+fn what_aws_documents_is_understood() {
+    let world = World::start();
+    let id = "2ceb2c3e-0000-4000-8000-000000000001";
+    world.invoke(id);
+    world.platform.post_telemetry(&recorded(include_str!("../payloads/telemetry/on-demand.json")));
+    world.platform.wait_next();
+    let root = world.span("orders").span;
+    let began = 1_795_334_312_354_000_000; // 2026-11-22T07:58:32.354Z
+    assert_eq!((root.start_time_unix_nano, root.end_time_unix_nano), (began, began + 140_000_000));
+    world.close();
+}
+
+#[test]
+fn what_makes_no_sense_harms_nothing() {
+    let world = World::start();
+    world.invoke("r-1");
+    world.platform.post_telemetry(&recorded(include_str!("../payloads/telemetry/strange.json")));
+    world.platform.assert_no_next("nothing was said about this invocation");
+    world.runtime_done("r-1");
+    world.platform.wait_next();
+    let summary = world.close();
+    assert_eq!(summary.dropped(), 0);
 }
 
 #[test]
