@@ -1,7 +1,7 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
 .PHONY: help build test check fmt demo sim fuzz bench layer size clean deny \
-        build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction
+        deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 XTASK  := cargo run --quiet --package layer-build --
@@ -47,6 +47,10 @@ layer: ## Build the layer's zip, checksum and size report: make layer ARCH=arm64
 size: ## Report the size of the last layer built
 	$(XTASK) size --target $(ARCH)
 
+deploy: ## Deploy the payment flow with its layer to your AWS account (needs the sam command)
+	ARCH=$(ARCH) sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
+	sam deploy --guided --capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH)
+
 clean: ## Remove everything that was built
 	cargo clean
 
@@ -57,7 +61,7 @@ $(DENY):
 	@echo "cargo-deny $(DENY_VERSION) is not here yet: installing it under $(TARGET)/tools (about a minute, once)"
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug cargo-deny --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
 
-# What `sam build` calls, by logical id; ARCH=arm64 sam build … for the other architecture.
+# What `sam build` calls, by the logical ids of template.yaml.
 build-PrefreezeLayer:
 	$(XTASK) layer --target $(ARCH) --into "$(ARTIFACTS_DIR)"
 
@@ -66,3 +70,9 @@ build-AuthorizeFunction:
 
 build-ReconcileFunction:
 	$(XTASK) function reconcile --target $(ARCH) --into "$(ARTIFACTS_DIR)"
+
+build-ReceiptFunction: # awslambdaric is part of the managed runtime
+	grep -v awslambdaric examples/payments/receipt/requirements.txt | python3 -m pip install --quiet --no-compile \
+		--target "$(ARTIFACTS_DIR)" --requirement /dev/stdin --only-binary :all: \
+		--python-version 3.13 --platform manylinux2014_$(ARCH:arm64=aarch64)
+	cp examples/payments/receipt/receipt.py "$(ARTIFACTS_DIR)"
