@@ -1,1 +1,2 @@
+//! The command `sandbox`.
 fn main() {}

@@ -1,0 +1,429 @@
+//! The task behind one execution environment: carries out what its machine decides.
+
+mod router;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http_body_util::Channel;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::answer::Answer;
+use crate::clock::Clock;
+use crate::config::{FunctionSpec, LambdaConfig};
+use crate::history::{History, TimelineEntry, What};
+use crate::http_server::{Server, full};
+use crate::ids::Ids;
+use crate::invoke::{InvokeError, ResponseBody, StreamAborted};
+use crate::machine::{Exit, Facts, Input, Job, Machine, Output, Role, ShutdownReason, Token};
+use crate::pool::PoolMessage;
+use crate::process::{self, Drained, Launch, LaunchError, LogWatch, Process, Surroundings, Watchdog};
+use crate::runtime_api::{Api, Call};
+use crate::scratch::ScratchDir;
+use crate::telemetry::{DeliveryReport, EventKind, Subscriber, TelemetryEvent};
+use router::Router;
+
+/// Everything that can reach an environment. The inbox has no bound of its own: a request waits for its
+/// answer, a process sends one exit, and its output is read here, not sent.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Initialise without an invocation.
+    Start,
+    Invoke(Job, Caller),
+    Shutdown(ShutdownReason),
+    Api {
+        generation: u32,
+        call: Call,
+        reply: oneshot::Sender<ApiReply>,
+    },
+    Exited {
+        generation: u32,
+        role: Role,
+        exit: Exit,
+    },
+    /// There is output to take; the reply says that it was taken.
+    Readable {
+        generation: u32,
+        role: Role,
+        taken: oneshot::Sender<()>,
+    },
+    Delivered(DeliveryReport),
+}
+
+/// Answer to an API call.
+#[derive(Debug)]
+pub(crate) enum ApiReply {
+    Answer(Answer),
+    /// The head of a response is fine: send the body.
+    Proceed,
+}
+
+pub(crate) type Caller = oneshot::Sender<Result<FunctionReply, InvokeError>>;
+
+/// What the caller of a function gets.
+#[derive(Debug)]
+pub(crate) struct FunctionReply {
+    pub(crate) body: ResponseBody,
+    pub(crate) function_error: bool,
+    pub(crate) log_tail: String,
+    pub(crate) cold_start: bool,
+}
+
+/// What every environment of a service shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<LambdaConfig>,
+    pub(crate) clock: Clock,
+    pub(crate) history: History,
+    pub(crate) watchdog: Arc<Watchdog>,
+    /// Scratch directories are made in here.
+    pub(crate) scratch: Arc<ScratchDir>,
+}
+
+struct Environment {
+    machine: Machine,
+    facts: Facts,
+    spec: Arc<FunctionSpec>,
+    shared: Shared,
+    pool: mpsc::UnboundedSender<PoolMessage>,
+    inbox: mpsc::UnboundedSender<Message>,
+    generation: u32,
+    server: Option<Server>,
+    scratch: PathBuf,
+    processes: HashMap<Role, Process>,
+    router: Router,
+    replies: HashMap<Token, oneshot::Sender<ApiReply>>,
+    streams: HashMap<Token, Channel<bytes::Bytes, StreamAborted>>,
+    tokens: u64,
+    caller: Option<Caller>,
+    memory_peak_mb: u64,
+    gone: bool,
+}
+
+/// Starts the task; it ends when the environment is gone.
+pub(crate) fn start(
+    facts: Facts,
+    spec: Arc<FunctionSpec>,
+    ids: Ids,
+    shared: Shared,
+    pool: mpsc::UnboundedSender<PoolMessage>,
+) -> mpsc::UnboundedSender<Message> {
+    let (inbox, messages) = mpsc::unbounded_channel();
+    let scratch = shared.scratch.path().join(facts.environment.to_string());
+    let environment = Environment {
+        machine: Machine::new(facts.clone(), ids),
+        router: Router::new(facts.faults.clone()),
+        facts,
+        spec,
+        shared,
+        pool,
+        inbox: inbox.clone(),
+        generation: 0,
+        server: None,
+        scratch,
+        processes: HashMap::new(),
+        replies: HashMap::new(),
+        streams: HashMap::new(),
+        tokens: 0,
+        caller: None,
+        memory_peak_mb: 0,
+        gone: false,
+    };
+    tokio::spawn(environment.run(messages));
+    inbox
+}
+
+impl Environment {
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        while !self.gone {
+            let due = [self.machine.deadline(), self.router.deadline()].into_iter().flatten().min();
+            let tick = due.map(|at| self.shared.clock.instant(at));
+            tokio::select! {
+                biased;
+                message = messages.recv() => {
+                    let message = message.expect("the environment holds a sender itself");
+                    self.on_message(message).await;
+                }
+                () = sleep_until(tick) => {
+                    self.read_output().await;
+                    self.router.tick(self.shared.clock.now());
+                    self.step(Input::Tick).await;
+                }
+                // The service was dropped without a shutdown.
+                () = self.pool.closed() => return,
+            }
+        }
+    }
+
+    async fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Start => self.step(Input::Start).await,
+            Message::Invoke(job, caller) => {
+                self.caller = Some(caller);
+                self.step(Input::Invoke(job)).await;
+            }
+            Message::Shutdown(reason) => self.step(Input::Shutdown(reason)).await,
+            Message::Api { generation, call, reply } => {
+                if generation == self.generation {
+                    self.on_call(call, reply).await;
+                }
+            }
+            Message::Exited { generation, role, exit } => {
+                if generation == self.generation {
+                    self.read_output().await;
+                    if let Some(process) = self.processes.get_mut(&role) {
+                        process.ended();
+                    }
+                    self.processes.remove(&role);
+                    self.step(Input::Exit { role, exit }).await;
+                }
+            }
+            Message::Readable { generation, role, taken } => {
+                if generation == self.generation {
+                    self.read_process(role).await;
+                }
+                // The watch ends with its pipe.
+                let _ = taken.send(());
+            }
+            Message::Delivered(DeliveryReport { extension, events, answer }) => {
+                self.note(What::Delivery { extension, events, answer }, None);
+            }
+        }
+    }
+
+    async fn on_call(&mut self, call: Call, reply: oneshot::Sender<ApiReply>) {
+        // What a process wrote before it called is seen before the call.
+        self.read_output().await;
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        self.replies.insert(token, reply);
+        let mut call = call;
+        if let Some(stream) = call.stream.take() {
+            self.streams.insert(token, stream);
+        }
+        self.step(call.input(token)).await;
+        self.streams.clear();
+    }
+
+    async fn read_output(&mut self) {
+        let roles: Vec<Role> = self.processes.keys().copied().collect();
+        for role in roles {
+            self.read_process(role).await;
+        }
+    }
+
+    async fn read_process(&mut self, role: Role) {
+        let Some(process) = self.processes.get(&role) else { return };
+        for text in process.output.take() {
+            self.step(Input::Line { role, text }).await;
+        }
+    }
+
+    /// One input and everything that follows from it.
+    async fn step(&mut self, input: Input) {
+        let mut inputs = std::collections::VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.machine.handle(self.shared.clock.now(), input);
+            while let Some(output) = self.machine.poll() {
+                if let Some(more) = Box::pin(self.carry_out(output)).await {
+                    inputs.push_back(more);
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::BeginGeneration => self.begin_generation().await,
+            Output::EndGeneration => self.end_generation(),
+            Output::Spawn(role) => return self.spawn(role).await,
+            Output::Terminate(role) => {
+                self.processes.get(&role).inspect(|process| process.terminate());
+            }
+            Output::Kill(role) => {
+                self.processes.get(&role).inspect(|process| process.kill());
+            }
+            Output::Freeze => self.freeze().await,
+            Output::Thaw => {
+                process::thaw(&self.groups());
+                self.router.resume();
+                self.note(What::Thawed, None);
+            }
+            Output::Answer(token, answer) => self.reply(token, ApiReply::Answer(answer)),
+            Output::Proceed(token) => self.reply(token, ApiReply::Proceed),
+            Output::Emit(event) => self.emit(event),
+            Output::Subscribe { extension, subscription } => {
+                let inbox = self.inbox.clone();
+                let report = move |report| {
+                    // Reports of a subscriber that outlives its environment are of no interest.
+                    let _ = inbox.send(Message::Delivered(report));
+                };
+                let (format, clock) = (self.spec.log_format, self.shared.clock);
+                self.router.subscribe(Subscriber::start(extension, subscription, format, clock, report));
+            }
+            Output::CloseSubscriptions => self.router.close_subscriptions(),
+            Output::FlushTelemetry => self.router.flush(),
+            Output::ReleaseTelemetry(faults) => self.router.release(faults),
+            Output::Reply { payload, function_error, log_tail, cold_start } => {
+                self.answer_caller(Ok(FunctionReply { body: full(payload), function_error, log_tail, cold_start }));
+            }
+            Output::ReplyStream { token, cold_start } => {
+                let stream = self.streams.remove(&token).expect("a streaming response brought its stream");
+                let body = ResponseBody::Right(stream);
+                let log_tail = String::new();
+                self.answer_caller(Ok(FunctionReply { body, function_error: false, log_tail, cold_start }));
+            }
+            Output::ReplyStopped => self.answer_caller(Err(InvokeError::Stopped)),
+            Output::Note(what, request_id) => self.note(what, request_id),
+            Output::Finish(mut record) => {
+                record.max_memory_used_mb = self.memory_peak_mb;
+                self.shared.history.record(*record);
+            }
+            Output::Idle => self.tell_pool(PoolMessage::Idle(self.facts.environment)),
+            Output::Gone(report) => {
+                self.gone = true;
+                // Nothing depends on the directory being gone.
+                let _ = std::fs::remove_dir_all(&self.scratch);
+                self.tell_pool(PoolMessage::Gone(report));
+            }
+        }
+        None
+    }
+
+    async fn begin_generation(&mut self) {
+        self.generation += 1;
+        self.router.begin_generation();
+        let api = Api { generation: self.generation, inbox: self.inbox.clone() };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::start(address, move |request| api.clone().handle(request)).await;
+        self.server = Some(server.expect("loopback has a free port"));
+        std::fs::create_dir_all(&self.scratch).expect("the scratch directory can be made");
+    }
+
+    fn end_generation(&mut self) {
+        self.router.end_generation();
+        self.processes.clear();
+        self.replies.clear();
+        self.server = None;
+    }
+
+    async fn spawn(&mut self, role: Role) -> Option<Input> {
+        let name = self.machine.process_name(role);
+        match Process::start(&self.launch(role, &name), &self.shared.watchdog).await {
+            Ok((process, watch, exit)) => {
+                let pid = u32::try_from(process.group).expect("process ids are positive");
+                self.note(What::Spawned { process: name, pid }, None);
+                self.watch_output(role, watch);
+                self.processes.insert(role, process);
+                let (inbox, generation) = (self.inbox.clone(), self.generation);
+                tokio::spawn(async move {
+                    let exit = exit.await;
+                    // The environment may be gone before its processes are reaped.
+                    let _ = inbox.send(Message::Exited { generation, role, exit });
+                });
+                None
+            }
+            Err(LaunchError { error_type, message }) => {
+                Some(Input::LaunchFail { role, error_type, error: message })
+            }
+        }
+    }
+
+    fn launch(&self, role: Role, name: &str) -> Launch {
+        let server = self.server.as_ref().expect("the API is open before processes start");
+        let around = Surroundings {
+            api: server.address.to_string(),
+            region: self.shared.config.region.clone(),
+            credentials: self.shared.config.credentials.clone(),
+            log_stream: self.facts.log_stream.clone(),
+            scratch: self.scratch.clone(),
+            path: std::env::var_os("PATH").unwrap_or_default(),
+        };
+        match role {
+            Role::Runtime => Launch {
+                command: self.spec.wrapper().into_iter().chain(self.spec.command.iter().cloned()).collect(),
+                variables: process::of_runtime(&self.spec, &around),
+                working_dir: self.spec.task_root(),
+            },
+            Role::Extension(_) => {
+                let dir = self.spec.extensions_dir.as_ref().expect("extensions come from a directory");
+                Launch {
+                    command: vec![dir.join(name).into_os_string()],
+                    variables: process::of_extension(&self.spec, &around),
+                    working_dir: "/".into(),
+                }
+            }
+        }
+    }
+
+    /// A task that says when there is output, and does not look again before it was taken.
+    fn watch_output(&self, role: Role, watch: LogWatch) {
+        let (inbox, generation) = (self.inbox.clone(), self.generation);
+        tokio::spawn(async move {
+            loop {
+                let drained = watch.readable().await;
+                let (taken, done) = oneshot::channel();
+                let told = inbox.send(Message::Readable { generation, role, taken });
+                if told.is_err() || done.await.is_err() || drained == Drained::End {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn freeze(&mut self) {
+        self.router.pause().await;
+        let processes = process::freeze(&self.groups()).await;
+        self.note(What::Frozen { processes }, None);
+    }
+
+    fn groups(&self) -> Vec<i32> {
+        self.processes.values().map(|process| process.group).collect()
+    }
+
+    fn emit(&mut self, mut event: TelemetryEvent) {
+        if event.kind == EventKind::Report {
+            self.memory_peak_mb = self.memory_peak_mb.max(process::resident_mb(&self.groups()));
+            event.record["metrics"]["maxMemoryUsedMB"] = self.memory_peak_mb.into();
+        }
+        self.router.emit(self.shared.clock.now(), event);
+    }
+
+    fn reply(&mut self, token: Token, reply: ApiReply) {
+        let waiting = self.replies.remove(&token).expect("every call is answered once");
+        // A client that closed its connection loses its answer, as with the real API.
+        let _ = waiting.send(reply);
+    }
+
+    fn answer_caller(&mut self, reply: Result<FunctionReply, InvokeError>) {
+        if let Some(caller) = self.caller.take() {
+            // The caller may have given up.
+            let _ = caller.send(reply);
+        }
+    }
+
+    fn note(&self, what: What, request_id: Option<String>) {
+        let request_id = request_id.or_else(|| self.machine.request_id().map(str::to_owned));
+        self.shared.history.push(TimelineEntry {
+            at: self.shared.clock.now(),
+            environment: Some(self.facts.environment),
+            function: self.facts.function.clone(),
+            request_id,
+            what,
+        });
+    }
+
+    fn tell_pool(&self, message: PoolMessage) {
+        // Without a pool nobody waits for the news.
+        let _ = self.pool.send(message);
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,459 @@
+//! One execution environment as a state machine: inputs in, outputs out, nothing else.
+//!
+//! ```text
+//! Cold --> Init --> Idle <--> Invoke
+//!           |         \        /
+//!           |          Shutdown --> Reset --(next job: suppressed init)--> Init
+//!           +--------------^  \--> Gone
+//! ```
+//!
+//! The machine never waits, reads no clock and touches no process. `handle` takes what happened and when;
+//! `poll` gives what is to be done, in order; `deadline` says when a [`Input::Tick`] is due.
+
+mod events;
+mod extension_state;
+mod init;
+mod invocation;
+mod io;
+mod registry;
+mod runtime_state;
+mod shutdown;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+pub use io::{Exit, ShutdownReason};
+
+pub(crate) use io::{Facts, Input, Job, Output, ResponseEnd, Role, Token};
+pub(crate) use registry::Registration;
+
+use crate::answer::{Answer, ApiError};
+use crate::clock::Time;
+use crate::faults::SubscribeAnswer;
+use crate::history::{Status, What};
+use crate::ids::Ids;
+use crate::telemetry::{EventKind, Subscription, TelemetryEvent};
+use extension_state::ExtensionEvent;
+use init::Init;
+use invocation::Invocation;
+use registry::Registry;
+use runtime_state::{RuntimeEvent, RuntimeState};
+use shutdown::Shutdown;
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    facts: Facts,
+    ids: Ids,
+    phase: Phase,
+    registry: Registry,
+    runtime: Runtime,
+    /// Waits for init to end.
+    job: Option<Job>,
+    /// From hand-out (or suppressed init) until the report.
+    invocation: Option<Invocation>,
+    /// Init duration that the first invocation of an on-demand environment still has to report.
+    init_to_report: Option<std::time::Duration>,
+    frozen: bool,
+    /// The pool counts on hearing [`Output::Idle`].
+    busy: bool,
+    out: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Cold,
+    Init(Init),
+    Idle,
+    Invoke,
+    Shutdown(Shutdown),
+    /// No processes; the next job is served by a suppressed init.
+    Reset,
+    Gone,
+}
+
+#[derive(Debug)]
+struct Runtime {
+    state: RuntimeState,
+    /// The pending `/invocation/next`.
+    waiting: Option<Token>,
+    alive: bool,
+    /// What it reported to `/init/error`.
+    init_error: Option<Failure>,
+}
+
+impl Runtime {
+    fn absent() -> Self {
+        Self { state: RuntimeState::Absent, waiting: None, alive: false, init_error: None }
+    }
+}
+
+/// Why an init or an invocation failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    status: Status,
+    error_type: String,
+    /// For the caller.
+    message: String,
+    /// The runtime's own words, passed to the caller as they are.
+    payload: Option<Bytes>,
+}
+
+impl Failure {
+    fn error(error_type: &str, message: impl Into<String>) -> Self {
+        Self { status: Status::Error, error_type: error_type.into(), message: message.into(), payload: None }
+    }
+}
+
+impl Machine {
+    pub(crate) fn new(facts: Facts, ids: Ids) -> Self {
+        Self {
+            facts,
+            ids,
+            phase: Phase::Cold,
+            registry: Registry::default(),
+            runtime: Runtime::absent(),
+            job: None,
+            invocation: None,
+            init_to_report: None,
+            frozen: false,
+            busy: false,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened. Drain [`poll`](Self::poll) before the next call.
+    pub(crate) fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Start => {
+                self.busy = true;
+                self.begin_init(now, false);
+            }
+            Input::Invoke(job) => self.on_invoke(now, job),
+            Input::Shutdown(reason) => self.on_shutdown(now, reason),
+            Input::LaunchFail { role, error_type, error } => self.on_launch_fail(now, role, error_type, error),
+            Input::Exit { role, exit } => self.on_exit(now, role, exit),
+            Input::Line { role, text } => self.on_line(now, role, text),
+            Input::RuntimeNext { token } => self.on_runtime_next(now, token),
+            Input::ResponseStart { token, request_id, streaming } => {
+                self.on_response_start(now, token, &request_id, streaming);
+            }
+            Input::ResponseEnd { token, request_id, end } => self.on_response_end(now, token, &request_id, end),
+            Input::InvocationError { token, request_id, error_type, body } => {
+                self.on_invocation_error(now, token, &request_id, error_type.as_deref(), body);
+            }
+            Input::InitError { token, error_type, body } => {
+                self.on_init_error(now, token, error_type.as_deref(), body);
+            }
+            Input::Register { token, registration } => self.on_register(now, token, &registration),
+            Input::ExtensionNext { token, id } => self.on_extension_next(now, token, id.as_deref()),
+            Input::ExtensionError { token, id, at_init, error_type, body } => {
+                self.on_extension_error(token, id.as_deref(), at_init, error_type, &body);
+            }
+            Input::Subscribe { token, id, body } => self.on_subscribe(now, token, id.as_deref(), &body),
+            Input::Tick => self.on_tick(now),
+        }
+    }
+
+    /// What is to be done, in order.
+    pub(crate) fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Init(init) => Some(init.deadline),
+            Phase::Invoke => self.invocation.as_ref().map(|i| i.deadline),
+            Phase::Shutdown(shutdown) => shutdown.due(),
+            Phase::Cold | Phase::Idle | Phase::Reset | Phase::Gone => None,
+        }
+    }
+
+    /// The name people and telemetry know a process by.
+    pub(crate) fn process_name(&self, role: Role) -> String {
+        match role {
+            Role::Runtime => "runtime".into(),
+            Role::Extension(index) => self.registry.extensions[index].name.clone(),
+        }
+    }
+
+    /// The invocation under way.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.invocation.as_ref().map(|i| i.job.request_id.as_str())
+    }
+
+    fn on_invoke(&mut self, now: Time, job: Job) {
+        self.busy = true;
+        match self.phase {
+            Phase::Cold => {
+                self.job = Some(job);
+                self.begin_init(now, false);
+            }
+            Phase::Reset => {
+                self.job = Some(job);
+                self.begin_init(now, true);
+            }
+            Phase::Idle => self.begin_invocation(now, job, false),
+            // A process crashed while the environment was idle; the job waits for the reset.
+            Phase::Shutdown(_) => self.job = Some(job),
+            Phase::Init(_) | Phase::Invoke | Phase::Gone => unreachable!("the pool hands a job only to an environment that said it is idle"),
+        }
+    }
+
+    fn on_tick(&mut self, now: Time) {
+        if self.deadline().is_none_or(|due| now < due) {
+            return;
+        }
+        match &self.phase {
+            Phase::Init(init) if init.suppressed => self.time_out(now),
+            Phase::Init(_) => self.on_init_timeout(now),
+            Phase::Invoke => self.time_out(now),
+            Phase::Shutdown(_) => self.on_shutdown_due(now),
+            Phase::Cold | Phase::Idle | Phase::Reset | Phase::Gone => {}
+        }
+    }
+
+    fn on_line(&mut self, now: Time, role: Role, text: String) {
+        let name = self.process_name(role);
+        let (kind, what) = match role {
+            Role::Runtime => {
+                if let Some(invocation) = &mut self.invocation {
+                    invocation.log(&text);
+                }
+                (EventKind::FunctionLine, What::FunctionLog { line: text.clone() })
+            }
+            Role::Extension(_) => {
+                (EventKind::ExtensionLine, What::ExtensionLog { extension: name, line: text.clone() })
+            }
+        };
+        self.note(what);
+        self.out.push_back(Output::Emit(TelemetryEvent { time: now, kind, record: Value::String(text) }));
+    }
+
+    fn on_exit(&mut self, now: Time, role: Role, exit: Exit) {
+        let process = self.process_name(role);
+        let expected = matches!(self.phase, Phase::Shutdown(_));
+        match expected {
+            true => self.note(What::Exited { process: process.clone(), exit: exit.to_string() }),
+            false => self.note(What::Crashed { process: process.clone(), exit: exit.to_string() }),
+        }
+        let failure = match role {
+            Role::Runtime => self.on_runtime_exit(exit),
+            Role::Extension(index) => self.on_extension_exit(index, exit, expected),
+        };
+        match &mut self.phase {
+            Phase::Init(_) => self.fail_init(now, failure),
+            Phase::Invoke => self.fail_invocation(now, failure),
+            Phase::Idle => self.begin_shutdown(now, ShutdownReason::Failure, shutdown::Then::Reset),
+            Phase::Shutdown(shutdown) => {
+                shutdown.ended(now, process, exit);
+                self.advance_shutdown(now);
+            }
+            Phase::Cold | Phase::Reset | Phase::Gone => {
+                unreachable!("processes live in no other phase")
+            }
+        }
+    }
+
+    fn on_runtime_exit(&mut self, exit: Exit) -> Failure {
+        self.runtime.alive = false;
+        self.set_runtime(RuntimeEvent::Exit, "Exited").expect("a process can end in every state");
+        let reported = self.runtime.init_error.take();
+        reported.unwrap_or_else(|| {
+            let how = match exit {
+                Exit::Code(0) => "Runtime exited without providing a reason".to_owned(),
+                other => format!("Runtime exited with error: {other}"),
+            };
+            Failure::error("Runtime.ExitError", how)
+        })
+    }
+
+    fn on_extension_exit(&mut self, index: usize, exit: Exit, expected: bool) -> Failure {
+        let killed = matches!(&self.phase, Phase::Shutdown(s) if s.is_killing());
+        let extension = &mut self.registry.extensions[index];
+        extension.alive = false;
+        extension.waiting = None;
+        let event = match (expected, killed) {
+            (false, _) => ExtensionEvent::Crash,
+            (true, false) => ExtensionEvent::Exit,
+            (true, true) => ExtensionEvent::Kill,
+        };
+        extension.state = extension.state.on(event).expect("a process can end in every state");
+        let error_type = match extension.state {
+            extension_state::ExtensionState::InitError => "Extension.InitError",
+            extension_state::ExtensionState::ExitError => "Extension.ExitError",
+            _ => "Extension.Crash",
+        };
+        extension.error_type.get_or_insert_with(|| error_type.to_owned());
+        Failure::error(error_type, exit.to_string())
+    }
+
+    fn on_register(&mut self, now: Time, token: Token, registration: &Registration) {
+        let initialising = matches!(self.phase, Phase::Init(_));
+        let open = initialising && matches!(self.runtime.state, RuntimeState::Absent | RuntimeState::Started);
+        match self.registry.register(registration, open, &self.facts, &mut self.ids) {
+            Ok((index, answer)) => {
+                let extension = &self.registry.extensions[index];
+                let what = What::Registered { extension: extension.name.clone(), events: extension.events() };
+                self.note(what);
+                self.answer(token, answer);
+                if initialising {
+                    self.advance_init(now);
+                }
+            }
+            Err(error) => self.refuse(token, "register", error),
+        }
+    }
+
+    fn on_extension_next(&mut self, now: Time, token: Token, id: Option<&str>) {
+        let result = self.registry.identify(id).and_then(|index| {
+            self.registry.extensions[index].apply(ExtensionEvent::Next, "Ready")?;
+            Ok(index)
+        });
+        let index = match result {
+            Ok(index) => index,
+            Err(error) => return self.refuse(token, "event/next", error),
+        };
+        let extension = &mut self.registry.extensions[index];
+        extension.waiting = Some(token);
+        let what = What::ExtensionNext { extension: extension.name.clone() };
+        self.note(what);
+        if let Some(invocation) = &mut self.invocation
+            && self.registry.extensions[index].invoke
+        {
+            invocation.last_next = Some(now);
+        }
+        match self.phase {
+            Phase::Init(_) => self.advance_init(now),
+            Phase::Invoke => self.advance_invocation(now),
+            Phase::Shutdown(_) => self.on_next_in_shutdown(now, index),
+            Phase::Cold | Phase::Idle | Phase::Reset | Phase::Gone => {}
+        }
+    }
+
+    fn on_extension_error(
+        &mut self,
+        token: Token,
+        id: Option<&str>,
+        at_init: bool,
+        error_type: Option<String>,
+        body: &Bytes,
+    ) {
+        let (event, call) = match at_init {
+            true => (ExtensionEvent::InitError, "InitError"),
+            false => (ExtensionEvent::ExitError, "ExitError"),
+        };
+        let parsed = match body.is_empty() {
+            true => Ok(Value::Null),
+            false => serde_json::from_slice(body).map_err(|e| ApiError::InvalidRequestFormat(e.to_string())),
+        };
+        let result = self.registry.identify(id).and_then(|index| {
+            let error_type =
+                error_type.ok_or(ApiError::MissingHeader("Lambda-Extension-Function-Error-Type"))?;
+            parsed?;
+            let extension = &mut self.registry.extensions[index];
+            extension.apply(event, call)?;
+            extension.error_type.get_or_insert(error_type);
+            Ok(())
+        });
+        match result {
+            Ok(()) => self.answer(token, Answer::accepted()),
+            Err(error) => self.refuse(token, "extension error", error),
+        }
+    }
+
+    fn on_subscribe(&mut self, now: Time, token: Token, id: Option<&str>, body: &Bytes) {
+        match self.subscribe(now, id, body) {
+            Ok(answer) => self.answer(token, answer),
+            Err(error) => self.refuse(token, "telemetry", error),
+        }
+    }
+
+    fn subscribe(&mut self, now: Time, id: Option<&str>, body: &Bytes) -> Result<Answer, ApiError> {
+        let index = self.registry.identify(id)?;
+        match self.facts.faults.subscribe {
+            SubscribeAnswer::Honest => {}
+            SubscribeAnswer::NotSupported => return Err(ApiError::TelemetryNotSupported),
+            SubscribeAnswer::Closed => return Err(ApiError::SubscriptionClosed),
+            SubscribeAnswer::NotFound => return Err(ApiError::NotFound),
+            SubscribeAnswer::ServerError => return Err(ApiError::Internal),
+        }
+        if !matches!(self.phase, Phase::Init(_)) {
+            return Err(ApiError::SubscriptionClosed);
+        }
+        let subscription = Subscription::parse(body)?;
+        let extension = &mut self.registry.extensions[index];
+        let name = extension.name.clone();
+        if !extension.external {
+            let from = extension.state.name();
+            return Err(ApiError::InvalidExtensionState { name, from, call: "Subscribed" });
+        }
+        let types = subscription.types.clone();
+        let state = if extension.subscribed { "Already subscribed" } else { "Subscribed" };
+        if !extension.subscribed {
+            extension.subscribed = true;
+            self.out.push_back(Output::Subscribe { extension: name.clone(), subscription });
+            self.note(What::Subscribed { extension: name.clone(), types: types.clone() });
+        }
+        let record = json!({"name": name, "state": state, "types": types});
+        self.emit(now, EventKind::TelemetrySubscription, record);
+        Ok(Answer::json(200, &json!("OK")))
+    }
+
+    fn set_runtime(&mut self, event: RuntimeEvent, call: &'static str) -> Result<RuntimeState, ApiError> {
+        let from = self.runtime.state;
+        self.runtime.state =
+            from.on(event).ok_or(ApiError::InvalidStateTransition { from: from.name(), call })?;
+        Ok(from)
+    }
+
+    fn thaw(&mut self) {
+        if std::mem::take(&mut self.frozen) {
+            self.out.push_back(Output::Thaw);
+        }
+    }
+
+    fn freeze(&mut self) {
+        if !self.facts.faults.never_freeze {
+            self.frozen = true;
+            self.out.push_back(Output::Freeze);
+        }
+    }
+
+    /// Tells the pool, once for each time it made us busy.
+    fn idle(&mut self) {
+        if std::mem::take(&mut self.busy) {
+            self.out.push_back(Output::Idle);
+        }
+    }
+
+    fn emit(&mut self, now: Time, kind: EventKind, record: Value) {
+        self.note(What::Telemetry { kind });
+        self.out.push_back(Output::Emit(TelemetryEvent { time: now, kind, record }));
+    }
+
+    fn note(&mut self, what: What) {
+        let request_id = self.request_id().map(str::to_owned);
+        self.out.push_back(Output::Note(what, request_id));
+    }
+
+    fn answer(&mut self, token: Token, answer: Answer) {
+        self.out.push_back(Output::Answer(token, answer));
+    }
+
+    fn refuse(&mut self, token: Token, call: &'static str, error: ApiError) {
+        let answer = Answer::from(error);
+        let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+        let error = format!("{}: {}", text(&body["errorType"]), text(&body["errorMessage"]));
+        self.note(What::Refused { call, status: answer.status, error });
+        self.answer(token, answer);
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

@@ -1,0 +1,1 @@
+//! The life of an environment, told as inputs and outputs.
