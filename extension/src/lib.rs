@@ -1,1 +1,126 @@
-//! ext
+//! Prefreeze: the shell around `policy`. Sockets, clocks and files on one side, decisions on the other.
+
+pub mod clock;
+pub mod driver;
+pub mod exporter;
+mod http;
+pub mod intake;
+pub mod lambda;
+pub mod log;
+pub mod settings;
+pub mod telemetry;
+
+use std::sync::Arc;
+
+use policy::{Agent, InitType, Input};
+use tokio::sync::mpsc;
+use wire::otlp::{Body, Identity};
+
+use crate::clock::Clock;
+use crate::driver::{Driver, Inbox, Message};
+use crate::exporter::Exporter;
+use crate::lambda::Events;
+use crate::log::Level;
+use crate::settings::Settings;
+
+/// Runs the extension until SHUTDOWN has been served.
+///
+/// The order matters: the platform starts the function's runtime as soon as we are registered, so every
+/// listener is bound before; and nothing that can wait comes before.
+///
+/// # Errors
+/// When the platform refuses to register the extension: then there is nothing it could do.
+pub async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let clock = Clock::start();
+    let (inbox, received) = Inbox::new();
+    listen_for_spans(&settings, &inbox).await;
+    let telemetry_port = listen_for_events(&inbox, clock).await;
+
+    let (next, permits) = mpsc::unbounded_channel();
+    let events = Events::new(inbox.clone(), clock, permits);
+    let is_managed = settings.policy.init_type == InitType::ManagedInstances;
+    let (registration, asking) = lambda::register(events, is_managed).await?;
+    if let Some(port) = telemetry_port {
+        lambda::subscribe(&registration.extension_id, port).await;
+    }
+    for problem in &settings.problems {
+        log::degraded("setting_ignored", "an invalid setting is ignored", problem);
+    }
+
+    let driver = driver(settings, &registration, &inbox, clock, next);
+    inbox.send(Message::Input(Input::Ready));
+    let mut driving = tokio::spawn(driver.run(received));
+    tokio::pin!(asking);
+    let ended = tokio::select! {
+        ended = &mut driving => ended,
+        () = &mut asking => Ok(()),
+    };
+    match ended {
+        Ok(()) => Ok(()),
+        Err(panicked) => idle(&panicked, asking).await,
+    }
+}
+
+/// The agent has panicked. That is our bug, and not the function's outage: events are still asked for.
+async fn idle(
+    panicked: &tokio::task::JoinError,
+    asking: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let message = "a bug stopped Prefreeze in this environment; the function runs on, untraced";
+    log::say(Level::Error, "stopped", message, serde_json::json!({ "error": panicked.to_string() }));
+    asking.await;
+    Ok(())
+}
+
+async fn listen_for_spans(settings: &Settings, inbox: &Inbox) {
+    let Some(address) = settings.receiver else { return };
+    match intake::bind(address).await {
+        Ok(listener) => {
+            tokio::spawn(intake::receive(listener, inbox.clone(), settings.max_body));
+        }
+        Err(error) => {
+            let message = "the OTLP address cannot be taken (PREFREEZE_RECEIVER_HTTP); the function's spans are not received";
+            let fields = serde_json::json!({ "address": address.to_string(), "error": error.to_string() });
+            log::say(Level::Error, "receiver_unavailable", message, fields);
+        }
+    }
+}
+
+async fn listen_for_events(inbox: &Inbox, clock: Clock) -> Option<u16> {
+    let bound = telemetry::bind().await.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+    match bound {
+        Ok((port, listener)) => {
+            tokio::spawn(telemetry::receive(listener, inbox.clone(), clock));
+            Some(port)
+        }
+        Err(error) => {
+            log::degraded("telemetry_unavailable", "no port for platform events", &error);
+            None
+        }
+    }
+}
+
+fn driver(
+    settings: Settings,
+    registration: &lambda::Registration,
+    inbox: &Inbox,
+    clock: Clock,
+    next: mpsc::UnboundedSender<()>,
+) -> Driver {
+    let mut policy = settings.policy;
+    policy.seed = clock.seed();
+    if registration.is_managed {
+        policy.init_type = InitType::ManagedInstances;
+    }
+    let mut identity = settings.identity;
+    if let Some(account) = &registration.account_id {
+        identity.set_if_missing("cloud.account.id", account);
+    }
+    Driver {
+        agent: Agent::<Body>::new(policy),
+        clock,
+        exporter: Exporter::new(settings.destinations, inbox.clone(), clock),
+        identity: Arc::<Identity>::new(identity),
+        next,
+    }
+}

@@ -1,1 +1,57 @@
-fn main() {}
+//! The command: the extension itself, as Lambda starts it, and a few words for people.
+
+use std::process::ExitCode;
+
+use extension::settings::{self, Settings};
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => extend(),
+        Some("config") => config(),
+        Some("--version" | "-V") => print(concat!("prefreeze ", env!("CARGO_PKG_VERSION"), "\n")),
+        Some("--help" | "-h" | "help") => print(HELP),
+        Some(_) => {
+            print(HELP);
+            ExitCode::from(2)
+        }
+    }
+}
+
+const HELP: &str = "\
+prefreeze: a tracing extension for AWS Lambda
+
+  prefreeze            run as an extension (Lambda starts it so, from a layer)
+  prefreeze config     show the effective settings, and every problem in them
+  prefreeze config --markdown
+                       the reference of all settings
+  prefreeze --version  the version
+";
+
+fn extend() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(extension::run(Settings::from_environment())),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            extension::log::degraded("not_registered", "the platform did not register the extension", &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn config() -> ExitCode {
+    if std::env::args().nth(2).as_deref() == Some("--markdown") {
+        return print(&settings::reference());
+    }
+    let settings = Settings::from_environment();
+    print(&settings.describe());
+    if settings.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print(text: &str) -> ExitCode {
+    extension::log::print(text);
+    ExitCode::SUCCESS
+}

@@ -279,10 +279,10 @@ impl<B: Clone> Agent<B> {
     /// The environment may have been frozen: timers that ran before mean nothing now.
     fn after_wait(&mut self, now: Instant, waited: Duration) {
         let is_long = waited >= self.config.thaw_gap;
-        let timeout = self.config.export_timeout;
+        let timeouts = self.config.export_timeouts;
         let mut lost = Vec::new();
         for flight in self.outbox.in_flight_mut() {
-            flight.due = now + timeout;
+            flight.due = now + timeouts[flight.batch.signal as usize];
             flight.is_carried = true;
             if is_long {
                 lost.push(flight.batch.id);
@@ -367,8 +367,16 @@ impl<B: Clone> Agent<B> {
     fn on_exported(&mut self, now: Instant, id: BatchId, outcome: Outcome, raw_bytes: u64, sent_bytes: u64) {
         let Some(flight) = self.outbox.land(id) else { return };
         self.ledger.exports += 1;
-        let batch = flight.batch;
+        let mut batch = flight.batch;
         match outcome {
+            Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
+                let evicted = self.outbox.put_back(batch);
+                self.count_evicted(&evicted);
+            }
+            Outcome::Lost => {
+                self.count_failure(now);
+                self.retry_later(now, batch, None);
+            }
             Outcome::Delivered { rejected } => {
                 self.ledger.raw_bytes += raw_bytes;
                 self.ledger.sent_bytes += sent_bytes;
@@ -667,7 +675,7 @@ impl<B: Clone> Agent<B> {
     fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
         self.outputs.push_back(Output::Export { id, signal, entries });
-        let due = now + self.config.export_timeout;
+        let due = now + self.config.export_timeouts[signal as usize];
         self.outbox.launch(InFlight { batch, due, is_probe, is_carried: false });
     }
 

@@ -61,6 +61,8 @@ pub(crate) struct Batch<B> {
     pub(crate) count: u64,
     /// Failed tries so far.
     pub(crate) attempts: u32,
+    /// Whether a broken connection has been forgiven.
+    pub(crate) was_lost: bool,
     /// Not to be tried before this.
     pub(crate) not_before: Option<Instant>,
     /// When its oldest entry came.
@@ -71,7 +73,17 @@ impl<B: Clone> Batch<B> {
     pub(crate) fn new(id: BatchId, signal: Signal, entries: Vec<Entry<B>>, since: Instant) -> Self {
         let size = entries.iter().map(|entry| entry.size as usize).sum();
         let count = entries.iter().map(|entry| u64::from(entry.count)).sum();
-        Self { id, signal, entries: entries.into(), size, count, attempts: 0, not_before: None, since }
+        Self {
+            id,
+            signal,
+            entries: entries.into(),
+            size,
+            count,
+            attempts: 0,
+            was_lost: false,
+            not_before: None,
+            since,
+        }
     }
 
     /// The two halves, under new names, or `None` when there is nothing to halve.

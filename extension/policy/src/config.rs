@@ -64,8 +64,8 @@ pub struct Config {
     pub shutdown_safety: Duration,
     /// How old unsent data may get before a flush stops being put off.
     pub staleness: Duration,
-    /// The longest a single export may take.
-    pub export_timeout: Duration,
+    /// The longest a single export may take, by signal in the order of [`Signal::ALL`].
+    pub export_timeouts: [Duration; Signal::ALL.len()],
     /// After a wait for `/next` of this length, connections are not trusted any more.
     pub thaw_gap: Duration,
     /// What the X-Ray header means.
@@ -123,7 +123,7 @@ impl Default for Config {
             deadline_margin: Duration::from_millis(500),
             shutdown_safety: Duration::from_millis(200),
             staleness: Duration::from_secs(10),
-            export_timeout: Duration::from_secs(10),
+            export_timeouts: [Duration::from_secs(10); Signal::ALL.len()],
             thaw_gap: Duration::from_secs(20),
             xray_parent: XrayParent::Link,
             destinations: Destinations::ALL,

@@ -11,7 +11,10 @@ pub enum Outcome {
         /// Items refused; never retried.
         rejected: u32,
     },
-    /// Worth another try: 429, 502, 503, 504, or nothing was heard.
+    /// A connection broke before an answer came. It may have died during a freeze, so the first time this
+    /// happens to a batch it is sent again at once, on a fresh connection, and it is nobody's failure.
+    Lost,
+    /// Worth another try: 429, 502, 503, 504, or the backend could not be reached.
     ///
     /// # Source
     /// <https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes>

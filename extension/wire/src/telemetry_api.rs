@@ -189,11 +189,14 @@ mod tests {
             {"time":"2026-11-22T07:58:30.000Z","type":"platform.start","record":{"requestId":"b"}}]"#,
             UnixNanos(7),
         );
-        assert_eq!(read.unreadable, 2);
-        assert!(
-            matches!(&read.events[..], [PlatformEvent::Start { request_id, .. }] if &**request_id == "b")
-        );
-        assert_eq!(batch(b"not json").unreadable, 1);
+        assert_eq!(read.unreadable, 1);
+        let [PlatformEvent::Start { at: UnixNanos(7), .. }, PlatformEvent::Start { request_id, .. }] =
+            &read.events[..]
+        else {
+            panic!("{read:?}");
+        };
+        assert_eq!(&**request_id, "b");
+        assert_eq!(batch(b"not json", UnixNanos(7)).unreadable, 1);
     }
 
     #[test]

@@ -52,13 +52,23 @@ impl Identity {
         }
     }
 
+    /// Sets a text attribute that is not set yet.
+    pub fn set_if_missing(&mut self, key: &str, value: &str) {
+        if !self.attributes.iter().any(|known| known.key == key) {
+            self.set(key, value);
+        }
+    }
+
+    /// Whether [`Identity::observe`] would learn nothing new from `body`.
+    pub fn knows(&self, body: &Body) -> bool {
+        first_resource(body).is_none_or(|resource| resource == self.seen)
+    }
+
     /// Learns from a received body what the application calls itself.
     pub fn observe(&mut self, body: &Body) {
-        let chunk = &body.chunk;
-        let Some(resource) = chunk.groups.first().and_then(|group| group.resource) else { return };
-        if chunk.slice(resource) != self.seen {
-            self.seen = Bytes::copy_from_slice(chunk.slice(resource));
-            self.repeated = repeated(&self.seen).unwrap_or_default();
+        if let Some(resource) = first_resource(body) {
+            self.seen = Bytes::copy_from_slice(resource);
+            self.repeated = repeated(resource).unwrap_or_default();
         }
     }
 
@@ -85,6 +95,10 @@ impl Identity {
         }
         out
     }
+}
+
+fn first_resource(body: &Body) -> Option<&[u8]> {
+    body.chunk.groups.first().and_then(|group| group.resource).map(|resource| body.chunk.slice(resource))
 }
 
 /// The content of a length-delimited field that is given with its head.

@@ -1,0 +1,106 @@
+//! The one loop: wait for an input or a deadline, let the agent decide, carry out what it wants.
+
+use std::sync::Arc;
+
+use policy::{Agent, Input, Output};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use wire::otlp::{Body, Identity};
+
+use crate::clock::Clock;
+use crate::exporter::Exporter;
+use crate::log;
+
+/// What reaches the loop.
+#[derive(Debug)]
+pub enum Message {
+    /// For the agent.
+    Input(Input<Body>),
+    /// The platform's name for this environment: its log stream.
+    Instance(String),
+}
+
+/// Where to send [`Message`]s; clones reach the same loop.
+///
+/// Not bounded itself: its senders are the connections of two listeners, which are, and what they bring
+/// counts against the agent's bound as soon as this loop runs.
+#[derive(Clone, Debug)]
+pub struct Inbox(mpsc::UnboundedSender<Message>);
+
+impl Inbox {
+    /// An inbox, and the end that [`Driver::run`] reads.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Message>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Sends; a loop that has ended needs no more messages.
+    pub fn send(&self, message: Message) {
+        let _ = self.0.send(message);
+    }
+}
+
+/// The loop and what it works with.
+pub struct Driver {
+    /// Decides.
+    pub agent: Agent<Body>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Carries out exports.
+    pub exporter: Exporter,
+    /// Completes resources; replaced, never changed, once an export holds it.
+    pub identity: Arc<Identity>,
+    /// Told once for each `/next` that may be asked.
+    pub next: mpsc::UnboundedSender<()>,
+}
+
+impl Driver {
+    /// Runs until the agent says that the process may end.
+    pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        while !self.carry_out() {
+            let message = match self.agent.deadline() {
+                Some(due) => tokio::select! {
+                    biased;
+                    message = inbox.recv() => message,
+                    () = sleep_until(self.clock.timer(due)) => Some(Message::Input(Input::Tick)),
+                },
+                None => inbox.recv().await,
+            };
+            match message {
+                Some(Message::Input(input)) => self.take(input),
+                Some(Message::Instance(name)) => {
+                    Arc::make_mut(&mut self.identity).set("faas.instance", &name);
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input<Body>) {
+        if let Input::Received(receipt) = &input {
+            let bodies = receipt.spans.first().map(|span| &span.body);
+            if let Some(body) = bodies.filter(|body| !self.identity.knows(body)) {
+                Arc::make_mut(&mut self.identity).observe(body);
+            }
+        }
+        self.agent.handle(self.clock.now(), input);
+    }
+
+    /// Carries out everything the agent wants; true when that is to end.
+    fn carry_out(&mut self) -> bool {
+        while let Some(output) = self.agent.poll() {
+            match output {
+                // Whoever asks `/next` has gone only when the process is about to.
+                Output::Next => self.next.send(()).unwrap_or_default(),
+                Output::Export { id, signal, entries } => {
+                    self.exporter.export(id, signal, entries, self.identity.clone());
+                }
+                Output::Cancel(id) => self.exporter.cancel(id),
+                Output::Reconnect => self.exporter.reconnect(),
+                Output::Say(notice) => log::notice(&notice),
+                Output::Exit => return true,
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,97 @@
+//! What both listeners share: serving connections, and reading a body no further than its bound.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// Connections served at once; further ones wait. The environment has 1,024 file descriptors for all.
+const CONNECTIONS_MAX: usize = 64;
+
+/// An answer.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Answers requests on `listener`, each connection in a task of its own, for as long as the process lives.
+pub(crate) async fn serve<H, F>(listener: TcpListener, handle: H)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of descriptors, or the peer has gone: let others run, and go on.
+            Err(_) => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = handle(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            // A connection that fails is its peer's affair.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            drop(place);
+        });
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// It is longer than its bound.
+    TooLong,
+    /// Its sender went away.
+    Broken,
+}
+
+/// Reads a body of at most `max` bytes.
+pub(crate) async fn read(mut body: Incoming, max: usize) -> Result<Bytes, BodyError> {
+    let announced = body.size_hint().lower();
+    if announced > max as u64 {
+        return Err(BodyError::TooLong);
+    }
+    let mut first: Option<Bytes> = None;
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        if all.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > max {
+            return Err(BodyError::TooLong);
+        }
+        match first.take() {
+            // A body in one piece, which is the usual case, is not copied.
+            None if all.is_empty() => first = Some(data),
+            None => all.extend_from_slice(&data),
+            Some(before) => {
+                all.reserve(announced as usize);
+                all.extend_from_slice(&before);
+                all.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+/// An answer with a body of `content_type`.
+pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let value = http::HeaderValue::from_static(content_type);
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, value);
+    answer
+}

@@ -1,0 +1,231 @@
+//! The only client of the Lambda APIs: register, subscribe, and the loop of events.
+//!
+//! `lambda-extension` does register and `/next`. The subscription is ours: the crate's is pinned to an old
+//! schema (see `ARCHITECTURE.md`). So is a plain loop for the day on which the crate gives up on an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use lambda_extension::{Extension, LambdaEvent, NextEvent, service_fn};
+use policy::{Input, Invoke, Shutdown, ShutdownReason};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
+use wire::{extensions_api, telemetry_api, trace_context};
+
+use crate::clock::{Clock, Moment};
+use crate::driver::{Inbox, Message};
+use crate::log::{self, Level};
+
+/// The name it registers under, which must be that of its file in the layer.
+pub const NAME: &str = "prefreeze";
+/// The subscription is answered in some 25 ms; without an answer the function must not wait longer.
+const SUBSCRIBE_MAX: Duration = Duration::from_millis(1_000);
+/// Between two tries of a `/next` that could not even be asked.
+const NEXT_AGAIN: Duration = Duration::from_millis(50);
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the platform told at registration.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Sent along with every later call.
+    pub extension_id: String,
+    /// The account that owns the function, where the platform tells.
+    pub account_id: Option<String>,
+    /// Whether only SHUTDOWN could be registered: many invocations at once, and no INVOKE events.
+    pub is_managed: bool,
+}
+
+/// Turns the platform's events into inputs, and asks for the next one when told to.
+#[derive(Clone)]
+pub struct Events {
+    inner: Arc<Shared>,
+}
+
+struct Shared {
+    inbox: Inbox,
+    clock: Clock,
+    /// Told once for each `/next` that may be asked.
+    permits: Mutex<mpsc::UnboundedReceiver<()>>,
+    asked: std::sync::Mutex<Moment>,
+}
+
+impl Events {
+    /// Events go to `inbox`; each `/next` waits for one of `permits`.
+    pub fn new(inbox: Inbox, clock: Clock, permits: mpsc::UnboundedReceiver<()>) -> Self {
+        let asked = std::sync::Mutex::new(clock.moment());
+        Self { inner: Arc::new(Shared { inbox, clock, permits: Mutex::new(permits), asked }) }
+    }
+
+    /// Waits until `/next` may be asked; false when nobody will say so any more.
+    async fn permit(&self) -> bool {
+        let is_given = self.inner.permits.lock().await.recv().await.is_some();
+        *self.inner.asked.lock().expect("no holder panics") = self.inner.clock.moment();
+        is_given
+    }
+
+    fn waited(&self) -> Duration {
+        self.inner.clock.since(*self.inner.asked.lock().expect("no holder panics"))
+    }
+
+    fn invoke(&self, request_id: &str, deadline_ms: u64, arn: &str, xray: &str) {
+        let clock = &self.inner.clock;
+        self.send(Input::Invoke(Invoke {
+            request_id: request_id.into(),
+            deadline: clock.at_unix_millis(deadline_ms),
+            deadline_at: policy::UnixNanos(deadline_ms.saturating_mul(1_000_000)),
+            received_at: clock.wall(),
+            arn: arn.into(),
+            xray: trace_context::xray(xray),
+            waited: self.waited(),
+        }));
+    }
+
+    fn shutdown(&self, reason: ShutdownReason, deadline_ms: u64) {
+        let clock = &self.inner.clock;
+        self.send(Input::Shutdown(Shutdown {
+            reason,
+            deadline: clock.at_unix_millis(deadline_ms),
+            received_at: clock.wall(),
+            waited: self.waited(),
+        }));
+    }
+
+    fn send(&self, input: Input<wire::otlp::Body>) {
+        self.inner.inbox.send(Message::Input(input));
+    }
+
+    /// Hands an event over and waits for the permission to ask for the next.
+    async fn on_event(self, event: LambdaEvent) -> Result<(), std::convert::Infallible> {
+        match event.next {
+            NextEvent::Invoke(event) => self.invoke(
+                &event.request_id,
+                event.deadline_ms,
+                &event.invoked_function_arn,
+                &event.tracing.value,
+            ),
+            NextEvent::Shutdown(event) => {
+                self.shutdown(extensions_api::shutdown_reason(&event.shutdown_reason), event.deadline_ms);
+                // Nothing may be asked after SHUTDOWN; the process ends by the driver's word.
+                std::future::pending::<()>().await;
+            }
+        }
+        self.permit().await;
+        Ok(())
+    }
+}
+
+/// Registers, and returns what keeps the events coming.
+///
+/// # Errors
+/// When the platform refuses both INVOKE with SHUTDOWN, and SHUTDOWN alone.
+pub async fn register(
+    events: Events,
+    is_managed: bool,
+) -> Result<(Registration, impl Future<Output = ()>), Error> {
+    let handler = |events: Events| service_fn(move |event| events.clone().on_event(event));
+    let wanted: &[&[&str]] =
+        if is_managed { &[&["SHUTDOWN"]] } else { &[&["INVOKE", "SHUTDOWN"], &["SHUTDOWN"]] };
+    let mut refusal: Option<Error> = None;
+    for types in wanted {
+        let extension = Extension::new()
+            .with_extension_name(NAME)
+            .with_events(types)
+            .with_events_processor(handler(events.clone()));
+        match extension.register().await {
+            Ok(registered) => {
+                let registration = Registration {
+                    extension_id: registered.extension_id.clone(),
+                    account_id: registered.account_id.clone().filter(|id| !id.is_empty()),
+                    is_managed: types.len() == 1,
+                };
+                let extension_id = registration.extension_id.clone();
+                return Ok((registration, async move {
+                    events.permit().await;
+                    let ended = registered.run().await;
+                    if let Err(error) = ended {
+                        log::degraded("event_unreadable", "going on with the plain event loop", &error);
+                    }
+                    plain_loop(&events, &extension_id).await;
+                }));
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    Err(refusal.expect("at least one set of events was tried"))
+}
+
+/// Asks for events without the crate, reading whatever can be read of them. Never ends.
+async fn plain_loop(events: &Events, extension_id: &str) {
+    loop {
+        let request = Request::get("/2020-01-01/extension/event/next")
+            .header("Lambda-Extension-Identifier", extension_id)
+            .body(Bytes::new());
+        let answer = call(request.expect("an identifier from a header is one")).await;
+        let Ok((200, body)) = answer else {
+            pause().await;
+            continue;
+        };
+        let event = extensions_api::next_event(&body).unwrap_or_default();
+        let xray = event.tracing.as_ref().map_or("", |tracing| &tracing.value);
+        match event.event_type.as_str() {
+            "INVOKE" => {
+                events.invoke(&event.request_id, event.deadline_ms, &event.invoked_function_arn, xray);
+                events.permit().await;
+            }
+            "SHUTDOWN" => {
+                events.shutdown(extensions_api::shutdown_reason(&event.shutdown_reason), event.deadline_ms);
+                std::future::pending::<()>().await;
+            }
+            // Not an event we know: having asked again is all that the platform needs.
+            _ => {}
+        }
+    }
+}
+
+/// The platform's own API has failed: there is no signal to wait for.
+#[expect(clippy::disallowed_methods, reason = "no signal tells when the API is back")]
+async fn pause() {
+    tokio::time::sleep(NEXT_AGAIN).await;
+}
+
+/// Asks for the platform's events to be posted to `port`. Fails open: without them, the ends of
+/// invocations are seen by the function's own spans and by deadlines.
+pub async fn subscribe(extension_id: &str, port: u16) {
+    let request = Request::put(telemetry_api::SUBSCRIBE_PATH)
+        .header("Lambda-Extension-Identifier", extension_id)
+        .header("Content-Type", "application/json")
+        .body(Bytes::from(telemetry_api::subscription(port)));
+    let request = request.expect("an identifier from a header is one");
+    let message = "no platform events: cold starts, timeouts and crashes are seen less exactly";
+    match timeout(SUBSCRIBE_MAX, call(request)).await {
+        Ok(Ok((200, _))) => {}
+        Ok(Ok((status, _))) => {
+            log::say(Level::Warn, "telemetry_unavailable", message, json!({ "status": status }));
+        }
+        Ok(Err(error)) => log::degraded("telemetry_unavailable", message, &error),
+        Err(_) => log::degraded("telemetry_unavailable", message, &"no answer within a second"),
+    }
+}
+
+/// One call on a connection of its own, past every proxy.
+async fn call(mut request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
+    let host = crate::settings::runtime_api().ok_or("AWS_LAMBDA_RUNTIME_API is not set")?;
+    let stream = TcpStream::connect(&host).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    request.headers_mut().insert(http::header::HOST, host.parse()?);
+    debug_assert!(matches!(*request.method(), Method::GET | Method::PUT));
+    let response = sender.send_request(request.map(Full::new)).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
+}

@@ -1,0 +1,127 @@
+//! The extension's own voice: one JSON line per thing worth saying, never one per span or batch.
+
+use std::io::Write;
+
+use policy::{DropReason, Ledger, Notice, Signal};
+use serde_json::{Map, Value, json};
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Data is lost, or the extension does less than it should.
+    Error,
+    /// Something needs attention.
+    Warn,
+    /// What happened.
+    Info,
+}
+
+impl Level {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Says `message` about `event`, with `fields`, on one line.
+pub fn say(level: Level, event: &str, message: &str, fields: Value) {
+    let mut line = Map::new();
+    line.insert("level".into(), level.as_str().into());
+    line.insert("event".into(), event.into());
+    line.insert("message".into(), message.into());
+    if let Value::Object(fields) = fields {
+        line.extend(fields);
+    }
+    let mut text = Value::Object(line).to_string();
+    text.push('\n');
+    // Nobody to tell when the log itself fails, and no reason to fail for it.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Says what went wrong in doing something, and what is done instead.
+pub fn degraded(event: &str, message: &str, error: &dyn std::fmt::Display) {
+    say(Level::Warn, event, message, json!({ "error": error.to_string() }));
+}
+
+/// Words policy's notices.
+pub fn notice(notice: &Notice) {
+    match notice {
+        Notice::NoDestination(signal) => say(
+            Level::Warn,
+            "no_destination",
+            "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
+            json!({ "signal": word(*signal) }),
+        ),
+        Notice::Rejected { signal, status } => say(
+            Level::Error,
+            "export_rejected",
+            "the backend refused a request for good; its content is dropped and counted",
+            json!({ "signal": word(*signal), "status": status }),
+        ),
+        Notice::PartlyRejected(signal) => say(
+            Level::Warn,
+            "export_partly_rejected",
+            "the backend accepted a request but not all of its content",
+            json!({ "signal": word(*signal) }),
+        ),
+        Notice::BackendDown => say(
+            Level::Warn,
+            "backend_down",
+            "the backend does not answer; data is kept, and functions do not wait for it",
+            Value::Null,
+        ),
+        Notice::BackendBack => say(Level::Info, "backend_back", "the backend answers again", Value::Null),
+        Notice::OutboxFull(signal) => say(
+            Level::Warn,
+            "outbox_full",
+            "the bound on kept data is reached; the least valuable is dropped and counted",
+            json!({ "signal": word(*signal) }),
+        ),
+        Notice::Summary(ledger) => summary(ledger),
+    }
+}
+
+fn summary(ledger: &Ledger) {
+    let counts = |signal| {
+        let counts = ledger.of(signal);
+        let dropped: Map<String, Value> = DropReason::ALL
+            .into_iter()
+            .filter(|reason| counts.dropped_for(*reason) > 0)
+            .map(|reason| (reason.as_str().into(), counts.dropped_for(reason).into()))
+            .collect();
+        json!({
+            "received": counts.received,
+            "made": counts.made,
+            "exported": counts.delivered,
+            "sampled_out": counts.sampled_out,
+            "dropped": dropped,
+            "held": counts.held(),
+        })
+    };
+    let mut fields = counts(Signal::Traces);
+    fields["metrics"] = counts(Signal::Metrics);
+    fields["logs"] = counts(Signal::Logs);
+    fields["invocations"] = ledger.invocations.into();
+    fields["exports"] = ledger.exports.into();
+    fields["raw_bytes"] = ledger.raw_bytes.into();
+    fields["sent_bytes"] = ledger.sent_bytes.into();
+    fields["flush_ms"] = json!(ledger.flush.as_secs_f64() * 1_000.0);
+    fields["platform_events_lost"] = ledger.platform_events_lost.into();
+    say(Level::Info, "summary", "what went through this environment, in spans", fields);
+}
+
+const fn word(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "traces",
+        Signal::Metrics => "metrics",
+        Signal::Logs => "logs",
+    }
+}
+
+/// Prints `text` as it is, for the commands that people run.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,421 @@
+//! The only file that reads the environment: variables into settings, and every problem with them.
+
+#![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
+
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use policy::{Config, Destinations, FlushMode, InitType, Signal, XrayParent};
+use wire::key_values;
+use wire::otlp::Identity;
+
+use table::{FOREIGN, Setting, TABLE};
+
+/// Everything the extension was told.
+pub struct Settings {
+    /// For the agent.
+    pub policy: Config,
+    /// Where each signal goes, in the order of [`Signal::ALL`].
+    pub destinations: [Option<Destination>; Signal::ALL.len()],
+    /// Who the function is.
+    pub identity: Identity,
+    /// Where the function sends to; `None` when it was switched off.
+    pub receiver: Option<SocketAddr>,
+    /// The longest request taken from the function, in bytes.
+    pub max_body: usize,
+    /// What is wrong with the variables; each was ignored.
+    pub problems: Vec<Problem>,
+    /// The variables that are set, for [`Settings::describe`].
+    set: BTreeMap<String, String>,
+}
+
+/// A variable that was ignored, and why. Never its value: it may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.reason)
+    }
+}
+
+/// How one signal reaches its backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The full URL.
+    pub url: String,
+    /// Headers of every request.
+    pub headers: Vec<(String, String)>,
+    /// How requests are packed.
+    pub packing: Packing,
+    /// Files for TLS.
+    pub tls: TlsFiles,
+}
+
+/// How a request is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Not at all.
+    None,
+    /// gzip.
+    Gzip,
+}
+
+/// Paths of PEM files; read when the client is built, after registration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates to trust besides the built-in roots.
+    pub certificate: Option<String>,
+    /// Our own chain.
+    pub client_certificate: Option<String>,
+    /// Its key.
+    pub client_key: Option<String>,
+}
+
+/// `AWS_LAMBDA_RUNTIME_API`: host and port of the platform's API.
+pub fn runtime_api() -> Option<String> {
+    std::env::var("AWS_LAMBDA_RUNTIME_API").ok()
+}
+
+/// The reference of all settings, as a Markdown page.
+pub fn reference() -> String {
+    table::markdown()
+}
+
+impl Settings {
+    /// Reads the environment of the process.
+    pub fn from_environment() -> Self {
+        Self::from_variables(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        }))
+    }
+
+    /// Reads `variables`; those that are empty count as not set, as OpenTelemetry has it.
+    pub fn from_variables(variables: impl Iterator<Item = (String, String)>) -> Self {
+        let is_known =
+            |name: &str| name.starts_with("PREFREEZE_") || FOREIGN.iter().any(|(own, _)| *own == name);
+        let set = variables.filter(|(name, value)| is_known(name) && !value.trim().is_empty()).collect();
+        let mut reader = Reader { set, problems: Vec::new() };
+        reader.report_unknown();
+        let receiver = reader.receiver();
+        let destinations = Signal::ALL.map(|signal| reader.destination(signal, receiver));
+        let policy = reader.policy(&destinations);
+        let max_body =
+            reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
+        let identity = reader.identity();
+        let Reader { set, mut problems } = reader;
+        problems.dedup();
+        Self { policy, destinations, identity, receiver, max_body, problems, set }
+    }
+
+    /// What holds, and what is wrong, for people.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for setting in &TABLE {
+            for name in setting.names() {
+                let value = match self.set.get(&name) {
+                    Some(_) if setting.is_secret => "(set, not shown)",
+                    Some(value) => value,
+                    None if name == setting.name => setting.default,
+                    None => continue,
+                };
+                let origin = if self.set.contains_key(&name) { "" } else { "   (default)" };
+                let _ = writeln!(text, "{name} = {value}{origin}");
+            }
+        }
+        for (signal, destination) in Signal::ALL.iter().zip(&self.destinations) {
+            let url = destination.as_ref().map_or("nowhere", |destination| &destination.url);
+            let _ = writeln!(text, "{signal:?} go to {url}");
+        }
+        for problem in &self.problems {
+            let _ = writeln!(text, "problem: {problem}");
+        }
+        text
+    }
+}
+
+impl Setting {
+    /// The variable and its forms for one signal.
+    fn names(&self) -> Vec<String> {
+        let mut names = vec![self.name.to_owned()];
+        if self.per_signal {
+            names.extend(Signal::ALL.map(|signal| for_signal(self.name, signal)));
+        }
+        names
+    }
+}
+
+/// `PREFREEZE_EXPORTER_OTLP_X` as `PREFREEZE_EXPORTER_OTLP_TRACES_X`.
+fn for_signal(name: &str, signal: Signal) -> String {
+    let word = match signal {
+        Signal::Traces => "OTLP_TRACES_",
+        Signal::Metrics => "OTLP_METRICS_",
+        Signal::Logs => "OTLP_LOGS_",
+    };
+    name.replacen("OTLP_", word, 1)
+}
+
+/// `v1/traces` and its like.
+const fn path_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "v1/traces",
+        Signal::Metrics => "v1/metrics",
+        Signal::Logs => "v1/logs",
+    }
+}
+
+/// Reads variables, and keeps what is wrong with them.
+struct Reader {
+    set: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.set.get(name).map(|value| value.trim())
+    }
+
+    fn problem(&mut self, name: &str, reason: impl Into<String>) {
+        self.problems.push(Problem { name: name.to_owned(), reason: reason.into() });
+    }
+
+    /// A variable that is ours by its prefix and not in the table is a typing error worth naming.
+    fn report_unknown(&mut self) {
+        let known: Vec<_> = TABLE.iter().flat_map(Setting::names).collect();
+        let unknown: Vec<_> = self
+            .set
+            .keys()
+            .filter(|name| name.starts_with("PREFREEZE_") && !known.contains(name))
+            .cloned()
+            .collect();
+        for name in unknown {
+            self.problem(&name, "no such setting");
+        }
+    }
+
+    fn number(&mut self, name: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        let Some(text) = self.get(name) else { return default };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let reason = format!("not a whole number from {} to {}", range.start(), range.end());
+                self.problem(name, reason);
+                default
+            }
+        }
+    }
+
+    fn millis(&mut self, name: &str, default: u64) -> Duration {
+        Duration::from_millis(self.number(name, default, 0..=900_000))
+    }
+
+    fn word<T: Copy>(&mut self, name: &str, default: T, words: &[(&str, T)]) -> T {
+        let Some(text) = self.get(name) else { return default };
+        let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+        if let Some((_, value)) = found {
+            return *value;
+        }
+        let list: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(name, format!("not one of {}", list.join(", ")));
+        default
+    }
+
+    /// The form for `signal` when it is set, else the general one.
+    fn form(&self, name: &str, signal: Signal) -> String {
+        let own = for_signal(name, signal);
+        if self.set.contains_key(&own) { own } else { name.to_owned() }
+    }
+
+    fn receiver(&mut self) -> Option<SocketAddr> {
+        const NAME: &str = "PREFREEZE_RECEIVER_HTTP";
+        let default = SocketAddr::from(([127, 0, 0, 1], 4318));
+        let Some(text) = self.get(NAME) else { return Some(default) };
+        if text.eq_ignore_ascii_case("off") {
+            return None;
+        }
+        let address = text.replacen("localhost", "127.0.0.1", 1).parse();
+        Some(address.unwrap_or_else(|_| {
+            self.problem(NAME, "not an address and port, such as 127.0.0.1:4318");
+            default
+        }))
+    }
+
+    fn destination(&mut self, signal: Signal, receiver: Option<SocketAddr>) -> Option<Destination> {
+        let name = self.form("PREFREEZE_EXPORTER_OTLP_ENDPOINT", signal);
+        let text = self.get(&name)?.to_owned();
+        let is_base = name == "PREFREEZE_EXPORTER_OTLP_ENDPOINT";
+        let url = match endpoint(&text, is_base.then(|| path_of(signal)), receiver) {
+            Ok(url) => url,
+            Err(reason) => {
+                self.problem(&name, reason);
+                return None;
+            }
+        };
+        let protocol = self.form("PREFREEZE_EXPORTER_OTLP_PROTOCOL", signal);
+        self.word(&protocol, (), &[("http/protobuf", ())]);
+        let packing = self.form("PREFREEZE_EXPORTER_OTLP_COMPRESSION", signal);
+        let packing = self.word(&packing, Packing::Gzip, &[("gzip", Packing::Gzip), ("none", Packing::None)]);
+        let headers = self.headers(signal);
+        let path = |name| self.get(&self.form(name, signal)).map(str::to_owned);
+        let tls = TlsFiles {
+            certificate: path("PREFREEZE_EXPORTER_OTLP_CERTIFICATE"),
+            client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
+            client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
+        };
+        Some(Destination { url, headers, packing, tls })
+    }
+
+    fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
+        let name = self.form("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
+        let text = self.get(&name).unwrap_or_default().to_owned();
+        let mut headers = Vec::new();
+        for (index, member) in key_values::parse(&text).enumerate() {
+            match member {
+                Ok((key, value)) if is_header(&key, &value) => headers.push((key, value)),
+                Ok(_) => self.problem(&name, format!("member {} is not a valid header", index + 1)),
+                Err(bad) => self.problem(&name, bad.to_string()),
+            }
+        }
+        headers
+    }
+
+    fn policy(&mut self, destinations: &[Option<Destination>; Signal::ALL.len()]) -> Config {
+        let flush = [
+            ("end", FlushMode::End),
+            ("continuous", FlushMode::Continuous),
+            ("adaptive", FlushMode::Adaptive),
+        ];
+        let xray =
+            [("link", XrayParent::Link), ("parent", XrayParent::Parent), ("ignore", XrayParent::Ignore)];
+        let init = [
+            InitType::OnDemand,
+            InitType::ProvisionedConcurrency,
+            InitType::SnapStart,
+            InitType::ManagedInstances,
+        ];
+        let default = Config::default();
+        let [traces, metrics, logs] = destinations.each_ref().map(Option::is_some);
+        Config {
+            function_name: self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("function").into(),
+            function_version: self.get("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or("$LATEST").into(),
+            // A type of the future is treated as the most common one.
+            init_type: self
+                .get("AWS_LAMBDA_INITIALIZATION_TYPE")
+                .and_then(|text| init.into_iter().find(|known| known.as_str() == text))
+                .unwrap_or_default(),
+            flush: self.word("PREFREEZE_FLUSH", FlushMode::default(), &flush),
+            flush_ceiling: self.millis("PREFREEZE_FLUSH_TIMEOUT_MS", 1_000),
+            staleness: self.millis("PREFREEZE_FLUSH_MAX_STALENESS_MS", 10_000),
+            deadline_margin: self.millis("PREFREEZE_DEADLINE_MARGIN_MS", 500),
+            export_timeouts: Signal::ALL.map(|signal| self.export_timeout(signal)),
+            xray_parent: self.word("PREFREEZE_XRAY_PARENT", XrayParent::default(), &xray),
+            destinations: Destinations { traces, metrics, logs },
+            bounds: self.bounds(default.bounds),
+            ..default
+        }
+    }
+
+    fn export_timeout(&mut self, signal: Signal) -> Duration {
+        let name = self.form("PREFREEZE_EXPORTER_OTLP_TIMEOUT", signal);
+        match self.number(&name, 10_000, 0..=3_600_000) {
+            // No limit of its own: that of the longest invocation holds all the same.
+            0 => Duration::from_secs(900),
+            millis => Duration::from_millis(millis),
+        }
+    }
+
+    fn bounds(&mut self, default: policy::Bounds) -> policy::Bounds {
+        let tenth = (self.memory_mib() << 20) / 10;
+        let held = tenth.clamp(4 << 20, 32 << 20);
+        policy::Bounds {
+            held_bytes: self.number("PREFREEZE_BUFFER_BYTES", held, 1 << 16..=1 << 32) as usize,
+            batch_bytes: self.number("PREFREEZE_BATCH_BYTES", 4 << 20, 1 << 10..=64 << 20) as usize,
+            ..default
+        }
+    }
+
+    fn memory_mib(&self) -> u64 {
+        self.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok()).unwrap_or(512)
+    }
+
+    /// # Source
+    /// <https://opentelemetry.io/docs/specs/semconv/resource/faas/>
+    fn identity(&mut self) -> Identity {
+        let mut identity = Identity::default();
+        identity.set("cloud.provider", "aws");
+        identity.set("cloud.platform", "aws_lambda");
+        for (name, key) in [
+            ("AWS_REGION", "cloud.region"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "faas.name"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "faas.version"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "service.name"),
+        ] {
+            if let Some(value) = self.get(name) {
+                identity.set(key, value);
+            }
+        }
+        if self.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").is_some() {
+            identity.set_int("faas.max_memory", self.memory_mib() << 20);
+        }
+        for (key, value) in self.resource_attributes() {
+            identity.set(&key, &value);
+        }
+        if let Some(name) = self.get("OTEL_SERVICE_NAME") {
+            identity.set("service.name", name);
+        }
+        identity
+    }
+
+    fn resource_attributes(&mut self) -> Vec<(String, String)> {
+        const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
+        let parsed: Result<_, _> = key_values::parse(self.get(NAME).unwrap_or_default()).collect();
+        parsed.unwrap_or_else(|bad: key_values::BadMember| {
+            self.problem(NAME, format!("{bad}; all of it is discarded"));
+            Vec::new()
+        })
+    }
+}
+
+fn is_header(name: &str, value: &str) -> bool {
+    http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(value).is_ok()
+}
+
+/// The URL for a signal: `path` is appended to a base, and a signal's own endpoint is used as it is.
+///
+/// # Source
+/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp>
+fn endpoint(text: &str, path: Option<&str>, receiver: Option<SocketAddr>) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "not a URL")?;
+    let Some(authority) = uri.authority().filter(|_| matches!(uri.scheme_str(), Some("http" | "https")))
+    else {
+        return Err("not an http:// or https:// URL".into());
+    };
+    let port = authority.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    if receiver.is_some_and(|own| own.port() == port && is_here(authority.host())) {
+        return Err("it is Prefreeze's own address: data would go round in a circle".into());
+    }
+    Ok(match path {
+        Some(path) => format!("{}/{path}", text.trim_end_matches('/')),
+        None if uri.path() == "/" && !text.ends_with('/') => format!("{text}/"),
+        None => text.to_owned(),
+    })
+}
+
+fn is_here(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback =
+        host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    is_loopback || matches!(host, "localhost" | "sandbox" | "sandbox.localdomain")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The one table of settings: every variable that is read, its default, and a line of help.
+
+use std::fmt::Write;
+
+/// A variable.
+pub(super) struct Setting {
+    /// Its name; where it has forms for one signal, those put it before the last word.
+    pub(super) name: &'static str,
+    /// What its value looks like.
+    pub(super) kind: &'static str,
+    /// What holds when it is not set, in words where it is not a value.
+    pub(super) default: &'static str,
+    /// One line.
+    pub(super) help: &'static str,
+    /// Whether `…_TRACES_…`, `…_METRICS_…` and `…_LOGS_…` forms exist, which win over it.
+    pub(super) per_signal: bool,
+    /// Whether its value is never printed.
+    pub(super) is_secret: bool,
+}
+
+const PLAIN: Setting =
+    Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
+
+/// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
+pub(super) static TABLE: [Setting; 17] = [
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
+        kind: "URL",
+        default: "none: data is dropped and counted",
+        help: "Where data goes: the base URL of an OTLP/HTTP backend; `/v1/traces` and so on are appended. A signal's own form is used as it is.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_HEADERS",
+        kind: "k=v,k=v",
+        default: "none",
+        help: "Headers of every request, values percent-encoded; API keys belong here.",
+        per_signal: true,
+        is_secret: true,
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_PROTOCOL",
+        kind: "http/protobuf",
+        default: "http/protobuf",
+        help: "How data is sent.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_COMPRESSION",
+        kind: "gzip, none",
+        default: "gzip",
+        help: "How requests are packed.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_TIMEOUT",
+        kind: "ms",
+        default: "10000",
+        help: "The longest that one request may take; 0 is no limit of its own. A flush is bounded besides.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_CERTIFICATE",
+        kind: "path",
+        default: "none",
+        help: "PEM file of certificates to trust, besides the built-in roots.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        kind: "path",
+        default: "none",
+        help: "PEM file of our own certificate chain, for mutual TLS.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_CLIENT_KEY",
+        kind: "path",
+        default: "none",
+        help: "PEM file of its private key.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_RECEIVER_HTTP",
+        kind: "address:port, off",
+        default: "127.0.0.1:4318",
+        help: "Where the function's SDK sends to, as OTLP/HTTP.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_RECEIVER_MAX_BODY_BYTES",
+        kind: "bytes",
+        default: "16777216",
+        help: "The longest request that is taken from the function, packed and unpacked; a longer one gets 413.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_FLUSH",
+        kind: "end, continuous, adaptive",
+        default: "adaptive",
+        help: "When data leaves: before the freeze, beside the next invocation, or whichever suits the rate.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_FLUSH_TIMEOUT_MS",
+        kind: "ms",
+        default: "1000",
+        help: "The most that a flush may hold an invocation; the function's deadline bounds it further.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_FLUSH_MAX_STALENESS_MS",
+        kind: "ms",
+        default: "10000",
+        help: "In `adaptive`: data older than this does not wait for a next invocation.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_DEADLINE_MARGIN_MS",
+        kind: "ms",
+        default: "500",
+        help: "How long before its deadline an invocation of which nothing is heard is flushed; at most a quarter of its time.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_BUFFER_BYTES",
+        kind: "bytes",
+        default: "a tenth of the function's memory, 4 to 32 MiB",
+        help: "How much data is kept for later; beyond it the least valuable is dropped and counted.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_BATCH_BYTES",
+        kind: "bytes",
+        default: "4194304",
+        help: "The largest request, before packing.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_XRAY_PARENT",
+        kind: "link, parent, ignore",
+        default: "link",
+        help: "What the X-Ray header means for a span that has no other parent; `parent` is for X-Ray backends.",
+        ..PLAIN
+    },
+];
+
+/// Variables of others that are read, and what for.
+pub(super) static FOREIGN: [(&str, &str); 8] = [
+    ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
+    ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
+    ("AWS_LAMBDA_RUNTIME_API", "The platform's API."),
+    ("AWS_LAMBDA_FUNCTION_NAME", "`faas.name`, and the names of spans that Prefreeze makes."),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "`faas.version`."),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "`faas.max_memory`, and the default of `PREFREEZE_BUFFER_BYTES`."),
+    ("AWS_LAMBDA_INITIALIZATION_TYPE", "What counts as a cold start."),
+    ("AWS_REGION", "`cloud.region`."),
+];
+
+/// The reference page.
+pub(super) fn markdown() -> String {
+    let mut page = String::from(
+        "# Configuration\n\nWritten by `prefreeze config --markdown` from the table in the code; a test keeps it so.\n\n\
+         All settings are environment variables of the function. An invalid value never stops the function: it is\n\
+         reported once, by name and reason, and the default holds. `prefreeze config` shows what holds.\n\n\
+         | variable | value | default | what it does |\n|---|---|---|---|\n",
+    );
+    for setting in &TABLE {
+        let forms = if setting.per_signal { " ¹" } else { "" };
+        let Setting { name, kind, default, help, .. } = setting;
+        let _ = writeln!(page, "| `{name}`{forms} | {kind} | {default} | {help} |");
+    }
+    page.push_str(
+        "\n¹ also for one signal, with `TRACES`, `METRICS` or `LOGS` after `OTLP`, as in\n\
+         `PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT`; that form wins. These have the meaning of the OpenTelemetry\n\
+         variables without the prefix, which already tell the function's SDK to send to Prefreeze.\n\n\
+         Also read:\n\n| variable | for |\n|---|---|\n",
+    );
+    for (name, help) in FOREIGN {
+        let _ = writeln!(page, "| `{name}` | {help} |");
+    }
+    page
+}

@@ -1,0 +1,102 @@
+//! Tables of variables and what they come to.
+
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Settings {
+    Settings::from_variables(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn traces_url(variables: &[(&str, &str)]) -> Option<String> {
+    read(variables).destinations[0].as_ref().map(|destination| destination.url.clone())
+}
+
+const BASE: &str = "PREFREEZE_EXPORTER_OTLP_ENDPOINT";
+const TRACES: &str = "PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT";
+
+#[test]
+fn endpoints_follow_the_specification() {
+    let rows = [
+        (BASE, "http://c:4318", Some("http://c:4318/v1/traces")),
+        (BASE, "http://c:4318/x/", Some("http://c:4318/x/v1/traces")),
+        (TRACES, "https://c/x", Some("https://c/x")),
+        (TRACES, "https://c", Some("https://c/")),
+        (BASE, "c:4318", None),
+        (BASE, "ftp://c", None),
+        (BASE, "", None),
+    ];
+    for (name, value, url) in rows {
+        assert_eq!(traces_url(&[(name, value)]).as_deref(), url, "{name}={value}");
+    }
+    let both = [(BASE, "http://base"), (TRACES, "http://own/t")];
+    assert_eq!(traces_url(&both).as_deref(), Some("http://own/t"));
+    assert_eq!(read(&both).destinations[1].as_ref().map(|d| &*d.url), Some("http://base/v1/metrics"));
+}
+
+#[test]
+fn our_own_address_is_no_backend() {
+    for url in ["http://127.0.0.1:4318", "http://localhost:4318/", "http://[::1]:4318", "http://0.0.0.0:4318"]
+    {
+        let settings = read(&[(BASE, url)]);
+        assert_eq!(settings.destinations, [None, None, None], "{url}");
+        assert_eq!(settings.problems.len(), 1, "said once for three signals: {:?}", settings.problems);
+    }
+    assert!(traces_url(&[(BASE, "http://127.0.0.1:4319")]).is_some());
+    assert!(
+        traces_url(&[(BASE, "http://127.0.0.1:4318"), ("PREFREEZE_RECEIVER_HTTP", "127.0.0.1:5000")])
+            .is_some()
+    );
+}
+
+#[test]
+fn every_problem_is_named_and_the_default_holds() {
+    let settings = read(&[
+        ("PREFREEZE_FLUSH", "sometimes"),
+        ("PREFREEZE_FLUSH_TIMEOUT_MS", "-1"),
+        ("PREFREEZE_RECEIVER_HTTP", "here"),
+        ("PREFREEZE_FLUHS", "end"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=1,b"),
+        (BASE, "http://backend"),
+        ("PREFREEZE_EXPORTER_OTLP_HEADERS", "ok=1,bad name=2"),
+    ]);
+    let mut names: Vec<_> = settings.problems.iter().map(|problem| problem.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(
+        names,
+        [
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "PREFREEZE_EXPORTER_OTLP_HEADERS",
+            "PREFREEZE_FLUHS",
+            "PREFREEZE_FLUSH",
+            "PREFREEZE_FLUSH_TIMEOUT_MS",
+            "PREFREEZE_RECEIVER_HTTP",
+        ]
+    );
+    assert_eq!(settings.policy.flush, FlushMode::Adaptive);
+    assert_eq!(settings.receiver, Some(SocketAddr::from(([127, 0, 0, 1], 4318))));
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let settings = read(&[
+        (BASE, "http://backend"),
+        ("PREFREEZE_EXPORTER_OTLP_HEADERS", "x-api-key=s3cret,s3cret\n"),
+        ("PREFREEZE_EXPORTER_OTLP_TRACES_HEADERS", "x-api-key=s3cret"),
+    ]);
+    assert!(!settings.describe().contains("s3cret"), "{}", settings.describe());
+    assert!(!settings.problems.iter().any(|problem| problem.to_string().contains("s3cret")));
+}
+
+#[test]
+fn the_buffer_follows_the_functions_memory() {
+    let held = |memory| read(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory)]).policy.bounds.held_bytes >> 20;
+    assert_eq!([held("128"), held("200"), held("1024")], [12, 20, 32]);
+    assert_eq!(read(&[]).policy.bounds.held_bytes, 32 << 20);
+}
+
+#[test]
+fn the_reference_page_is_what_the_table_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let written = std::fs::read_to_string(page).unwrap_or_default();
+    assert!(written == reference(), "docs/configuration.md is out of date: make docs writes it");
+}
