@@ -122,7 +122,7 @@ pub(crate) fn each_thing_in_its_file(tree: &Tree) -> Vec<Violation> {
 }
 
 fn strays<'a>(tree: &'a Tree, only: &'a Only) -> impl Iterator<Item = Violation> + 'a {
-    let files = tree.rust(only.within).filter(|(path, _)| !only.homes.contains(path));
+    let files = tree.rust(only.within).filter(|(path, _)| !is_home(only.homes, path));
     files.flat_map(|(path, text)| {
         let code = without_tests(&keep(text, only.look));
         let places = only
@@ -132,6 +132,14 @@ fn strays<'a>(tree: &'a Tree, only: &'a Only) -> impl Iterator<Item = Violation>
         places
             .map(|(word, at)| Violation::at(path, line_of(&code, at), complaint(only, word)))
             .collect::<Vec<_>>()
+    })
+}
+
+/// A home is a file, with the modules in the folder of its name.
+fn is_home(homes: &[&str], path: &str) -> bool {
+    homes.iter().any(|home| {
+        let folder = home.trim_end_matches(".rs");
+        path == *home || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
     })
 }
 
@@ -153,7 +161,7 @@ fn lost_homes<'a>(tree: &'a Tree, only: &'a Only) -> impl Iterator<Item = Violat
 pub(crate) fn exemptions_match_homes(tree: &Tree) -> Vec<Violation> {
     let homes: Vec<&str> = ONLY.iter().flat_map(|only| only.homes).copied().collect();
     let mut found = Vec::new();
-    for (path, text) in tree.rust("extension/").filter(|(path, _)| !homes.contains(path)) {
+    for (path, text) in tree.rust("extension/").filter(|(path, _)| !is_home(&homes, path)) {
         let code = without_tests(&keep(text, Look::Code));
         for word in ["clippy::disallowed_methods", "clippy::disallowed_macros"] {
             let places = word_positions(&code, word);
