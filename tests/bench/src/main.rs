@@ -1,2 +1,55 @@
 //! Measures what the extension costs, beside a baseline measured in the same run.
-fn main() {}
+//!
+//! Absolute numbers drift from machine to machine and hour to hour: compare inside one table only. Nothing
+//! here asserts on time. A new benchmark is a module with one `run`, and a row in `BENCHMARKS`.
+
+mod platform;
+mod process;
+mod report;
+mod setup;
+mod startup;
+mod stats;
+mod weight;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use report::Section;
+use setup::Setup;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// One table's measurement.
+type Benchmark = fn(&Setup) -> Result<Section>;
+
+/// What can be measured, by name.
+const BENCHMARKS: &[(&str, Benchmark)] =
+    &[("weight", weight::run), ("start-warm", startup::warm), ("start-cold", startup::cold)];
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the benchmarks named on the command line, or all; each table is shown as soon as it is there.
+fn measure() -> Result<()> {
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let setup = Setup::prepare()?;
+    let mut sections = Vec::new();
+    for (name, run) in BENCHMARKS {
+        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+            let section = run(&setup)?;
+            println!("{}", section.table());
+            sections.push(section);
+        }
+    }
+    let path = setup.folder.join("report.json");
+    std::fs::write(&path, report::json(&sections))?;
+    println!("written to {}", path.display());
+    Ok(())
+}
