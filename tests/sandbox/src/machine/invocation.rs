@@ -13,7 +13,7 @@ use crate::answer::{Answer, ApiError, PAYLOAD_LIMIT};
 use crate::clock::{Time, millis};
 use crate::history::{Record, Status, What};
 use crate::ids::Ids;
-use crate::telemetry::EventKind;
+use crate::telemetry::{EventKind, TelemetryEvent};
 
 /// Log bytes kept per invocation, for its record and the caller's log tail.
 const LOG_BYTES_MAX: usize = 256 * 1024;
@@ -213,9 +213,10 @@ impl Machine {
             return;
         }
         self.phase = Phase::Idle;
+        let closed = self.close(now);
         // First the freeze: what is reported now is delivered after the thaw.
         self.freeze();
-        self.report(now);
+        self.publish(closed);
         self.idle();
     }
 
@@ -254,9 +255,23 @@ impl Machine {
         }
     }
 
-    /// Emits `platform.report` and closes the invocation.
+    /// Closes the invocation, if there is one, with `platform.report`.
     pub(super) fn report(&mut self, now: Time) {
-        let Some(invocation) = self.invocation.take() else { return };
+        let closed = self.close(now);
+        self.publish(closed);
+    }
+
+    fn publish(&mut self, closed: Option<(TelemetryEvent, Record)>) {
+        let Some((report, record)) = closed else { return };
+        let what = What::Telemetry { kind: EventKind::Report };
+        self.out.push_back(Output::Note(what, Some(record.request_id.clone())));
+        self.out.push_back(Output::Emit(report));
+        self.out.push_back(Output::Finish(Box::new(record)));
+    }
+
+    /// Does the sums of an invocation that is over.
+    fn close(&mut self, now: Time) -> Option<(TelemetryEvent, Record)> {
+        let invocation = self.invocation.take()?;
         let runtime_done = invocation.runtime_done.unwrap_or(now);
         let init = self.init_to_report.take();
         let duration = now.since(invocation.started);
@@ -270,16 +285,13 @@ impl Machine {
             overhead_since: with_extensions.then_some(runtime_done),
             overhead_ms: millis(now.since(runtime_done)),
         };
-        let record = self.report_record(&invocation, &report);
-        let request_id = Some(invocation.job.request_id.clone());
         let extension_ms = with_extensions.then_some(report.overhead_ms);
         let (ms, billed_ms) = (report.duration_ms, report.billed_ms);
         let what = What::Report { status: report.status, ms, billed_ms, extension_ms };
-        let event = crate::telemetry::TelemetryEvent { time: now, kind: EventKind::Report, record };
-        self.out.push_back(Output::Note(what, request_id.clone()));
-        self.out.push_back(Output::Note(What::Telemetry { kind: EventKind::Report }, request_id));
-        self.out.push_back(Output::Emit(event));
-        self.out.push_back(Output::Finish(Box::new(self.record(invocation, report, runtime_done))));
+        self.out.push_back(Output::Note(what, Some(invocation.job.request_id.clone())));
+        let record = self.report_record(&invocation, &report);
+        let event = TelemetryEvent { time: now, kind: EventKind::Report, record };
+        Some((event, self.record(invocation, report, runtime_done)))
     }
 
     fn record(&self, invocation: Invocation, report: Report, runtime_done_at: Time) -> Record {

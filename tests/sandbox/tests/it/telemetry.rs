@@ -1,0 +1,177 @@
+//! What a subscriber receives, and when.
+
+use sandbox::{EventKind, Fate, Faults, FunctionSpec, InvokeRequest, LogFormat, SubscribeAnswer, TelemetryFault};
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, act};
+
+const ALL: &str = "subscribe=platform+function+extension,hold=100";
+
+fn kinds(harness: &Harness) -> Vec<String> {
+    let lines = harness.lines("tracer.telemetry").into_iter();
+    lines.map(|l| l["event"]["type"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn received(harness: &Harness, kind: &str) -> Value {
+    harness.wait_for_line("tracer.telemetry", |l| l["event"]["type"] == kind).await["event"]["record"].clone()
+}
+
+#[tokio::test]
+async fn a_late_subscriber_gets_the_events_of_init() {
+    let harness = Harness::start().await;
+    let mut spec = harness.spec(&[("tracer", &format!("{ALL},subscribe-after=150")), ("other", "log-at-init=hi")]);
+    spec.env.push(("RUNTIME_INIT".into(), "log".into()));
+    harness.lambda.create_function(spec).unwrap();
+    harness.invoke(act("echo")).await;
+    received(&harness, "platform.start").await;
+    let kinds = kinds(&harness);
+    assert_eq!(kinds[0], "platform.initStart");
+    for kind in ["function", "extension", "platform.initRuntimeDone", "platform.telemetrySubscription"] {
+        assert!(kinds.iter().any(|k| k == kind), "{kind} of {kinds:?}");
+    }
+    assert_eq!(received(&harness, "function").await, "hello from init");
+    assert_eq!(received(&harness, "extension").await, "hi");
+    let start = received(&harness, "platform.initStart").await;
+    assert_eq!((&start["phase"], &start["initializationType"]), (&json!("init"), &json!("on-demand")));
+    let report = received(&harness, "platform.initReport").await;
+    assert!(report["metrics"]["durationMs"].as_f64().unwrap() >= 150.0, "{report}");
+    let extensions = harness.telemetry("tracer", "platform.extension");
+    assert_eq!(extensions.len(), 2);
+    assert_eq!(extensions[0]["event"]["record"]["state"], "Ready");
+    harness.end().await;
+}
+
+#[tokio::test]
+async fn runtime_done_comes_at_next_with_its_spans_and_the_report_after_the_extensions() {
+    let harness = Harness::start().await;
+    harness.create(&[("tracer", "subscribe=platform,hold=200")]);
+    let request = InvokeRequest::json(&json!({"do": "linger", "ms": 60})).with_xray(sandbox::XRay::Active);
+    let first = harness.invoke_with(request).await;
+    harness.idle().await;
+    harness.invoke(act("echo")).await;
+    let done = received(&harness, "platform.runtimeDone").await;
+    assert_eq!(done["requestId"], first.request_id.as_str());
+    assert_eq!((&done["status"], &done["metrics"]["producedBytes"]), (&json!("success"), &json!(7)));
+    let names: Vec<_> = done["spans"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["responseLatency", "responseDuration", "runtimeOverhead"]);
+    assert!(done["spans"][2]["durationMs"].as_f64().unwrap() >= 60.0, "the runtime lingered: {done}");
+    let start = received(&harness, "platform.start").await;
+    assert_eq!(start["tracing"], done["tracing"]);
+    assert_eq!(start["tracing"]["spanId"].as_str().unwrap().len(), 16);
+    let report = received(&harness, "platform.report").await;
+    assert_eq!(report["requestId"], first.request_id.as_str());
+    assert_eq!(report["spans"][0]["name"], "extensionOverhead");
+    let metrics = &report["metrics"];
+    assert!(metrics["initDurationMs"].as_f64().unwrap() > 0.0);
+    let sum = metrics["durationMs"].as_f64().unwrap() + metrics["initDurationMs"].as_f64().unwrap();
+    // Rounded up from nanoseconds, which may be one more than from the three decimals shown.
+    let billed = metrics["billedDurationMs"].as_f64().unwrap();
+    assert!(billed >= sum && billed < sum + 1.01, "{metrics}");
+    assert!(metrics["maxMemoryUsedMB"].as_u64().unwrap() > 0);
+    assert_eq!(metrics["memorySizeMB"], 128);
+    harness.idle().await;
+    harness.invoke(act("echo")).await;
+    let second = harness.wait_for_line("tracer.telemetry", |l| {
+        l["event"]["type"] == "platform.report" && l["event"]["record"]["requestId"] != first.request_id.as_str()
+    });
+    assert!(second.await["event"]["record"]["metrics"]["initDurationMs"].is_null());
+    harness.end().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_comes_again() {
+    let harness = Harness::start().await;
+    harness.create(&[("tracer", "subscribe=platform,refuse=2,hold=1000")]);
+    harness.invoke(act("echo")).await;
+    harness.wait_for_line("tracer.telemetry", |l| l["refused"] == false).await;
+    let starts = harness.telemetry("tracer", "platform.initStart");
+    assert_eq!(starts.iter().map(|l| l["refused"].as_bool().unwrap()).collect::<Vec<_>>(), [true, true, false]);
+    harness.end().await;
+}
+
+#[tokio::test]
+async fn tcp_destinations_get_one_event_per_line() {
+    let harness = Harness::start().await;
+    harness.create(&[("tracer", "subscribe=platform,tcp,hold=100")]);
+    harness.invoke(act("echo")).await;
+    received(&harness, "platform.runtimeDone").await;
+    assert_eq!(kinds(&harness)[0], "platform.initStart");
+    harness.end().await;
+}
+
+#[tokio::test]
+async fn json_lines_become_objects_when_the_function_logs_json() {
+    for (schema, expected) in [("2022-07-01", false), ("2022-12-13", true), ("2025-01-29", true)] {
+        let harness = Harness::start().await;
+        let spec = harness.spec(&[("tracer", &format!("subscribe=function,hold=100,schema={schema}"))]);
+        harness.lambda.create_function(FunctionSpec { log_format: LogFormat::Json, ..spec }).unwrap();
+        harness.invoke(act("log-json")).await;
+        assert_eq!(received(&harness, "function").await.is_object(), expected, "{schema}");
+        harness.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_subscription_changes_nothing() {
+    let harness = Harness::start().await;
+    harness.create(&[("tracer", &format!("{ALL},subscribe-times=2"))]);
+    harness.invoke(act("echo")).await;
+    received(&harness, "platform.runtimeDone").await;
+    assert_eq!(harness.telemetry("tracer", "platform.start").len(), 1);
+    let states: Vec<_> = harness.telemetry("tracer", "platform.telemetrySubscription");
+    assert_eq!(states[1]["event"]["record"]["state"], "Already subscribed");
+    harness.end().await;
+}
+
+#[tokio::test]
+async fn a_subscription_can_be_refused_on_purpose() {
+    let cases = [
+        (SubscribeAnswer::NotSupported, 202, json!("Telemetry.NotSupported")),
+        (SubscribeAnswer::Closed, 403, json!("Telemetry.SubscriptionClosed")),
+        (SubscribeAnswer::NotFound, 404, json!("NotFound")),
+        (SubscribeAnswer::ServerError, 500, json!("InternalServerError")),
+    ];
+    for (subscribe, status, error_type) in cases {
+        let harness = Harness::start().await;
+        let faults = Faults { subscribe, ..Faults::default() };
+        let spec = FunctionSpec { faults, ..harness.spec(&[("tracer", "subscribe=platform")]) };
+        harness.lambda.create_function(spec).unwrap();
+        harness.invoke(act("echo")).await;
+        let line = harness.wait_for_line("tracer.events", |l| l["subscribe"].is_u64()).await;
+        assert_eq!((&line["subscribe"], &line["body"]["errorType"]), (&json!(status), &error_type));
+        harness.end().await;
+    }
+}
+
+#[tokio::test]
+async fn events_can_be_dropped_duplicated_delayed_held_and_swapped() {
+    let run = |kind, fate| async move {
+        let harness = Harness::start().await;
+        harness.create(&[("tracer", "subscribe=platform+function,hold=150")]);
+        harness.complete(act("echo")).await;
+        let request = InvokeRequest::json(&act("log")).with_telemetry_fault(TelemetryFault { kind, fate });
+        let second = harness.invoke_with(request).await.request_id;
+        harness.idle().await;
+        let before = harness.lines("tracer.telemetry").len();
+        harness.complete(act("echo")).await;
+        let lines = harness.lines("tracer.telemetry");
+        harness.end().await;
+        let of_second = move |l: &&Value| l["event"]["record"]["requestId"] == second.as_str();
+        let count = |lines: &[Value]| lines.iter().filter(&of_second).filter(|l| l["event"]["type"] == kind.name()).count();
+        let kinds: Vec<_> = lines.iter().filter(&of_second).map(|l| l["event"]["type"].as_str().unwrap().to_owned()).collect();
+        (count(&lines[..before]), count(&lines), kinds)
+    };
+    let done = EventKind::RuntimeDone;
+    let (early, all, _) = run(done, Fate::Deliver).await;
+    assert_eq!((early, all), (1, 1));
+    let (_, all, _) = run(done, Fate::Drop).await;
+    assert_eq!(all, 0);
+    let (_, all, _) = run(done, Fate::Duplicate(2)).await;
+    assert_eq!(all, 3);
+    let (early, all, _) = run(done, Fate::HoldUntilNext).await;
+    assert_eq!((early, all), (0, 1));
+    let (early, all, _) = run(done, Fate::Delay(std::time::Duration::from_millis(200))).await;
+    assert_eq!((early, all), (0, 1));
+    let (_, _, kinds) = run(EventKind::RuntimeDone, Fate::Swap).await;
+    assert_eq!(kinds, ["platform.start", "platform.report", "platform.runtimeDone"]);
+}
