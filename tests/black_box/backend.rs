@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tests::collector::Answer;
-use tests::otlp::{Ids, server_span, span};
+use tests::otlp::Ids;
 
-use super::world::{Summary, World};
+use super::world::{Summary, World, server_span, span};
 
 /// An invocation whose spans meet this backend, then two with a healthy one; everything must arrive.
 #[track_caller]

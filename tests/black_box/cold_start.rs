@@ -2,10 +2,10 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::Value;
-use tests::otlp::{Ids, SpanExt, server_span};
+use tests::otlp::{Ids, SpanExt};
 use tests::platform::events::{init_report, init_runtime_done, init_start, now_unix_ms};
 
-use super::world::{LONG, Questions, World, nanos};
+use super::world::{LONG, Questions, World, nanos, server_span};
 
 /// What the platform tells of an init that began `ago` milliseconds ago and took 340 ms.
 fn init(ago: i64, kind: &str) -> (i64, [Value; 3]) {

@@ -5,9 +5,9 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use tests::collector::{Decoded, SpanSeen, attribute, attribute_text};
-use tests::otlp::{Ids, SpanExt, logs, metrics, resource, scope, server_span, span, text, traces, traces_of};
+use tests::otlp::{Ids, SpanExt, logs, metrics, resource, scope, text, traces, traces_of};
 
-use super::world::World;
+use super::world::{World, server_span, span};
 
 /// Sends one SERVER span with this resource, and gives back what arrived.
 fn through(world: &World, resource: Resource) -> SpanSeen {

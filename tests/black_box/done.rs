@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tests::collector::Answer;
-use tests::otlp::{Ids, SpanExt, server_span, span};
+use tests::otlp::{Ids, SpanExt};
 use tests::platform::Invoke;
 
-use super::world::World;
+use super::world::{World, server_span, span};
 
 /// Runs an invocation with two spans of which `end` says that they are the last; both must be safe before `/next`.
 #[track_caller]
@@ -81,6 +81,46 @@ fn the_deadline_ends_it_where_nothing_else_does() {
     let next = world.platform.wait_next();
     assert!(next < deadline, "/next came {:?} after the deadline", next - deadline);
     assert!(world.span("only").arrived <= next);
+}
+
+/// INVOKE is on its way to the runtime and to us at once, and a fast function is done before we have read ours.
+#[track_caller]
+fn assert_done_before_invoke(end: impl FnOnce(&World)) {
+    let world = World::start();
+    world.invoke_well("r-1", 1);
+    end(&world);
+    world.invoke("r-2");
+    world.platform.wait_next();
+    let summary = world.close();
+    assert_eq!((summary.count("invocations"), summary.dropped()), (2, 0));
+}
+
+#[test]
+fn a_function_that_is_done_before_invoke_is_read_was_heard() {
+    assert_done_before_invoke(|world| world.post_spans([server_span("r-2", Ids::new(2), "r-2")]));
+}
+
+#[test]
+fn a_runtime_done_before_invoke_is_read_was_heard() {
+    assert_done_before_invoke(|world| world.runtime_done("r-2"));
+}
+
+#[test]
+fn a_request_to_flush_before_invoke_is_read_was_heard() {
+    assert_done_before_invoke(|world| {
+        world.post("/v1/flush?request_id=r-2", b"");
+    });
+}
+
+#[test]
+fn what_was_heard_before_an_invoke_does_not_end_another() {
+    let world = World::start();
+    world.runtime_done("r-2");
+    world.invoke("r-1");
+    world.platform.assert_no_next("only a request to come was said to be done");
+    world.runtime_done("r-1");
+    world.invoke("r-2");
+    world.platform.wait_next();
 }
 
 #[test]

@@ -1,20 +1,18 @@
 //! Data that comes when nobody waits for it, and invocations that follow one another without a pause.
 
-use std::time::Duration;
-
-use tests::otlp::{Ids, server_span, span};
+use tests::otlp::Ids;
 use tests::platform::Invoke;
 
-use super::world::World;
+use super::world::{LONG, World, server_span, span};
 
 #[test]
 fn two_invocations_in_a_row_both_leave() {
     let world = World::start();
-    for request_id in ["r-1", "r-2"] {
-        world.platform.queue_next(&Invoke::new(request_id, Duration::from_secs(60)));
-    }
+    world.invoke("r-1");
+    world.platform.queue_next(&Invoke::new("r-2", LONG));
     world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
     world.expect_span("r-1");
+    world.platform.wait_events_sent(2);
     world.post_spans([server_span("r-2", Ids::new(2), "r-2")]);
     world.platform.wait_next();
     world.expect_span("r-2");

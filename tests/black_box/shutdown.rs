@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use tests::collector::Answer;
-use tests::otlp::{Ids, server_span, span};
+use tests::otlp::Ids;
 use tests::platform::Reason;
 
-use super::world::World;
+use super::world::{World, server_span, span};
 
 #[test]
 fn with_a_healthy_backend_it_ends_in_time() {

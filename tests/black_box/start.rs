@@ -1,10 +1,10 @@
 //! What happens before the first invocation, in which order.
 
 use serde_json::json;
-use tests::otlp::{Ids, span};
+use tests::otlp::Ids;
 use tests::platform::{Kind, Platform, Registration, Script};
 
-use super::world::World;
+use super::world::{World, span};
 
 #[test]
 fn the_receiver_listens_before_the_extension_registers() {

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use tests::http1::{Headers, send};
-use tests::otlp::{Ids, server_span, span};
+use tests::otlp::Ids;
 use tests::platform::events::{event, init_runtime_done, init_start, now_unix_ms, runtime_done, start};
 use tests::platform::{Kind, Subscription};
 
-use super::world::World;
+use super::world::{World, server_span, span};
 
 #[test]
 fn a_batch_that_is_delivered_twice_counts_once() {
@@ -38,16 +38,6 @@ fn events_may_come_in_any_order() {
     world.platform.post_telemetry(&[init_start(now - 400, "on-demand")]);
     world.close();
     assert_eq!(world.names(), ["init orders", "orders"]);
-}
-
-#[test]
-fn runtime_done_may_be_told_before_the_invocation_is() {
-    let world = World::start();
-    let now = now_unix_ms();
-    // The platform tells two clients over two connections: which one is faster is undefined.
-    world.platform.post_telemetry(&[start(now, "r-1"), runtime_done(now + 1, "r-1", "success", 1.0)]);
-    world.invoke("r-1");
-    world.platform.wait_next();
 }
 
 /// A batch as AWS documents it.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tests::collector::SpanSeen;
-use tests::otlp::{Ids, SpanExt, span};
+use tests::otlp::{Ids, SpanExt};
 use tests::platform::events::{now_unix_ms, runtime_done, runtime_done_error, start};
 use tests::platform::{Invoke, Reason};
 
-use super::world::{Questions, World, nanos};
+use super::world::{Questions, World, nanos, server_span, span};
 
 /// The one SERVER span that names this request.
 #[track_caller]
@@ -197,8 +197,8 @@ fn a_server_span_that_comes_late_is_not_doubled() {
     world.runtime_done("r-2");
     world.platform.wait_next();
     world.invoke("r-3");
-    world.post_spans([tests::otlp::server_span("r-2", Ids::new(2), "r-2")]);
-    world.post_spans([tests::otlp::server_span("r-3", Ids::new(3), "r-3")]);
+    world.post_spans([server_span("r-2", Ids::new(2), "r-2")]);
+    world.post_spans([server_span("r-3", Ids::new(3), "r-3")]);
     world.platform.wait_next();
     world.close();
     assert_eq!(world.names(), ["r-1", "r-2", "r-3"]);

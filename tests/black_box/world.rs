@@ -10,7 +10,7 @@ use prost::Message;
 use serde_json::Value;
 use tests::collector::{Collector, SpanSeen};
 use tests::http1::{Headers, Response};
-use tests::otlp::{Ids, server_span, traces};
+use tests::otlp::{self, Ids, SpanExt, traces};
 use tests::platform::events::{now_unix_ms, runtime_done};
 use tests::platform::{Invoke, Platform, Script};
 
@@ -127,6 +127,18 @@ impl World {
         summary.assert_balanced();
         summary
     }
+}
+
+/// A span that has just ended, after 5 ms.
+pub(super) fn span(name: &str, ids: Ids) -> Span {
+    let end = nanos(now_unix_ms());
+    otlp::span(name, ids).with_times(end - 5_000_000, end)
+}
+
+/// A SERVER span of this invocation that has just ended.
+pub(super) fn server_span(name: &str, ids: Ids, request_id: &str) -> Span {
+    let end = nanos(now_unix_ms());
+    otlp::server_span(name, ids, request_id).with_times(end - 5_000_000, end)
 }
 
 /// The header of every protobuf request.

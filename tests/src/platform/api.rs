@@ -75,6 +75,10 @@ impl Server {
                 state.calls[index].answer = Some((Instant::now(), response.status));
             });
             connection.write(&response.to_bytes())?;
+            self.shared.change(|state| {
+                let is_event = state.calls[index].kind == Kind::Next && response.status == 200;
+                state.events_sent += usize::from(is_event);
+            });
         }
         Ok(())
     }
@@ -216,7 +220,6 @@ impl Server {
             }
             let event = state.answers.pop_front()?;
             state.pending_next = None;
-            state.events_sent += 1;
             if event["eventType"] == "SHUTDOWN" {
                 state.is_shutdown_sent = true;
                 state.is_end_expected = true;

@@ -1,8 +1,12 @@
 //! What a test decides before the extension starts: its environment, and how the platform answers its first calls.
 
 use std::env;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+
+use crate::http1::Reserved;
 
 /// How `POST /register` is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,7 @@ pub struct Script {
     pub(super) registration: Registration,
     pub(super) subscription: Subscription,
     pub(super) is_strict: bool,
+    pub(super) receiver: Arc<Reserved>,
     pub(super) stand_in: Option<String>,
 }
 
@@ -44,6 +49,7 @@ impl Script {
             registration: Registration::Accept,
             subscription: Subscription::Status(200),
             is_strict: true,
+            receiver: Arc::default(),
             stand_in: None,
         }
     }
@@ -74,6 +80,11 @@ impl Script {
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscription = subscription;
         self
+    }
+
+    /// The address that the extension is told to receive spans on.
+    pub fn receiver(&self) -> SocketAddr {
+        self.receiver.address()
     }
 
     /// Violations are recorded as always, but do not fail the test.
