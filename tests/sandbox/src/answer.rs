@@ -38,7 +38,11 @@ pub(crate) enum ApiError {
     InvalidRequestFormat(String),
     InvalidEventType(String),
     /// The transition the extension's state does not allow.
-    InvalidExtensionState { name: String, from: &'static str, call: &'static str },
+    InvalidExtensionState {
+        name: String,
+        from: &'static str,
+        call: &'static str,
+    },
     RegistrationClosed,
     TooManyExtensions,
     MissingExtensionIdentifier,
@@ -46,7 +50,10 @@ pub(crate) enum ApiError {
     UnknownExtensionIdentifier(String),
     MissingHeader(&'static str),
     InvalidRequestId,
-    InvalidStateTransition { from: &'static str, call: &'static str },
+    InvalidStateTransition {
+        from: &'static str,
+        call: &'static str,
+    },
     RequestEntityTooLarge,
     Validation(String),
     SubscriptionClosed,

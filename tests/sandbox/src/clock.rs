@@ -79,7 +79,8 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is set after 1970");
+        let wall =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is set after 1970");
         Self { wall, started: Instant::now() }
     }
 

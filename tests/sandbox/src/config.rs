@@ -216,7 +216,9 @@ impl fmt::Display for SpecError {
             Self::Command => f.write_str("the command is empty"),
             Self::Memory => f.write_str("memory must be 128 to 10240 MB"),
             Self::Timeout => f.write_str("the timeout must be above 0 and at most 900 s"),
-            Self::Concurrency => f.write_str("the concurrency limit is below the provisioned concurrency or zero"),
+            Self::Concurrency => {
+                f.write_str("the concurrency limit is below the provisioned concurrency or zero")
+            }
             Self::ExtensionsDir(path) => write!(f, "cannot read the extensions directory {}", path.display()),
             Self::Stopped => f.write_str("the service is shutting down"),
         }
@@ -256,7 +258,8 @@ impl FunctionSpec {
 
     /// The wrapper in effect: the field, or the customer's own variable.
     pub(crate) fn wrapper(&self) -> Option<OsString> {
-        let from_env = || self.env.iter().find(|(key, _)| key == "AWS_LAMBDA_EXEC_WRAPPER").map(|(_, v)| v.into());
+        let from_env =
+            || self.env.iter().find(|(key, _)| key == "AWS_LAMBDA_EXEC_WRAPPER").map(|(_, v)| v.into());
         self.exec_wrapper.clone().map(PathBuf::into_os_string).or_else(from_env)
     }
 
@@ -287,7 +290,10 @@ mod tests {
             (FunctionSpec { timeout: Duration::from_secs(901), ..good() }, Err(SpecError::Timeout)),
             (FunctionSpec { timeout: Duration::ZERO, ..good() }, Err(SpecError::Timeout)),
             (FunctionSpec { max_concurrency: 0, ..good() }, Err(SpecError::Concurrency)),
-            (FunctionSpec { max_concurrency: 2, init_type: provisioned, ..good() }, Err(SpecError::Concurrency)),
+            (
+                FunctionSpec { max_concurrency: 2, init_type: provisioned, ..good() },
+                Err(SpecError::Concurrency),
+            ),
         ];
         for (spec, verdict) in cases {
             assert_eq!(spec.validate(), verdict, "{spec:?}");
@@ -299,6 +305,9 @@ mod tests {
         let env = vec![("AWS_LAMBDA_EXEC_WRAPPER".to_owned(), "/opt/theirs".to_owned())];
         let spec = FunctionSpec { env, ..FunctionSpec::default() };
         assert_eq!(spec.wrapper(), Some("/opt/theirs".into()));
-        assert_eq!(FunctionSpec { exec_wrapper: Some("/opt/ours".into()), ..spec }.wrapper(), Some("/opt/ours".into()));
+        assert_eq!(
+            FunctionSpec { exec_wrapper: Some("/opt/ours".into()), ..spec }.wrapper(),
+            Some("/opt/ours".into())
+        );
     }
 }

@@ -19,7 +19,8 @@ pub(crate) async fn handle(lambda: Option<Lambda>, request: Request<Incoming>) -
     let (head, body) = request.into_parts();
     let path = percent_decoded(head.uri.path());
     let route: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let (Some(lambda), ["2015-03-31", "functions", function, "invocations"]) = (lambda, route.as_slice()) else {
+    let (Some(lambda), ["2015-03-31", "functions", function, "invocations"]) = (lambda, route.as_slice())
+    else {
         return error(404, "UnknownOperationException", "User", "No such operation");
     };
     if head.method != Method::POST {
@@ -71,7 +72,11 @@ fn invoke_request(head: &Parts, payload: Bytes) -> Result<InvokeRequest, InvokeE
     })
 }
 
-fn success(invocation_type: InvocationType, outcome: StreamedOutcome, wants_tail: bool) -> Response<ResponseBody> {
+fn success(
+    invocation_type: InvocationType,
+    outcome: StreamedOutcome,
+    wants_tail: bool,
+) -> Response<ResponseBody> {
     let StreamedOutcome { head, body } = outcome;
     let status = match invocation_type {
         InvocationType::RequestResponse => 200,
@@ -133,7 +138,8 @@ fn percent_decoded(text: &str) -> String {
 fn base64(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let word =
+            chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for position in 0..4 {
             let sextet = word >> (18 - 6 * position) & 63;
             out.push(if position > chunk.len() { '=' } else { char::from(BASE64[sextet as usize]) });
@@ -163,7 +169,9 @@ mod tests {
 
     #[test]
     fn base64_both_ways() {
-        for (plain, coded) in [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("{\"k\":1}", "eyJrIjoxfQ==")] {
+        for (plain, coded) in
+            [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("{\"k\":1}", "eyJrIjoxfQ==")]
+        {
             assert_eq!(base64(plain.as_bytes()), coded);
             assert_eq!(base64_decoded(coded), Some(plain.as_bytes().to_vec()));
         }

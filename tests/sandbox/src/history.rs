@@ -137,7 +137,9 @@ impl fmt::Display for What {
             Self::InitFailed { status, error_type, ms } => {
                 write!(f, "init failed after {ms:.1} ms: {} {error_type}", status.name())
             }
-            Self::Invoke { cold_start } => write!(f, "INVOKE ({})", if *cold_start { "cold" } else { "warm" }),
+            Self::Invoke { cold_start } => {
+                write!(f, "INVOKE ({})", if *cold_start { "cold" } else { "warm" })
+            }
             Self::Responded { bytes, error_type } => {
                 let size = bytes.map_or("a stream".to_owned(), |n| format!("{n} bytes"));
                 write!(f, "response: {size}{}", typed(error_type))
@@ -236,7 +238,8 @@ struct Kept {
 
 impl History {
     pub(crate) fn new(limit: usize) -> Self {
-        let kept = Kept { limit: limit.max(1), dropped: 0, entries: VecDeque::new(), records: VecDeque::new() };
+        let kept =
+            Kept { limit: limit.max(1), dropped: 0, entries: VecDeque::new(), records: VecDeque::new() };
         Self { shared: Arc::new(Shared { kept: Mutex::new(kept), made: watch::Sender::new(0) }) }
     }
 

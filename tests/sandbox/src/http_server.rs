@@ -117,7 +117,8 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
 
 impl From<Answer> for Response<ResponseBody> {
     fn from(answer: Answer) -> Self {
-        let mut builder = Response::builder().status(answer.status).header("Content-Type", answer.content_type);
+        let mut builder =
+            Response::builder().status(answer.status).header("Content-Type", answer.content_type);
         for (name, value) in answer.headers {
             builder = builder.header(name, value);
         }

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn other_texts_are_not_uuids() {
-        for text in ["", "abc", "3da1f2dc-3222-475e-9205-e2e6c631889", "3da1f2dcx3222-475e-9205-e2e6c6318895"] {
+        for text in ["", "abc", "3da1f2dc-3222-475e-9205-e2e6c631889", "3da1f2dcx3222-475e-9205-e2e6c6318895"]
+        {
             assert!(!is_uuid(text), "{text}");
         }
     }

@@ -174,7 +174,9 @@ impl fmt::Display for InvokeError {
         match self {
             Self::NotFound(arn) => write!(f, "Function not found: {arn}"),
             Self::Throttled => f.write_str("Rate Exceeded."),
-            Self::TooLarge => f.write_str("Request must be smaller than 6291456 bytes for the InvokeFunction operation"),
+            Self::TooLarge => {
+                f.write_str("Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+            }
             Self::NotJson => f.write_str("Could not parse request body into json"),
             Self::Stopped => f.write_str("The service shut down before the function answered"),
         }

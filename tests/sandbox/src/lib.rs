@@ -48,9 +48,11 @@ mod xray;
 
 pub use clock::Time;
 pub use config::{Credentials, FunctionSpec, InitType, LambdaConfig, LogFormat, Overflow, SpecError};
-pub use faults::{Faults, Fate, SubscribeAnswer, TelemetryFault, TelemetryRule};
+pub use faults::{Fate, Faults, SubscribeAnswer, TelemetryFault, TelemetryRule};
 pub use history::{EnvironmentId, Record, Status, TimelineEntry, What};
-pub use invoke::{InvocationType, InvokeError, InvokeRequest, Outcome, ResponseBody, StreamAborted, StreamedOutcome};
+pub use invoke::{
+    InvocationType, InvokeError, InvokeRequest, Outcome, ResponseBody, StreamAborted, StreamedOutcome,
+};
 pub use machine::{Exit, ShutdownReason};
 pub use service::{EnvironmentShutdown, Lambda, ProcessEnd, ShutdownReport, StartError};
 pub use telemetry::{EventKind, TelemetryEvent};

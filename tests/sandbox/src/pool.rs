@@ -18,14 +18,24 @@ use crate::service::{EnvironmentShutdown, ShutdownReport};
 #[derive(Debug)]
 pub(crate) enum PoolMessage {
     Create(Arc<FunctionSpec>),
-    Invoke { function: String, job: Job, caller: Caller, environment: oneshot::Sender<EnvironmentId> },
+    Invoke {
+        function: String,
+        job: Job,
+        caller: Caller,
+        environment: oneshot::Sender<EnvironmentId>,
+    },
     /// An environment is ready for the next job.
     Idle(EnvironmentId),
     Gone(EnvironmentShutdown),
     /// Answered when every environment is idle and nothing waits.
     WaitIdle(oneshot::Sender<()>),
     /// Shuts down the environments of one function, or of all; `last` stops taking work.
-    Shutdown { function: Option<String>, reason: ShutdownReason, last: bool, done: oneshot::Sender<ShutdownReport> },
+    Shutdown {
+        function: Option<String>,
+        reason: ShutdownReason,
+        last: bool,
+        done: oneshot::Sender<ShutdownReport>,
+    },
 }
 
 /// The task's state.
@@ -207,7 +217,12 @@ impl Pool {
         self.finish_shutdowns();
     }
 
-    fn shut_down(&mut self, name: Option<&str>, reason: ShutdownReason, done: oneshot::Sender<ShutdownReport>) {
+    fn shut_down(
+        &mut self,
+        name: Option<&str>,
+        reason: ShutdownReason,
+        done: oneshot::Sender<ShutdownReport>,
+    ) {
         let mut left = vec![];
         for function in self.functions.values_mut().filter(|f| name.is_none_or(|name| f.spec.name == name)) {
             for pending in function.waiting.drain(..) {
@@ -232,7 +247,8 @@ impl Pool {
 
     fn tell_idle_waiters(&mut self) {
         let busy = |function: &Function| {
-            !function.waiting.is_empty() || function.environments.iter().any(|slot| slot.idle_since().is_none())
+            !function.waiting.is_empty()
+                || function.environments.iter().any(|slot| slot.idle_since().is_none())
         };
         if !self.functions.values().any(busy) {
             for waiter in self.idle_waiters.drain(..) {
@@ -249,7 +265,8 @@ impl Pool {
     }
 
     fn reap(&mut self) {
-        let (now, timeout) = (self.shared.clock.now(), self.shared.config.idle_timeout.unwrap_or(Duration::MAX));
+        let (now, timeout) =
+            (self.shared.clock.now(), self.shared.config.idle_timeout.unwrap_or(Duration::MAX));
         for slot in self.functions.values_mut().flat_map(|function| &mut function.environments) {
             if slot.idle_since().is_some_and(|since| now.since(since) >= timeout) {
                 slot.leave(ShutdownReason::Spindown);
@@ -263,8 +280,13 @@ impl Pool {
         let mut ids = self.ids.lane(u64::from(self.environments));
         let function = self.functions.get_mut(name).expect("its function exists");
         let facts = facts(id, &function.spec, &self.shared, &mut ids);
-        let inbox =
-            environment::start(facts, Arc::clone(&function.spec), ids, self.shared.clone(), self.inbox.clone());
+        let inbox = environment::start(
+            facts,
+            Arc::clone(&function.spec),
+            ids,
+            self.shared.clone(),
+            self.inbox.clone(),
+        );
         function.environments.push(Slot { id, inbox: inbox.clone(), state: SlotState::Busy });
         inbox
     }

@@ -59,7 +59,9 @@ impl Api {
             (&Method::GET, ["2018-06-01", "ping"]) => {
                 Answer { status: 200, content_type: "text/plain", headers: vec![], body: "pong".into() }
             }
-            (method, ["2018-06-01", "runtime", rest @ ..]) => self.runtime(method, rest, &head.headers, body).await,
+            (method, ["2018-06-01", "runtime", rest @ ..]) => {
+                self.runtime(method, rest, &head.headers, body).await
+            }
             (method, ["2020-01-01", "extension", rest @ ..]) => {
                 self.extension(method, rest, &head.headers, body).await
             }
@@ -103,7 +105,13 @@ impl Api {
         }
     }
 
-    async fn extension(&self, method: &Method, route: &[&str], headers: &HeaderMap, body: Incoming) -> Answer {
+    async fn extension(
+        &self,
+        method: &Method,
+        route: &[&str],
+        headers: &HeaderMap,
+        body: Incoming,
+    ) -> Answer {
         let id = identifier(headers);
         match (method, route) {
             (&Method::POST, ["register"]) => {

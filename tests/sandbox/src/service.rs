@@ -137,13 +137,8 @@ impl Lambda {
         let config = Arc::new(config);
         let history = History::new(config.history_limit);
         let ids = Ids::new(config.seed);
-        let shared = Shared {
-            config: Arc::clone(&config),
-            clock,
-            history: history.clone(),
-            watchdog,
-            scratch,
-        };
+        let shared =
+            Shared { config: Arc::clone(&config), clock, history: history.clone(), watchdog, scratch };
         let pool = Pool::start(shared, ids.lane(1 << 32));
         let listen = config.listen;
         let inner = Arc::new(Inner {
@@ -289,7 +284,12 @@ impl Lambda {
         self.shut_down(None, ShutdownReason::Spindown, true).await
     }
 
-    async fn shut_down(&self, function: Option<String>, reason: ShutdownReason, last: bool) -> ShutdownReport {
+    async fn shut_down(
+        &self,
+        function: Option<String>,
+        reason: ShutdownReason,
+        last: bool,
+    ) -> ShutdownReport {
         let (done, report) = oneshot::channel();
         let message = PoolMessage::Shutdown { function, reason, last, done };
         match self.inner.pool.send(message) {

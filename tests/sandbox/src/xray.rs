@@ -58,13 +58,22 @@ mod tests {
         let keys = |xray: XRay| {
             let value = xray.render(&mut Ids::new(3), now)?;
             assert!(value.starts_with("Root=1-68a0c1d2-"), "{value}");
-            Some(value.split(';').map(|pair| pair.split('=').next().unwrap().to_owned()).collect::<Vec<_>>().join(" "))
+            Some(
+                value
+                    .split(';')
+                    .map(|pair| pair.split('=').next().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
         };
         assert_eq!(keys(XRay::PassThrough).as_deref(), Some("Root Lineage"));
         assert_eq!(keys(XRay::Active).as_deref(), Some("Root Parent Sampled"));
         assert_eq!(keys(XRay::NotSampled).as_deref(), Some("Root Parent Sampled"));
         assert_eq!(keys(XRay::Absent), None);
         let full = XRay::Full { root: "1-68a0c1d2-0".into(), parent: "53".into(), sampled: false };
-        assert_eq!(full.render(&mut Ids::new(3), now).as_deref(), Some("Root=1-68a0c1d2-0;Parent=53;Sampled=0"));
+        assert_eq!(
+            full.render(&mut Ids::new(3), now).as_deref(),
+            Some("Root=1-68a0c1d2-0;Parent=53;Sampled=0")
+        );
     }
 }

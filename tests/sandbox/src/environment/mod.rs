@@ -11,7 +11,7 @@ use http_body_util::Channel;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::Answer;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::config::{FunctionSpec, LambdaConfig};
 use crate::history::{History, TimelineEntry, What};
 use crate::http_server::{Server, full};
@@ -99,6 +99,10 @@ struct Environment {
     tokens: u64,
     caller: Option<Caller>,
     memory_peak_mb: u64,
+    /// Who was frozen, so that the report that follows need not look for them again.
+    frozen: Option<Vec<i32>>,
+    /// When the input under way happened.
+    now: Time,
     gone: bool,
 }
 
@@ -111,6 +115,7 @@ pub(crate) fn start(
     pool: mpsc::UnboundedSender<PoolMessage>,
 ) -> mpsc::UnboundedSender<Message> {
     let (inbox, messages) = mpsc::unbounded_channel();
+    let now = shared.clock.now();
     let scratch = shared.scratch.path().join(facts.environment.to_string());
     let environment = Environment {
         machine: Machine::new(facts.clone(), ids),
@@ -129,6 +134,8 @@ pub(crate) fn start(
         tokens: 0,
         caller: None,
         memory_peak_mb: 0,
+        frozen: None,
+        now,
         gone: false,
     };
     tokio::spawn(environment.run(messages));
@@ -188,7 +195,7 @@ impl Environment {
                 let _ = taken.send(());
             }
             Message::Delivered(DeliveryReport { extension, events, answer }) => {
-                self.note(What::Delivery { extension, events, answer }, None);
+                self.note(What::Delivery { extension, events, answer });
             }
         }
     }
@@ -225,7 +232,8 @@ impl Environment {
     async fn step(&mut self, input: Input) {
         let mut inputs = std::collections::VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            self.machine.handle(self.shared.clock.now(), input);
+            self.now = self.shared.clock.now();
+            self.machine.handle(self.now, input);
             while let Some(output) = self.machine.poll() {
                 if let Some(more) = Box::pin(self.carry_out(output)).await {
                     inputs.push_back(more);
@@ -249,7 +257,7 @@ impl Environment {
             Output::Thaw => {
                 process::thaw(&self.groups());
                 self.router.resume();
-                self.note(What::Thawed, None);
+                self.note(What::Thawed);
             }
             Output::Answer(token, answer) => self.reply(token, ApiReply::Answer(answer)),
             Output::Proceed(token) => self.reply(token, ApiReply::Proceed),
@@ -267,7 +275,12 @@ impl Environment {
             Output::FlushTelemetry => self.router.flush(),
             Output::ReleaseTelemetry(faults) => self.router.release(faults),
             Output::Reply { payload, function_error, log_tail, cold_start } => {
-                self.answer_caller(Ok(FunctionReply { body: full(payload), function_error, log_tail, cold_start }));
+                self.answer_caller(Ok(FunctionReply {
+                    body: full(payload),
+                    function_error,
+                    log_tail,
+                    cold_start,
+                }));
             }
             Output::ReplyStream { token, cold_start } => {
                 let stream = self.streams.remove(&token).expect("a streaming response brought its stream");
@@ -276,7 +289,7 @@ impl Environment {
                 self.answer_caller(Ok(FunctionReply { body, function_error: false, log_tail, cold_start }));
             }
             Output::ReplyStopped => self.answer_caller(Err(InvokeError::Stopped)),
-            Output::Note(what, request_id) => self.note(what, request_id),
+            Output::Note(what, request_id) => self.note_at(self.now, what, request_id),
             Output::Finish(mut record) => {
                 record.max_memory_used_mb = self.memory_peak_mb;
                 self.shared.history.record(*record);
@@ -314,7 +327,7 @@ impl Environment {
         match Process::start(&self.launch(role, &name), &self.shared.watchdog).await {
             Ok((process, watch, exit)) => {
                 let pid = u32::try_from(process.group).expect("process ids are positive");
-                self.note(What::Spawned { process: name, pid }, None);
+                self.note(What::Spawned { process: name, pid });
                 self.watch_output(role, watch);
                 self.processes.insert(role, process);
                 let (inbox, generation) = (self.inbox.clone(), self.generation);
@@ -375,8 +388,9 @@ impl Environment {
 
     async fn freeze(&mut self) {
         self.router.pause().await;
-        let processes = process::freeze(&self.groups()).await;
-        self.note(What::Frozen { processes }, None);
+        let members = process::freeze(&self.groups()).await;
+        self.note(What::Frozen { processes: members.len() });
+        self.frozen = Some(members);
     }
 
     fn groups(&self) -> Vec<i32> {
@@ -385,7 +399,8 @@ impl Environment {
 
     fn emit(&mut self, mut event: TelemetryEvent) {
         if event.kind == EventKind::Report {
-            self.memory_peak_mb = self.memory_peak_mb.max(process::resident_mb(&self.groups()));
+            let pids = self.frozen.take().unwrap_or_else(|| process::members(&self.groups()));
+            self.memory_peak_mb = self.memory_peak_mb.max(process::resident_mb(&pids));
             event.record["metrics"]["maxMemoryUsedMB"] = self.memory_peak_mb.into();
         }
         self.router.emit(self.shared.clock.now(), event);
@@ -404,10 +419,15 @@ impl Environment {
         }
     }
 
-    fn note(&self, what: What, request_id: Option<String>) {
-        let request_id = request_id.or_else(|| self.machine.request_id().map(str::to_owned));
+    /// Something that the machine does not know of; it belongs to the invocation under way.
+    fn note(&self, what: What) {
+        let request_id = self.machine.request_id().map(str::to_owned);
+        self.note_at(self.shared.clock.now(), what, request_id);
+    }
+
+    fn note_at(&self, at: Time, what: What, request_id: Option<String>) {
         self.shared.history.push(TimelineEntry {
-            at: self.shared.clock.now(),
+            at,
             environment: Some(self.facts.environment),
             function: self.facts.function.clone(),
             request_id,

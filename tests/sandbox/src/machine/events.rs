@@ -31,7 +31,13 @@ impl Machine {
         record
     }
 
-    pub(super) fn init_report_record(&self, phase: &str, status: Status, error: Option<&str>, ms: f64) -> Value {
+    pub(super) fn init_report_record(
+        &self,
+        phase: &str,
+        status: Status,
+        error: Option<&str>,
+        ms: f64,
+    ) -> Value {
         let mut record = self.init_runtime_done_record(phase, status, error);
         record["metrics"] = json!({"durationMs": ms});
         record
@@ -107,7 +113,9 @@ pub(super) fn extension_record(extension: &Extension) -> Value {
 }
 
 fn runtime_spans(invocation: &Invocation, began: Time, now: Time) -> Vec<Value> {
-    let (Some(first), Some(last)) = (invocation.response_start, invocation.response_end) else { return vec![] };
+    let (Some(first), Some(last)) = (invocation.response_start, invocation.response_end) else {
+        return vec![];
+    };
     vec![
         span("responseLatency", began, millis(first.since(began))),
         span("responseDuration", first, millis(last.since(first))),
@@ -128,8 +136,7 @@ fn add_error(record: &mut Value, error: Option<&str>) {
 /// The trace context, which is left out when the invocation has none, and the tenant.
 fn add_invocation(record: &mut Value, invocation: &Invocation) {
     if let Some(value) = &invocation.job.trace {
-        record["tracing"] =
-            json!({"spanId": invocation.span_id, "type": "X-Amzn-Trace-Id", "value": value});
+        record["tracing"] = json!({"spanId": invocation.span_id, "type": "X-Amzn-Trace-Id", "value": value});
     }
     if let Some(tenant) = &invocation.job.tenant_id {
         record["tenantId"] = json!(tenant);

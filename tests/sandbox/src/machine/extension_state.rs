@@ -59,9 +59,10 @@ impl ExtensionState {
             (Self::Ready, E::DeliverShutdown) => Self::ShuttingDown,
             // A repeated report is accepted; the first one is kept.
             (Self::Registered | Self::InitError, E::InitError) => Self::InitError,
-            (Self::Registered | Self::Ready | Self::Running | Self::ShuttingDown | Self::ExitError, E::ExitError) => {
-                Self::ExitError
-            }
+            (
+                Self::Registered | Self::Ready | Self::Running | Self::ShuttingDown | Self::ExitError,
+                E::ExitError,
+            ) => Self::ExitError,
             // What it reported itself says more than its exit.
             (Self::InitError | Self::ExitError | Self::LaunchError, E::Crash | E::Exit | E::Kill) => self,
             (_, E::Crash) => Self::Crashed,

@@ -98,7 +98,7 @@ impl Machine {
         failure.payload = Some(body);
         self.runtime.init_error = Some(failure.clone());
         if matches!(self.phase, Phase::Init(_)) {
-            self.fail_init(now, failure);
+            self.fail_init(now, &failure);
         }
     }
 
@@ -120,7 +120,7 @@ impl Machine {
             }
         };
         match &mut self.phase {
-            Phase::Init(_) => self.fail_init(now, failure),
+            Phase::Init(_) => self.fail_init(now, &failure),
             // Another process failed before this one was started.
             Phase::Shutdown(_) => self.advance_shutdown(now),
             _ => unreachable!("processes are started in init"),
@@ -130,13 +130,13 @@ impl Machine {
     pub(super) fn on_init_timeout(&mut self, now: Time) {
         let message = "the init phase took too long";
         let failure = Failure { status: Status::Timeout, ..Failure::error("Runtime.Unknown", message) };
-        self.fail_init(now, failure);
+        self.fail_init(now, &failure);
     }
 
     /// Closes a failed init. On demand, it is done again inside the invocation that waits.
-    pub(super) fn fail_init(&mut self, now: Time, failure: Failure) {
+    pub(super) fn fail_init(&mut self, now: Time, failure: &Failure) {
         let suppressed = matches!(&self.phase, Phase::Init(init) if init.suppressed);
-        self.report_init_failure(now, &failure);
+        self.report_init_failure(now, failure);
         if suppressed {
             return self.fail_invocation(now, failure);
         }

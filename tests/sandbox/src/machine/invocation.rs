@@ -171,8 +171,9 @@ impl Machine {
                 self.answer(token, Answer::accepted());
             }
             ResponseEnd::TooLarge => {
-                let message =
-                    format!("Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes).");
+                let message = format!(
+                    "Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
+                );
                 self.reply_failure(&Failure::error("Function.ResponseSizeTooLarge", message));
                 self.refuse(token, "invocation/response", ApiError::RequestEntityTooLarge);
             }
@@ -234,8 +235,8 @@ impl Machine {
     }
 
     /// A process failed: the caller and the telemetry learn it, the environment is reset.
-    pub(super) fn fail_invocation(&mut self, now: Time, failure: Failure) {
-        self.end_badly(now, &failure);
+    pub(super) fn fail_invocation(&mut self, now: Time, failure: &Failure) {
+        self.end_badly(now, failure);
         self.begin_shutdown(now, ShutdownReason::Failure, Then::Reset);
     }
 

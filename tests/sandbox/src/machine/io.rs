@@ -109,26 +109,71 @@ pub(crate) enum Input {
     Start,
     Invoke(Job),
     Shutdown(ShutdownReason),
-    LaunchFail { role: Role, error_type: &'static str, error: String },
-    Exit { role: Role, exit: Exit },
-    Line { role: Role, text: String },
+    LaunchFail {
+        role: Role,
+        error_type: &'static str,
+        error: String,
+    },
+    Exit {
+        role: Role,
+        exit: Exit,
+    },
+    Line {
+        role: Role,
+        text: String,
+    },
     /// GET /runtime/invocation/next
-    RuntimeNext { token: Token },
+    RuntimeNext {
+        token: Token,
+    },
     /// POST /runtime/invocation/{id}/response: its head.
-    ResponseStart { token: Token, request_id: String, streaming: bool },
+    ResponseStart {
+        token: Token,
+        request_id: String,
+        streaming: bool,
+    },
     /// ... and its end.
-    ResponseEnd { token: Token, request_id: String, end: ResponseEnd },
+    ResponseEnd {
+        token: Token,
+        request_id: String,
+        end: ResponseEnd,
+    },
     /// POST /runtime/invocation/{id}/error
-    InvocationError { token: Token, request_id: String, error_type: Option<String>, body: Bytes },
+    InvocationError {
+        token: Token,
+        request_id: String,
+        error_type: Option<String>,
+        body: Bytes,
+    },
     /// POST /runtime/init/error
-    InitError { token: Token, error_type: Option<String>, body: Bytes },
-    Register { token: Token, registration: Registration },
+    InitError {
+        token: Token,
+        error_type: Option<String>,
+        body: Bytes,
+    },
+    Register {
+        token: Token,
+        registration: Registration,
+    },
     /// GET /extension/event/next
-    ExtensionNext { token: Token, id: Option<String> },
+    ExtensionNext {
+        token: Token,
+        id: Option<String>,
+    },
     /// POST /extension/init/error and /extension/exit/error
-    ExtensionError { token: Token, id: Option<String>, at_init: bool, error_type: Option<String>, body: Bytes },
+    ExtensionError {
+        token: Token,
+        id: Option<String>,
+        at_init: bool,
+        error_type: Option<String>,
+        body: Bytes,
+    },
     /// PUT /2022-07-01/telemetry
-    Subscribe { token: Token, id: Option<String>, body: Bytes },
+    Subscribe {
+        token: Token,
+        id: Option<String>,
+        body: Bytes,
+    },
     /// The deadline came.
     Tick,
 }
@@ -138,7 +183,10 @@ pub(crate) enum Input {
 pub(crate) enum ResponseEnd {
     Complete(Bytes),
     /// It went to the caller as it came; `error_type` is the runtime's trailer.
-    Streamed { bytes: usize, error_type: Option<String> },
+    Streamed {
+        bytes: usize,
+        error_type: Option<String>,
+    },
     TooLarge,
     /// The connection broke first.
     Truncated,
@@ -160,7 +208,10 @@ pub(crate) enum Output {
     /// The request's body may be read.
     Proceed(Token),
     Emit(TelemetryEvent),
-    Subscribe { extension: String, subscription: Subscription },
+    Subscribe {
+        extension: String,
+        subscription: Subscription,
+    },
     /// Init is over: nobody can subscribe any more.
     CloseSubscriptions,
     /// A stream of events closed: do not wait for batches to fill.
@@ -168,9 +219,17 @@ pub(crate) enum Output {
     /// The next invocation began: release what a fault holds back until now.
     ReleaseTelemetry(Vec<TelemetryFault>),
     /// The caller's answer.
-    Reply { payload: Bytes, function_error: bool, log_tail: String, cold_start: bool },
+    Reply {
+        payload: Bytes,
+        function_error: bool,
+        log_tail: String,
+        cold_start: bool,
+    },
     /// The caller gets the body of this request.
-    ReplyStream { token: Token, cold_start: bool },
+    ReplyStream {
+        token: Token,
+        cold_start: bool,
+    },
     /// The service stops before the caller got an answer.
     ReplyStopped,
     Note(What, Option<String>),

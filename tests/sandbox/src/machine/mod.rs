@@ -134,14 +134,18 @@ impl Machine {
             }
             Input::Invoke(job) => self.on_invoke(now, job),
             Input::Shutdown(reason) => self.on_shutdown(now, reason),
-            Input::LaunchFail { role, error_type, error } => self.on_launch_fail(now, role, error_type, error),
+            Input::LaunchFail { role, error_type, error } => {
+                self.on_launch_fail(now, role, error_type, error);
+            }
             Input::Exit { role, exit } => self.on_exit(now, role, exit),
             Input::Line { role, text } => self.on_line(now, role, text),
             Input::RuntimeNext { token } => self.on_runtime_next(now, token),
             Input::ResponseStart { token, request_id, streaming } => {
                 self.on_response_start(now, token, &request_id, streaming);
             }
-            Input::ResponseEnd { token, request_id, end } => self.on_response_end(now, token, &request_id, end),
+            Input::ResponseEnd { token, request_id, end } => {
+                self.on_response_end(now, token, &request_id, end);
+            }
             Input::InvocationError { token, request_id, error_type, body } => {
                 self.on_invocation_error(now, token, &request_id, error_type.as_deref(), body);
             }
@@ -200,7 +204,9 @@ impl Machine {
             Phase::Idle => self.begin_invocation(now, job, false),
             // A process crashed while the environment was idle; the job waits for the reset.
             Phase::Shutdown(_) => self.job = Some(job),
-            Phase::Init(_) | Phase::Invoke | Phase::Gone => unreachable!("the pool hands a job only to an environment that said it is idle"),
+            Phase::Init(_) | Phase::Invoke | Phase::Gone => {
+                unreachable!("the pool hands a job only to an environment that said it is idle")
+            }
         }
     }
 
@@ -246,8 +252,8 @@ impl Machine {
             Role::Extension(index) => self.on_extension_exit(index, exit, expected),
         };
         match &mut self.phase {
-            Phase::Init(_) => self.fail_init(now, failure),
-            Phase::Invoke => self.fail_invocation(now, failure),
+            Phase::Init(_) => self.fail_init(now, &failure),
+            Phase::Invoke => self.fail_invocation(now, &failure),
             Phase::Idle => self.begin_shutdown(now, ShutdownReason::Failure, shutdown::Then::Reset),
             Phase::Shutdown(shutdown) => {
                 shutdown.ended(now, process, exit);

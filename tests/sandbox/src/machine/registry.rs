@@ -32,12 +32,17 @@ pub(crate) struct Extension {
 
 impl Extension {
     pub(crate) fn events(&self) -> Vec<&'static str> {
-        [(self.invoke, "INVOKE"), (self.shutdown, "SHUTDOWN")].iter().filter(|(on, _)| *on).map(|(_, e)| *e).collect()
+        [(self.invoke, "INVOKE"), (self.shutdown, "SHUTDOWN")]
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, e)| *e)
+            .collect()
     }
 
     /// Applies `event`; a transition that the table does not have is the caller's error to answer.
     pub(crate) fn apply(&mut self, event: ExtensionEvent, call: &'static str) -> Result<(), ApiError> {
-        let refused = || ApiError::InvalidExtensionState { name: self.name.clone(), from: self.state.name(), call };
+        let refused =
+            || ApiError::InvalidExtensionState { name: self.name.clone(), from: self.state.name(), call };
         self.state = self.state.on(event).ok_or_else(refused)?;
         Ok(())
     }
@@ -158,7 +163,9 @@ impl Registry {
     }
 
     pub(crate) fn all_registered(&self) -> bool {
-        self.extensions.iter().all(|e| !matches!(e.state, ExtensionState::Started | ExtensionState::LaunchError))
+        self.extensions
+            .iter()
+            .all(|e| !matches!(e.state, ExtensionState::Started | ExtensionState::LaunchError))
     }
 
     pub(crate) fn all_ready(&self) -> bool {
@@ -185,13 +192,18 @@ fn check_events(events: &[String], external: bool) -> Result<(), ApiError> {
 mod tests {
     use super::*;
 
-    fn register(registry: &mut Registry, name: &str, body: &'static str, open: bool) -> Result<Answer, ApiError> {
+    fn register(
+        registry: &mut Registry,
+        name: &str,
+        body: &'static str,
+        open: bool,
+    ) -> Result<Answer, ApiError> {
         let call = Registration { name: name.into(), wants_account_id: false, body: body.into() };
         registry.register(&call, open, &Facts::example(), &mut Ids::new(1)).map(|(_, answer)| answer)
     }
 
     fn error_type(result: Result<Answer, ApiError>) -> String {
-        let answer = result.map_or_else(Answer::from, |answer| answer);
+        let answer = result.unwrap_or_else(Answer::from);
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         body["errorType"].as_str().unwrap_or("none").to_owned()
     }
@@ -212,7 +224,11 @@ mod tests {
         ];
         for (name, body, open, expected) in cases {
             let mut registry = Registry::of_files(&["tracer".into()]);
-            assert_eq!(error_type(register(&mut registry, name, body, open)), expected, "{name} {body} {open}");
+            assert_eq!(
+                error_type(register(&mut registry, name, body, open)),
+                expected,
+                "{name} {body} {open}"
+            );
         }
     }
 
@@ -220,12 +236,21 @@ mod tests {
     fn a_name_registers_once_and_ten_is_the_limit() {
         let mut registry = Registry::of_files(&["tracer".into()]);
         assert_eq!(error_type(register(&mut registry, "tracer", "{}", true)), "none");
-        assert_eq!(error_type(register(&mut registry, "tracer", "{}", true)), "Extension.InvalidExtensionState");
+        assert_eq!(
+            error_type(register(&mut registry, "tracer", "{}", true)),
+            "Extension.InvalidExtensionState"
+        );
         for n in 0..9 {
             assert_eq!(error_type(register(&mut registry, &format!("internal-{n}"), "{}", true)), "none");
         }
-        assert_eq!(error_type(register(&mut registry, "internal-0", "{}", true)), "Extension.InvalidExtensionState");
-        assert_eq!(error_type(register(&mut registry, "internal-9", "{}", true)), "Extension.TooManyExtensions");
+        assert_eq!(
+            error_type(register(&mut registry, "internal-0", "{}", true)),
+            "Extension.InvalidExtensionState"
+        );
+        assert_eq!(
+            error_type(register(&mut registry, "internal-9", "{}", true)),
+            "Extension.TooManyExtensions"
+        );
     }
 
     #[test]
@@ -243,6 +268,9 @@ mod tests {
         let unknown = "3da1f2dc-3222-475e-9205-e2e6c6318895";
         assert_eq!(registry.identify(None), Err(ApiError::MissingExtensionIdentifier));
         assert_eq!(registry.identify(Some("abc")), Err(ApiError::InvalidExtensionIdentifier));
-        assert_eq!(registry.identify(Some(unknown)), Err(ApiError::UnknownExtensionIdentifier(unknown.into())));
+        assert_eq!(
+            registry.identify(Some(unknown)),
+            Err(ApiError::UnknownExtensionIdentifier(unknown.into()))
+        );
     }
 }

@@ -76,8 +76,16 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let states =
-            [S::Absent, S::Started, S::InitError, S::Ready, S::Running, S::Responding, S::Responded, S::Exited];
+        let states = [
+            S::Absent,
+            S::Started,
+            S::InitError,
+            S::Ready,
+            S::Running,
+            S::Responding,
+            S::Responded,
+            S::Exited,
+        ];
         let calls = [E::Next, E::InitError, E::Response, E::ResponseEnd, E::Error];
         let mut table = String::new();
         for state in states {

@@ -191,7 +191,8 @@ impl Machine {
             return;
         }
         let Phase::Shutdown(shutdown) = &self.phase else { unreachable!("called in shutdown only") };
-        let reason = self.facts.faults.shutdown_reason.clone().unwrap_or_else(|| shutdown.reason.name().into());
+        let reason =
+            self.facts.faults.shutdown_reason.clone().unwrap_or_else(|| shutdown.reason.name().into());
         let event = Answer::json(
             200,
             &json!({"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": shutdown.deadline.as_millis()}),

@@ -69,7 +69,8 @@ impl Story {
 
     fn respond(&mut self, id: &str) -> String {
         let (token, request_id) = (self.token(), id.to_owned());
-        let start = self.feed(Input::ResponseStart { token, request_id: request_id.clone(), streaming: false });
+        let start =
+            self.feed(Input::ResponseStart { token, request_id: request_id.clone(), streaming: false });
         assert_eq!(start, "proceed");
         let token = self.token();
         self.feed(Input::ResponseEnd { token, request_id, end: ResponseEnd::Complete("1".into()) })

@@ -90,8 +90,9 @@ impl Subscription {
     /// [`ApiError::Validation`] names the field that is wrong.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let body: Body = serde_json::from_slice(body).map_err(|e| ApiError::Validation(e.to_string()))?;
-        let schema = SchemaVersion::parse(&body.schema_version)
-            .ok_or_else(|| ApiError::Validation(format!("schemaVersion {} is unknown", body.schema_version)))?;
+        let schema = SchemaVersion::parse(&body.schema_version).ok_or_else(|| {
+            ApiError::Validation(format!("schemaVersion {} is unknown", body.schema_version))
+        })?;
         Ok(Self {
             schema,
             types: types(body.types)?,
@@ -109,7 +110,8 @@ fn types(mut types: Vec<String>) -> Result<Vec<String>, ApiError> {
     if types.is_empty() {
         return Err(ApiError::Validation("types is empty".into()));
     }
-    if let Some(unknown) = types.iter().find(|t| !matches!(t.as_str(), "platform" | "function" | "extension")) {
+    if let Some(unknown) = types.iter().find(|t| !matches!(t.as_str(), "platform" | "function" | "extension"))
+    {
         return Err(ApiError::Validation(format!("types: {unknown} is unknown")));
     }
     types.dedup();
@@ -188,12 +190,16 @@ mod tests {
             Buffering { items_max: 10_000, bytes_max: 262_144, timeout: Duration::from_millis(1_000) };
         assert_eq!(subscription.buffering, buffering);
         let authority = "sandbox.localdomain:4323".to_owned();
-        assert_eq!(subscription.destination, Destination::Http { authority, port: 4323, path: "/t?x=1".into() });
+        assert_eq!(
+            subscription.destination,
+            Destination::Http { authority, port: 4323, path: "/t?x=1".into() }
+        );
     }
 
     #[test]
     fn bounds_are_validated() {
-        let buffering = |name: &'static str, value: u64| move |b: &mut Value| b["buffering"] = json!({name: value});
+        let buffering =
+            |name: &'static str, value: u64| move |b: &mut Value| b["buffering"] = json!({name: value});
         check(buffering("maxItems", 1_000), Ok(()));
         check(buffering("maxItems", 999), Err("maxItems"));
         check(buffering("maxItems", 10_001), Err("maxItems"));

@@ -96,7 +96,10 @@ async fn after_an_init_error_every_call_is_refused() {
     let lines = harness.lines("tracer.events");
     assert!(lines.iter().any(|l| l["reported"] == "init" && l["status"] == 202));
     let refused = lines.iter().find(|l| l["next"].is_u64()).unwrap();
-    assert_eq!((&refused["next"], &refused["body"]["errorType"]), (&json!(403), &json!("Extension.InvalidExtensionState")));
+    assert_eq!(
+        (&refused["next"], &refused["body"]["errorType"]),
+        (&json!(403), &json!("Extension.InvalidExtensionState"))
+    );
     harness.end().await;
 }
 
@@ -109,7 +112,11 @@ async fn the_runtimes_own_init_error_reaches_the_caller() {
     let (outcome, record) = harness.complete(act("echo")).await;
     assert_eq!(outcome.json(), json!({"errorMessage": "no table", "errorType": "ConfigError"}));
     assert_eq!(record.error_type.as_deref(), Some("Function.ConfigError"));
-    assert_eq!(harness.count(|w| matches!(w, What::InitFailed { .. })), 2, "once in init, once in the invocation");
+    assert_eq!(
+        harness.count(|w| matches!(w, What::InitFailed { .. })),
+        2,
+        "once in init, once in the invocation"
+    );
     harness.end().await;
 }
 
@@ -127,7 +134,11 @@ async fn a_runtime_that_exits_in_init_fails_the_invocation() {
 #[tokio::test]
 async fn a_missing_bootstrap_is_an_invalid_entrypoint() {
     let harness = Harness::start().await;
-    let spec = sandbox::FunctionSpec { command: vec!["/nowhere/bootstrap".into()], working_dir: Some("/".into()), ..harness.spec(&[("tracer", "")]) };
+    let spec = sandbox::FunctionSpec {
+        command: vec!["/nowhere/bootstrap".into()],
+        working_dir: Some("/".into()),
+        ..harness.spec(&[("tracer", "")])
+    };
     harness.lambda.create_function(spec).unwrap();
     let (outcome, _) = harness.complete(act("echo")).await;
     assert_eq!(outcome.json()["errorType"], "Runtime.InvalidEntrypoint");

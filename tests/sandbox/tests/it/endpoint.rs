@@ -17,7 +17,8 @@ impl Answer {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        let matches = |line: &&str| line.to_ascii_lowercase().starts_with(&format!("{}:", name.to_ascii_lowercase()));
+        let matches =
+            |line: &&str| line.to_ascii_lowercase().starts_with(&format!("{}:", name.to_ascii_lowercase()));
         self.head.lines().find(matches).map(|line| line.split_once(':').unwrap().1.trim())
     }
 }
@@ -27,7 +28,9 @@ async fn post(harness: &Harness, path: &str, headers: &str, body: &str) -> Answe
     let address = endpoint.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let length = body.len();
-    let request = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
     // A refusal may come before everything is written.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut text = String::new();
@@ -51,7 +54,10 @@ async fn a_success_has_the_headers_of_lambda() {
     assert_eq!(answer.header("x-amzn-RequestId").unwrap().len(), 36);
     assert_eq!(answer.header("X-Amz-Function-Error"), None);
     let seen = answer.json();
-    assert_eq!((&seen["context"], &seen["trace"]), (&json!("{\"k\":1}"), &json!("Root=1-68a0c1d2-0;Sampled=1")));
+    assert_eq!(
+        (&seen["context"], &seen["trace"]),
+        (&json!("{\"k\":1}"), &json!("Root=1-68a0c1d2-0;Sampled=1"))
+    );
     harness.end().await;
 }
 
@@ -59,7 +65,8 @@ async fn a_success_has_the_headers_of_lambda() {
 async fn errors_of_the_function_are_200_and_marked() {
     let harness = Harness::start().await;
     harness.create(&[]);
-    let answer = post(&harness, &invocations("f"), "X-Amz-Log-Type: Tail\r\n", &act("error").to_string()).await;
+    let answer =
+        post(&harness, &invocations("f"), "X-Amz-Log-Type: Tail\r\n", &act("error").to_string()).await;
     assert_eq!((answer.status, answer.header("X-Amz-Function-Error")), (200, Some("Unhandled")));
     assert_eq!(answer.json()["errorType"], "ValueError");
     let answer = post(&harness, &invocations("f"), "X-Amz-Log-Type: Tail\r\n", &act("log").to_string()).await;

@@ -58,7 +58,8 @@ async fn the_report_is_held_until_the_thaw() {
     assert_eq!(harness.telemetry("tracer", "platform.runtimeDone").len(), 1, "it came while tracer held on");
     assert_eq!(harness.telemetry("tracer", "platform.report").len(), 0, "it is held back");
     let (second, _) = harness.complete(act("echo")).await;
-    let of_first = |line: &serde_json::Value| line["event"]["record"]["requestId"] == first.request_id.as_str();
+    let of_first =
+        |line: &serde_json::Value| line["event"]["record"]["requestId"] == first.request_id.as_str();
     let report = harness.wait_for_line("tracer.telemetry", |l| l["event"]["type"] == "platform.report").await;
     assert!(of_first(&report));
     assert_eq!(report["during"], second.request_id.as_str(), "the report of N comes during N+1");

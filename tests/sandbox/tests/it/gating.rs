@@ -107,9 +107,7 @@ async fn an_internal_extension_may_have_invoke_only() {
     harness.lambda.create_function(spec).unwrap();
     harness.invoke(act("echo")).await;
     harness.wait_for(|w| matches!(w, What::FunctionLog { line } if line == "internal \"INVOKE\"")).await;
-    let refused = |w: &What| {
-        matches!(w, What::FunctionLog { line } if line == "internal SHUTDOWN 403 \"Extension.InvalidEventType\"")
-    };
+    let refused = |w: &What| matches!(w, What::FunctionLog { line } if line == "internal SHUTDOWN 403 \"Extension.InvalidEventType\"");
     assert_eq!(harness.count(refused), 1);
     let report = harness.end().await;
     // SIGTERM with a budget of 500 ms, which the fixture does not need.
@@ -157,7 +155,8 @@ async fn extensions_do_not_see_the_host_nor_the_runtimes_variables() {
     let lines = harness.lines("tracer.events");
     let extension: Vec<&str> = lines[0]["env"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(extension.contains(&"AWS_LAMBDA_RUNTIME_API") && extension.contains(&"FIXTURE_OUT"));
-    for hidden in ["_HANDLER", "LAMBDA_TASK_ROOT", "AWS_LAMBDA_LOG_STREAM_NAME", "CARGO_MANIFEST_DIR", "HOME"] {
+    for hidden in ["_HANDLER", "LAMBDA_TASK_ROOT", "AWS_LAMBDA_LOG_STREAM_NAME", "CARGO_MANIFEST_DIR", "HOME"]
+    {
         assert!(!extension.contains(&hidden), "{hidden}");
     }
     assert_eq!(runtime["_HANDLER"], "bootstrap");

@@ -92,7 +92,9 @@ impl Harness {
             }
         };
         let found = tokio::time::timeout(PATIENCE, looking).await;
-        found.unwrap_or_else(|_| panic!("no such line in {file}: {:#?}\n{}", self.lines(file), self.timeline()))
+        found.unwrap_or_else(|_| {
+            panic!("no such line in {file}: {:#?}\n{}", self.lines(file), self.timeline())
+        })
     }
 
     /// What a fixture extension wrote: `name.events` or `name.telemetry`.

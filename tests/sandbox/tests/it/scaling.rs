@@ -16,7 +16,8 @@ fn busy() -> InvokeRequest {
 async fn an_invocation_while_all_are_busy_starts_another_environment() {
     let harness = Harness::start().await;
     harness.create(&[("tracer", "")]);
-    let (a, b, c) = tokio::join!(harness.invoke_with(busy()), harness.invoke_with(busy()), harness.invoke_with(busy()));
+    let (a, b, c) =
+        tokio::join!(harness.invoke_with(busy()), harness.invoke_with(busy()), harness.invoke_with(busy()));
     let environments: HashSet<_> = [&a, &b, &c].iter().map(|o| o.environment.unwrap()).collect();
     assert_eq!(environments.len(), 3);
     let ids: HashSet<_> = [&a, &b, &c].iter().map(|o| o.request_id.clone()).collect();
@@ -43,7 +44,8 @@ async fn beyond_the_limit_invocations_wait() {
     let harness = Harness::start().await;
     let spec = FunctionSpec { max_concurrency: 1, ..harness.spec(&[]) };
     harness.lambda.create_function(spec).unwrap();
-    let (a, b, c) = tokio::join!(harness.invoke_with(busy()), harness.invoke_with(busy()), harness.invoke_with(busy()));
+    let (a, b, c) =
+        tokio::join!(harness.invoke_with(busy()), harness.invoke_with(busy()), harness.invoke_with(busy()));
     assert!(a.environment == b.environment && b.environment == c.environment);
     assert_eq!(harness.count(|w| matches!(w, What::Queued)), 2);
     assert_eq!([&a, &b, &c].iter().filter(|o| o.cold_start).count(), 1);
@@ -52,7 +54,8 @@ async fn beyond_the_limit_invocations_wait() {
 
 #[tokio::test]
 async fn or_are_throttled() {
-    let harness = Harness::with(LambdaConfig { overflow: Overflow::Throttle, ..LambdaConfig::default() }).await;
+    let harness =
+        Harness::with(LambdaConfig { overflow: Overflow::Throttle, ..LambdaConfig::default() }).await;
     let spec = FunctionSpec { max_concurrency: 1, ..harness.spec(&[]) };
     harness.lambda.create_function(spec).unwrap();
     let (a, b) = tokio::join!(harness.lambda.invoke("f", busy()), harness.lambda.invoke("f", busy()));

@@ -13,13 +13,20 @@ async fn spindown_tells_the_extensions_and_waits_for_them() {
     let lambda = harness.lambda.clone();
     let report = lambda.shutdown().await;
     let ends = &report.environments[0].ends;
-    assert_eq!((ends[0].process.as_str(), ends[0].exit), ("runtime", Exit::Signal(15)), "SIGTERM comes first");
+    assert_eq!(
+        (ends[0].process.as_str(), ends[0].exit),
+        ("runtime", Exit::Signal(15)),
+        "SIGTERM comes first"
+    );
     assert_eq!((ends[1].process.as_str(), ends[1].exit), ("tracer", Exit::Code(0)));
     assert!((300.0..1900.0).contains(&ends[1].after_ms), "{report}");
     let lines = harness.lines("tracer.events");
     assert!(lines.iter().any(|l| l["goodbye"] == true));
     let shutdown = harness.events("tracer").pop().unwrap();
-    assert_eq!((&shutdown["eventType"], &shutdown["shutdownReason"]), (&json!("SHUTDOWN"), &json!("spindown")));
+    assert_eq!(
+        (&shutdown["eventType"], &shutdown["shutdownReason"]),
+        (&json!("SHUTDOWN"), &json!("spindown"))
+    );
     harness.end().await;
 }
 
@@ -82,7 +89,8 @@ async fn an_invocation_under_way_is_cut_off() {
     let harness = Harness::start().await;
     harness.create(&[("tracer", "")]);
     let lambda = harness.lambda.clone();
-    let caller = tokio::spawn(async move { lambda.invoke("f", sandbox::InvokeRequest::json(&act("hang"))).await });
+    let caller =
+        tokio::spawn(async move { lambda.invoke("f", sandbox::InvokeRequest::json(&act("hang"))).await });
     harness.wait_for(|w| matches!(w, What::Invoke { .. })).await;
     harness.lambda.shutdown().await;
     assert_eq!(caller.await.unwrap().unwrap_err(), sandbox::InvokeError::Stopped);

@@ -1,6 +1,8 @@
 //! What a subscriber receives, and when.
 
-use sandbox::{EventKind, Fate, Faults, FunctionSpec, InvokeRequest, LogFormat, SubscribeAnswer, TelemetryFault};
+use sandbox::{
+    EventKind, Fate, Faults, FunctionSpec, InvokeRequest, LogFormat, SubscribeAnswer, TelemetryFault,
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, act};
@@ -19,7 +21,8 @@ async fn received(harness: &Harness, kind: &str) -> Value {
 #[tokio::test]
 async fn a_late_subscriber_gets_the_events_of_init() {
     let harness = Harness::start().await;
-    let mut spec = harness.spec(&[("tracer", &format!("{ALL},subscribe-after=150")), ("other", "log-at-init=hi")]);
+    let mut spec =
+        harness.spec(&[("tracer", &format!("{ALL},subscribe-after=150")), ("other", "log-at-init=hi")]);
     spec.env.push(("RUNTIME_INIT".into(), "log".into()));
     harness.lambda.create_function(spec).unwrap();
     harness.invoke(act("echo")).await;
@@ -52,7 +55,8 @@ async fn runtime_done_comes_at_next_with_its_spans_and_the_report_after_the_exte
     let done = received(&harness, "platform.runtimeDone").await;
     assert_eq!(done["requestId"], first.request_id.as_str());
     assert_eq!((&done["status"], &done["metrics"]["producedBytes"]), (&json!("success"), &json!(7)));
-    let names: Vec<_> = done["spans"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        done["spans"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["responseLatency", "responseDuration", "runtimeOverhead"]);
     assert!(done["spans"][2]["durationMs"].as_f64().unwrap() >= 60.0, "the runtime lingered: {done}");
     let start = received(&harness, "platform.start").await;
@@ -72,7 +76,8 @@ async fn runtime_done_comes_at_next_with_its_spans_and_the_report_after_the_exte
     harness.idle().await;
     harness.invoke(act("echo")).await;
     let second = harness.wait_for_line("tracer.telemetry", |l| {
-        l["event"]["type"] == "platform.report" && l["event"]["record"]["requestId"] != first.request_id.as_str()
+        l["event"]["type"] == "platform.report"
+            && l["event"]["record"]["requestId"] != first.request_id.as_str()
     });
     assert!(second.await["event"]["record"]["metrics"]["initDurationMs"].is_null());
     harness.end().await;
@@ -85,7 +90,10 @@ async fn a_batch_that_is_refused_comes_again() {
     harness.invoke(act("echo")).await;
     harness.wait_for_line("tracer.telemetry", |l| l["refused"] == false).await;
     let starts = harness.telemetry("tracer", "platform.initStart");
-    assert_eq!(starts.iter().map(|l| l["refused"].as_bool().unwrap()).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(
+        starts.iter().map(|l| l["refused"].as_bool().unwrap()).collect::<Vec<_>>(),
+        [true, true, false]
+    );
     harness.end().await;
 }
 
@@ -157,8 +165,14 @@ async fn events_can_be_dropped_duplicated_delayed_held_and_swapped() {
         let lines = harness.lines("tracer.telemetry");
         harness.end().await;
         let of_second = move |l: &&Value| l["event"]["record"]["requestId"] == second.as_str();
-        let count = |lines: &[Value]| lines.iter().filter(&of_second).filter(|l| l["event"]["type"] == kind.name()).count();
-        let kinds: Vec<_> = lines.iter().filter(&of_second).map(|l| l["event"]["type"].as_str().unwrap().to_owned()).collect();
+        let count = |lines: &[Value]| {
+            lines.iter().filter(&of_second).filter(|l| l["event"]["type"] == kind.name()).count()
+        };
+        let kinds: Vec<_> = lines
+            .iter()
+            .filter(&of_second)
+            .map(|l| l["event"]["type"].as_str().unwrap().to_owned())
+            .collect();
         (count(&lines[..before]), count(&lines), kinds)
     };
     let done = EventKind::RuntimeDone;

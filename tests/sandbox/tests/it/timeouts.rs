@@ -25,9 +25,16 @@ async fn a_runtime_that_is_too_slow_is_killed_and_the_environment_reset() {
     assert_eq!(record.status, Status::Timeout);
     assert!((400.0..700.0).contains(&record.duration_ms), "{record:?}");
     let shutdown = harness.events("tracer").pop().unwrap();
-    assert_eq!((&shutdown["eventType"], &shutdown["shutdownReason"]), (&json!("SHUTDOWN"), &json!("timeout")));
+    assert_eq!(
+        (&shutdown["eventType"], &shutdown["shutdownReason"]),
+        (&json!("SHUTDOWN"), &json!("timeout"))
+    );
     for kind in ["platform.runtimeDone", "platform.report"] {
-        let statuses: Vec<_> = harness.telemetry("tracer", kind).iter().map(|l| l["event"]["record"]["status"].clone()).collect();
+        let statuses: Vec<_> = harness
+            .telemetry("tracer", kind)
+            .iter()
+            .map(|l| l["event"]["record"]["status"].clone())
+            .collect();
         assert_eq!(statuses, ["success", "timeout"], "{kind}");
     }
     harness.end().await;
@@ -44,7 +51,11 @@ async fn the_next_invocation_after_a_reset_pays_a_suppressed_init_with_new_ident
     assert!(again.cold_start && record.init_ms.is_none(), "init is part of the duration");
     assert_ne!(again.json()["pid"], first.json()["pid"]);
     assert_eq!(again.json()["tmp"], first.json()["tmp"]);
-    let phases: Vec<_> = harness.telemetry("tracer", "platform.initStart").iter().map(|l| l["event"]["record"]["phase"].clone()).collect();
+    let phases: Vec<_> = harness
+        .telemetry("tracer", "platform.initStart")
+        .iter()
+        .map(|l| l["event"]["record"]["phase"].clone())
+        .collect();
     assert_eq!(phases, ["init", "invoke"]);
     harness.end().await;
 }
@@ -58,18 +69,19 @@ async fn an_extension_that_hangs_turns_a_success_into_a_timeout() {
     assert_eq!((record.status, record.last_next_at), (Status::Timeout, None));
     assert!(record.extension_overhead_ms > 200.0, "{record:?}");
     assert_eq!(harness.count(|w| matches!(w, What::RuntimeDone { status: Status::Success, .. })), 1);
-    let kill = harness.wait_for(|w| matches!(w, What::Signalled { process, .. } if process == "tracer")).await;
+    let kill =
+        harness.wait_for(|w| matches!(w, What::Signalled { process, .. } if process == "tracer")).await;
     let shutdown = harness.wait_for(|w| matches!(w, What::Shutdown { .. })).await;
     let grace = kill.at.since(shutdown.at).as_millis();
-    // Entries are stamped as they are written, a moment after what they tell.
-    assert!((1990..2500).contains(&grace), "{grace} ms");
+    assert!((2000..2500).contains(&grace), "{grace} ms");
     harness.end().await;
 }
 
 #[tokio::test]
 async fn an_init_that_takes_too_long_is_done_again_inside_the_invocation() {
     let harness =
-        Harness::with(LambdaConfig { init_timeout: Duration::from_millis(500), ..LambdaConfig::default() }).await;
+        Harness::with(LambdaConfig { init_timeout: Duration::from_millis(500), ..LambdaConfig::default() })
+            .await;
     let mut spec = harness.spec(&[("tracer", "subscribe=platform,hold=60")]);
     spec.env.push(("RUNTIME_INIT".into(), "hang-once".into()));
     harness.lambda.create_function(spec).unwrap();
