@@ -1,6 +1,7 @@
 //! What the end-to-end tests are made of: a backend that records, a platform that checks, and payloads.
 
 pub mod collector;
+pub mod demo;
 pub mod http1;
 pub mod otlp;
 pub mod platform;

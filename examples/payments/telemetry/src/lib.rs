@@ -14,7 +14,7 @@ use opentelemetry::{
     Context, KeyValue, global,
     trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt as _, TracerProvider as _},
 };
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{SdkTracer, SdkTracerProvider},
@@ -46,7 +46,9 @@ impl Telemetry {
         global::set_text_map_propagator(TraceContextPropagator::new());
 
         let provider = SdkTracerProvider::builder().with_resource(resource::detect());
-        let provider = match SpanExporter::builder().with_http().build() {
+        // The extension is next door: when it does not answer now, waiting only costs the caller.
+        let exporter = SpanExporter::builder().with_http().with_retry_policy(RetryPolicy::disabled()).build();
+        let provider = match exporter {
             Ok(exporter) => provider.with_batch_exporter(exporter).build(),
             Err(error) => {
                 eprintln!("running untraced: {error}");
