@@ -272,8 +272,8 @@ impl History {
         self.lock().records.iter().cloned().collect()
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        Watch { history: self.clone(), made: self.shared.made.subscribe(), next: 0 }
+    pub(crate) fn timeline(&self) -> Timeline {
+        Timeline { history: self.clone(), made: self.shared.made.subscribe(), next: 0 }
     }
 
     /// Entries from number `from` on, and the number after the last of them.
@@ -289,30 +289,34 @@ impl History {
     }
 }
 
-/// Follows a history as it grows, from its oldest entry on.
+/// Follows a history as it grows.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Timeline {
     history: History,
     made: watch::Receiver<u64>,
+    /// Number of the first entry not returned yet.
     next: u64,
 }
 
-impl Watch {
+impl Timeline {
     /// The entries made since the last call; waits until there is one. A reader slower than the history's
     /// bound misses the oldest.
-    pub(crate) async fn next(&mut self) -> Vec<TimelineEntry> {
+    pub async fn next(&mut self) -> Vec<TimelineEntry> {
         loop {
             self.made.borrow_and_update();
-            let (entries, end) = self.history.since(self.next);
-            self.next = end;
+            let entries = self.drain();
             if !entries.is_empty() {
                 return entries;
             }
-            if self.made.changed().await.is_err() {
-                // The watch holds the history, and the history the sender.
-                unreachable!("the sender lives as long as this watch");
-            }
+            self.made.changed().await.expect("the history, which sends, lives as long as this");
         }
+    }
+
+    /// The entries made since the last call; none if there are none.
+    pub fn drain(&mut self) -> Vec<TimelineEntry> {
+        let (entries, end) = self.history.since(self.next);
+        self.next = end;
+        entries
     }
 }
 
@@ -334,14 +338,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watch_sees_every_entry_once() {
+    async fn a_timeline_shows_every_entry_once() {
         let history = History::new(10);
-        let mut watch = history.watch();
+        let mut timeline = history.timeline();
         history.push(entry(0));
-        assert_eq!(watch.next().await.len(), 1);
+        assert_eq!(timeline.next().await.len(), 1);
         history.push(entry(1));
         history.push(entry(2));
-        let seen: Vec<_> = watch.next().await.iter().map(|e| e.at.as_secs()).collect();
+        let seen: Vec<_> = timeline.next().await.iter().map(|e| e.at.as_secs()).collect();
         assert_eq!(seen, [1, 2]);
     }
 }

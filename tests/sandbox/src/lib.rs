@@ -49,7 +49,7 @@ mod xray;
 pub use clock::Time;
 pub use config::{Credentials, FunctionSpec, InitType, LambdaConfig, LogFormat, Overflow, SpecError};
 pub use faults::{Fate, Faults, SubscribeAnswer, TelemetryFault, TelemetryRule};
-pub use history::{EnvironmentId, Record, Status, TimelineEntry, What};
+pub use history::{EnvironmentId, Record, Status, Timeline, TimelineEntry, What};
 pub use invoke::{
     InvocationType, InvokeError, InvokeRequest, Outcome, ResponseBody, StreamAborted, StreamedOutcome,
 };

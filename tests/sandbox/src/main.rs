@@ -9,9 +9,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use options::{Action, Invoke, Run};
-use printer::Printer;
+use printer::{Printer, Stream};
 use sandbox::{InvokeRequest, Lambda};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -30,58 +30,55 @@ async fn main() -> ExitCode {
     })
 }
 
-/// `sandbox run`: until a signal.
+/// `sandbox run`: until a signal; the timeline on stdout.
 async fn serve(run: Run) -> Result<ExitCode, String> {
     let lambda = start(&run).await?;
     for function in &run.functions {
         println!("{}/2015-03-31/functions/{}/invocations", lambda.endpoint(), function.name);
     }
-    let printer = Printer::new(lambda.started_at(), run.verbose);
+    let mut printer = Printer::new(&lambda, Stream::Out, run.verbose);
     let mut stop = Stop::new()?;
-    tokio::select! {
-        () = lambda.follow(|entry| show(printer.line(entry))) => {}
-        () = stop.requested() => {}
-    }
-    let seen = lambda.history().len();
-    let ended = end(&lambda, &mut stop).await;
-    lambda.history().iter().skip(seen).for_each(|entry| show(printer.line(entry)));
-    ended
+    let served = async {
+        stop.requested().await;
+        end(&lambda, &mut stop).await
+    };
+    printer.print_during(served).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// `sandbox invoke`: the answer on stdout, the timeline on stderr.
+/// `sandbox invoke`: the answers on stdout, the timeline on stderr.
 async fn invoke_once(invoke: Invoke) -> Result<ExitCode, String> {
     let lambda = start(&invoke.run).await?;
-    let printer = Printer::new(lambda.started_at(), invoke.run.verbose);
+    let mut printer = Printer::new(&lambda, Stream::Err, invoke.run.verbose);
     let mut stop = Stop::new()?;
-    let name = invoke.run.functions.first().expect("parsing gives at least one").name.clone();
-    let follower = lambda.clone();
-    let following = tokio::spawn(async move {
-        follower.follow(|entry| printer.line(entry).into_iter().for_each(|line| eprintln!("{line}"))).await;
-    });
-    let mut code = ExitCode::SUCCESS;
-    for _ in 0..invoke.count {
-        let request = InvokeRequest { payload: invoke.payload.clone().into(), ..InvokeRequest::default() }
-            .with_xray(invoke.xray.clone());
-        let outcome = tokio::select! {
-            outcome = lambda.invoke(&name, request) => outcome.map_err(|e| e.to_string())?,
-            () = stop.requested() => break,
+    let invoked = async {
+        let failed = tokio::select! {
+            result = invoke_all(&lambda, &invoke) => result,
+            () = stop.requested() => Ok(true),
         };
-        if outcome.function_error.is_some() {
-            code = ExitCode::FAILURE;
-        }
+        end(&lambda, &mut stop).await?;
+        failed
+    };
+    let failed = printer.print_during(invoked).await?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Invokes one time after the other; tells whether the function failed in one of them.
+async fn invoke_all(lambda: &Lambda, invoke: &Invoke) -> Result<bool, String> {
+    let name = &invoke.run.functions.first().expect("parsing gives at least one").name;
+    let mut failed = false;
+    for _ in 0..invoke.count {
+        let payload = invoke.payload.clone().into();
+        let request = InvokeRequest { payload, ..InvokeRequest::default() }.with_xray(invoke.xray.clone());
+        let outcome = lambda.invoke(name, request).await.map_err(|e| e.to_string())?;
+        failed |= outcome.function_error.is_some();
         let mut stdout = std::io::stdout().lock();
         // A reader that closed its end of the pipe has what it wanted.
         let _ = stdout.write_all(&outcome.payload).and_then(|()| stdout.write_all(b"\n"));
-        tokio::select! {
-            () = lambda.wait_idle() => {}
-            () = stop.requested() => break,
-        }
+        drop(stdout);
+        lambda.wait_idle().await;
     }
-    end(&lambda, &mut stop).await?;
-    // The follower prints what the shutdown added before anything else gets its turn.
-    tokio::task::yield_now().await;
-    following.abort();
-    Ok(code)
+    Ok(failed)
 }
 
 async fn start(run: &Run) -> Result<Lambda, String> {
@@ -93,19 +90,12 @@ async fn start(run: &Run) -> Result<Lambda, String> {
     Ok(lambda)
 }
 
-/// A reader that closed its end of the pipe has seen enough.
-fn show(line: Option<String>) {
-    if let Some(line) = line {
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
-    }
-}
-
-/// Shuts down; a second signal kills instead of waiting.
-async fn end(lambda: &Lambda, stop: &mut Stop) -> Result<ExitCode, String> {
+/// Shuts down; a signal kills instead of waiting.
+async fn end(lambda: &Lambda, stop: &mut Stop) -> Result<(), String> {
     tokio::select! {
         report = lambda.shutdown() => {
             eprintln!("{report}");
-            Ok(ExitCode::SUCCESS)
+            Ok(())
         }
         () = stop.requested() => Err("killed what was left".into()),
     }
@@ -118,8 +108,8 @@ fn with_source(error: &dyn std::error::Error) -> String {
 
 /// SIGINT and SIGTERM.
 struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
 impl Stop {

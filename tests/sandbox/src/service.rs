@@ -12,7 +12,7 @@ use crate::clock::{Clock, Time, millis};
 use crate::config::{FunctionSpec, LambdaConfig, SpecError};
 use crate::endpoint;
 use crate::environment::{FunctionReply, Shared};
-use crate::history::{EnvironmentId, History, Record, TimelineEntry, Watch};
+use crate::history::{EnvironmentId, History, Record, Timeline, TimelineEntry};
 use crate::http_server::{Server, full};
 use crate::ids::Ids;
 use crate::invoke::{InvocationType, InvokeError, InvokeRequest, Outcome, StreamedOutcome};
@@ -246,20 +246,17 @@ impl Lambda {
     /// Waits until the timeline has an entry that `wanted` accepts, and returns it. Entries made before the
     /// call count.
     pub async fn wait_for(&self, wanted: impl Fn(&TimelineEntry) -> bool) -> TimelineEntry {
-        let mut watch = self.inner.history.watch();
+        let mut timeline = self.inner.history.timeline();
         loop {
-            if let Some(entry) = watch.next().await.into_iter().find(&wanted) {
+            if let Some(entry) = timeline.next().await.into_iter().find(&wanted) {
                 return entry;
             }
         }
     }
 
-    /// Calls `print` with every entry of the timeline, from the first on, for ever.
-    pub async fn follow(&self, mut print: impl FnMut(&TimelineEntry)) {
-        let mut watch: Watch = self.inner.history.watch();
-        loop {
-            watch.next().await.iter().for_each(&mut print);
-        }
+    /// Follows the timeline from its oldest entry on.
+    pub fn timeline(&self) -> Timeline {
+        self.inner.history.timeline()
     }
 
     /// When the service started; the zero of a relative timeline.

@@ -22,6 +22,7 @@ use crate::pool::PoolMessage;
 use crate::process::{self, Drained, Launch, LaunchError, LogWatch, Process, Surroundings, Watchdog};
 use crate::runtime_api::{Api, Call};
 use crate::scratch::ScratchDir;
+use crate::service::EnvironmentShutdown;
 use crate::telemetry::{DeliveryReport, EventKind, Subscriber, TelemetryEvent};
 use router::Router;
 
@@ -255,9 +256,10 @@ impl Environment {
             }
             Output::Freeze => self.freeze().await,
             Output::Thaw => {
+                self.frozen = None;
                 process::thaw(&self.groups());
                 self.router.resume();
-                self.note(What::Thawed);
+                self.note_at(self.now, What::Thawed, self.machine.request_id().map(str::to_owned));
             }
             Output::Answer(token, answer) => self.reply(token, ApiReply::Answer(answer)),
             Output::Proceed(token) => self.reply(token, ApiReply::Proceed),
@@ -438,6 +440,22 @@ impl Environment {
     fn tell_pool(&self, message: PoolMessage) {
         // Without a pool nobody waits for the news.
         let _ = self.pool.send(message);
+    }
+}
+
+/// An environment that fails in itself must not leave the pool waiting for it.
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if !self.gone {
+            let (environment, function) = (self.facts.environment, self.facts.function.clone());
+            let reason = ShutdownReason::Failure;
+            self.tell_pool(PoolMessage::Gone(EnvironmentShutdown {
+                environment,
+                function,
+                reason,
+                ends: vec![],
+            }));
+        }
     }
 }
 

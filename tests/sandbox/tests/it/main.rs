@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
+mod command;
 mod crashes;
 mod endpoint;
 mod freezing;

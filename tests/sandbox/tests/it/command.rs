@@ -1,0 +1,130 @@
+//! The command, from outside.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::is_alive;
+
+/// A scratch directory with one extension in it.
+struct Dir(std::path::PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("sandbox-command-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(dir.join("extensions")).unwrap();
+        let link = dir.join("extensions/tracer");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fixture-extension"), link).unwrap();
+        Self(dir)
+    }
+
+    fn command(&self, action: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
+        let extensions = self.0.join("extensions").display().to_string();
+        let out = format!("FIXTURE_OUT={}", self.0.display());
+        command.args([action, "--extensions", &extensions, "--env", &out, "--env", "RUNTIME_INIT=log"]);
+        command
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn wait_until_gone(pids: &[u32]) {
+    let began = Instant::now();
+    while pids.iter().any(|pid| is_alive(*pid)) {
+        assert!(began.elapsed() < Duration::from_secs(10), "left behind: {pids:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Starts `sandbox run` with one provisioned environment; returns once that is frozen.
+fn running(dir: &Dir) -> (Child, Vec<u32>) {
+    let mut child = dir
+        .command("run")
+        .args(["--provisioned", "1", "--", env!("CARGO_BIN_EXE_fixture-runtime")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut pids = vec![];
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for line in &mut lines {
+        if let Some((_, pid)) = line.split_once("started, pid ") {
+            pids.push(pid.parse().unwrap());
+        }
+        if line.contains("frozen (2 processes)") {
+            break;
+        }
+    }
+    assert_eq!(pids.len(), 2);
+    // Somebody has to read what else it says.
+    std::thread::spawn(move || lines.count());
+    (child, pids)
+}
+
+fn signal(child: &Child, signal: &str) {
+    Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+}
+
+#[test]
+fn invoke_prints_the_answer_and_the_story() {
+    let dir = Dir::new("invoke");
+    let run = ["--payload", r#"{"do":"log"}"#, "--count", "2", "--", env!("CARGO_BIN_EXE_fixture-runtime")];
+    let output = dir.command("invoke").args(run).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\"logged\"\n\"logged\"\n");
+    assert!(output.status.success());
+    let story = String::from_utf8_lossy(&output.stderr);
+    for part in ["INVOKE (cold)", "INVOKE (warm)", "function | line 0", "frozen", "SHUTDOWN handed to tracer"]
+    {
+        assert!(story.contains(part), "{part}\n{story}");
+    }
+}
+
+#[test]
+fn invoke_fails_when_the_function_fails() {
+    let dir = Dir::new("fail");
+    let run = ["--payload", r#"{"do":"error"}"#, "--", env!("CARGO_BIN_EXE_fixture-runtime")];
+    let output = dir.command("invoke").args(run).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn wrong_options_are_named() {
+    for (arguments, part) in [
+        (vec!["run"], "no function"),
+        (vec!["run", "--nonsense"], "--nonsense"),
+        (vec!["run", "--function", "name=a,command=true,colour=red"], "colour"),
+        (vec!["run", "--memory", "1", "--", "true"], "memory must be"),
+        (vec!["fly"], "fly"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_sandbox")).args(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains(part), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_everything_in_order() {
+    let dir = Dir::new("interrupt");
+    let (mut child, pids) = running(&dir);
+    signal(&child, "-INT");
+    assert!(child.wait().unwrap().success());
+    wait_until_gone(&pids);
+    let seen = std::fs::read_to_string(dir.0.join("tracer.events")).unwrap();
+    assert!(seen.contains("\"shutdownReason\":\"spindown\""), "{seen}");
+}
+
+#[test]
+fn nothing_survives_a_sandbox_that_is_killed() {
+    let dir = Dir::new("kill");
+    let (mut child, pids) = running(&dir);
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    wait_until_gone(&pids);
+}
