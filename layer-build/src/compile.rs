@@ -11,7 +11,7 @@ use crate::{Result, elf, tools};
 ///
 /// One package at a time: cargo would otherwise give the extension the dependency features of the examples.
 pub(crate) fn release(package: &str, binary: &str, target: Target) -> Result<Vec<u8>> {
-    tools::require_std(target)?;
+    let rustc = tools::rustc(target)?;
     let tools = tools::zigbuild()?;
     let (major, minor) = GLIBC;
     let triple = target.triple();
@@ -21,7 +21,8 @@ pub(crate) fn release(package: &str, binary: &str, target: Target) -> Result<Vec
         .args(["--target", &format!("{triple}.{major}.{minor}")])
         .current_dir(tools::workspace())
         .env("PATH", with_first(&tools)?)
-        .env("RUSTFLAGS", remapped_paths());
+        .env("RUSTFLAGS", remapped_paths())
+        .envs(rustc.map(|rustc| ("RUSTC", rustc)));
     tools::run(&mut cargo)?;
 
     let bytes = std::fs::read(path(binary, target))?;

@@ -3,6 +3,7 @@
 mod archive;
 mod checksum;
 mod compile;
+mod debian;
 mod elf;
 mod options;
 mod pack;

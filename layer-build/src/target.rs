@@ -30,6 +30,14 @@ impl Target {
         }
     }
 
+    /// The name that Debian uses.
+    pub(crate) fn debian(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
     /// The number in the ELF header.
     pub(crate) fn machine(self) -> Machine {
         match self {

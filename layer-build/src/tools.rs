@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Result;
 use crate::target::Target;
+use crate::{Result, debian};
 
 /// zig links for a glibc older than this machine's; cargo-zigbuild hands it to cargo. Both are wheels on PyPI.
 const ZIG: &str = "ziglang==0.17.1";
@@ -16,9 +16,11 @@ pub(crate) fn workspace() -> PathBuf {
     own.and_then(|folder| folder.parent().map(Path::to_owned)).unwrap_or_else(|| PathBuf::from("."))
 }
 
-/// Where cargo puts what it builds.
+/// Where cargo puts what it builds, as a path that holds from any folder.
 pub(crate) fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+    let folder =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// The folder with `cargo-zigbuild` and the Python that has zig, made when it is not there yet.
@@ -33,13 +35,22 @@ pub(crate) fn zigbuild() -> Result<PathBuf> {
     Ok(programs)
 }
 
-/// Refuses a target whose standard library is not installed, with the command that installs it.
-pub(crate) fn require_std(target: Target) -> Result<()> {
-    let output =
-        Command::new("rustc").args(["--print", "target-libdir", "--target", target.triple()]).output()?;
-    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() && Path::new(&folder).is_dir() {
-        return Ok(());
+/// The compiler for `target`: `None` for the one in `PATH`, when it has that target's standard library.
+///
+/// # Errors
+/// When there is none and none can be fetched; the text says what to install.
+pub(crate) fn rustc(target: Target) -> Result<Option<PathBuf>> {
+    let folder =
+        output(Command::new("rustc").args(["--print", "target-libdir", "--target", target.triple()]))?;
+    if Path::new(folder.trim()).is_dir() {
+        return Ok(None);
+    }
+    if debian::is_here() {
+        return debian::rustc(
+            &target_folder().join("tools").join(format!("rust-{}", target.debian())),
+            target,
+        )
+        .map(Some);
     }
     let triple = target.triple();
     Err(format!("rustc has no standard library for {triple}; install it: rustup target add {triple}").into())
@@ -50,4 +61,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().display().to_string();
     let status = command.status().map_err(|error| format!("cannot start {name}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{name} failed: {status}").into()) }
+}
+
+/// Runs a program to its end and returns what it printed.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let name = command.get_program().display().to_string();
+    let output = command.output().map_err(|error| format!("cannot start {name}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{name} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
+    }
 }
