@@ -30,7 +30,7 @@ demo: build ## Show the payment flow end to end, on this machine, without AWS
 	$(TARGET)/debug/demo
 
 sim: ## Replay a simulation: make sim SEED=7, or N=100000 seeds
-	$(if $(SEED),SIM_SEED=$(SEED)) $(if $(N),SIM_RUNS=$(N)) cargo test --profile sim -p tests --test simulation -- --nocapture
+	$(if $(SEED),SIM_SEED=$(SEED)) $(if $(N),SIM_RUNS=$(N)) cargo test --profile sim -p simulation -- --nocapture
 
 T ?= 60
 fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60

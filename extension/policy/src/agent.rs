@@ -181,7 +181,7 @@ impl<B: Clone> Agent<B> {
             Input::Shutdown(shutdown) => self.on_shutdown(now, &shutdown),
             Input::Receiving => self.receiving += 1,
             Input::Received(receipt) => self.on_received(now, receipt),
-            Input::Flush { request_id } => self.on_flush_request(now, request_id.as_ref()),
+            Input::Flush { request_id } => self.invocations.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),
             Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
                 self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
@@ -201,7 +201,8 @@ impl<B: Clone> Agent<B> {
     /// environment may be frozen.
     pub fn deadline(&self) -> Option<Instant> {
         let exports = || self.outbox.in_flight().iter().map(|flight| flight.due).min();
-        let retries = || self.outbox.next_retry().filter(|_| self.breaker.is_closed());
+        let retries =
+            || self.outbox.next_retry().filter(|_| self.breaker.is_closed() || self.phase == Phase::Draining);
         match self.phase {
             Phase::Starting | Phase::Exited => None,
             Phase::Waiting if !self.config.is_managed() => None,
@@ -325,14 +326,6 @@ impl<B: Clone> Agent<B> {
                     content: Content::Received(parcel.body),
                 },
             );
-        }
-    }
-
-    fn on_flush_request(&mut self, now: Instant, request_id: Option<&RequestId>) {
-        let is_meant = request_id
-            .is_none_or(|id| self.invocations.current().is_some_and(|open| open.invoke.request_id == *id));
-        if is_meant && self.phase == Phase::Running {
-            self.done_since.get_or_insert(now);
         }
     }
 
@@ -508,8 +501,10 @@ impl<B: Clone> Agent<B> {
 
     /// Whether the running invocation is over, by the first trustworthy signal.
     fn is_done(&mut self, now: Instant) -> bool {
-        let told =
-            self.invocations.current().is_none_or(|open| open.entry.is_some() || open.finish.is_some());
+        let told = self
+            .invocations
+            .current()
+            .is_none_or(|open| open.entry.is_some() || open.finish.is_some() || open.flush_requested);
         if told {
             self.done_since.get_or_insert(now);
         }

@@ -57,7 +57,8 @@ impl Init {
                     is_restore: *restore,
                     runtime_version: runtime_version.clone(),
                 });
-                self.ended = None;
+                // Batches may come in any order; only an end before this start is that of an earlier attempt.
+                self.ended.take_if(|ended| ended.at < *at);
             }
             PlatformEvent::InitRuntimeDone { at, restore, ending } if counts(config, *restore) => {
                 self.ended = Some(Ended { at: *at, ending: ending.clone() });

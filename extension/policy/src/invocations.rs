@@ -13,6 +13,8 @@ use crate::time::{Duration, UnixNanos};
 
 /// Finished invocations remembered for data that comes late.
 const FINISHED_MAX: usize = 16;
+/// Invocations of which something is heard before they begin.
+const EARLY_MAX: usize = 16;
 /// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
 const OPEN_MAX: usize = 1_024;
 
@@ -39,6 +41,19 @@ pub(crate) struct Open {
     pub(crate) entry: Option<Place>,
     pub(crate) family: Family,
     pub(crate) finish: Option<Finish>,
+    /// The function said that it is done with it (`POST /v1/flush`).
+    pub(crate) flush_requested: bool,
+}
+
+/// What was heard of an invocation before its INVOKE: the platform hands INVOKE to the function and to us
+/// at once, and the function may be done before our process has been scheduled to read it.
+#[derive(Clone, Debug, Default)]
+struct Early {
+    request_id: RequestId,
+    started_at: Option<UnixNanos>,
+    entry: Option<Place>,
+    finish: Option<Finish>,
+    flush_requested: bool,
 }
 
 /// An invocation that is closed, and the root that was rebuilt for it but not sent yet.
@@ -55,6 +70,11 @@ struct Finished {
 pub(crate) struct Invocations {
     open: Vec<Open>,
     finished: VecDeque<Finished>,
+    early: VecDeque<Early>,
+    /// Spans that came while nothing was open, and that began after everything closed had ended.
+    early_family: Family,
+    /// When the last invocation that is closed ended.
+    last_end: UnixNanos,
     init: Init,
     begun: u64,
     /// Whether this function has ever sent a span that names its invocation. Then a missing one is
@@ -71,14 +91,45 @@ impl Invocations {
         if self.open.len() == OPEN_MAX {
             self.open.remove(0);
         }
+        let index = self.early.iter().position(|early| early.request_id == invoke.request_id);
+        let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
         self.open.push(Open {
             invoke,
             is_first,
-            started_at: None,
-            entry: None,
-            family: Family::default(),
-            finish: None,
+            started_at: early.started_at,
+            entry: early.entry,
+            family: core::mem::take(&mut self.early_family),
+            finish: early.finish,
+            flush_requested: early.flush_requested,
         });
+    }
+
+    /// Where to note what is heard of `request_id` before it begins; `None` when it has begun.
+    fn early(&mut self, request_id: &RequestId) -> Option<&mut Early> {
+        if self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)
+        {
+            return None;
+        }
+        let known = self.early.iter().position(|early| early.request_id == *request_id);
+        let index = known.unwrap_or_else(|| {
+            if self.early.len() == EARLY_MAX {
+                self.early.pop_front();
+            }
+            self.early.push_back(Early { request_id: request_id.clone(), ..Early::default() });
+            self.early.len() - 1
+        });
+        self.early.get_mut(index)
+    }
+
+    /// The function says that it is done with `request_id`, or with whatever runs.
+    pub(crate) fn on_flush_request(&mut self, request_id: Option<&RequestId>) {
+        let running = self.open.last_mut();
+        let is_meant = |open: &Open| request_id.is_none_or(|id| open.invoke.request_id == *id);
+        if let Some(open) = running.filter(|open| is_meant(open)) {
+            open.flush_requested = true;
+        } else if let Some(early) = request_id.and_then(|id| self.early(id)) {
+            early.flush_requested = true;
+        }
     }
 
     /// The invocation that runs now: on demand there is only one.
@@ -96,15 +147,22 @@ impl Invocations {
         let place = Place { trace_id: span.trace_id, span_id: span.span_id, parent: span.parent };
         if let Some(request_id) = &span.request_id {
             self.sends_entries = true;
-            if let Some(open) = self.open.iter_mut().find(|open| open.invoke.request_id == *request_id) {
+            if let Some(open) = self.find(request_id) {
+                open.family.add(span);
                 // Of two that name it, the outer one stands for it: a CONSUMER span inside a SERVER span.
                 let is_outer = open.entry.is_none_or(|known| known.parent == Some(place.span_id));
                 open.entry = if is_outer { Some(place) } else { open.entry };
             } else {
                 self.on_late_entry(request_id, place);
+                if let Some(early) = self.early(request_id) {
+                    early.entry =
+                        early.entry.filter(|known| known.parent != Some(place.span_id)).or(Some(place));
+                }
             }
         } else if let Some(open) = self.open.last_mut() {
             open.family.add(span);
+        } else if span.start >= self.last_end {
+            self.early_family.add(span);
         }
     }
 
@@ -125,6 +183,8 @@ impl Invocations {
             PlatformEvent::Start { request_id, at } => {
                 if let Some(open) = self.find(request_id) {
                     open.started_at = Some(*at);
+                } else if let Some(early) = self.early(request_id) {
+                    early.started_at = Some(*at);
                 }
             }
             PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes } => {
@@ -149,6 +209,8 @@ impl Invocations {
     fn finish(&mut self, request_id: &RequestId, finish: Finish) {
         if let Some(open) = self.find(request_id) {
             open.finish.get_or_insert(finish);
+        } else if let Some(early) = self.early(request_id) {
+            early.finish.get_or_insert(finish);
         }
     }
 
@@ -213,6 +275,8 @@ impl Invocations {
 
     fn close(&mut self, config: &Config, mut open: Open) {
         let finish = open.finish.take();
+        let told_end = finish.as_ref().and_then(|finish| finish.at).or(open.family.latest());
+        self.last_end = self.last_end.max(told_end.unwrap_or(open.invoke.received_at));
         let has_died = finish.as_ref().is_some_and(|finish| finish.has_died);
         let own = open.entry.or_else(|| open.family.entry().filter(|_| !has_died));
         let mut deferred_root = None;

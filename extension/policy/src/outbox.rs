@@ -94,8 +94,11 @@ impl<B: Clone> Outbox<B> {
         self.ready.remove(index)
     }
 
-    /// When the first batch that is held back may go.
+    /// When the first batch that is held back may go; `None` while there is no room in flight for it.
     pub(crate) fn next_retry(&self) -> Option<Instant> {
+        if self.in_flight.len() >= self.bounds.in_flight {
+            return None;
+        }
         self.ready.iter().filter_map(|batch| batch.not_before).min()
     }
 

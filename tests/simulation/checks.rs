@@ -1,0 +1,21 @@
+//! What must hold after every step, whatever happened.
+
+use policy::{Agent, Phase, Signal};
+
+/// Checks the agent itself.
+pub(crate) fn after_step(agent: &Agent<u64>, held_max: usize) {
+    for signal in Signal::ALL {
+        let counts = agent.ledger().of(signal);
+        let gone = counts.delivered + counts.sampled_out + counts.dropped.iter().sum::<u64>();
+        assert!(gone <= counts.received + counts.made, "{signal:?}: more went than came: {counts:?}");
+        assert_eq!(
+            counts.held(),
+            agent.held_items(signal),
+            "{signal:?}: the books do not balance: {counts:?}"
+        );
+    }
+    assert!(agent.held_bytes() <= held_max, "{} bytes are held, {held_max} may be", agent.held_bytes());
+    if matches!(agent.phase(), Phase::Waiting | Phase::Exited) {
+        assert_eq!(agent.deadline(), None, "a timer is armed in {:?}", agent.phase());
+    }
+}

@@ -1,0 +1,69 @@
+//! Which faults a world has: every seed picks its own few, so that they meet in ever new company.
+
+use policy::Rng;
+
+/// Switches, each on in some worlds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    // The backend.
+    pub(crate) refuses: bool,
+    pub(crate) hangs: bool,
+    pub(crate) is_slow: bool,
+    pub(crate) answers_503: bool,
+    pub(crate) asks_for_patience: bool,
+    pub(crate) answers_400: bool,
+    pub(crate) answers_413: bool,
+    pub(crate) takes_part: bool,
+    pub(crate) breaks_connections: bool,
+    // The function.
+    pub(crate) times_out: bool,
+    pub(crate) crashes: bool,
+    pub(crate) sends_nothing: bool,
+    pub(crate) sends_late: bool,
+    pub(crate) sends_much: bool,
+    pub(crate) never_names_itself: bool,
+    pub(crate) stalls_in_sending: bool,
+    // The platform.
+    pub(crate) loses_telemetry: bool,
+    pub(crate) doubles_telemetry: bool,
+    pub(crate) delays_telemetry: bool,
+    pub(crate) has_no_telemetry: bool,
+    pub(crate) shuts_down_abruptly: bool,
+    // The sandbox.
+    pub(crate) clock_stands_in_freeze: bool,
+    pub(crate) freezes_long: bool,
+    pub(crate) is_tight: bool,
+}
+
+impl Faults {
+    /// The faults of a world: each on in one world of five.
+    pub(crate) fn pick(rng: &mut Rng) -> Self {
+        let mut on = || rng.below(5) == 0;
+        Self {
+            refuses: on(),
+            hangs: on(),
+            is_slow: on(),
+            answers_503: on(),
+            asks_for_patience: on(),
+            answers_400: on(),
+            answers_413: on(),
+            takes_part: on(),
+            breaks_connections: on(),
+            times_out: on(),
+            crashes: on(),
+            sends_nothing: on(),
+            sends_late: on(),
+            sends_much: on(),
+            never_names_itself: on(),
+            stalls_in_sending: on(),
+            loses_telemetry: on(),
+            doubles_telemetry: on(),
+            delays_telemetry: on(),
+            has_no_telemetry: on(),
+            shuts_down_abruptly: on(),
+            clock_stands_in_freeze: on(),
+            freezes_long: on(),
+            is_tight: on(),
+        }
+    }
+}

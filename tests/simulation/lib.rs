@@ -1,0 +1,8 @@
+//! A virtual platform, function and backend around the real policy: one seed decides everything.
+
+mod checks;
+mod faults;
+mod function;
+mod world;
+
+pub use world::{Story, World};
