@@ -5,7 +5,7 @@
 use simulation::{Story, World};
 
 /// Seeds run by `make test`: some seconds; `make sim N=…` runs more.
-const RUNS: u64 = 4_000;
+const RUNS: u64 = 20_000;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())

@@ -130,6 +130,10 @@ pub struct Agent<B> {
     last_words_end: Instant,
     /// The SHUTDOWN whose open invocations are not closed yet.
     shutdown: Option<Shutdown>,
+    /// Time that the caller's clock has slept through in freezes.
+    slept: Duration,
+    /// When `/next` was last asked.
+    asked_at: Instant,
     next_beat: Instant,
     said: Said,
     outputs: VecDeque<Output<B>>,
@@ -163,6 +167,8 @@ impl<B: Clone> Agent<B> {
             flush_end: Instant::default(),
             last_words_end: Instant::default(),
             shutdown: None,
+            slept: Duration::ZERO,
+            asked_at: Instant::default(),
             next_beat: Instant::default(),
             said: Said::default(),
             outputs: VecDeque::new(),
@@ -175,8 +181,9 @@ impl<B: Clone> Agent<B> {
         if self.phase == Phase::Exited {
             return;
         }
+        let now = self.with_freezes(now, &input);
         match input {
-            Input::Ready => self.on_ready(),
+            Input::Ready => self.on_ready(now),
             Input::Invoke(invoke) => self.on_invoke(now, invoke),
             Input::Shutdown(shutdown) => self.on_shutdown(now, &shutdown),
             Input::Receiving => self.receiving += 1,
@@ -192,6 +199,18 @@ impl<B: Clone> Agent<B> {
         self.advance(now);
     }
 
+    /// `now` with every freeze in it: the caller's clock may have stood in some of them, and pauses, ages
+    /// and time-outs are meant in real time.
+    fn with_freezes(&mut self, now: Instant, input: &Input<B>) -> Instant {
+        let waited = match input {
+            Input::Invoke(Invoke { waited, .. }) | Input::Shutdown(Shutdown { waited, .. }) => *waited,
+            _ => Duration::ZERO,
+        };
+        let seen = (now + self.slept).since(self.asked_at);
+        self.slept += waited.saturating_sub(seen);
+        now + self.slept
+    }
+
     /// The next thing to be done, if any.
     pub fn poll(&mut self) -> Option<Output<B>> {
         self.outputs.pop_front()
@@ -200,6 +219,10 @@ impl<B: Clone> Agent<B> {
     /// When [`Input::Tick`] is due; `None` while nothing could be done about it, above all while the
     /// environment may be frozen.
     pub fn deadline(&self) -> Option<Instant> {
+        self.due().map(|due| due.minus(self.slept))
+    }
+
+    fn due(&self) -> Option<Instant> {
         let exports = || self.outbox.in_flight().iter().map(|flight| flight.due).min();
         let retries =
             || self.outbox.next_retry().filter(|_| self.breaker.is_closed() || self.phase == Phase::Draining);
@@ -243,9 +266,9 @@ impl<B: Clone> Agent<B> {
         self.outbox.held_bytes()
     }
 
-    fn on_ready(&mut self) {
+    fn on_ready(&mut self, now: Instant) {
         self.enter(Event::Ready);
-        self.outputs.push_back(Output::Next);
+        self.ask_next(now);
     }
 
     fn on_invoke(&mut self, now: Instant, invoke: Invoke) {
@@ -256,8 +279,8 @@ impl<B: Clone> Agent<B> {
         self.ledger.invocations += 1;
         self.pace.on_invoke(now);
         self.done_since = None;
-        self.deadline = invoke.deadline;
-        self.give_up_at = budget::give_up_at(&self.config, now, invoke.deadline);
+        self.deadline = invoke.deadline + self.slept;
+        self.give_up_at = budget::give_up_at(&self.config, now, self.deadline);
         // What is left from before goes out beside the handler, where it costs nothing.
         self.outbox.seal(false);
         self.outbox.end_pauses(now, OWN_PAUSE_MAX);
@@ -269,15 +292,21 @@ impl<B: Clone> Agent<B> {
             return;
         }
         self.after_wait(now, shutdown.waited);
-        self.deadline = shutdown.deadline;
+        self.deadline = shutdown.deadline + self.slept;
         self.flush_began = now;
-        self.flush_end = budget::shutdown_end(&self.config, now, shutdown.deadline);
+        self.flush_end = budget::shutdown_end(&self.config, now, self.deadline);
         self.last_words_end = budget::last_words_end(now, self.flush_end);
         self.outbox.end_pauses(now, Duration::MAX);
+        // An answer that is not there after half of the time will not come: there is still time for another try.
+        let half = now + self.flush_end.since(now) / 2;
+        for flight in self.outbox.in_flight_mut() {
+            flight.due = flight.due.min(half);
+        }
         self.shutdown = Some(shutdown.clone());
     }
 
-    /// The environment may have been frozen: timers that ran before mean nothing now.
+    /// The environment may have been frozen: timers that ran before mean nothing now. An answer that came
+    /// meanwhile is read in the next moments, so what is overdue gets until the end of this invocation.
     fn after_wait(&mut self, now: Instant, waited: Duration) {
         let is_long = waited >= self.config.thaw_gap;
         let timeouts = self.config.export_timeouts;
@@ -520,24 +549,29 @@ impl<B: Clone> Agent<B> {
         self.store_made(now);
         self.flush_began = now;
         self.flush_end = budget::flush_end(&self.config, now, self.deadline);
-        self.end_stale_probes(now);
+        self.end_stale_exports(now);
         if self.pace.defers(&self.config, self.outbox.oldest(now)) {
             self.enter(Event::Flushed);
-            self.outputs.push_back(Output::Next);
+            self.ask_next(now);
         } else {
             self.outbox.seal(false);
             self.advance_flushing(now);
         }
     }
 
-    /// A probe that has been through a whole invocation and a wait without an answer has failed.
-    fn end_stale_probes(&mut self, now: Instant) {
-        let is_stale = |flight: &&InFlight<B>| flight.is_probe && flight.is_carried;
+    /// Exports that have been through a wait and a whole invocation without an answer: probes have failed,
+    /// others have when their time is over.
+    fn end_stale_exports(&mut self, now: Instant) {
+        let timeouts = self.config.export_timeouts;
+        let is_stale = |flight: &&InFlight<B>| {
+            let limit = timeouts[flight.batch.signal as usize];
+            flight.is_carried && (flight.is_probe || now.since(flight.launched) >= limit)
+        };
         let stale: Vec<_> =
             self.outbox.in_flight().iter().filter(is_stale).map(|flight| flight.batch.id).collect();
         for id in stale {
             self.cancel(id);
-            self.breaker.on_failure(now);
+            self.count_failure(now);
         }
     }
 
@@ -568,7 +602,7 @@ impl<B: Clone> Agent<B> {
         self.ledger.flush += held;
         self.pace.on_flush(held);
         self.enter(Event::Flushed);
-        self.outputs.push_back(Output::Next);
+        self.ask_next(now);
     }
 
     fn advance_draining(&mut self, now: Instant) {
@@ -671,7 +705,12 @@ impl<B: Clone> Agent<B> {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
         self.outputs.push_back(Output::Export { id, signal, entries });
         let due = now + self.config.export_timeouts[signal as usize];
-        self.outbox.launch(InFlight { batch, due, is_probe, is_carried: false });
+        self.outbox.launch(InFlight { batch, launched: now, due, is_probe, is_carried: false });
+    }
+
+    fn ask_next(&mut self, now: Instant) {
+        self.asked_at = now;
+        self.outputs.push_back(Output::Next);
     }
 
     fn say(&mut self, notice: Notice) {

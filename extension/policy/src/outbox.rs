@@ -12,6 +12,8 @@ use crate::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct InFlight<B> {
     pub(crate) batch: Batch<B>,
+    /// When it was sent.
+    pub(crate) launched: Instant,
     /// When it is given up on; re-armed after every wait for `/next`, in which no timer runs.
     pub(crate) due: Instant,
     /// Whether it was sent to find out whether the backend is back.
