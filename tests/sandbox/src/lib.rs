@@ -43,6 +43,7 @@ mod process;
 mod runtime_api;
 mod scratch;
 mod service;
+mod shutdown_report;
 mod telemetry;
 mod xray;
 
@@ -54,6 +55,7 @@ pub use invoke::{
     InvocationType, InvokeError, InvokeRequest, Outcome, ResponseBody, StreamAborted, StreamedOutcome,
 };
 pub use machine::{Exit, ShutdownReason};
-pub use service::{EnvironmentShutdown, Lambda, ProcessEnd, ShutdownReport, StartError};
+pub use service::{Lambda, StartError};
+pub use shutdown_report::{EnvironmentShutdown, ProcessEnd, ShutdownReport};
 pub use telemetry::{EventKind, TelemetryEvent};
 pub use xray::XRay;

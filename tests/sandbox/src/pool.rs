@@ -13,7 +13,7 @@ use crate::history::{EnvironmentId, TimelineEntry, What};
 use crate::ids::Ids;
 use crate::invoke::InvokeError;
 use crate::machine::{Facts, Job, ShutdownReason};
-use crate::service::{EnvironmentShutdown, ShutdownReport};
+use crate::shutdown_report::{EnvironmentShutdown, ShutdownReport};
 
 #[derive(Debug)]
 pub(crate) enum PoolMessage {

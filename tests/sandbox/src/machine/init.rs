@@ -6,8 +6,9 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::events::extension_record;
-use super::invocation::{Invocation, valid_error_type};
+use super::invocation::Invocation;
 use super::registry::Registry;
+use super::responses::valid_error_type;
 use super::runtime_state::{RuntimeEvent, RuntimeState};
 use super::shutdown::Then;
 use super::{Failure, Machine, Output, Phase, Role, Runtime, Token};

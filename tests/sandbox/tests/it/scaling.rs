@@ -32,7 +32,7 @@ async fn an_invocation_while_all_are_busy_starts_another_environment() {
 #[tokio::test]
 async fn an_extension_at_work_keeps_its_environment_busy() {
     let harness = Harness::start().await;
-    harness.create(&[("tracer", "hold=400")]);
+    harness.create(&[("tracer", "hold=1000")]);
     let first = harness.invoke(act("echo")).await;
     let second = harness.invoke(act("echo")).await;
     assert_ne!(first.environment, second.environment, "the first one's extension was not done");
