@@ -8,7 +8,9 @@ mod black_box {
     mod cold_start;
     mod completion;
     mod done;
+    mod flush;
     mod late;
+    mod next;
     mod receiver;
     mod settings;
     mod shutdown;

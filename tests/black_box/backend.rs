@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tests::collector::Answer;
-use tests::otlp::Ids;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use tests::collector::{Answer, Reply};
+use tests::otlp::{Ids, SpanExt};
 
 use super::world::{Summary, World, server_span, span};
 
@@ -175,6 +176,26 @@ fn an_answer_that_is_no_protobuf_is_still_a_success() {
 }
 
 #[test]
+fn an_answer_that_is_cut_short_is_a_success_or_repeated() {
+    let world = World::start();
+    world.collector.answer([Answer::CutShort]);
+    world.invoke_well("r-1", 1);
+    let summary = world.close();
+    assert_eq!((summary.count("exported"), summary.dropped()), (1, 0));
+}
+
+#[test]
+fn a_redirect_is_not_taken_for_success() {
+    // Followed the usual way, a POST becomes a GET without a body, and the answer to that is 200.
+    let world = World::start();
+    let elsewhere = format!("{}/elsewhere", world.collector.endpoint());
+    world.collector.answer([Answer::Reply(Reply::new(302).header("Location", elsewhere))]);
+    world.invoke_well("r-1", 1);
+    let summary = world.close();
+    assert_eq!((summary.count("exported"), summary.dropped_for("rejected")), (0, 1));
+}
+
+#[test]
 fn a_batch_that_is_too_large_is_sent_in_parts() {
     let world = World::start();
     world.collector.always_with(|request| {
@@ -208,4 +229,31 @@ fn a_request_that_takes_too_long_is_given_up_and_repeated() {
     let summary = world.close();
     assert_eq!(world.names(), ["r-1", "r-2"]);
     assert_eq!((summary.count("exported"), summary.dropped()), (2, 0));
+}
+
+#[test]
+fn a_full_buffer_gives_up_the_least_valuable_and_counts_it() {
+    let world = World::with(|script| script.env("PREFREEZE_BUFFER_BYTES", "65536"));
+    world.collector.stop();
+    world.invoke("r-1");
+    let root = Ids::new(1);
+    world.post_spans([span("failed", root.sibling(1)).with_status(StatusCode::Error, "it broke")]);
+    for hundred in 0..20 {
+        world.post_spans((0..100).map(|one| span("ordinary", root.sibling(2 + hundred * 100 + one))));
+    }
+    world.runtime_done("r-1");
+    world.platform.wait_next();
+    world.collector.resume();
+    world.invoke_well("r-2", 2);
+    let summary = world.close();
+    let lost = summary.dropped_for("outbox_full");
+    assert!(lost > 0 && summary.dropped() == lost, "{}", summary.0);
+    assert_eq!(summary.count("exported"), world.collector.spans().len() as u64);
+    world.span("failed");
+    let lines = world.platform.stdout();
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("outbox_full")).count(),
+        2,
+        "once, and in the books: {lines:#?}"
+    );
 }

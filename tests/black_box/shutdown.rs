@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tests::collector::Answer;
 use tests::otlp::Ids;
-use tests::platform::Reason;
+use tests::platform::events::now_unix_ms;
+use tests::platform::{Invoke, Reason, Turn};
 
-use super::world::{World, server_span, span};
+use super::world::{Questions, World, server_span, span};
 
 #[test]
 fn with_a_healthy_backend_it_ends_in_time() {
@@ -74,6 +76,21 @@ fn an_open_invocation_is_flushed_with_what_it_sent() {
     world.platform.shutdown(Reason::Failure, Duration::from_secs(2));
     assert!(world.platform.wait_exit().0.success());
     world.span("child");
+}
+
+#[test]
+fn a_reason_is_understood_in_any_spelling() {
+    // The documentation writes SPINDOWN, the open emulator Timeout, ReleaseFail and spindown.
+    for reason in ["TIMEOUT", "Timeout", "FAILURE", "ReleaseFail", "SandboxTerminated"] {
+        let world = World::start();
+        world.platform.answer_next(&Invoke::new("r-1", Duration::from_millis(400)));
+        world.platform.wait_next();
+        let deadline = now_unix_ms() + 2_000;
+        let event = json!({"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": deadline});
+        world.platform.queue_turn(Turn::Event(event));
+        assert!(world.platform.wait_exit().0.success());
+        assert!(world.span("orders").is_error(), "{reason}");
+    }
 }
 
 #[test]

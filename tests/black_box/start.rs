@@ -1,10 +1,13 @@
 //! What happens before the first invocation, in which order.
 
+use std::net::TcpListener;
+
 use serde_json::json;
 use tests::otlp::Ids;
-use tests::platform::{Kind, Platform, Registration, Script};
+use tests::platform::events::{now_unix_ms, runtime_done};
+use tests::platform::{Invoke, Kind, Platform, Registration, Script};
 
-use super::world::{World, span};
+use super::world::{LONG, World, span};
 
 #[test]
 fn the_receiver_listens_before_the_extension_registers() {
@@ -78,6 +81,29 @@ fn a_proxy_of_the_customer_is_not_used_for_the_platform() {
         script.env("HTTP_PROXY", "http://127.0.0.1:9").env("http_proxy", "http://127.0.0.1:9")
     });
     assert!(world.platform.is_waiting());
+}
+
+#[test]
+fn a_platform_that_refuses_every_registration_is_left_with_a_word() {
+    let script = Script::new().registration(Registration::Status(500)).with_violations();
+    let platform = Platform::start(&script);
+    platform.wait_exit();
+    let state = platform.state();
+    assert_eq!(platform.stdout().len(), 1, "{state}");
+    assert!(state.violations.iter().all(|violation| violation.contains("Extension.Crash")), "{state}");
+}
+
+#[test]
+fn a_receiver_port_that_is_taken_harms_nothing() {
+    let script = Script::new();
+    let taken = TcpListener::bind(script.receiver()).expect("a reserved port can be listened on");
+    let platform = Platform::ready(&script);
+    platform.queue_next(&Invoke::new("r-1", LONG));
+    platform.expect("the event", |state| state.calls_of(Kind::Next)[0].answer.is_some());
+    platform.post_telemetry(&[runtime_done(now_unix_ms(), "r-1", "success", 1.0)]);
+    platform.spin_down();
+    drop(taken);
+    assert!(platform.stdout()[0].contains("PREFREEZE_RECEIVER_HTTP"), "{:?}", platform.stdout());
 }
 
 #[test]

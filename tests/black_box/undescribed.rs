@@ -216,6 +216,18 @@ fn an_x_ray_header_never_makes_an_orphan() {
 }
 
 #[test]
+fn an_x_ray_header_is_the_parent_where_that_is_wanted() {
+    let world = World::with(|script| script.env("PREFREEZE_XRAY_PARENT", "parent"));
+    let header = "Root=1-68a0c1d2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1";
+    world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(Some(header)));
+    world.runtime_done("r-1");
+    world.platform.wait_next();
+    let root = root(&world, "r-1").span;
+    assert_eq!(root.trace_id, 0x68a0_c1d2_0123_4567_89ab_cdef_0123_4567_u128.to_be_bytes());
+    assert_eq!(root.parent_span_id, 0x5399_5c3f_42cd_8ad8_u64.to_be_bytes());
+}
+
+#[test]
 fn an_invocation_without_a_tracing_header_is_described_as_well() {
     let world = World::start();
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(None));

@@ -24,7 +24,7 @@ pub use self::events::{Invoke, Reason};
 use self::process::Process;
 pub use self::script::{Registration, Script, Subscription};
 use self::state::Shared;
-pub use self::state::{Call, Kind, Line, Output, State};
+pub use self::state::{Call, Kind, Line, Output, State, Turn};
 use crate::http1::{self, Headers, Reserved, Response};
 
 /// How long any wait lasts: far more than any healthy run needs, on the slowest machine.
@@ -118,7 +118,7 @@ impl Platform {
     pub fn answer_next(&self, invoke: &Invoke) -> Instant {
         self.wait_next();
         let count = self.shared.change(|state| {
-            state.answers.push_back(invoke.to_answer());
+            state.turns.push_back(Turn::Event(invoke.to_answer()));
             state.events_sent
         });
         self.wait_events_sent(count + 1)
@@ -137,7 +137,12 @@ impl Platform {
 
     /// Answers the next `/next` that nobody else answers, whenever it is asked.
     pub fn queue_next(&self, invoke: &Invoke) {
-        self.shared.change(|state| state.answers.push_back(invoke.to_answer()));
+        self.queue_turn(Turn::Event(invoke.to_answer()));
+    }
+
+    /// Does this to the next `/next` that nobody else answers: an event of the test's own making, or a failure.
+    pub fn queue_turn(&self, turn: Turn) {
+        self.shared.change(|state| state.turns.push_back(turn));
     }
 
     /// Answers the next `/next` with SHUTDOWN, whenever it is asked; `left` is what the deadline in it leaves.
@@ -145,13 +150,13 @@ impl Platform {
     /// Returns the moment of that deadline.
     pub fn shutdown(&self, reason: Reason, left: Duration) -> Instant {
         let deadline = Instant::now() + left;
-        self.shared.change(|state| state.answers.push_back(events::shutdown(reason.as_str(), left_ms(left))));
+        self.queue_turn(Turn::Event(events::shutdown(reason.as_str(), left_ms(left))));
         deadline
     }
 
     /// SHUTDOWN with a deadline that lies `ago` in the past.
     pub fn shutdown_late(&self, reason: Reason, ago: Duration) {
-        self.shared.change(|state| state.answers.push_back(events::shutdown(reason.as_str(), -left_ms(ago))));
+        self.queue_turn(Turn::Event(events::shutdown(reason.as_str(), -left_ms(ago))));
     }
 
     /// Blocks until the process has ended: how, and when.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::script::{Registration, Script, Subscription};
-use super::state::{Call, Destination, Kind, Shared, State};
+use super::state::{Call, Destination, Kind, Shared, State, Turn};
 use crate::http1::{Connection, Head, Response, stop_listening};
 
 /// What the platform issues to the one extension it knows.
@@ -214,27 +214,35 @@ impl Server {
         if refusal.is_some() {
             return refusal;
         }
-        let event = self.shared.take(|state| {
+        let turn = self.shared.take(|state| {
             if state.is_stopped {
-                return Some(None);
+                return Some(Turn::HangUp);
             }
-            let event = state.answers.pop_front()?;
+            let turn = state.turns.pop_front()?;
             state.pending_next = None;
-            if event["eventType"] == "SHUTDOWN" {
+            if matches!(&turn, Turn::Event(event) if event["eventType"] == "SHUTDOWN") {
                 state.is_shutdown_sent = true;
                 state.is_end_expected = true;
             }
-            Some(Some(event))
-        })?;
-        // As the platform's own emulator does: a SHUTDOWN has no identifier, and is not called JSON.
-        let response = match event["eventType"].as_str() {
-            Some("SHUTDOWN") => Response::new(200).header("Content-Type", "text/plain; charset=utf-8"),
-            _ => Response::new(200)
-                .header("Content-Type", "application/json")
-                .header("Lambda-Extension-Event-Identifier", "b7a1c2d3-2f6e-4f0a-9d55-6c1e0f9a7b21"),
-        };
-        Some(response.body(event.to_string()))
+            Some(turn)
+        });
+        match turn {
+            Turn::Event(event) => Some(event_answer(&event)),
+            Turn::Fail(status) => Some(error(status, "InternalServerError")),
+            Turn::HangUp => None,
+        }
     }
+}
+
+/// As the platform's own emulator does: a SHUTDOWN has no identifier, and is not called JSON.
+fn event_answer(event: &Value) -> Response {
+    let response = match event["eventType"].as_str() {
+        Some("SHUTDOWN") => Response::new(200).header("Content-Type", "text/plain; charset=utf-8"),
+        _ => Response::new(200)
+            .header("Content-Type", "application/json")
+            .header("Lambda-Extension-Event-Identifier", "b7a1c2d3-2f6e-4f0a-9d55-6c1e0f9a7b21"),
+    };
+    response.body(event.to_string())
 }
 
 fn kind_of(head: &Head) -> Kind {

@@ -73,6 +73,17 @@ pub struct Line {
     pub text: String,
 }
 
+/// How one `/next` is answered.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// With this event.
+    Event(Value),
+    /// With this status and the platform's body for it.
+    Fail(u16),
+    /// Not at all: the connection is closed.
+    HangUp,
+}
+
 /// Where telemetry goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Destination {
@@ -100,7 +111,7 @@ pub struct State {
     /// The call of `/next` that waits for an answer.
     pub(super) pending_next: Option<usize>,
     /// What to answer the next ones with.
-    pub(super) answers: VecDeque<Value>,
+    pub(super) turns: VecDeque<Turn>,
     /// How many were handed out.
     pub(super) events_sent: usize,
     pub(super) is_shutdown_sent: bool,
@@ -163,7 +174,7 @@ impl Shared {
             exit: None,
             registered: None,
             pending_next: None,
-            answers: VecDeque::new(),
+            turns: VecDeque::new(),
             events_sent: 0,
             is_shutdown_sent: false,
             is_end_expected: false,
