@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("extension", &["policy", "wire"]),
     ("layer-build", &[]),
     ("sandbox", &[]),
+    ("simulation", &["policy"]),
     ("bench", &["policy", "wire", "extension"]),
     ("tests", &["policy", "wire", "extension", "sandbox"]),
 ];
