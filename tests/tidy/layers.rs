@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("layer-build", &[]),
     ("sandbox", &[]),
     ("simulation", &["policy"]),
+    ("fuzz", &["policy", "wire"]),
     ("bench", &["policy", "wire", "extension"]),
     ("tests", &["policy", "wire", "extension", "sandbox"]),
 ];
