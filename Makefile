@@ -34,7 +34,7 @@ sim: ## Replay a simulation: make sim SEED=7, or N=100000 seeds
 
 T ?= 60
 fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60
-	FUZZ_SECONDS=$(T) cargo test --profile sim -p tests --test fuzz -- --nocapture
+	FUZZ_SECONDS=$(T) cargo test --profile sim -p fuzz -- --nocapture
 
 bench: ## Measure the release binary against a static C baseline
 	cargo build --release --package extension

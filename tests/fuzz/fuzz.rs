@@ -1,0 +1,247 @@
+//! Every decoder on mutated bytes, and policy on random inputs: nothing panics, and what is read is right.
+//!
+//! `make fuzz T=60` goes on for a minute a target; `FUZZ_SEED=n` repeats one round.
+
+use bytes::Bytes;
+use fuzz::{mutate, rounds};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
+use policy::{
+    Agent, BatchId, Config, Content, EndStatus, Ending, Entry, InitPhase, Input, Instant, Invoke, Kind,
+    Outcome, Output, PlatformEvent, Receipt, Rng, Shutdown, ShutdownReason, Signal, SpanId, TraceId,
+    UnixNanos,
+};
+use prost::Message;
+use wire::otlp::{Body, Identity, request, scan};
+
+fn text(key: &str, value: &str) -> KeyValue {
+    let value = any_value::Value::StringValue(value.to_owned());
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
+/// A request with something of everything, to mutate.
+fn sample() -> Vec<u8> {
+    let span = |id: u8| Span {
+        trace_id: vec![id; 16],
+        span_id: vec![id; 8],
+        parent_span_id: vec![id + 1; 8],
+        name: "POST /payments".into(),
+        kind: i32::from(id % 6),
+        start_time_unix_nano: 1_795_334_309_858_000_000,
+        end_time_unix_nano: 1_795_334_309_958_000_000,
+        attributes: vec![text("http.route", "/payments"), text("faas.invocation_id", "request-1")],
+        events: vec![span::Event { name: "exception".into(), ..span::Event::default() }],
+        links: vec![span::Link { trace_id: vec![7; 16], span_id: vec![7; 8], ..span::Link::default() }],
+        status: Some(Status { code: 2, message: "declined".into() }),
+        flags: 0x301,
+        ..Span::default()
+    };
+    let scope = InstrumentationScope { name: "payments".into(), ..InstrumentationScope::default() };
+    let scope_spans =
+        ScopeSpans { scope: Some(scope), spans: (1..6).map(span).collect(), schema_url: "s".into() };
+    let resource = Resource { attributes: vec![text("service.name", "payments")], ..Resource::default() };
+    let group =
+        ResourceSpans { resource: Some(resource), scope_spans: vec![scope_spans], schema_url: "g".into() };
+    ExportTraceServiceRequest { resource_spans: vec![group.clone(), group] }.encode_to_vec()
+}
+
+fn entries(spans: Vec<policy::Span<Body>>) -> Vec<Entry<Body>> {
+    let entry = |span: policy::Span<Body>| Entry {
+        signal: Signal::Traces,
+        count: 1,
+        size: span.size,
+        is_precious: false,
+        content: Content::Received(span.body),
+    };
+    spans.into_iter().map(entry).collect()
+}
+
+fn count(request: &ExportTraceServiceRequest) -> usize {
+    let is_valid = |span: &&Span| {
+        let (trace, own) = (&span.trace_id, &span.span_id);
+        trace.len() == 16 && own.len() == 8 && trace.iter().any(|b| *b != 0) && own.iter().any(|b| *b != 0)
+    };
+    let scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
+    scopes.flat_map(|scope| &scope.spans).filter(is_valid).count()
+}
+
+#[test]
+fn a_trace_request_that_decodes_is_scanned_and_spliced_alike() {
+    let sample = sample();
+    let mut identity = Identity::default();
+    identity.set("cloud.region", "eu-west-1");
+    rounds("otlp traces", |seed| {
+        let mut rng = Rng::new(seed);
+        let bytes = Bytes::from(mutate(&mut rng, &sample));
+        let decoded = ExportTraceServiceRequest::decode(&bytes[..]);
+        let Ok(scanned) = scan(Signal::Traces, &bytes) else { return };
+        let found = scanned.receipt.spans.len();
+        if let Ok(decoded) = &decoded {
+            assert_eq!(found, count(decoded), "the scan and a decode see different spans");
+        }
+        let kept: Vec<_> = entries(scanned.receipt.spans).into_iter().filter(|_| rng.below(4) > 0).collect();
+        let spliced = request(&kept, &identity);
+        if decoded.is_ok() {
+            let spliced =
+                ExportTraceServiceRequest::decode(&spliced[..]).expect("a splice of valid spans is valid");
+            assert_eq!(count(&spliced), kept.len());
+        }
+    });
+}
+
+#[test]
+fn metrics_and_logs_are_scanned_without_a_panic() {
+    let sample = sample();
+    rounds("otlp metrics and logs", |seed| {
+        let bytes = Bytes::from(mutate(&mut Rng::new(seed), &sample));
+        for signal in [Signal::Metrics, Signal::Logs] {
+            if let Ok(scanned) = scan(signal, &bytes) {
+                let parcels = scanned.receipt.parcels.into_iter();
+                let held: Vec<_> = parcels
+                    .map(|parcel| Entry {
+                        signal,
+                        count: parcel.count,
+                        size: parcel.size,
+                        is_precious: false,
+                        content: Content::Received(parcel.body),
+                    })
+                    .collect();
+                let _ = request(&held, &Identity::default());
+            }
+        }
+    });
+}
+
+#[test]
+fn the_platforms_and_the_backends_words_are_read_without_a_panic() {
+    let batch = br#"[{"time":"2026-11-22T07:58:30.000Z","type":"platform.runtimeDone","record":{"requestId":"r1",
+        "status":"error","errorType":"Runtime.ExitError","metrics":{"durationMs":140.25,"producedBytes":16}}},
+        {"time":"2026-11-22T07:58:29.858Z","type":"platform.initStart","record":{"phase":"init","instanceId":"i"}}]"#;
+    let next = br#"{"eventType":"INVOKE","deadlineMs":1764000003000,"requestId":"r","invokedFunctionArn":"arn:aws",
+        "tracing":{"type":"X-Amzn-Trace-Id","value":"Root=1-68a0c1d2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8"}}"#;
+    let header =
+        b"Root=1-68a0c1d2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:f3c1a2b4:0";
+    rounds("platform and backend", |seed| {
+        let mut rng = Rng::new(seed);
+        let _ = wire::telemetry_api::batch(&mutate(&mut rng, batch), UnixNanos(1));
+        let _ = wire::extensions_api::next_event(&mutate(&mut rng, next));
+        let header = String::from_utf8_lossy(&mutate(&mut rng, header)).into_owned();
+        let _ = wire::trace_context::xray(&header);
+        let list = String::from_utf8_lossy(&mutate(&mut rng, b"a=1,b=%20x,c=%zz")).into_owned();
+        let _ = wire::key_values::parse(&list).count();
+        let retry = String::from_utf8_lossy(&mutate(&mut rng, b"Sun, 22 Nov 2026 07:58:29 GMT")).into_owned();
+        let body = mutate(&mut rng, &wire::otlp::success(3, "no"));
+        let status = rng.below(600) as u16;
+        let _ = wire::collector::outcome(status, Some(&retry), &body, UnixNanos(rng.number()));
+    });
+}
+
+#[test]
+fn policy_survives_any_sequence_of_inputs() {
+    rounds("policy", |seed| {
+        let mut rng = Rng::new(seed);
+        let mut agent: Agent<u64> = Agent::new(Config { seed, ..Config::default() });
+        let (mut now, mut flying, mut has_exited) = (0, Vec::new(), false);
+        for _ in 0..rng.below(60) {
+            now += rng.below(2_000_000_000);
+            let input = any_input(&mut rng, now, &flying);
+            agent.handle(Instant::from_nanos(now), input);
+            while let Some(output) = agent.poll() {
+                assert!(!has_exited, "an output after Exit");
+                match output {
+                    Output::Export { id, .. } => flying.push(id),
+                    Output::Cancel(id) => flying.retain(|other| *other != id),
+                    Output::Exit => has_exited = true,
+                    _ => {}
+                }
+            }
+            let spans = agent.ledger().of(Signal::Traces);
+            assert_eq!(spans.held(), agent.held_items(Signal::Traces));
+        }
+    });
+}
+
+fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<u64> {
+    let request_id = || -> policy::RequestId { "r".into() };
+    let soon = |rng: &mut Rng| Instant::from_nanos(now.saturating_add(rng.below(5_000_000_000)));
+    match rng.below(10) {
+        0 => Input::Ready,
+        1 | 2 => Input::Invoke(Invoke {
+            request_id: format!("r{}", rng.below(3)).as_str().into(),
+            deadline: soon(rng),
+            deadline_at: UnixNanos(rng.number()),
+            received_at: UnixNanos(rng.number()),
+            arn: "arn:aws:lambda:x:1:function:f:a".into(),
+            xray: None,
+            waited: policy::Duration::from_nanos(rng.below(100_000_000_000)),
+        }),
+        3 if rng.below(4) == 0 => Input::Shutdown(Shutdown {
+            reason: ShutdownReason::Failure,
+            deadline: soon(rng),
+            received_at: UnixNanos(rng.number()),
+            waited: policy::Duration::ZERO,
+        }),
+        4 => Input::Receiving,
+        5 => Input::Received(Receipt {
+            spans: (0..rng.below(4)).map(|_| any_span(rng)).collect(),
+            parcels: Vec::new(),
+        }),
+        6 => Input::Flush { request_id: (rng.below(2) == 0).then(request_id) },
+        7 => Input::Platform(any_event(rng)),
+        8 if !flying.is_empty() => Input::Exported {
+            id: flying[rng.below(flying.len() as u64) as usize],
+            outcome: any_outcome(rng),
+            raw_bytes: rng.below(1_000),
+            sent_bytes: rng.below(1_000),
+        },
+        _ => Input::Tick,
+    }
+}
+
+fn any_span(rng: &mut Rng) -> policy::Span<u64> {
+    let byte = |rng: &mut Rng| rng.below(5) as u8 + 1;
+    policy::Span {
+        trace_id: TraceId::new([byte(rng); 16]).expect("not zero"),
+        span_id: SpanId::new([byte(rng); 8]).expect("not zero"),
+        parent: (rng.below(2) == 0).then(|| SpanId::new([byte(rng); 8]).expect("not zero")),
+        parent_is_remote: [None, Some(true), Some(false)][rng.below(3) as usize],
+        kind: [Kind::Server, Kind::Consumer, Kind::Client][rng.below(3) as usize],
+        start: UnixNanos(rng.number()),
+        end: UnixNanos(rng.number()),
+        is_error: rng.below(2) == 0,
+        request_id: (rng.below(2) == 0).then(|| format!("r{}", rng.below(3)).as_str().into()),
+        size: rng.below(100_000) as u32,
+        body: rng.number(),
+    }
+}
+
+fn any_event(rng: &mut Rng) -> PlatformEvent {
+    let at = UnixNanos(rng.number());
+    let status =
+        [EndStatus::Success, EndStatus::Error, EndStatus::Failure, EndStatus::Timeout][rng.below(4) as usize];
+    let ending = Ending { status, error_type: (rng.below(2) == 0).then(|| "Runtime.ExitError".into()) };
+    let request_id: policy::RequestId = format!("r{}", rng.below(3)).as_str().into();
+    let restore = rng.below(4) == 0;
+    let duration = (rng.below(2) == 0).then(|| policy::Duration::from_nanos(rng.number()));
+    match rng.below(6) {
+        0 => PlatformEvent::InitStart { at, phase: InitPhase::Invoke, restore, runtime_version: None },
+        1 => PlatformEvent::InitRuntimeDone { at, restore, ending },
+        2 => PlatformEvent::InitReport { at, restore, ending, duration },
+        3 => PlatformEvent::Start { request_id, at },
+        4 => PlatformEvent::LogsDropped { records: rng.below(9) },
+        _ => PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes: None },
+    }
+}
+
+fn any_outcome(rng: &mut Rng) -> Outcome {
+    let after = (rng.below(2) == 0).then(|| policy::Duration::from_nanos(rng.number()));
+    match rng.below(5) {
+        0 => Outcome::Delivered { rejected: rng.below(4) as u32 },
+        1 => Outcome::Lost,
+        2 => Outcome::Retry { after },
+        3 => Outcome::TooLarge,
+        _ => Outcome::Rejected { status: rng.below(600) as u16 },
+    }
+}
