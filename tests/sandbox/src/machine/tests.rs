@@ -152,6 +152,29 @@ fn the_report_waits_for_invoke_extensions_only() {
 }
 
 #[test]
+fn calls_out_of_turn_are_refused() {
+    let mut story = Story::new(|_| ());
+    story.invoke("r1");
+    story.register("tracer", r#"["INVOKE","SHUTDOWN"]"#);
+    assert_eq!(story.extension_next(), "");
+    assert_eq!(story.extension_next(), "403Extension.InvalidExtensionState", "two at the same time");
+    story.runtime_next();
+    assert_eq!(story.runtime_next(), "403InvalidStateTransition", "without an answer");
+    let (token, request_id) = (story.token(), "r0".to_owned());
+    let start = Input::ResponseStart { token, request_id, streaming: false };
+    assert_eq!(story.feed(start), "400InvalidRequestID");
+    story.respond("r1");
+    let (token, request_id) = (story.token(), "r1".to_owned());
+    let again = Input::ResponseStart { token, request_id, streaming: false };
+    assert_eq!(story.feed(again), "403InvalidStateTransition", "a second answer");
+    let late = story.register("latecomer", "[]");
+    assert_eq!(late, "403Extension.RegistrationClosed");
+    let (token, id) = (story.token(), story.ids.last().cloned());
+    let subscribe = Input::Subscribe { token, id, body: Bytes::new() };
+    assert_eq!(story.feed(subscribe), "403Telemetry.SubscriptionClosed");
+}
+
+#[test]
 fn a_timeout() {
     let mut story = Story::started(|_| ());
     assert_eq!(story.wait(2_999), "");

@@ -132,6 +132,19 @@ async fn a_second_subscription_changes_nothing() {
 }
 
 #[tokio::test]
+async fn subscriptions_close_with_init() {
+    let harness = Harness::start().await;
+    harness.create(&[("tracer", "subscribe-late")]);
+    harness.invoke(act("echo")).await;
+    let line = harness.wait_for_line("tracer.events", |l| l["subscribe"].is_u64()).await;
+    assert_eq!(
+        (&line["subscribe"], &line["body"]["errorType"]),
+        (&json!(403), &json!("Telemetry.SubscriptionClosed"))
+    );
+    harness.end().await;
+}
+
+#[tokio::test]
 async fn a_subscription_can_be_refused_on_purpose() {
     let cases = [
         (SubscribeAnswer::NotSupported, 202, json!("Telemetry.NotSupported")),
