@@ -19,7 +19,7 @@ use crate::invoke::{InvocationType, InvokeError, InvokeRequest, Outcome, Streame
 use crate::machine::{Job, ShutdownReason};
 use crate::pool::{Pool, PoolMessage};
 use crate::process::Watchdog;
-use crate::scratch::ScratchDir;
+use crate::scratch;
 use crate::shutdown_report::ShutdownReport;
 
 /// Largest event of an asynchronous invocation.
@@ -81,9 +81,9 @@ impl Lambda {
     /// # Errors
     /// When the endpoint cannot be bound, or the host lacks a writable temporary directory or `/bin/sh`.
     pub async fn start(config: LambdaConfig) -> Result<Self, StartError> {
-        let watchdog = Arc::new(Watchdog::start().map_err(StartError::Watchdog)?);
         let clock = Clock::start();
-        let scratch = Arc::new(ScratchDir::make(&config, clock).map_err(StartError::Scratch)?);
+        let scratch = scratch::make(&config, clock).map_err(StartError::Scratch)?;
+        let watchdog = Arc::new(Watchdog::start(&scratch).map_err(StartError::Watchdog)?);
         let config = Arc::new(config);
         let history = History::new(config.history_limit);
         let ids = Ids::new(config.seed);

@@ -21,7 +21,6 @@ use crate::machine::{Exit, Facts, Input, Job, Machine, Output, Role, ShutdownRea
 use crate::pool::PoolMessage;
 use crate::process::{self, Process, Watchdog};
 use crate::runtime_api::Call;
-use crate::scratch::ScratchDir;
 use crate::shutdown_report::EnvironmentShutdown;
 use crate::telemetry::{DeliveryReport, EventKind, Subscriber, TelemetryEvent};
 use router::Router;
@@ -80,7 +79,7 @@ pub(crate) struct Shared {
     pub(crate) history: History,
     pub(crate) watchdog: Arc<Watchdog>,
     /// Scratch directories are made in here.
-    pub(crate) scratch: Arc<ScratchDir>,
+    pub(crate) scratch: PathBuf,
 }
 
 struct Environment {
@@ -117,7 +116,7 @@ pub(crate) fn start(
 ) -> mpsc::UnboundedSender<Message> {
     let (inbox, messages) = mpsc::unbounded_channel();
     let now = shared.clock.now();
-    let scratch = shared.scratch.path().join(facts.environment.to_string());
+    let scratch = shared.scratch.join(facts.environment.to_string());
     let environment = Environment {
         machine: Machine::new(facts.clone(), ids),
         router: Router::new(facts.faults.clone()),

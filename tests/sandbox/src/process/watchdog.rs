@@ -1,10 +1,11 @@
-//! A helper process that outlives us just long enough to kill what we would leave behind.
+//! A helper process that outlives us just long enough to clear away what we would leave behind.
 //!
-//! It reads the numbers of live process groups from a pipe and kills them when the pipe closes, however we
-//! end. PR_SET_PDEATHSIG would reach the direct child only, and needs code between fork and exec.
+//! It reads the numbers of live process groups from a pipe. When the pipe closes, however we end, it kills them
+//! and removes the scratch directory. PR_SET_PDEATHSIG would reach the direct child only, and needs code between fork and exec.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 
@@ -19,6 +20,7 @@ while read -r change group; do
     [ "$change" = + ] && groups="$groups $group"
 done
 for g in $groups; do kill -s KILL -- "-$g" 2>/dev/null; done
+rm -rf -- "$1"
 "#;
 
 #[derive(Debug)]
@@ -29,10 +31,12 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start(scratch: &Path) -> std::io::Result<Self> {
         let mut child = Command::new("/bin/sh")
-            .args(["-c", SCRIPT])
+            .args(["-c", SCRIPT, "sandbox-watchdog"])
+            .arg(scratch)
             .env_clear()
+            .env("PATH", "/usr/bin:/bin")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

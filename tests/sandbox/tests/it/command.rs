@@ -22,6 +22,7 @@ impl Dir {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
         let extensions = self.0.join("extensions").display().to_string();
         let out = format!("FIXTURE_OUT={}", self.0.display());
+        command.env("TMPDIR", self.0.join("tmp"));
         command.args([action, "--extensions", &extensions, "--env", &out, "--env", "RUNTIME_INIT=log"]);
         command
     }
@@ -115,6 +116,10 @@ fn an_interrupt_ends_everything_in_order() {
     signal(&child, "-INT");
     assert!(child.wait().unwrap().success());
     wait_until_gone(&pids);
+    assert!(
+        std::fs::read_dir(dir.0.join("tmp")).unwrap().next().is_none(),
+        "the scratch directory is gone too"
+    );
     let seen = std::fs::read_to_string(dir.0.join("tracer.events")).unwrap();
     assert!(seen.contains("\"shutdownReason\":\"spindown\""), "{seen}");
 }
@@ -127,4 +132,9 @@ fn nothing_survives_a_sandbox_that_is_killed() {
     signal(&child, "-KILL");
     child.wait().unwrap();
     wait_until_gone(&pids);
+    let began = Instant::now();
+    while std::fs::read_dir(dir.0.join("tmp")).unwrap().next().is_some() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the scratch directory is left behind");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
