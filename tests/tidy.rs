@@ -7,6 +7,7 @@ mod tidy {
     pub(crate) mod files;
     pub(crate) mod layers;
     pub(crate) mod links;
+    pub(crate) mod makefile;
     pub(crate) mod only;
     pub(crate) mod planted;
     pub(crate) mod source;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tidy::tree::{Tree, Violation};
-use tidy::{files, layers, links, only, planted};
+use tidy::{files, layers, links, makefile, only, planted};
 
 /// Everything that is held, over a tree.
 const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
@@ -34,6 +35,8 @@ const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
     files::top_level_is_fixed,
     files::changelog_has_unreleased,
     links::relative_links_resolve,
+    makefile::named_targets_exist,
+    makefile::artefacts_have_targets,
 ];
 
 fn violations(tree: &Tree) -> Vec<String> {

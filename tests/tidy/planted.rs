@@ -5,6 +5,7 @@ use super::tree::Tree;
 /// The least a tidy workspace has: every file that a rule names.
 const CLEAN: &[(&str, &str)] = &[
     ("CHANGELOG.md", "# Changelog\n\n## Unreleased\n"),
+    ("Makefile", "demo: build ## Show it\n\t./demo\n\nbuild-Layer:\n\tcp layer x\n"),
     ("README.md", "# Prefreeze\n\nSee [the changes](CHANGELOG.md), [the code](extension/src).\n"),
     ("extension/Cargo.toml", "[package]\nname = \"extension\"\n[dependencies]\nwire.workspace = true\n"),
     ("extension/policy/Cargo.toml", "[package]\nname = \"policy\"\n[dependencies]\n"),
@@ -20,6 +21,7 @@ const CLEAN: &[(&str, &str)] = &[
     ("extension/src/telemetry.rs", "//! Hears the platform.\n"),
     ("extension/wire/Cargo.toml", "[package]\nname = \"wire\"\n[dependencies]\npolicy.workspace = true\n"),
     ("extension/wire/src/lib.rs", "//! Translates.\n"),
+    ("template.yaml", "Resources:\n  Layer:\n    Metadata:\n      BuildMethod: makefile\n"),
     ("tests/sandbox/Cargo.toml", "[package]\nname = \"sandbox\"\n"),
 ];
 
@@ -99,6 +101,12 @@ pub(crate) const GUILTY: &[(&str, &str, &str)] = &[
     ("CHANGELOG.md", "# Changelog\n\n## 0.1.0\n", "no Unreleased section"),
     ("docs/start.md", "See [there](nowhere.md).\n", "link leads nowhere: nowhere.md"),
     ("docs/start.md", "See [there](../../outside.md#part).\n", "link leads nowhere"),
+    ("docs/start.md", "Run `make dem`.\n", "make has no target dem"),
+    (
+        "template.yaml",
+        "Resources:\n  Pay:\n    Type: X\n    Metadata:\n      BuildMethod: makefile\n",
+        "the Makefile does not build Pay",
+    ),
 ];
 
 /// Files that only look as if they broke one.
@@ -117,6 +125,7 @@ pub(crate) const INNOCENT: &[(&str, &str)] = &[
         "docs/start.md",
         "See [it](../README.md#x), [web](https://a.b/c), `[code](no)`.\n```\n[fenced](no)\n```\n",
     ),
+    ("docs/start.md", "Run `make demo`, or `make demo X=1`, or `make`.\n"),
     ("docs/start.md", concat!("<https://example.com/ho", "me/> and a/wo", "rk/b\n")),
 ];
 
