@@ -1,6 +1,8 @@
 //! The receiver's answers to the function: those that the OTLP specification asks for, to good requests and bad.
 
 use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -33,7 +35,7 @@ fn good_spans_are_answered_200_and_protobuf() {
 #[test]
 fn a_connection_may_be_kept() {
     let world = World::start();
-    let stream = std::net::TcpStream::connect(world.platform.receiver()).expect("it listens");
+    let stream = TcpStream::connect(world.platform.receiver()).expect("it listens");
     let mut connection = Connection::new(stream);
     for seed in 1..=3 {
         let body = traces([span("kept", Ids::new(seed))]).encode_to_vec();
@@ -128,18 +130,33 @@ fn a_gzip_bomb_is_refused_and_survived() {
     world.span("r-1");
 }
 
+/// A request of which only the beginning comes.
+fn stall(world: &World) -> Connection {
+    let stream = TcpStream::connect(world.platform.receiver()).expect("it listens");
+    let mut stalled = Connection::new(stream);
+    let head = "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n";
+    stalled.write(format!("{head}Content-Length: 99\r\n\r\nfrom").as_bytes()).expect("it reads");
+    stalled
+}
+
 #[test]
-fn a_body_that_never_ends_holds_up_nothing() {
+fn a_body_that_never_ends_holds_up_no_invocation() {
     let world = World::start();
     world.invoke("r-1");
-    let mut stalled =
-        Connection::new(std::net::TcpStream::connect(world.platform.receiver()).expect("it listens"));
-    let head = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 99\r\n\r\n";
-    stalled.write(head).expect("it reads");
+    let _stalled = stall(&world);
     world.post_spans([server_span("root", Ids::new(1), "r-1")]);
     world.platform.wait_next();
     world.span("root");
+}
+
+#[test]
+fn a_body_that_never_ends_holds_up_no_shutdown() {
+    let world = World::start();
+    let _stalled = stall(&world);
+    world.invoke_well("r-1", 1);
+    let asked = Instant::now();
     world.close();
+    assert!(asked.elapsed() < Duration::from_secs(1), "it took {:?}", asked.elapsed());
 }
 
 #[test]

@@ -83,8 +83,10 @@ fn what_went_wrong_is_told_by_its_class() {
 
 /// A function with a caller-less SERVER span that never ends, and two children that did.
 fn post_children(world: &World, parent: Ids) {
+    // They begin now, and so after everything that ended before.
+    let now = nanos(now_unix_ms() + 1);
     let child = |number| span(&format!("child-{number}"), parent.sibling(number)).with_parent(parent);
-    world.post_spans([child(1), child(2)]);
+    world.post_spans([1, 2].map(|number| child(number).with_times(now, now)));
 }
 
 /// The rebuilt SERVER span has the id that the children name, and they are under it.
@@ -107,7 +109,8 @@ fn a_timeout_leaves_no_orphans() {
     world.platform.answer_next(&invoke);
     post_children(&world, parent);
     world.platform.wait_next();
-    let done = runtime_done(invoke.deadline_unix_ms, "r-1", "timeout", 1000.0);
+    // The platform needs a moment to stop the runtime; the function had until its deadline.
+    let done = runtime_done(invoke.deadline_unix_ms + 7, "r-1", "timeout", 1_007.0);
     world.platform.post_telemetry(&[start(begun, "r-1"), done]);
     world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
     assert!(world.platform.wait_exit().0.success());
@@ -116,6 +119,56 @@ fn a_timeout_leaves_no_orphans() {
     assert_eq!(root.text("error.type"), Some("timeout"));
     assert_eq!(root.span.end_time_unix_nano, nanos(invoke.deadline_unix_ms));
     assert_eq!(world.summary().dropped(), 0);
+}
+
+#[test]
+fn children_that_came_before_invoke_was_read_are_no_orphans_either() {
+    let world = World::start();
+    world.invoke_well("r-1", 1);
+    let parent = Ids::new(3);
+    post_children(&world, parent);
+    world.platform.answer_next(&Invoke::new("r-2", Duration::from_millis(1_000)));
+    world.platform.wait_next();
+    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
+    assert!(world.platform.wait_exit().0.success());
+    assert!(assert_family(&world, "r-2", parent).is_error());
+}
+
+/// An SDK that sends in the background ends its batch when the environment thaws: before INVOKE is read, or after.
+#[track_caller]
+fn assert_late_spans_stay_where_they_belong(is_before_invoke: bool) {
+    let world = World::start();
+    let begun = nanos(now_unix_ms());
+    let first = world.invoke_well("r-1", 1);
+    let late = || {
+        let span = span("late", first.sibling(1)).with_parent(first);
+        world.post_spans([span.with_times(begun, begun + 1_000)]);
+    };
+    let invoke = Invoke::new("r-2", Duration::from_millis(1_000));
+    if is_before_invoke {
+        late();
+        world.platform.answer_next(&invoke);
+    } else {
+        world.platform.answer_next(&invoke);
+        late();
+    }
+    world.platform.wait_next();
+    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
+    assert!(world.platform.wait_exit().0.success());
+    let second = root(&world, "r-2").span;
+    assert_ne!(second.span_id, first.span, "two spans have one id");
+    assert_ne!(second.trace_id, first.trace);
+    assert_eq!(world.span("late").span.parent_span_id, first.span);
+}
+
+#[test]
+fn late_spans_that_come_before_the_next_invoke_are_not_taken_for_its_own() {
+    assert_late_spans_stay_where_they_belong(true);
+}
+
+#[test]
+fn late_spans_that_come_during_the_next_invocation_are_not_taken_for_its_own() {
+    assert_late_spans_stay_where_they_belong(false);
 }
 
 #[test]
