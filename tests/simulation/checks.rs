@@ -2,12 +2,17 @@
 
 use policy::{Agent, Phase, Signal};
 
+use super::disk::Body;
+
 /// Checks the agent itself.
-pub(crate) fn after_step(agent: &Agent<u64>, held_max: usize) {
+pub(crate) fn after_step(agent: &Agent<Body>, held_max: usize) {
     for signal in Signal::ALL {
         let counts = agent.ledger().of(signal);
         let gone = counts.delivered + counts.sampled_out + counts.dropped.iter().sum::<u64>();
-        assert!(gone <= counts.received + counts.made, "{signal:?}: more went than came: {counts:?}");
+        assert!(
+            gone <= counts.received + counts.recovered + counts.made,
+            "{signal:?}: more went than came: {counts:?}"
+        );
         assert_eq!(
             counts.held(),
             agent.held_items(signal),

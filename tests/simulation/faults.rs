@@ -33,6 +33,8 @@ pub(crate) struct Faults {
     pub(crate) clock_stands_in_freeze: bool,
     pub(crate) freezes_long: bool,
     pub(crate) is_tight: bool,
+    pub(crate) disk_fails: bool,
+    pub(crate) is_killed: bool,
 }
 
 impl Faults {
@@ -64,6 +66,8 @@ impl Faults {
             clock_stands_in_freeze: on(),
             freezes_long: on(),
             is_tight: on(),
+            disk_fails: on(),
+            is_killed: on(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use policy::{Kind, Receipt, Rng, Span, SpanId, TraceId, UnixNanos};
 
+use super::disk::{Body, Disk};
 use super::faults::Faults;
 
 /// How an invocation goes.
@@ -20,15 +21,21 @@ pub(crate) struct Plan {
     /// Nanoseconds from INVOKE to the function's end.
     pub(crate) duration: u64,
     /// Requests it sends: when after INVOKE, and what.
-    pub(crate) sends: Vec<(u64, Receipt<u64>)>,
+    pub(crate) sends: Vec<(u64, Receipt<Body>)>,
 }
 
 pub(crate) const MS: u64 = 1_000_000;
 /// The function's time-out.
 pub(crate) const TIMEOUT: u64 = 3_000 * MS;
 
-/// Plans invocation `number`; `body` numbers its spans.
-pub(crate) fn plan(number: u64, faults: &Faults, rng: &mut Rng, body: &mut u64) -> Plan {
+/// Numbers spans, and makes their bodies.
+pub(crate) struct Bodies {
+    pub(crate) last: u64,
+    pub(crate) disk: Disk,
+}
+
+/// Plans invocation `number`; `bodies` numbers its spans.
+pub(crate) fn plan(number: u64, faults: &Faults, rng: &mut Rng, bodies: &mut Bodies) -> Plan {
     let mut on = |is_possible: bool| is_possible && rng.below(3) == 0;
     let fate = if on(faults.times_out) {
         Fate::TimesOut
@@ -45,7 +52,7 @@ pub(crate) fn plan(number: u64, faults: &Faults, rng: &mut Rng, body: &mut u64) 
     if !is_silent {
         let children = if is_much { 300 } else { 1 + rng.below(6) };
         let name = (fate == Fate::Returns && !is_nameless).then_some(request_id.as_str());
-        let receipt = receipt(number, children, name, rng, body);
+        let receipt = receipt(number, children, name, rng, bodies);
         let at = if is_late { duration + 30 * MS } else { duration * 9 / 10 };
         sends.push((at, receipt));
     }
@@ -53,12 +60,18 @@ pub(crate) fn plan(number: u64, faults: &Faults, rng: &mut Rng, body: &mut u64) 
 }
 
 /// Children of one span, and that span last when it says which invocation it is.
-fn receipt(number: u64, children: u64, name: Option<&str>, rng: &mut Rng, body: &mut u64) -> Receipt<u64> {
+fn receipt(
+    number: u64,
+    children: u64,
+    name: Option<&str>,
+    rng: &mut Rng,
+    bodies: &mut Bodies,
+) -> Receipt<Body> {
     let trace_id = TraceId::new([(number % 251) as u8 + 1; 16]).expect("not zero");
     let root = SpanId::new((number + 1).to_be_bytes()).expect("not zero");
     let mut spans = Vec::new();
     let mut push = |span_id, parent, kind, request_id: Option<&str>| {
-        *body += 1;
+        bodies.last += 1;
         spans.push(Span {
             trace_id,
             span_id,
@@ -70,7 +83,7 @@ fn receipt(number: u64, children: u64, name: Option<&str>, rng: &mut Rng, body: 
             is_error: rng.below(20) == 0,
             request_id: request_id.map(Into::into),
             size: 200 + rng.below(400) as u32,
-            body: *body,
+            body: bodies.disk.body(bodies.last),
         });
     };
     for child in 0..children {

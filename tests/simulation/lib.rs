@@ -1,6 +1,7 @@
 //! A virtual platform, function and backend around the real policy: one seed decides everything.
 
 mod checks;
+mod disk;
 mod faults;
 mod function;
 mod world;

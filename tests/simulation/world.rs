@@ -3,17 +3,19 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt::Write;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use policy::{
     Agent, BatchId, Bounds, Config, Content, EndStatus, Ending, Entry, FlushMode, InitPhase, Input, Instant,
     Invoke, Ledger, Notice, Outcome, Output, PlatformEvent, PlatformSpan, Receipt, Rng, Shutdown,
-    ShutdownReason, UnixNanos,
+    ShutdownReason, SpoolMode, UnixNanos,
 };
 
 use super::checks;
+use super::disk::{Body, Disk, MADE};
 use super::faults::Faults;
-use super::function::{Fate, MS, Plan, TIMEOUT, plan};
+use super::function::{Bodies, Fate, MS, Plan, TIMEOUT, plan};
 
 /// Steps after which a world is stuck: a quiet one takes some hundred.
 const STEPS_MAX: u64 = 60_000;
@@ -24,17 +26,21 @@ const EPOCH: u64 = 1_795_334_400_000_000_000;
 #[derive(Clone, Debug)]
 enum Event {
     Invoke,
-    Begin(Receipt<u64>),
-    Arrive(Receipt<u64>),
+    Begin(Receipt<Body>),
+    Arrive(Receipt<Body>),
     Ends(Plan),
     Tell(PlatformEvent),
     Answer(BatchId),
     Shutdown(ShutdownReason),
+    /// The spool has answered.
+    Spool(Input<Body>),
+    /// SIGKILL for our process.
+    Kill,
 }
 
 /// A request that is with the backend.
 struct Request {
-    entries: Arc<[Entry<u64>]>,
+    entries: Arc<[Entry<Body>]>,
     outcome: Outcome,
 }
 
@@ -63,7 +69,7 @@ pub struct World {
     events: BinaryHeap<Reverse<(u64, u64)>>,
     pending: BTreeMap<u64, Event>,
     sequence: u64,
-    agent: Agent<u64>,
+    agent: Agent<Body>,
     config: Config,
     invocations_left: u64,
     invocations: u64,
@@ -80,7 +86,13 @@ pub struct World {
     accepted: BTreeSet<u64>,
     delivered: BTreeSet<u64>,
     roots: BTreeMap<String, u32>,
-    bodies: u64,
+    bodies: Bodies,
+    disk: Disk,
+    made: Vec<Rc<PlatformSpan>>,
+    /// Dropped by processes that were killed later.
+    dropped_before: u64,
+    kills: u32,
+    running: Option<Invoke>,
     lines: Vec<String>,
     is_aloud: bool,
 }
@@ -98,18 +110,28 @@ impl World {
         let faults = Faults::pick(&mut rng);
         let flush = [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive][rng.below(3) as usize];
         let invocations = 3 + rng.below(60);
-        Self::build(seed, rng, faults, flush, invocations)
+        let spool = [SpoolMode::Off, SpoolMode::Outage, SpoolMode::Always][rng.below(3) as usize];
+        Self::build(seed, rng, faults, (flush, spool), invocations)
     }
 
     /// A world without faults.
     pub fn quiet(seed: u64) -> Self {
-        Self::build(seed, Rng::new(seed), Faults::default(), FlushMode::End, 2)
+        Self::build(seed, Rng::new(seed), Faults::default(), (FlushMode::End, SpoolMode::Always), 2)
     }
 
-    fn build(seed: u64, rng: Rng, faults: Faults, flush: FlushMode, invocations_left: u64) -> Self {
+    fn build(
+        seed: u64,
+        rng: Rng,
+        faults: Faults,
+        modes: (FlushMode, SpoolMode),
+        invocations_left: u64,
+    ) -> Self {
+        let (flush, spool) = modes;
         let held_bytes = if faults.is_tight { 20_000 } else { 4 << 20 };
-        let bounds = Bounds { held_bytes, batch_bytes: 16_000, batch_items: 64, in_flight: 4 };
-        let config = Config { flush, bounds, seed, ..Config::default() };
+        let bounds =
+            Bounds { held_bytes, spooled_bytes: 200_000, batch_bytes: 16_000, batch_items: 64, in_flight: 4 };
+        let config = Config { flush, bounds, spool, seed, ..Config::default() };
+        let disk = Disk::default();
         Self {
             rng,
             faults,
@@ -135,7 +157,12 @@ impl World {
             accepted: BTreeSet::new(),
             delivered: BTreeSet::new(),
             roots: BTreeMap::new(),
-            bodies: 0,
+            bodies: Bodies { last: 0, disk: disk.clone() },
+            disk,
+            made: Vec::new(),
+            dropped_before: 0,
+            kills: 0,
+            running: None,
             lines: Vec::new(),
             is_aloud: false,
         }
@@ -198,6 +225,11 @@ impl World {
         let Some(Reverse((at, sequence))) = self.events.pop() else { return };
         let event = self.pending.remove(&sequence).expect("each event is queued once");
         let thaws = matches!(event, Event::Invoke | Event::Shutdown(_));
+        if let Event::Spool(input) = event {
+            // The file was written before the freeze, and the answer lies in our own process.
+            self.step(input);
+            return;
+        }
         if self.is_frozen && !thaws {
             // Nothing runs in a frozen sandbox: it happens right after the thaw.
             self.frozen.push(event);
@@ -261,6 +293,8 @@ impl World {
             Event::Tell(event) => self.step(Input::Platform(event)),
             Event::Answer(id) => self.answer(id),
             Event::Shutdown(reason) => self.shut_down(reason),
+            Event::Spool(_) => unreachable!("taken before the freeze is looked at"),
+            Event::Kill => self.kill(),
         }
     }
 
@@ -287,13 +321,19 @@ impl World {
             xray: None,
             waited: std::time::Duration::from_nanos(self.now - self.asked_at),
         };
+        if faults.is_killed && self.rng.below(6) == 0 {
+            let at = self.now + self.rng.below(plan.duration + 1);
+            self.later(at, Event::Kill);
+        }
         self.later(self.now + plan.duration, Event::Ends(plan));
+        self.running = Some(invoke.clone());
         self.step(Input::Invoke(invoke));
     }
 
-    fn arrive(&mut self, receipt: Receipt<u64>) {
+    fn arrive(&mut self, receipt: Receipt<Body>) {
         for span in &receipt.spans {
-            self.accepted.insert(span.body);
+            self.accepted.insert(span.body.id);
+            self.disk.accept(span.body.id);
             if let Some(request_id) = span.request_id.as_deref() {
                 *self.roots.entry(request_id.to_owned()).or_default() += 1;
             }
@@ -330,6 +370,34 @@ impl World {
         let when = if self.is_asked { self.now } else { self.now + 40 * MS };
         self.runs = true;
         self.later(when, Event::Shutdown(reason));
+    }
+
+    /// Our process is killed; the platform resets the environment, and a new process starts in it.
+    fn kill(&mut self) {
+        self.say("killed");
+        self.kills += 1;
+        self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
+        let fresh = Agent::new(self.config.clone());
+        let disk = self.disk.clone();
+        disk.survive(|| {
+            self.agent = fresh;
+            self.backend.clear();
+            self.events.clear();
+            self.pending.clear();
+            self.frozen.clear();
+        });
+        (self.is_asked, self.runs, self.is_frozen) = (false, false, false);
+        self.now += 300 * MS;
+        self.deadline = self.now + TIMEOUT;
+        if self.config.spool == SpoolMode::Always {
+            let (invoke, receipt) = (self.running.take(), disk.recovered());
+            self.step(Input::Recovered { invoke, receipt });
+        }
+        for parked in disk.found() {
+            self.step(Input::Found(parked));
+        }
+        self.tell_init();
+        self.step(Input::Ready);
     }
 
     fn shut_down(&mut self, reason: ShutdownReason) {
@@ -374,7 +442,7 @@ impl World {
     }
 
     /// Hands `input` over, carries out what is wanted, and checks everything.
-    fn step(&mut self, input: Input<u64>) {
+    fn step(&mut self, input: Input<Body>) {
         self.agent.handle(Instant::from_nanos(self.now - self.slept), input);
         while let Some(output) = self.agent.poll() {
             assert!(!self.has_exited, "an output after Exit: {output:?}");
@@ -386,13 +454,24 @@ impl World {
         checks::after_step(&self.agent, held_max);
     }
 
-    fn carry_out(&mut self, output: Output<u64>) {
+    fn carry_out(&mut self, output: Output<Body>) {
         match output {
             Output::Next => self.ask(),
             Output::Export { id, entries, .. } => self.export(id, entries),
             Output::Cancel(id) => {
                 self.say(&format!("cancel {}", id.0));
                 self.backend.remove(&id);
+            }
+            Output::Park { entries, .. } => {
+                let fails = self.faults.disk_fails && self.rng.below(3) == 0;
+                let place = (!fails).then(|| self.disk.park(&entries));
+                self.say(&format!("park {} {place:?}", entries.len()));
+                self.later(self.now, Event::Spool(Input::Parked { place }));
+            }
+            Output::Unpark(place) => {
+                let receipt = self.disk.unpark(place, &mut self.made);
+                self.say(&format!("unpark {}", receipt.spans.len()));
+                self.later(self.now, Event::Spool(Input::Unparked(receipt)));
             }
             Output::Reconnect => self.say("reconnect"),
             Output::Say(Notice::Summary(_)) => self.say("summary"),
@@ -412,13 +491,14 @@ impl World {
             (self.now - self.deadline) / MS
         );
         self.asked_at = self.now;
+        self.running = None;
         self.say("next");
         if self.invocations == 0 {
             self.freeze_if_idle();
         }
     }
 
-    fn export(&mut self, id: BatchId, entries: Arc<[Entry<u64>]>) {
+    fn export(&mut self, id: BatchId, entries: Arc<[Entry<Body>]>) {
         assert!(!self.is_asked, "an export begins while /next is asked: it may be frozen at once");
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
         let (outcome, takes) = self.answer_of(&entries);
@@ -430,7 +510,7 @@ impl World {
     }
 
     /// What the backend will say, and after how long; never for one that hangs.
-    fn answer_of(&mut self, entries: &[Entry<u64>]) -> (Outcome, Option<u64>) {
+    fn answer_of(&mut self, entries: &[Entry<Body>]) -> (Outcome, Option<u64>) {
         let faults = if self.is_healthy() { Faults::default() } else { self.faults.clone() };
         let takes = if faults.is_slow { self.rng.below(3_000) * MS } else { (2 + self.rng.below(20)) * MS };
         let mut on = |is_possible: bool| is_possible && self.rng.below(2) == 0;
@@ -462,9 +542,13 @@ impl World {
         if matches!(request.outcome, Outcome::Delivered { .. }) {
             for entry in request.entries.iter() {
                 match &entry.content {
+                    Content::Received(body) if body.id >= MADE => {
+                        let span = self.made[(body.id - MADE) as usize].clone();
+                        self.note_root(&span);
+                    }
                     Content::Received(body) => {
-                        assert!(self.accepted.contains(body), "a span that nobody sent");
-                        self.delivered.insert(*body);
+                        assert!(self.accepted.contains(&body.id), "a span that nobody sent");
+                        self.delivered.insert(body.id);
                     }
                     Content::Made(span) => self.note_root(span),
                 }
@@ -483,27 +567,51 @@ impl World {
     fn check_end(&self) {
         let ledger = self.agent.ledger();
         let spans = &ledger.spans;
-        let dropped: u64 = spans.dropped.iter().sum();
-        assert_eq!(spans.received, self.accepted.len() as u64, "accepted and not in the books");
-        assert_eq!(spans.held(), 0, "held after the end: {spans:?}");
+        let dropped: u64 = self.dropped_before + spans.dropped.iter().sum::<u64>();
         assert!(
-            self.delivered.len() as u64 + dropped >= spans.received,
-            "lost without a word: {spans:?}, {} delivered",
-            self.delivered.len()
+            self.kills > 0 || spans.received == self.accepted.len() as u64,
+            "accepted and not in the books"
         );
+        // At the very end a write may fail without anyone left to hear of it.
+        let on_disk = self.disk.parked() + self.being_read().len() as u64;
+        let unheard = if self.faults.disk_fails { spans.held() } else { on_disk };
+        assert_eq!(spans.held(), unheard, "held after the end, and not on disk: {spans:?}");
+        self.check_losses(dropped);
         let is_calm = self.is_healthy() && !self.faults.asks_for_patience && !self.faults.shuts_down_abruptly;
         if is_calm {
-            let left = spans.dropped_for(policy::DropReason::Shutdown);
+            let left = spans.dropped_for(policy::DropReason::Shutdown) + spans.held();
             assert_eq!(
                 left, 0,
                 "the backend has been well for five invocations, and data was left: {spans:?}"
             );
         }
-        if dropped == 0 {
+        if dropped == 0 && spans.held() == 0 && self.kills == 0 {
             for (request_id, roots) in &self.roots {
                 assert!(*roots >= 1, "{request_id} has no root");
             }
         }
+    }
+
+    /// Spans of a record that was being read when the end came: it stays on disk.
+    fn being_read(&self) -> Vec<u64> {
+        let read = self.pending.values().filter_map(|event| match event {
+            Event::Spool(Input::Unparked(receipt)) => Some(receipt.spans.iter().map(|span| span.body.id)),
+            _ => None,
+        });
+        read.flatten().collect()
+    }
+
+    /// Everything accepted was delivered, is on disk, or was dropped and counted; across kills only where
+    /// everything accepted is on record.
+    fn check_losses(&self, dropped: u64) {
+        if self.faults.disk_fails || (self.kills > 0 && self.config.spool != SpoolMode::Always) {
+            return;
+        }
+        let being_read = self.being_read();
+        let is_on_disk = |id: &u64| self.disk.has_parked(*id) || being_read.contains(id);
+        let is_lost = |id: &&u64| !self.delivered.contains(id) && !is_on_disk(id);
+        let lost = self.accepted.iter().filter(is_lost).count() as u64;
+        assert!(lost <= dropped, "{lost} lost, {dropped} counted: {:?}", self.agent.ledger().spans);
     }
 
     fn say(&mut self, text: &str) {

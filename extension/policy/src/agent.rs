@@ -5,23 +5,24 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::batch::{Batch, BatchId, Content, Entry};
+use crate::batch::{Batch, BatchId, Entry};
 use crate::breaker::{Breaker, Change};
 use crate::budget;
-use crate::config::Config;
+use crate::config::{Config, SpoolMode};
 use crate::invocations::Invocations;
+use crate::io::{Input, Output, Receipt};
 use crate::ledger::{DropReason, Ledger};
 use crate::lifecycle::{Event, Phase};
 use crate::notice::Notice;
-use crate::outbox::{Evicted, InFlight, Outbox};
+use crate::outbox::{InFlight, Outbox};
 use crate::pace::Pace;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
 use crate::retry::{self, Outcome};
 use crate::rng::Rng;
-use crate::span::{Parcel, RequestId, Signal, Span};
+use crate::shelf::{Parked, Place, Shelf};
+use crate::span::Signal;
 use crate::time::{Duration, Instant};
 
 /// After a signal said that the function is done, how long requests of it that are still being received
@@ -32,79 +33,6 @@ const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// On Managed Instances nothing freezes and no invocation end is awaited: data leaves on this beat.
 const MANAGED_BEAT: Duration = Duration::from_secs(1);
 
-/// Something that happened.
-#[derive(Clone, Debug)]
-pub enum Input<B> {
-    /// Start-up is over: registered, subscribed, listening.
-    Ready,
-    /// INVOKE.
-    Invoke(Invoke),
-    /// SHUTDOWN.
-    Shutdown(Shutdown),
-    /// The function has begun to send a request to the receiver.
-    Receiving,
-    /// A request that was announced by [`Input::Receiving`] is over; empty when it was refused.
-    Received(Receipt<B>),
-    /// The function asks for a flush: it is done with `request_id`, or with whatever runs.
-    Flush {
-        /// The invocation that it is done with.
-        request_id: Option<RequestId>,
-    },
-    /// The Telemetry API told something.
-    Platform(PlatformEvent),
-    /// An export has ended.
-    Exported {
-        /// Which.
-        id: BatchId,
-        /// How.
-        outcome: Outcome,
-        /// Encoded bytes of it, before compression.
-        raw_bytes: u64,
-        /// Bytes of it on the wire.
-        sent_bytes: u64,
-    },
-    /// [`Agent::deadline`] has come.
-    Tick,
-}
-
-/// What one request of the function held.
-#[derive(Clone, Debug)]
-pub struct Receipt<B> {
-    /// Its spans, in order.
-    pub spans: Vec<Span<B>>,
-    /// Its metrics or logs.
-    pub parcels: Vec<Parcel<B>>,
-}
-
-impl<B> Receipt<B> {
-    /// A request that brought nothing.
-    pub const EMPTY: Self = Self { spans: Vec::new(), parcels: Vec::new() };
-}
-
-/// Something to be done.
-#[derive(Clone, Debug)]
-pub enum Output<B> {
-    /// Ask the platform for the next event.
-    Next,
-    /// Send these entries as one request, and say how it ended with [`Input::Exported`].
-    Export {
-        /// Names the request.
-        id: BatchId,
-        /// Its signal.
-        signal: Signal,
-        /// Its content, shared with the outbox.
-        entries: Arc<[Entry<B>]>,
-    },
-    /// Let go of an export; it must not be reported any more.
-    Cancel(BatchId),
-    /// Idle connections are not to be trusted: the environment may have been frozen for long.
-    Reconnect,
-    /// Say something.
-    Say(Notice),
-    /// Leave the process. Nothing follows.
-    Exit,
-}
-
 /// Everything that Prefreeze decides, for one execution environment. `B` is the body of a span or parcel.
 #[derive(Debug)]
 pub struct Agent<B> {
@@ -112,6 +40,7 @@ pub struct Agent<B> {
     phase: Phase,
     invocations: Invocations,
     outbox: Outbox<B>,
+    shelf: Shelf<B>,
     breaker: Breaker,
     pace: Pace,
     ledger: Ledger,
@@ -155,6 +84,7 @@ impl<B: Clone> Agent<B> {
             phase: Phase::Starting,
             invocations: Invocations::default(),
             outbox: Outbox::new(config.bounds),
+            shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
             breaker: Breaker::new(),
             pace: Pace::default(),
             ledger: Ledger::default(),
@@ -190,6 +120,10 @@ impl<B: Clone> Agent<B> {
             Input::Received(receipt) => self.on_received(now, receipt),
             Input::Flush { request_id } => self.invocations.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),
+            Input::Parked { place } => self.on_parked(place),
+            Input::Unparked(receipt) => self.on_unparked(now, receipt),
+            Input::Found(parked) => self.on_found(parked),
+            Input::Recovered { invoke, receipt } => self.on_recovered(now, invoke, receipt),
             Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
                 self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
             }
@@ -258,10 +192,11 @@ impl<B: Clone> Agent<B> {
 
     /// Items of `signal` that are held: must equal what the books say ([`crate::ledger::Counts::held`]).
     pub fn held_items(&self, signal: Signal) -> u64 {
-        self.outbox.held_items(signal)
+        self.outbox.held_items(signal) + self.shelf.items(signal)
     }
 
-    /// Encoded bytes that are held; above the bound only by what is in flight.
+    /// Encoded bytes that are held in memory; above the bound only by what is in flight. What an
+    /// [`Output::Park`] hands over does not count: it is written, and let go of, before the next input.
     pub const fn held_bytes(&self) -> usize {
         self.outbox.held_bytes()
     }
@@ -329,33 +264,55 @@ impl<B: Clone> Agent<B> {
 
     fn on_received(&mut self, now: Instant, receipt: Receipt<B>) {
         self.receiving = self.receiving.saturating_sub(1);
-        for span in receipt.spans {
-            self.invocations.on_span(&span);
-            self.ledger.spans.received += 1;
-            self.store(
-                now,
-                Entry {
-                    signal: Signal::Traces,
-                    count: 1,
-                    size: span.size,
-                    is_precious: span.is_error,
-                    content: Content::Received(span.body),
-                },
-            );
+        for span in &receipt.spans {
+            self.invocations.on_span(span);
         }
-        for parcel in receipt.parcels {
-            self.ledger.of_mut(parcel.signal).received += u64::from(parcel.count);
-            self.store(
-                now,
-                Entry {
-                    signal: parcel.signal,
-                    count: parcel.count,
-                    size: parcel.size,
-                    is_precious: false,
-                    content: Content::Received(parcel.body),
-                },
-            );
+        for signal in Signal::ALL {
+            self.ledger.of_mut(signal).received += receipt.count(signal);
         }
+        self.take_in(now, receipt);
+    }
+
+    fn take_in(&mut self, now: Instant, receipt: Receipt<B>) {
+        for entry in receipt.into_entries() {
+            self.store(now, entry);
+        }
+    }
+
+    fn on_parked(&mut self, place: Option<Place>) {
+        if let Some(batch) = self.shelf.end(place) {
+            self.say(Notice::SpoolUnusable);
+            self.outbox.readmit(batch);
+            self.make_room();
+        }
+    }
+
+    fn on_found(&mut self, parked: Parked) {
+        self.ledger.of_mut(parked.signal).recovered += parked.count;
+        self.shelf.add(parked);
+    }
+
+    fn on_unparked(&mut self, now: Instant, receipt: Receipt<B>) {
+        let Some(parked) = self.shelf.taken() else { return };
+        let lost = parked.count.saturating_sub(receipt.count(parked.signal));
+        self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
+        self.take_in(now, receipt);
+        self.outbox.seal(false);
+    }
+
+    /// The process before this one was killed in the middle of an invocation: its data is ours now, and
+    /// its end is told as far as it is known.
+    fn on_recovered(&mut self, now: Instant, invoke: Option<Invoke>, receipt: Receipt<B>) {
+        for signal in Signal::ALL {
+            self.ledger.of_mut(signal).recovered += receipt.count(signal);
+        }
+        self.say(Notice::Recovered(receipt.count(Signal::Traces)));
+        if let Some(invoke) = invoke {
+            self.invocations.recover(&self.config, invoke, &receipt.spans);
+            self.store_made(now);
+        }
+        self.take_in(now, receipt);
+        self.outbox.seal(false);
     }
 
     fn on_platform(&mut self, now: Instant, event: &PlatformEvent) {
@@ -392,8 +349,8 @@ impl<B: Clone> Agent<B> {
         let mut batch = flight.batch;
         match outcome {
             Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
-                let evicted = self.outbox.put_back(batch);
-                self.count_evicted(&evicted);
+                self.outbox.put_back(batch);
+                self.make_room();
             }
             Outcome::Lost => {
                 self.count_failure(now);
@@ -450,8 +407,8 @@ impl<B: Clone> Agent<B> {
     fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
         batch.attempts += 1;
         batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
-        let evicted = self.outbox.put_back(batch);
-        self.count_evicted(&evicted);
+        self.outbox.put_back(batch);
+        self.make_room();
     }
 
     fn note_success(&mut self) {
@@ -475,8 +432,8 @@ impl<B: Clone> Agent<B> {
     fn cancel(&mut self, id: BatchId) {
         if let Some(flight) = self.outbox.land(id) {
             self.outputs.push_back(Output::Cancel(id));
-            let evicted = self.outbox.put_back(flight.batch);
-            self.count_evicted(&evicted);
+            self.outbox.put_back(flight.batch);
+            self.make_room();
         }
     }
 
@@ -513,6 +470,7 @@ impl<B: Clone> Agent<B> {
         self.close_known(now);
         if self.config.is_managed() && now >= self.next_beat {
             self.next_beat = now + MANAGED_BEAT;
+            self.unpark(now);
             self.invocations.settle_all(&self.config);
             self.store_made(now);
             self.outbox.seal(false);
@@ -521,6 +479,7 @@ impl<B: Clone> Agent<B> {
     }
 
     fn advance_running(&mut self, now: Instant) {
+        self.unpark(now);
         self.outbox.seal(true);
         self.export_or_probe(now);
         if self.is_done(now) {
@@ -602,6 +561,9 @@ impl<B: Clone> Agent<B> {
         self.ledger.flush += held;
         self.pace.on_flush(held);
         self.enter(Event::Flushed);
+        if self.config.spool == SpoolMode::Outage {
+            while self.park_oldest() {}
+        }
         self.ask_next(now);
     }
 
@@ -611,12 +573,14 @@ impl<B: Clone> Agent<B> {
         if may_close || now >= self.last_words_end {
             self.close_all(now);
         }
+        self.unpark(now);
         self.outbox.seal(false);
         self.export_ready(now);
-        let is_safe =
-            self.shutdown.is_none() && self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
-        let is_lost = self.shutdown.is_none() && self.is_pointless();
-        if is_safe || is_lost || now >= self.flush_end {
+        let is_closed = self.shutdown.is_none();
+        let is_sent = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
+        let is_safe = is_sent && self.shelf.is_empty();
+        let is_lost = self.is_pointless() && !self.shelf.is_reading();
+        if is_closed && (is_safe || is_lost) || now >= self.flush_end {
             self.close_all(now);
             self.exit(now);
         }
@@ -631,12 +595,19 @@ impl<B: Clone> Agent<B> {
 
     fn exit(&mut self, now: Instant) {
         self.ledger.flush += now.since(self.flush_began);
-        for batch in self.outbox.drain() {
-            self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
-        }
+        self.keep_the_rest();
         self.enter(Event::Drained);
         self.say(Notice::Summary(Box::new(self.ledger)));
         self.outputs.push_back(Output::Exit);
+    }
+
+    /// What is unsent at the end goes into the spool: after a reset the next process finds it there.
+    fn keep_the_rest(&mut self) {
+        self.outbox.ground();
+        while self.park_oldest() {}
+        for batch in self.outbox.drain() {
+            self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
+        }
     }
 
     fn close_known(&mut self, now: Instant) {
@@ -660,17 +631,50 @@ impl<B: Clone> Agent<B> {
             }
             return;
         }
-        let evicted = self.outbox.push(now, entry);
-        self.count_evicted(&evicted);
+        self.outbox.push(now, entry);
+        self.make_room();
     }
 
-    fn count_evicted(&mut self, evicted: &[Evicted]) {
-        for (signal, count) in evicted {
-            self.ledger.drop(*signal, DropReason::OutboxFull, *count);
-            if !core::mem::replace(&mut self.said.outbox_full, true) {
-                self.say(Notice::OutboxFull(*signal));
+    /// Keeps within the bound: into the spool while that has room, else the least valuable is given up.
+    fn make_room(&mut self) {
+        while self.outbox.is_over() {
+            if !self.park_oldest() && !self.evict() {
+                return;
             }
         }
+    }
+
+    /// Puts the oldest batch that is not in flight into the spool; false when there is none, or no room.
+    fn park_oldest(&mut self) -> bool {
+        if !self.shelf.has_room(self.config.bounds.batch_bytes) {
+            return false;
+        }
+        let Some(batch) = self.outbox.give_oldest() else { return false };
+        let (signal, entries) = (batch.signal, batch.entries.clone());
+        self.shelf.begin(batch);
+        self.outputs.push_back(Output::Park { signal, entries });
+        true
+    }
+
+    /// Reads the oldest thing back from the spool, where that is worth it now: while the backend is well and
+    /// there is room, or, with nothing else at hand, to find out whether it is well again.
+    fn unpark(&mut self, now: Instant) {
+        let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
+        let may_try = self.phase == Phase::Draining || self.breaker.is_probe_due(now);
+        let has_room = self.shelf.oldest_size().is_some_and(|size| self.outbox.has_room(size));
+        let is_worth_it = self.breaker.is_closed() && has_room;
+        if is_worth_it || (is_idle && may_try) {
+            self.outputs.extend(self.shelf.take().map(Output::Unpark));
+        }
+    }
+
+    fn evict(&mut self) -> bool {
+        let Some((signal, count)) = self.outbox.evict() else { return false };
+        self.ledger.drop(signal, DropReason::OutboxFull, count);
+        if !core::mem::replace(&mut self.said.outbox_full, true) {
+            self.say(Notice::OutboxFull(signal));
+        }
+        true
     }
 
     fn export_ready(&mut self, now: Instant) {

@@ -47,6 +47,11 @@ impl Breaker {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// Whether [`Breaker::take_probe`] would say yes.
+    pub(crate) fn is_probe_due(&self, now: Instant) -> bool {
+        matches!(self.state, State::Open { probe_at, .. } if now >= probe_at)
+    }
+
     /// Whether one export may go out as a probe; if so, it counts as under way.
     pub(crate) fn take_probe(&mut self, now: Instant) -> bool {
         match self.state {

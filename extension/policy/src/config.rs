@@ -18,6 +18,19 @@ pub enum FlushMode {
     Adaptive,
 }
 
+/// What is kept on disk, where it survives our own process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SpoolMode {
+    /// Nothing.
+    Off,
+    /// What could not be sent, before the environment may freeze, and what does not fit into memory.
+    Outage,
+    /// Everything accepted, before it is acknowledged to the function (the shell sees to that), and what
+    /// does not fit into memory.
+    #[default]
+    Always,
+}
+
 /// What the X-Ray header of an invocation means for a span that has no other parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum XrayParent {
@@ -35,6 +48,8 @@ pub enum XrayParent {
 pub struct Bounds {
     /// Encoded bytes of everything not yet acknowledged.
     pub held_bytes: usize,
+    /// Encoded bytes in the spool.
+    pub spooled_bytes: usize,
     /// Encoded bytes in one export request.
     pub batch_bytes: usize,
     /// Spans (or points, or records) in one export request.
@@ -68,6 +83,8 @@ pub struct Config {
     pub export_timeouts: [Duration; Signal::ALL.len()],
     /// After a wait for `/next` of this length, connections are not trusted any more.
     pub thaw_gap: Duration,
+    /// What is kept on disk.
+    pub spool: SpoolMode,
     /// What the X-Ray header means.
     pub xray_parent: XrayParent,
     /// Which signals have somewhere to go.
@@ -125,9 +142,16 @@ impl Default for Config {
             staleness: Duration::from_secs(10),
             export_timeouts: [Duration::from_secs(10); Signal::ALL.len()],
             thaw_gap: Duration::from_secs(20),
+            spool: SpoolMode::Off,
             xray_parent: XrayParent::Link,
             destinations: Destinations::ALL,
-            bounds: Bounds { held_bytes: 32 << 20, batch_bytes: 4 << 20, batch_items: 8_192, in_flight: 4 },
+            bounds: Bounds {
+                held_bytes: 32 << 20,
+                spooled_bytes: 64 << 20,
+                batch_bytes: 4 << 20,
+                batch_items: 8_192,
+                in_flight: 4,
+            },
             seed: 0,
         }
     }

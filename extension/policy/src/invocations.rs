@@ -132,6 +132,23 @@ impl Invocations {
         }
     }
 
+    /// An invocation that a killed process leaves behind, with the spans it had accepted: it has failed.
+    pub(crate) fn recover<B>(&mut self, config: &Config, invoke: Invoke, spans: &[Span<B>]) {
+        let begun = core::mem::replace(&mut self.begun, 1);
+        self.begin(invoke);
+        self.begun = begun;
+        for span in spans {
+            self.on_span(span);
+        }
+        if let Some(mut open) = self.open.pop() {
+            let ending = Ending { status: EndStatus::Failure, error_type: None };
+            let at = open.family.latest();
+            let finish = Finish { ending, at, duration: None, produced_bytes: None, has_died: true };
+            open.finish = Some(finish);
+            self.close(config, open);
+        }
+    }
+
     /// The invocation that runs now: on demand there is only one.
     pub(crate) fn current(&self) -> Option<&Open> {
         self.open.last()

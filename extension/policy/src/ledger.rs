@@ -1,4 +1,4 @@
-//! The books: received + made = delivered + sampled out + dropped + held, for every signal, at every step.
+//! The books: received + recovered + made = delivered + sampled out + dropped + held, for every signal, at every step.
 
 use crate::span::Signal;
 use crate::time::Duration;
@@ -18,17 +18,20 @@ pub enum DropReason {
     TooLarge,
     /// The environment ended before it could be sent.
     Shutdown,
+    /// It was in the spool and could not be read back.
+    SpoolUnreadable,
 }
 
 impl DropReason {
     /// Every reason, in the order in which they are printed.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoDestination,
         Self::OutboxFull,
         Self::Rejected,
         Self::PartlyRejected,
         Self::TooLarge,
         Self::Shutdown,
+        Self::SpoolUnreadable,
     ];
 
     /// The word for it in logs and self-metrics.
@@ -40,6 +43,7 @@ impl DropReason {
             Self::PartlyRejected => "partly_rejected",
             Self::TooLarge => "too_large",
             Self::Shutdown => "shutdown",
+            Self::SpoolUnreadable => "spool_unreadable",
         }
     }
 }
@@ -49,6 +53,8 @@ impl DropReason {
 pub struct Counts {
     /// Taken from the function.
     pub received: u64,
+    /// Found in the spool of a process that was killed in this environment.
+    pub recovered: u64,
     /// Made here from the platform's events.
     pub made: u64,
     /// Acknowledged by the backend.
@@ -63,7 +69,7 @@ impl Counts {
     /// What must still be held: everything that came in and did not go anywhere.
     pub fn held(&self) -> u64 {
         let gone = self.delivered + self.sampled_out + self.dropped.iter().sum::<u64>();
-        (self.received + self.made).saturating_sub(gone)
+        (self.received + self.recovered + self.made).saturating_sub(gone)
     }
 
     /// How many were given up for `reason`.

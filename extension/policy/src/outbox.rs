@@ -63,8 +63,8 @@ impl<B: Clone> Outbox<B> {
         }
     }
 
-    /// Takes `entry` in; returns what had to go for it.
-    pub(crate) fn push(&mut self, now: Instant, entry: Entry<B>) -> Vec<Evicted> {
+    /// Takes `entry` in. Making room is the caller's next step.
+    pub(crate) fn push(&mut self, now: Instant, entry: Entry<B>) {
         self.held += entry.size as usize;
         let queue = &mut self.queues[entry.signal as usize];
         if queue.entries.is_empty() {
@@ -73,7 +73,6 @@ impl<B: Clone> Outbox<B> {
         queue.size += entry.size as usize;
         queue.count += entry.count as usize;
         queue.entries.push_back(entry);
-        self.evict()
     }
 
     /// Cuts batches: all of what is queued, or only batches that are full.
@@ -124,10 +123,35 @@ impl<B: Clone> Outbox<B> {
     }
 
     /// Puts a batch back, to go before younger ones.
-    pub(crate) fn put_back(&mut self, batch: Batch<B>) -> Vec<Evicted> {
+    pub(crate) fn put_back(&mut self, batch: Batch<B>) {
         let index = self.ready.iter().position(|other| other.since > batch.since).unwrap_or(self.ready.len());
         self.ready.insert(index, batch);
-        self.evict()
+    }
+
+    /// Takes a batch back that had been given away for good.
+    pub(crate) fn readmit(&mut self, batch: Batch<B>) {
+        self.held += batch.size;
+        self.put_back(batch);
+    }
+
+    /// Gives the oldest batch away that is not in flight; what is queued is cut into batches for it.
+    pub(crate) fn give_oldest(&mut self) -> Option<Batch<B>> {
+        if self.ready.is_empty() {
+            self.seal(false);
+        }
+        let batch = self.ready.pop_front()?;
+        self.held -= batch.size;
+        Some(batch)
+    }
+
+    /// Whether more is held than may be.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.held > self.bounds.held_bytes
+    }
+
+    /// Whether something of `size` fits without anything having to go.
+    pub(crate) const fn has_room(&self, size: usize) -> bool {
+        self.held + size <= self.bounds.held_bytes
     }
 
     /// Puts the halves of a batch that was too large; gives the batch back when it cannot be halved.
@@ -143,6 +167,13 @@ impl<B: Clone> Outbox<B> {
     /// Lets go of a batch for good.
     pub(crate) fn forget(&mut self, batch: &Batch<B>) {
         self.held -= batch.size;
+    }
+
+    /// Takes everything out of flight.
+    pub(crate) fn ground(&mut self) {
+        for flight in core::mem::take(&mut self.in_flight) {
+            self.put_back(flight.batch);
+        }
     }
 
     /// Everything that is left, out of flight or not.
@@ -220,19 +251,13 @@ impl<B: Clone> Outbox<B> {
         BatchId(self.last_id)
     }
 
-    /// Makes room: first plain entries, oldest first, then anything, oldest first. What is in flight stays.
-    fn evict(&mut self) -> Vec<Evicted> {
-        let mut evicted = Vec::new();
-        while self.held > self.bounds.held_bytes {
-            match self.evict_plain_batch().or_else(|| self.evict_queued(true)) {
-                Some(out) => evicted.push(out),
-                None => match self.evict_batch().or_else(|| self.evict_queued(false)) {
-                    Some(out) => evicted.push(out),
-                    None => break,
-                },
-            }
-        }
-        evicted
+    /// Gives up what is least valuable: plain entries first, oldest first, then anything, oldest first. What
+    /// is in flight stays.
+    pub(crate) fn evict(&mut self) -> Option<Evicted> {
+        self.evict_plain_batch()
+            .or_else(|| self.evict_queued(true))
+            .or_else(|| self.evict_batch())
+            .or_else(|| self.evict_queued(false))
     }
 
     fn evict_plain_batch(&mut self) -> Option<Evicted> {
@@ -280,7 +305,13 @@ mod tests {
     use super::*;
     use crate::batch::Content;
 
-    const BOUNDS: Bounds = Bounds { held_bytes: 100, batch_bytes: 40, batch_items: 3, in_flight: 2 };
+    const BOUNDS: Bounds =
+        Bounds { held_bytes: 100, spooled_bytes: 0, batch_bytes: 40, batch_items: 3, in_flight: 2 };
+
+    fn push(outbox: &mut Outbox<u32>, now: Instant, entry: Entry<u32>) -> Vec<Evicted> {
+        outbox.push(now, entry);
+        core::iter::from_fn(|| if outbox.is_over() { outbox.evict() } else { None }).collect()
+    }
 
     fn entry(size: u32, is_precious: bool) -> Entry<u32> {
         Entry { signal: Signal::Traces, count: 1, size, is_precious, content: Content::Received(size) }
@@ -317,12 +348,12 @@ mod tests {
     #[test]
     fn the_least_valuable_goes_first_when_room_runs_out() {
         let mut outbox = Outbox::new(BOUNDS);
-        assert!(outbox.push(at(0), entry(40, true)).is_empty());
-        assert!(outbox.push(at(1), entry(40, false)).is_empty());
+        assert!(push(&mut outbox, at(0), entry(40, true)).is_empty());
+        assert!(push(&mut outbox, at(1), entry(40, false)).is_empty());
         outbox.seal(false);
-        assert_eq!(outbox.push(at(2), entry(40, false)), [(Signal::Traces, 1)]);
+        assert_eq!(push(&mut outbox, at(2), entry(40, false)), [(Signal::Traces, 1)]);
         assert_eq!(outbox.held_bytes(), 80);
-        assert_eq!(outbox.push(at(3), entry(90, true)), [(Signal::Traces, 1), (Signal::Traces, 1)]);
+        assert_eq!(push(&mut outbox, at(3), entry(90, true)), [(Signal::Traces, 1), (Signal::Traces, 1)]);
         assert_eq!(outbox.held_bytes(), 90);
         assert_eq!(outbox.held_items(Signal::Traces), 1);
     }

@@ -1,0 +1,139 @@
+//! What goes into the agent and what comes out: the seam between decisions and the world.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::batch::{BatchId, Content, Entry};
+use crate::notice::Notice;
+use crate::platform::{Invoke, PlatformEvent, Shutdown};
+use crate::retry::Outcome;
+use crate::shelf::{Parked, Place};
+use crate::span::{Parcel, RequestId, Signal, Span};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input<B> {
+    /// Start-up is over: registered, subscribed, listening.
+    Ready,
+    /// INVOKE.
+    Invoke(Invoke),
+    /// SHUTDOWN.
+    Shutdown(Shutdown),
+    /// The function has begun to send a request to the receiver.
+    Receiving,
+    /// A request that was announced by [`Input::Receiving`] is over; empty when it was refused.
+    Received(Receipt<B>),
+    /// The function asks for a flush: it is done with `request_id`, or with whatever runs.
+    Flush {
+        /// The invocation that it is done with.
+        request_id: Option<RequestId>,
+    },
+    /// The Telemetry API told something.
+    Platform(PlatformEvent),
+    /// The oldest [`Output::Park`] not answered yet is on disk, or without a place could not be written.
+    Parked {
+        /// Where it is.
+        place: Option<Place>,
+    },
+    /// What [`Output::Unpark`] asked for; empty when it could not be read.
+    Unparked(Receipt<B>),
+    /// The spool of a process that was killed holds this.
+    Found(Parked),
+    /// What that process had accepted for the invocation that it died in, and that invocation.
+    Recovered {
+        /// The invocation, where it was known.
+        invoke: Option<Invoke>,
+        /// What the function had sent.
+        receipt: Receipt<B>,
+    },
+    /// An export has ended.
+    Exported {
+        /// Which.
+        id: BatchId,
+        /// How.
+        outcome: Outcome,
+        /// Encoded bytes of it, before compression.
+        raw_bytes: u64,
+        /// Bytes of it on the wire.
+        sent_bytes: u64,
+    },
+    /// [`crate::Agent::deadline`] has come.
+    Tick,
+}
+
+/// What one request of the function held.
+#[derive(Clone, Debug)]
+pub struct Receipt<B> {
+    /// Its spans, in order.
+    pub spans: Vec<Span<B>>,
+    /// Its metrics or logs.
+    pub parcels: Vec<Parcel<B>>,
+}
+
+impl<B> Receipt<B> {
+    /// A request that brought nothing.
+    pub const EMPTY: Self = Self { spans: Vec::new(), parcels: Vec::new() };
+
+    /// How many items of `signal` it holds.
+    pub fn count(&self, signal: Signal) -> u64 {
+        match signal {
+            Signal::Traces => self.spans.len() as u64,
+            _ => {
+                let of_signal = self.parcels.iter().filter(|parcel| parcel.signal == signal);
+                of_signal.map(|parcel| u64::from(parcel.count)).sum()
+            }
+        }
+    }
+
+    /// Everything in it, as entries of an outbox.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry<B>> {
+        let spans = self.spans.into_iter().map(|span| Entry {
+            signal: Signal::Traces,
+            count: 1,
+            size: span.size,
+            is_precious: span.is_error,
+            content: Content::Received(span.body),
+        });
+        let parcels = self.parcels.into_iter().map(|parcel| Entry {
+            signal: parcel.signal,
+            count: parcel.count,
+            size: parcel.size,
+            is_precious: false,
+            content: Content::Received(parcel.body),
+        });
+        spans.chain(parcels)
+    }
+}
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub enum Output<B> {
+    /// Ask the platform for the next event.
+    Next,
+    /// Send these entries as one request, and say how it ended with [`Input::Exported`].
+    Export {
+        /// Names the request.
+        id: BatchId,
+        /// Its signal.
+        signal: Signal,
+        /// Its content, shared with the outbox.
+        entries: Arc<[Entry<B>]>,
+    },
+    /// Put these entries into the spool, and say with [`Input::Parked`] how that went. Answered in order.
+    Park {
+        /// Their signal.
+        signal: Signal,
+        /// What to write.
+        entries: Arc<[Entry<B>]>,
+    },
+    /// Read this back from the spool.
+    Unpark(Place),
+    /// Let go of an export; it must not be reported any more.
+    Cancel(BatchId),
+    /// Idle connections are not to be trusted: the environment may have been frozen for long.
+    Reconnect,
+    /// Say something.
+    Say(Notice),
+    /// Leave the process. Nothing follows.
+    Exit,
+}

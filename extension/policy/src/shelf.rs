@@ -1,0 +1,109 @@
+//! What is in the spool: known by place, size and count, while its bytes are on disk.
+
+use alloc::collections::VecDeque;
+
+use crate::batch::Batch;
+use crate::span::Signal;
+
+/// Where the shell has put something in its spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(pub u64);
+
+/// Something in the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// Where.
+    pub place: Place,
+    /// Its signal.
+    pub signal: Signal,
+    /// How many spans, points or records.
+    pub count: u64,
+    /// Its size in bytes.
+    pub size: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shelf<B> {
+    bound: usize,
+    is_usable: bool,
+    parked: VecDeque<Parked>,
+    bytes: usize,
+    /// Batches that are being written; still in memory until the shell says that they are safe.
+    writing: VecDeque<Batch<B>>,
+    /// Being read back.
+    reading: Option<Parked>,
+}
+
+impl<B> Shelf<B> {
+    pub(crate) fn new(bound: usize, is_usable: bool) -> Self {
+        let (parked, writing) = (VecDeque::new(), VecDeque::new());
+        Self { bound, is_usable, parked, bytes: 0, writing, reading: None }
+    }
+
+    /// Whether something of `size` may be put there.
+    pub(crate) fn has_room(&self, size: usize) -> bool {
+        let writing: usize = self.writing.iter().map(|batch| batch.size).sum();
+        self.is_usable && self.bytes + writing + size <= self.bound
+    }
+
+    /// `batch` is being written.
+    pub(crate) fn begin(&mut self, batch: Batch<B>) {
+        self.writing.push_back(batch);
+    }
+
+    /// The oldest batch that was being written is on disk at `place`, or, without one, is not: then it is
+    /// given back, and nothing more is tried.
+    pub(crate) fn end(&mut self, place: Option<Place>) -> Option<Batch<B>> {
+        let batch = self.writing.pop_front()?;
+        let Some(place) = place else {
+            self.is_usable = false;
+            return Some(batch);
+        };
+        self.add(Parked { place, signal: batch.signal, count: batch.count, size: batch.size });
+        None
+    }
+
+    pub(crate) fn add(&mut self, parked: Parked) {
+        self.bytes += parked.size;
+        self.parked.push_back(parked);
+    }
+
+    /// The size of what [`Shelf::take`] would give.
+    pub(crate) fn oldest_size(&self) -> Option<usize> {
+        self.parked.front().map(|parked| parked.size)
+    }
+
+    /// The oldest thing to read back, if none is being read.
+    pub(crate) fn take(&mut self) -> Option<Place> {
+        if self.reading.is_some() {
+            return None;
+        }
+        self.reading = self.parked.pop_front();
+        self.reading.map(|parked| parked.place)
+    }
+
+    /// What was being read has been, or cannot be.
+    pub(crate) fn taken(&mut self) -> Option<Parked> {
+        let parked = self.reading.take()?;
+        self.bytes -= parked.size;
+        Some(parked)
+    }
+
+    /// Whether nothing is on disk, or on its way there or back.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parked.is_empty() && self.writing.is_empty() && self.reading.is_none()
+    }
+
+    /// Whether a read is under way.
+    pub(crate) const fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    /// Items of `signal` in all states.
+    pub(crate) fn items(&self, signal: Signal) -> u64 {
+        let parked = self.parked.iter().chain(&self.reading).filter(|parked| parked.signal == signal);
+        let writing = self.writing.iter().filter(|batch| batch.signal == signal);
+        parked.map(|parked| parked.count).chain(writing.map(|batch| batch.count)).sum()
+    }
+}
