@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Agent, Input, Output};
+use policy::{Agent, Entry, Input, Output, Place, Receipt, Signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use wire::otlp::{Body, Identity};
@@ -10,6 +10,8 @@ use wire::otlp::{Body, Identity};
 use crate::clock::Clock;
 use crate::exporter::Exporter;
 use crate::log;
+use crate::recovery;
+use crate::spool::{Keepsake, Kind, Spool};
 
 /// What reaches the loop.
 #[derive(Debug)]
@@ -52,6 +54,14 @@ pub struct Driver {
     pub identity: Arc<Identity>,
     /// Told once for each `/next` that may be asked.
     pub next: mpsc::UnboundedSender<()>,
+    /// Where to tell oneself what a disk has answered.
+    pub inbox: Inbox,
+    /// Keeps what the agent wants kept, where there is one.
+    pub spool: Option<Spool>,
+    /// Whether the running invocation is put on record.
+    pub records_invocations: bool,
+    /// That record; settled before the next `/next`.
+    pub invocation: Option<Keepsake>,
 }
 
 impl Driver {
@@ -83,6 +93,10 @@ impl Driver {
                 Arc::make_mut(&mut self.identity).observe(body);
             }
         }
+        if let (Input::Invoke(invoke), true) = (&input, self.records_invocations) {
+            let record = wire::invocation::encode(invoke);
+            self.invocation = self.spool.as_ref().and_then(|spool| spool.keep(Kind::Invocation, 1, &record));
+        }
         self.agent.handle(self.clock.now(), input);
     }
 
@@ -91,7 +105,12 @@ impl Driver {
         while let Some(output) = self.agent.poll() {
             match output {
                 // Whoever asks `/next` has gone only when the process is about to.
-                Output::Next => self.next.send(()).unwrap_or_default(),
+                Output::Next => {
+                    self.invocation = None;
+                    self.next.send(()).unwrap_or_default();
+                }
+                Output::Park { signal, entries } => self.park(signal, &entries),
+                Output::Unpark(place) => self.unpark(place),
                 Output::Export { id, signal, entries } => {
                     self.exporter.export(id, signal, entries, self.identity.clone());
                 }
@@ -102,5 +121,17 @@ impl Driver {
             }
         }
         false
+    }
+
+    fn park(&self, signal: Signal, entries: &[Entry<Body>]) {
+        let count: u32 = entries.iter().map(|entry| entry.count).sum();
+        let content = wire::otlp::request(entries, &self.identity);
+        let place = self.spool.as_ref().and_then(|spool| spool.write(Kind::Parked(signal), count, &content));
+        self.inbox.send(Message::Input(Input::Parked { place }));
+    }
+
+    fn unpark(&self, place: Place) {
+        let receipt = self.spool.as_ref().map_or(Receipt::EMPTY, |spool| recovery::read(spool, place));
+        self.inbox.send(Message::Input(Input::Unparked(receipt)));
     }
 }

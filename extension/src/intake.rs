@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -17,6 +18,7 @@ use wire::otlp::{self, Body};
 
 use crate::driver::{Inbox, Message};
 use crate::http::{Answer, BodyError, answer, read, serve};
+use crate::spool::{Kind, Spool};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -30,11 +32,16 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Receives until the process ends. No body longer than `max_body` is read, packed or unpacked.
-pub async fn receive(listener: TcpListener, inbox: Inbox, max_body: usize) {
-    serve(listener, move |request| handle(request, inbox.clone(), max_body)).await;
+pub async fn receive(listener: TcpListener, inbox: Inbox, spool: Arc<OnceLock<Spool>>, max_body: usize) {
+    serve(listener, move |request| handle(request, inbox.clone(), spool.clone(), max_body)).await;
 }
 
-async fn handle(request: Request<Incoming>, inbox: Inbox, max_body: usize) -> Answer {
+async fn handle(
+    request: Request<Incoming>,
+    inbox: Inbox,
+    spool: Arc<OnceLock<Spool>>,
+    max_body: usize,
+) -> Answer {
     let signal = match request.uri().path() {
         "/v1/traces" => Signal::Traces,
         "/v1/metrics" => Signal::Metrics,
@@ -46,7 +53,7 @@ async fn handle(request: Request<Incoming>, inbox: Inbox, max_body: usize) -> An
         return only_post();
     }
     let receiving = Receiving::begin(inbox);
-    match take(signal, request, max_body).await {
+    match take(signal, request, spool.get(), max_body).await {
         Ok(scanned) => {
             let body = otlp::success(scanned.refused, "spans without a valid trace id and span id");
             receiving.end(scanned.receipt);
@@ -84,7 +91,12 @@ const fn refusal(status: StatusCode, why: &'static str) -> Refusal {
     Refusal { status, why }
 }
 
-async fn take(signal: Signal, request: Request<Incoming>, max: usize) -> Result<otlp::Scanned, Refusal> {
+async fn take(
+    signal: Signal,
+    request: Request<Incoming>,
+    spool: Option<&Spool>,
+    max: usize,
+) -> Result<otlp::Scanned, Refusal> {
     if !is_protobuf(request.headers()) {
         return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "only application/x-protobuf is understood"));
     }
@@ -98,7 +110,22 @@ async fn take(signal: Signal, request: Request<Incoming>, max: usize) -> Result<
         Encoding::Identity => body,
         Encoding::Gzip => gunzip(&body, max)?,
     };
-    otlp::scan(signal, &body).map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body is not an OTLP request"))
+    let scanned = otlp::scan(signal, &body)
+        .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body is not an OTLP request"))?;
+    if let Some(spool) = spool {
+        put_on_record(signal, &scanned.receipt, &body, spool);
+    }
+    Ok(scanned)
+}
+
+/// Before the 200: should we be killed now, the next process sends it. A disk that fails loses nothing yet.
+fn put_on_record(signal: Signal, receipt: &Receipt<Body>, body: &Bytes, spool: &Spool) {
+    let first_span = receipt.spans.first().map(|span| &span.body);
+    let Some(first) = first_span.or(receipt.parcels.first().map(|parcel| &parcel.body)) else { return };
+    let count = u32::try_from(receipt.count(signal)).unwrap_or(u32::MAX);
+    if let Some(keepsake) = spool.keep(Kind::Accepted(signal), count, body) {
+        first.keep(keepsake);
+    }
 }
 
 fn is_protobuf(headers: &HeaderMap) -> bool {

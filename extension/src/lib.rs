@@ -7,12 +7,14 @@ mod http;
 pub mod intake;
 pub mod lambda;
 pub mod log;
+pub mod recovery;
 pub mod settings;
+pub mod spool;
 pub mod telemetry;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use policy::{Agent, InitType, Input};
+use policy::{Agent, InitType, Input, SpoolMode};
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
 
@@ -22,6 +24,7 @@ use crate::exporter::Exporter;
 use crate::lambda::Events;
 use crate::log::Level;
 use crate::settings::Settings;
+use crate::spool::Spool;
 
 /// Runs the extension until SHUTDOWN has been served.
 ///
@@ -30,16 +33,21 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// When the platform refuses to register the extension: then there is nothing it could do.
-pub async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let clock = Clock::start();
     let (inbox, received) = Inbox::new();
-    listen_for_spans(&settings, &inbox).await;
+    let records = Arc::<OnceLock<Spool>>::default();
+    listen_for_spans(&settings, &inbox, &records).await;
     let telemetry_port = listen_for_events(&inbox, clock).await;
 
     let (next, permits) = mpsc::unbounded_channel();
     let events = Events::new(inbox.clone(), clock, permits);
     let is_managed = settings.policy.init_type == InitType::ManagedInstances;
     let (registration, asking) = lambda::register(events, is_managed).await?;
+    let spool = open_spool(&mut settings, &inbox);
+    if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
+        let _ = records.set(spool.clone());
+    }
     if let Some(port) = telemetry_port {
         lambda::subscribe(&registration.extension_id, port).await;
     }
@@ -47,7 +55,7 @@ pub async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error + S
         log::degraded("setting_ignored", "an invalid setting is ignored", problem);
     }
 
-    let driver = driver(settings, &registration, &inbox, clock, next);
+    let driver = driver(settings, &registration, &inbox, clock, next, spool);
     inbox.send(Message::Input(Input::Ready));
     let mut driving = tokio::spawn(driver.run(received));
     tokio::pin!(asking);
@@ -72,11 +80,31 @@ async fn idle(
     Ok(())
 }
 
-async fn listen_for_spans(settings: &Settings, inbox: &Inbox) {
+/// Opens the spool, after registration: no file is touched before. Without one, memory has to do.
+fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
+    if settings.policy.spool == SpoolMode::Off {
+        return None;
+    }
+    let bounds = settings.policy.bounds;
+    match Spool::open(&settings.spool_dir, bounds.spooled_bytes as u64) {
+        Ok((spool, leftovers)) => {
+            recovery::tell(&spool, leftovers, bounds.held_bytes / 2, inbox);
+            Some(spool)
+        }
+        Err(error) => {
+            let message = "the spool cannot be opened; unsent data is kept in memory only";
+            log::degraded("spool_unusable", message, &error);
+            settings.policy.spool = SpoolMode::Off;
+            None
+        }
+    }
+}
+
+async fn listen_for_spans(settings: &Settings, inbox: &Inbox, records: &Arc<OnceLock<Spool>>) {
     let Some(address) = settings.receiver else { return };
     match intake::bind(address).await {
         Ok(listener) => {
-            tokio::spawn(intake::receive(listener, inbox.clone(), settings.max_body));
+            tokio::spawn(intake::receive(listener, inbox.clone(), records.clone(), settings.max_body));
         }
         Err(error) => {
             let message = "the OTLP address cannot be taken (PREFREEZE_RECEIVER_HTTP); the function's spans are not received";
@@ -106,7 +134,9 @@ fn driver(
     inbox: &Inbox,
     clock: Clock,
     next: mpsc::UnboundedSender<()>,
+    spool: Option<Spool>,
 ) -> Driver {
+    let records_invocations = settings.policy.spool == SpoolMode::Always;
     let mut policy = settings.policy;
     policy.seed = clock.seed();
     if registration.is_managed {
@@ -122,5 +152,9 @@ fn driver(
         exporter: Exporter::new(settings.destinations, inbox.clone(), clock),
         identity: Arc::<Identity>::new(identity),
         next,
+        inbox: inbox.clone(),
+        spool,
+        records_invocations,
+        invocation: None,
     }
 }

@@ -80,6 +80,14 @@ pub fn notice(notice: &Notice) {
             "the bound on kept data is reached; the least valuable is dropped and counted",
             json!({ "signal": word(*signal) }),
         ),
+        // Said by the spool itself, with the reason.
+        Notice::SpoolUnusable => {}
+        Notice::Recovered(spans) => say(
+            Level::Info,
+            "recovered",
+            "a process of ours was killed in this environment; what it had accepted is sent now",
+            json!({ "spans": spans }),
+        ),
         Notice::Summary(ledger) => summary(ledger),
     }
 }
@@ -94,6 +102,7 @@ fn summary(ledger: &Ledger) {
             .collect();
         json!({
             "received": counts.received,
+            "recovered": counts.recovered,
             "made": counts.made,
             "exported": counts.delivered,
             "sampled_out": counts.sampled_out,

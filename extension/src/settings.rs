@@ -7,9 +7,10 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Config, Destinations, FlushMode, InitType, Signal, XrayParent};
+use policy::{Config, Destinations, FlushMode, InitType, Signal, SpoolMode, XrayParent};
 use wire::key_values;
 use wire::otlp::Identity;
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub identity: Identity,
     /// Where the function sends to; `None` when it was switched off.
     pub receiver: Option<SocketAddr>,
+    /// The spool's folder.
+    pub spool_dir: PathBuf,
     /// The longest request taken from the function, in bytes.
     pub max_body: usize,
     /// What is wrong with the variables; each was ignored.
@@ -112,9 +115,10 @@ impl Settings {
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
         let identity = reader.identity();
+        let spool_dir = reader.spool_dir();
         let Reader { set, mut problems } = reader;
         problems.dedup();
-        Self { policy, destinations, identity, receiver, max_body, problems, set }
+        Self { policy, destinations, identity, receiver, spool_dir, max_body, problems, set }
     }
 
     /// What holds, and what is wrong, for people.
@@ -296,6 +300,7 @@ impl Reader {
         ];
         let xray =
             [("link", XrayParent::Link), ("parent", XrayParent::Parent), ("ignore", XrayParent::Ignore)];
+        let spool = [("always", SpoolMode::Always), ("outage", SpoolMode::Outage), ("off", SpoolMode::Off)];
         let init = [
             InitType::OnDemand,
             InitType::ProvisionedConcurrency,
@@ -317,6 +322,7 @@ impl Reader {
             staleness: self.millis("PREFREEZE_FLUSH_MAX_STALENESS_MS", 10_000),
             deadline_margin: self.millis("PREFREEZE_DEADLINE_MARGIN_MS", 500),
             export_timeouts: Signal::ALL.map(|signal| self.export_timeout(signal)),
+            spool: self.word("PREFREEZE_SPOOL", SpoolMode::default(), &spool),
             xray_parent: self.word("PREFREEZE_XRAY_PARENT", XrayParent::default(), &xray),
             destinations: Destinations { traces, metrics, logs },
             bounds: self.bounds(default.bounds),
@@ -338,9 +344,16 @@ impl Reader {
         let held = tenth.clamp(4 << 20, 32 << 20);
         policy::Bounds {
             held_bytes: self.number("PREFREEZE_BUFFER_BYTES", held, 1 << 16..=1 << 32) as usize,
+            spooled_bytes: self.number("PREFREEZE_SPOOL_MAX_BYTES", 64 << 20, 1 << 16..=8 << 30) as usize,
             batch_bytes: self.number("PREFREEZE_BATCH_BYTES", 4 << 20, 1 << 10..=64 << 20) as usize,
             ..default
         }
+    }
+
+    fn spool_dir(&self) -> PathBuf {
+        let temporary = self.get("TMPDIR").unwrap_or("/tmp");
+        let default = || Path::new(temporary).join("prefreeze");
+        self.get("PREFREEZE_SPOOL_DIR").map_or_else(default, PathBuf::from)
     }
 
     fn memory_mib(&self) -> u64 {

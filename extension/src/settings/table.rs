@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 17] = [
+pub(super) static TABLE: [Setting; 20] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -137,6 +137,27 @@ pub(super) static TABLE: [Setting; 17] = [
         ..PLAIN
     },
     Setting {
+        name: "PREFREEZE_SPOOL",
+        kind: "always, outage, off",
+        default: "always",
+        help: "What is also kept on disk, where it survives a kill of Prefreeze: everything accepted, what could not be sent, or nothing.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SPOOL_DIR",
+        kind: "path",
+        default: "`prefreeze` in `TMPDIR`, or in `/tmp`",
+        help: "The folder for it; its parent must exist.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SPOOL_MAX_BYTES",
+        kind: "bytes",
+        default: "67108864",
+        help: "How much may be on disk.",
+        ..PLAIN
+    },
+    Setting {
         name: "PREFREEZE_BATCH_BYTES",
         kind: "bytes",
         default: "4194304",
@@ -153,7 +174,7 @@ pub(super) static TABLE: [Setting; 17] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 8] = [
+pub(super) static FOREIGN: [(&str, &str); 9] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     ("AWS_LAMBDA_RUNTIME_API", "The platform's API."),
@@ -162,6 +183,7 @@ pub(super) static FOREIGN: [(&str, &str); 8] = [
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "`faas.max_memory`, and the default of `PREFREEZE_BUFFER_BYTES`."),
     ("AWS_LAMBDA_INITIALIZATION_TYPE", "What counts as a cold start."),
     ("AWS_REGION", "`cloud.region`."),
+    ("TMPDIR", "Where the spool's folder is by default."),
 ];
 
 /// The reference page.

@@ -2,6 +2,7 @@
 
 pub mod collector;
 pub mod extensions_api;
+pub mod invocation;
 pub mod key_values;
 pub mod otlp;
 mod proto;

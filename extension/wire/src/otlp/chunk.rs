@@ -1,7 +1,8 @@
 //! One received request and the places of what is in it: shared by all of its spans, copied by none.
 
+use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -64,6 +65,17 @@ pub(crate) struct Chunk {
     pub(crate) groups: Vec<Group>,
     pub(crate) scopes: Vec<Scope>,
     pub(crate) spans: Vec<SpanAt>,
+    /// Let go of when the last span of the request is.
+    pub(crate) keepsake: OnceLock<Keepsake>,
+}
+
+/// Something of the caller's that lives as long as a request does.
+pub(crate) struct Keepsake(#[expect(dead_code, reason = "held to be dropped")] Box<dyn Send + Sync>);
+
+impl fmt::Debug for Keepsake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keepsake")
+    }
 }
 
 impl Chunk {
@@ -78,4 +90,11 @@ pub struct Body {
     pub(crate) chunk: Arc<Chunk>,
     /// Which span; `None` for the whole.
     pub(crate) span: Option<u32>,
+}
+
+impl Body {
+    /// Keeps `keepsake` for as long as anything of the request is held; only the first one is taken.
+    pub fn keep(&self, keepsake: impl Send + Sync + 'static) {
+        let _ = self.chunk.keepsake.set(Keepsake(Box::new(keepsake)));
+    }
 }

@@ -1,6 +1,6 @@
 //! Reading a request in place: what policy must know of each span, and where its bytes are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use policy::{Kind, Parcel, Receipt, Signal, Span, SpanId, TraceId, UnixNanos};
@@ -60,7 +60,13 @@ pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
 
 impl Chunk {
     fn empty(bytes: &Bytes) -> Self {
-        Self { bytes: bytes.clone(), groups: Vec::new(), scopes: Vec::new(), spans: Vec::new() }
+        Self {
+            bytes: bytes.clone(),
+            groups: Vec::new(),
+            scopes: Vec::new(),
+            spans: Vec::new(),
+            keepsake: OnceLock::new(),
+        }
     }
 }
 

@@ -1,0 +1,148 @@
+//! A file of records: appended to by one process, which holds a lock on it, and read by its successor.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::record::{HEAD_LEN, Head, Kind};
+
+/// Ours alone: other processes of the environment run as the same user, and links are not followed.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
+const SUFFIX: &str = ".spool";
+
+/// Makes the folder; one that is there must be a folder and no link.
+pub(super) fn make_folder(folder: &Path) -> std::io::Result<()> {
+    match DirBuilder::new().recursive(false).mode(FOLDER_MODE).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let is_folder = std::fs::symlink_metadata(folder)?.is_dir();
+            if is_folder { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) }
+        }
+        made => made,
+    }
+}
+
+/// The numbers of the segments in `folder`, oldest first, at most `max`.
+pub(super) fn names(folder: &Path, max: usize) -> Vec<u64> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_suffix(SUFFIX)?.parse().ok();
+    let mut names: Vec<u64> = entries.filter_map(number).collect();
+    names.sort_unstable();
+    names.truncate(max);
+    names
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Segment {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Segment {
+    /// A new, empty segment, locked.
+    pub(super) fn create(folder: &Path, name: u64) -> std::io::Result<Self> {
+        let path = folder.join(format!("{name}{SUFFIX}"));
+        let file = options().create_new(true).mode(FILE_MODE).open(&path)?;
+        file.try_lock()?;
+        Ok(Self { path, file, length: 0 })
+    }
+
+    /// A segment that a dead process left behind, and what in it is not settled: offsets and heads.
+    ///
+    /// Shape: `None` when a living process holds it, or when it is no file of a sensible size. Reading stops
+    /// at the first thing that is not a record: the end of what was written before the kill.
+    pub(super) fn reopen(folder: &Path, name: u64, bound: u64) -> Option<(Self, Vec<(u64, Head)>)> {
+        let path = folder.join(format!("{name}{SUFFIX}"));
+        let file = options().open(&path).ok()?;
+        file.try_lock().ok()?;
+        let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
+        let mut segment = Self { path, file, length: metadata.len() };
+        if segment.length > bound {
+            segment.remove();
+            return None;
+        }
+        let records = segment.records();
+        Some((segment, records))
+    }
+
+    fn records(&mut self) -> Vec<(u64, Head)> {
+        let mut records: Vec<(u64, Head)> = Vec::new();
+        let mut offset = 0;
+        while let Some(head) = self.head_at(offset) {
+            if head.kind() != Kind::Settled {
+                records.push((offset, head));
+            } else if let Some(settled) = self.read(offset, &head).as_deref().and_then(settled_offset) {
+                records.retain(|(other, _)| *other != settled);
+            }
+            offset += head.record_len();
+        }
+        records
+    }
+
+    fn head_at(&mut self, offset: u64) -> Option<Head> {
+        let mut bytes = [0; HEAD_LEN];
+        self.file.seek(SeekFrom::Start(offset)).ok()?;
+        self.file.read_exact(&mut bytes).ok()?;
+        Head::parse(&bytes).filter(|head| offset + head.record_len() <= self.length)
+    }
+
+    /// The content of the record at `offset`; `None` when it is not what was written.
+    pub(super) fn read(&mut self, offset: u64, head: &Head) -> Option<Bytes> {
+        let mut content = vec![0; head.content_len()];
+        self.file.seek(SeekFrom::Start(offset + HEAD_LEN as u64)).ok()?;
+        self.file.read_exact(&mut content).ok()?;
+        head.fits(&content).then(|| content.into())
+    }
+
+    /// Appends a record and returns its offset. A write that fails half-way leaves nothing behind.
+    pub(super) fn append(&mut self, head: &Head, content: &[u8]) -> std::io::Result<u64> {
+        let offset = self.length;
+        let mut record = Vec::with_capacity(HEAD_LEN + content.len());
+        record.extend_from_slice(&head.bytes());
+        record.extend_from_slice(content);
+        if let Err(error) = self.file.write_all(&record) {
+            let _ = self.file.set_len(offset);
+            return Err(error);
+        }
+        self.length += record.len() as u64;
+        Ok(offset)
+    }
+
+    /// Notes that the record at `offset` is settled.
+    pub(super) fn note_settled(&mut self, offset: u64) -> std::io::Result<()> {
+        let content = offset.to_le_bytes();
+        let head = Head::of(Kind::Settled, 0, &content).expect("eight bytes are not too long");
+        self.append(&head, &content).map(|_| ())
+    }
+
+    /// Forgets all records.
+    pub(super) fn empty(&mut self) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.length = 0;
+        Ok(())
+    }
+
+    pub(super) const fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes the file away.
+    pub(super) fn remove(self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn settled_offset(content: &[u8]) -> Option<u64> {
+    content.try_into().ok().map(u64::from_le_bytes)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK);
+    options
+}

@@ -1,0 +1,142 @@
+//! The spool on a real disk: what is settled goes, what a killed process held is found, and nothing hostile hurts.
+
+use super::*;
+use policy::Signal;
+
+/// A folder of its own, taken away at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("prefreeze-spool-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const TRACES: Kind = Kind::Accepted(Signal::Traces);
+
+fn open(folder: &Folder) -> (Spool, Vec<Leftover>) {
+    Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written")
+}
+
+/// What a SIGKILL does to a spool: nothing is settled, and the lock goes.
+fn kill(spool: Spool, keepsakes: Vec<Option<Keepsake>>) {
+    keepsakes.into_iter().for_each(std::mem::forget);
+    let mut store = lock(&spool.store);
+    store.segments.clear();
+    store.spots.clear();
+}
+
+#[test]
+fn what_is_let_go_leaves_nothing_behind() {
+    let folder = Folder::new("settled");
+    let (spool, leftovers) = open(&folder);
+    assert!(leftovers.is_empty());
+    let (one, two) = (spool.keep(TRACES, 1, b"one"), spool.keep(TRACES, 1, b"two"));
+    assert!(one.is_some() && two.is_some());
+    drop(one);
+    drop(two);
+    assert_eq!(std::fs::metadata(&folder.files()[0]).expect("the segment").len(), 0);
+    drop(spool);
+    assert!(folder.files().is_empty());
+}
+
+#[test]
+fn what_a_killed_process_held_is_found() {
+    let folder = Folder::new("killed");
+    let (spool, _) = open(&folder);
+    let kept = spool.keep(TRACES, 2, b"kept");
+    drop(spool.keep(TRACES, 9, b"settled"));
+    let parked = spool.write(Kind::Parked(Signal::Logs), 3, b"parked");
+    assert!(parked.is_some());
+    kill(spool, vec![kept]);
+
+    let (spool, leftovers) = open(&folder);
+    let found: Vec<_> = leftovers.iter().map(|left| (left.kind, left.count, left.size)).collect();
+    assert_eq!(found, [(TRACES, 2, 4), (Kind::Parked(Signal::Logs), 3, 6)]);
+    for (left, content) in leftovers.iter().zip(["kept", "parked"]) {
+        let (taken, keepsake) = spool.take(left.place);
+        assert_eq!(taken, Some((left.kind, Bytes::from(content))));
+        drop(keepsake);
+    }
+    drop(spool);
+    assert!(folder.files().is_empty(), "{:?}", folder.files());
+}
+
+#[test]
+fn a_living_process_keeps_what_is_its_own() {
+    let folder = Folder::new("living");
+    let (first, _) = open(&folder);
+    let kept = first.keep(TRACES, 1, b"mine");
+    let (second, leftovers) = open(&folder);
+    assert!(leftovers.is_empty(), "{leftovers:?}");
+    assert!(second.keep(TRACES, 1, b"other").is_some());
+    drop(kept);
+}
+
+#[test]
+fn a_torn_or_changed_record_costs_only_itself() {
+    let folder = Folder::new("torn");
+    let (spool, _) = open(&folder);
+    let kept: Vec<_> =
+        [&b"first"[..], b"second", b"third"].iter().map(|content| spool.keep(TRACES, 1, content)).collect();
+    kill(spool, kept);
+    let path = folder.files().remove(0);
+    let mut bytes = std::fs::read(&path).expect("the segment");
+    let second = 25 + 20;
+    bytes[second] ^= 1;
+    bytes.truncate(bytes.len() - 2);
+    std::fs::write(&path, bytes).expect("the segment");
+
+    let (spool, leftovers) = open(&folder);
+    assert_eq!(leftovers.len(), 2, "the third is torn");
+    assert!(spool.take(leftovers[0].place).0.is_some());
+    assert!(spool.take(leftovers[1].place).0.is_none(), "the second was changed");
+}
+
+#[test]
+fn hostile_files_are_passed_over() {
+    let folder = Folder::new("hostile");
+    std::fs::create_dir(&folder.0).expect("a temporary folder");
+    let secret = folder.0.join("secret");
+    std::fs::write(&secret, b"not yours").expect("a file");
+    std::os::unix::fs::symlink(&secret, folder.0.join("1.spool")).expect("a link");
+    std::fs::write(folder.0.join("2.spool"), b"garbage").expect("a file");
+    std::fs::create_dir(folder.0.join("3.spool")).expect("a folder");
+    std::fs::write(folder.0.join("4.spool"), vec![0; 2 << 20]).expect("a file over the bound");
+    let (spool, leftovers) = open(&folder);
+    assert!(leftovers.is_empty());
+    assert!(spool.keep(TRACES, 1, b"works").is_some());
+    assert_eq!(std::fs::read(&secret).expect("still there"), b"not yours");
+}
+
+#[test]
+fn a_link_is_no_folder() {
+    let (folder, target) = (Folder::new("link"), Folder::new("target"));
+    std::fs::create_dir(&target.0).expect("a temporary folder");
+    std::os::unix::fs::symlink(&target.0, &folder.0).expect("a link");
+    assert!(Spool::open(&folder.0, 1 << 20).is_err());
+    std::fs::remove_file(&folder.0).expect("the link");
+}
+
+#[test]
+fn the_bound_holds() {
+    let folder = Folder::new("bound");
+    let (spool, _) = Spool::open(&folder.0, 1_000).expect("a temporary folder can be written");
+    let kept: Vec<_> = (0..10).map_while(|_| spool.keep(TRACES, 1, &[7; 180])).collect();
+    assert_eq!(kept.len(), 5);
+    drop(kept);
+    assert!(spool.keep(TRACES, 1, &[7; 900]).is_some(), "there is room again");
+}

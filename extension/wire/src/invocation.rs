@@ -1,0 +1,73 @@
+//! The running invocation as a record, for the process that may have to tell its end.
+
+use policy::{Duration, Instant, Invoke, UnixNanos};
+use serde::{Deserialize, Serialize};
+
+use crate::trace_context;
+
+#[derive(Deserialize, Serialize)]
+struct Record {
+    request_id: String,
+    deadline_at: u64,
+    received_at: u64,
+    arn: String,
+    xray: Option<String>,
+}
+
+/// The record of `invoke`.
+pub fn encode(invoke: &Invoke) -> Vec<u8> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let xray = invoke.xray.as_ref().map(|xray| match &xray.parent {
+        Some(parent) => format!("Root={};Parent={}", xray.root, hex(parent.bytes())),
+        None => format!("Root={}", xray.root),
+    });
+    let record = Record {
+        request_id: invoke.request_id.to_string(),
+        deadline_at: invoke.deadline_at.0,
+        received_at: invoke.received_at.0,
+        arn: invoke.arn.to_string(),
+        xray,
+    };
+    serde_json::to_vec(&record).unwrap_or_default()
+}
+
+/// The invocation of a record. Its deadline has passed: the process that was given it is dead.
+///
+/// # Errors
+/// When the bytes are no such record.
+pub fn decode(bytes: &[u8]) -> Result<Invoke, serde_json::Error> {
+    let record: Record = serde_json::from_slice(bytes)?;
+    Ok(Invoke {
+        request_id: record.request_id.into(),
+        deadline: Instant::default(),
+        deadline_at: UnixNanos(record.deadline_at),
+        received_at: UnixNanos(record.received_at),
+        arn: record.arn.into(),
+        xray: record.xray.as_deref().and_then(trace_context::xray),
+        waited: Duration::ZERO,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_gives_back_what_a_trace_needs() {
+        let invoke = Invoke {
+            request_id: "request-1".into(),
+            deadline: Instant::from_nanos(7),
+            deadline_at: UnixNanos(8),
+            received_at: UnixNanos(9),
+            arn: "arn:aws:lambda:eu-west-1:123456789012:function:pay:live".into(),
+            xray: trace_context::xray(
+                "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+            ),
+            waited: Duration::from_secs(1),
+        };
+        let back = decode(&encode(&invoke)).expect("just written");
+        assert_eq!((back.request_id, back.arn, back.xray), (invoke.request_id, invoke.arn, invoke.xray));
+        assert_eq!((back.deadline_at, back.received_at), (invoke.deadline_at, invoke.received_at));
+        assert!(decode(b"{}").is_err());
+    }
+}
