@@ -32,7 +32,7 @@ fn open(folder: &Folder) -> (Spool, Vec<Leftover>) {
 }
 
 /// What a SIGKILL does to a spool: nothing is settled, and the lock goes.
-fn kill(spool: Spool, keepsakes: Vec<Option<Keepsake>>) {
+fn kill(spool: &Spool, keepsakes: Vec<Option<Keepsake>>) {
     keepsakes.into_iter().for_each(std::mem::forget);
     let mut store = lock(&spool.store);
     store.segments.clear();
@@ -61,7 +61,8 @@ fn what_a_killed_process_held_is_found() {
     drop(spool.keep(TRACES, 9, b"settled"));
     let parked = spool.write(Kind::Parked(Signal::Logs), 3, b"parked");
     assert!(parked.is_some());
-    kill(spool, vec![kept]);
+    kill(&spool, vec![kept]);
+    drop(spool);
 
     let (spool, leftovers) = open(&folder);
     let found: Vec<_> = leftovers.iter().map(|left| (left.kind, left.count, left.size)).collect();
@@ -92,7 +93,8 @@ fn a_torn_or_changed_record_costs_only_itself() {
     let (spool, _) = open(&folder);
     let kept: Vec<_> =
         [&b"first"[..], b"second", b"third"].iter().map(|content| spool.keep(TRACES, 1, content)).collect();
-    kill(spool, kept);
+    kill(&spool, kept);
+    drop(spool);
     let path = folder.files().remove(0);
     let mut bytes = std::fs::read(&path).expect("the segment");
     let second = 25 + 20;
