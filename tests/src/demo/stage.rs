@@ -18,7 +18,7 @@ use super::{
 use crate::{collector::Collector, http1::Reserved};
 
 /// Lambda itself gives an init ten seconds; a busy machine may need longer to read what Python imports.
-const INIT_PATIENCE: Duration = Duration::from_secs(60);
+const INIT_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Stage {
