@@ -5,6 +5,7 @@ mod checksum;
 mod compile;
 mod debian;
 mod elf;
+mod notices;
 mod options;
 mod pack;
 mod size;

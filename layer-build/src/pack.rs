@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::Entry;
 use crate::target::Target;
-use crate::{Result, archive, checksum, compile, size, tools};
+use crate::{Result, archive, checksum, compile, notices, size, tools};
 
 /// The name that the extension registers under; Lambda insists that its file is called the same.
 const EXTENSION: &str = "prefreeze";
@@ -47,9 +47,15 @@ pub(crate) fn binary_path(target: Target) -> PathBuf {
 fn layer_entries(target: Target) -> Result<Vec<Entry>> {
     let binary = compile::release("extension", EXTENSION, target)?;
     let licence = fs::read(tools::workspace().join("LICENSE"))?;
+    let notices = notices::of("extension", target)?;
     Ok(vec![
         Entry { path: format!("extensions/{EXTENSION}"), mode: 0o755, bytes: binary },
         Entry { path: format!("share/{EXTENSION}/LICENSE"), mode: 0o644, bytes: licence },
+        Entry {
+            path: format!("share/{EXTENSION}/THIRD-PARTY.txt"),
+            mode: 0o644,
+            bytes: notices.into_bytes(),
+        },
     ])
 }
 

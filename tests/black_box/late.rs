@@ -1,6 +1,8 @@
 //! Data that comes when nobody waits for it, and invocations that follow one another without a pause.
 
-use tests::otlp::Ids;
+use std::thread;
+
+use tests::otlp::{Ids, SpanExt};
 use tests::platform::Invoke;
 
 use super::world::{LONG, World, server_span, span};
@@ -40,6 +42,24 @@ fn the_same_span_sent_twice_is_passed_on_not_judged() {
     world.runtime_done("r-1");
     world.platform.wait_next();
     assert_eq!(world.spans("child").len(), 2);
+}
+
+#[test]
+fn a_hundred_senders_at_once_are_all_heard() {
+    let world = World::start();
+    world.invoke("r-1");
+    let root = Ids::new(1);
+    thread::scope(|scope| {
+        for number in 1..=100 {
+            let world = &world;
+            scope.spawn(move || world.post_spans([span("one", root.sibling(number)).with_parent(root)]));
+        }
+    });
+    world.post_spans([server_span("root", root, "r-1")]);
+    world.platform.wait_next();
+    assert_eq!(world.spans("one").len(), 100);
+    let summary = world.close();
+    assert_eq!((summary.count("received"), summary.dropped()), (101, 0));
 }
 
 #[test]

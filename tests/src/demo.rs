@@ -8,6 +8,7 @@ mod evidence;
 mod extension;
 mod fraud_api;
 mod functions;
+mod group;
 mod paint;
 mod payments;
 mod places;
@@ -84,6 +85,7 @@ async fn demo(progress: &Progress, paint: Paint) -> Result<Ending, Trouble> {
     let Some(played) = played else { return Ok(Ending::Interrupted) };
     let (played, records, history) = played?;
 
+    report::write_timeline(&places.timeline(), &history)?;
     let evidence = Evidence::new(played, records, &history, traces);
     let problems = check::problems(&evidence);
     report::write(&places.report(), &evidence, &problems, progress.elapsed())?;
@@ -136,6 +138,7 @@ fn conclude(evidence: &Evidence, problems: &[String], places: &Places, paint: Pa
         );
     } else {
         println!("{} {} problems in {traces} traces of {spans} spans", paint.red("✗"), problems.len());
+        println!("  what happened when: {}", places.timeline().display());
     }
     println!("  every trace: {}", places.report().display());
 }

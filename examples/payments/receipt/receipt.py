@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 FUNCTION = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "receipt")
-FLUSH_BUDGET_S = 0.5
+FLUSH_BUDGET_S = 1
 TEMPLATE = "Receipt for payment {id}: {amount:.2f} {currency}. Thank you."
 
 provider = TracerProvider(

@@ -143,7 +143,8 @@ pub struct FunctionSpec {
     pub command: Vec<OsString>,
     /// `_HANDLER`.
     pub handler: String,
-    /// `LAMBDA_TASK_ROOT` and the runtime's working directory; default: the directory of the program.
+    /// `LAMBDA_TASK_ROOT` and the runtime's working directory; default: the directory of the program, or the
+    /// current one for a program that is looked up in `PATH`.
     pub working_dir: Option<PathBuf>,
     /// Memory size, 128 to 10240. Reported and billed; not enforced.
     pub memory_mb: u32,
@@ -269,7 +270,7 @@ impl FunctionSpec {
             let program = std::path::Path::new(self.command.first()?);
             program.parent().filter(|dir| !dir.as_os_str().is_empty()).map(PathBuf::from)
         };
-        let root = self.working_dir.clone().or_else(of_program).unwrap_or_else(|| "/".into());
+        let root = self.working_dir.clone().or_else(of_program).unwrap_or_else(|| ".".into());
         std::path::absolute(&root).unwrap_or(root)
     }
 }
@@ -298,6 +299,17 @@ mod tests {
         for (spec, verdict) in cases {
             assert_eq!(spec.validate(), verdict, "{spec:?}");
         }
+    }
+
+    #[test]
+    fn the_task_root_is_where_the_program_is() {
+        let root = |program: &str| {
+            FunctionSpec { command: vec![program.into()], ..FunctionSpec::default() }.task_root()
+        };
+        assert_eq!(root("/srv/app/bootstrap"), std::path::Path::new("/srv/app"));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(root("python3"), here);
+        assert_eq!(root("target/debug/f"), here.join("target/debug"));
     }
 
     #[test]

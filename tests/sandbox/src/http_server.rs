@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -21,6 +22,8 @@ use crate::invoke::ResponseBody;
 pub(crate) const SMALL_BODY: usize = 256 * 1024;
 /// What is read and thrown away after a body turned out too large, so that its sender reads our answer.
 const OVERSIZE_READ_MAX: usize = 64 * 1024 * 1024;
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// A listening server.
 #[derive(Debug)]
@@ -56,8 +59,11 @@ where
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // Out of descriptors or a peer that left at once: the next one may fare better.
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // Out of descriptors, most likely: some will be given back.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 // Small answers must not wait for an acknowledgement.
                 let _ = stream.set_nodelay(true);
                 let handler = handler.clone();

@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 async fn main() -> ExitCode {
     let result = match options::parse(lexopt::Parser::from_env()) {
         Ok(Action::Help) => {
-            println!("{}", options::HELP);
+            say(options::HELP);
             Ok(ExitCode::SUCCESS)
         }
         Ok(Action::Run(run)) => Box::pin(serve(run)).await,
@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
 async fn serve(run: Run) -> Result<ExitCode, String> {
     let lambda = start(&run).await?;
     for function in &run.functions {
-        println!("{}/2015-03-31/functions/{}/invocations", lambda.endpoint(), function.name);
+        say(&format!("{}/2015-03-31/functions/{}/invocations", lambda.endpoint(), function.name));
     }
     let mut printer = Printer::new(&lambda, Stream::Out, run.verbose);
     let mut stop = Stop::new()?;
@@ -72,13 +72,15 @@ async fn invoke_all(lambda: &Lambda, invoke: &Invoke) -> Result<bool, String> {
         let request = InvokeRequest { payload, ..InvokeRequest::default() }.with_xray(invoke.xray.clone());
         let outcome = lambda.invoke(name, request).await.map_err(|e| e.to_string())?;
         failed |= outcome.function_error.is_some();
-        let mut stdout = std::io::stdout().lock();
-        // A reader that closed its end of the pipe has what it wanted.
-        let _ = stdout.write_all(&outcome.payload).and_then(|()| stdout.write_all(b"\n"));
-        drop(stdout);
+        say(&String::from_utf8_lossy(&outcome.payload));
         lambda.wait_idle().await;
     }
     Ok(failed)
+}
+
+/// One line on stdout. A reader that closed its end of the pipe has what it wanted.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 async fn start(run: &Run) -> Result<Lambda, String> {

@@ -48,6 +48,9 @@ impl fmt::Display for ShutdownReport {
         write!(f, "{} environments shut down", self.environments.len())?;
         for environment in &self.environments {
             write!(f, "\n  {} of {}:", environment.environment, environment.function)?;
+            if environment.ends.is_empty() {
+                f.write_str(" had no processes")?;
+            }
             for end in &environment.ends {
                 write!(f, " {} {} after {:.1} ms;", end.process, end.exit, end.after_ms)?;
             }

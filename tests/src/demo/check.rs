@@ -105,7 +105,7 @@ fn links(evidence: &Evidence, root: &Span, deliveries: &[Delivery]) -> Option<St
 }
 
 /// The trace that this part must leave.
-pub(super) fn expected(part: &Part, is_cold: bool) -> Shape {
+fn expected(part: &Part, is_cold: bool) -> Shape {
     let (function, shape) = match part {
         Part::Payment(payment) => (AUTHORIZE, authorize(payment.end)),
         Part::Batch(deliveries) => (RECONCILE, reconcile(deliveries)),
@@ -250,38 +250,4 @@ impl Expected {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn payment(end: End) -> Part {
-        let payment = PAYMENTS.iter().find(|payment| payment.end == end);
-        Part::Payment(payment.expect("every end has a payment"))
-    }
-
-    #[test]
-    fn a_cold_start_adds_its_init() {
-        let warm = expected(&payment(End::Reconciled), false);
-        let cold = expected(&payment(End::Reconciled), true);
-        assert_eq!((warm.count(), cold.count()), (4, 5));
-    }
-
-    #[test]
-    fn a_batch_has_a_span_per_message_and_one_per_failure() {
-        let delivery = |payment, is_failed| Delivery { payment, is_failed };
-        let batch = vec![delivery(&PAYMENTS[0], true), delivery(&PAYMENTS[1], false)];
-        let shape = expected(&Part::Batch(batch), false);
-        assert_eq!(
-            shape.to_string(),
-            "CONSUMER process payments ERROR batch_item_failure\n  CLIENT ChangeMessageVisibility payments\n  \
-             INTERNAL reconcile payment\n  INTERNAL reconcile payment ERROR no_account\n"
-        );
-    }
-
-    #[test]
-    fn who_dies_leaves_a_root_of_the_extensions_making() {
-        assert_eq!(
-            expected(&payment(End::Crash), false).to_string(),
-            "SERVER authorize ERROR Runtime.ExitError\n  INTERNAL validate payment\n"
-        );
-    }
-}
+mod tests;

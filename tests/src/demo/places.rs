@@ -1,6 +1,11 @@
 //! Where things are: the binaries that were built, the folder that the demo works in, the Python function.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env,
+    fs::{self, File},
+    io,
+    path::PathBuf,
+};
 
 use super::Trouble;
 
@@ -32,13 +37,13 @@ impl Places {
         Ok(Self { binaries, work, receipt })
     }
 
-    /// A program of this workspace.
+    /// A program of this workspace. Reads it once, so that a cold start measures an init and not the disk.
     pub(super) fn binary(&self, name: &str) -> Result<PathBuf, Trouble> {
         let path = self.binaries.join(name);
-        if path.is_file() {
-            Ok(path)
-        } else {
-            Err(format!("{} is not built: run `make demo`", path.display()).into())
+        let read = || io::copy(&mut File::open(&path)?, &mut io::sink());
+        match read() {
+            Ok(_) => Ok(path),
+            Err(error) => Err(Trouble::new(format!("no {}: run `make demo`", path.display()), error)),
         }
     }
 
@@ -57,6 +62,10 @@ impl Places {
             Trouble::new(format!("cannot put the extension into {}", dir.display()), error)
         })?;
         Ok(dir)
+    }
+
+    pub(super) fn timeline(&self) -> PathBuf {
+        self.work.join("timeline.log")
     }
 
     pub(super) fn report(&self) -> PathBuf {

@@ -1,20 +1,22 @@
 //! The Python that the demo brings along: a virtual environment with pinned packages, made once.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
-use tokio::process::Command;
+use tokio::{io::AsyncReadExt as _, process::Command};
 
-use super::{Trouble, places::Places, progress::Progress};
+use super::{Trouble, group::Group, places::Places, progress::Progress};
 
 /// The local SQS. Its releases are frequent; this one is the one that was read and tried.
 const MINISTACK: &str = "ministack==1.5.33";
-/// For a slow network; the packages are 30 MB together.
-const INSTALL_PATIENCE: Duration = Duration::from_secs(300);
+/// For a slow network: what is installed takes 100 MB.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Lines of what a failed command said last.
+const LAST_WORDS: usize = 5;
 
 /// The interpreter of an environment with ministack and what `receipt` requires; installs it when it is not
 /// there yet, or not with these versions.
@@ -28,7 +30,7 @@ pub(super) async fn interpreter(places: &Places, progress: &Progress) -> Result<
         return Ok(python);
     }
 
-    progress.say("python: installing ministack, awslambdaric and the OpenTelemetry SDK from PyPI (once)");
+    progress.say("python: making an environment for ministack and for the Python function (once)");
     if venv.exists() {
         fs::remove_dir_all(&venv)
             .map_err(|error| Trouble::new("cannot remove the old Python environment", error))?;
@@ -36,6 +38,7 @@ pub(super) async fn interpreter(places: &Places, progress: &Progress) -> Result<
     let mut make = Command::new("python3");
     make.args(["-m", "venv"]).arg(&venv);
     run(make, "make a Python environment (is python3-venv installed?)").await?;
+    progress.say("python: installing ministack, awslambdaric and the OpenTelemetry SDK from PyPI");
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
     install.args(requirements.lines());
@@ -52,16 +55,23 @@ fn requirements(receipt: &Path) -> Result<String, Trouble> {
 }
 
 async fn run(mut command: Command, what: &str) -> Result<(), Trouble> {
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(INSTALL_PATIENCE, command.output())
+    let failed = |error: io::Error| Trouble::new(format!("cannot {what}"), error);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut group = Group::spawn(&mut command).map_err(failed)?;
+    let mut stderr = group.leader.stderr.take().expect("it is piped");
+    let mut said = String::new();
+    let end = async {
+        stderr.read_to_string(&mut said).await?;
+        group.leader.wait().await
+    };
+    let status = tokio::time::timeout(PATIENCE, end)
         .await
-        .map_err(|error| Trouble::new(format!("gave up to {what}"), error))?
-        .map_err(|error| Trouble::new(format!("cannot {what}"), error))?;
-    if output.status.success() {
+        .map_err(|_| format!("cannot {what}: it was not done after {PATIENCE:?}"))?
+        .map_err(failed)?;
+    if status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = said.lines().rev().take(5).collect();
-    let last: Vec<&str> = last.into_iter().rev().collect();
-    Err(format!("cannot {what}: {}\n{}", output.status, last.join("\n")).into())
+    let lines: Vec<&str> = said.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LAST_WORDS)..];
+    Err(format!("cannot {what}: {status}\n{}", last.join("\n")).into())
 }

@@ -1,7 +1,8 @@
-//! `report.json`: the figures and every trace, for machines.
+//! `report.json`, for machines: the figures and every trace; and `timeline.log`, for whoever looks for a fault.
 
 use std::{fs, path::Path, time::Duration};
 
+use sandbox::TimelineEntry;
 use serde_json::{Value, json};
 
 use super::{
@@ -22,6 +23,16 @@ pub(super) fn write(
     let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
     fs::write(path, text + "\n")
         .map_err(|error| Trouble::new(format!("cannot write {}", path.display()), error))
+}
+
+/// The sandbox's timeline, a line per entry: what to read when a trace is not what it should be.
+pub(super) fn write_timeline(path: &Path, history: &[TimelineEntry]) -> Result<(), Trouble> {
+    let line = |entry: &TimelineEntry| {
+        let environment = entry.environment.map(|id| id.to_string()).unwrap_or_default();
+        format!("{} {:<10} {environment:<7} {}\n", entry.at, entry.function, entry.what)
+    };
+    let text: String = history.iter().map(line).collect();
+    fs::write(path, text).map_err(|error| Trouble::new(format!("cannot write {}", path.display()), error))
 }
 
 fn report(evidence: &Evidence, problems: &[String], took: Duration) -> Value {

@@ -49,6 +49,19 @@ impl Shape {
         1 + self.children.iter().map(Self::count).sum::<usize>()
     }
 
+    /// Every span's text, a parent before its children, with the place of its parent in this list.
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> Vec<(Option<usize>, &str)> {
+        fn add<'a>(shape: &'a Shape, parent: Option<usize>, rows: &mut Vec<(Option<usize>, &'a str)>) {
+            let place = rows.len();
+            rows.push((parent, &shape.span));
+            shape.children.iter().for_each(|child| add(child, Some(place), rows));
+        }
+        let mut rows = Vec::new();
+        add(self, None, &mut rows);
+        rows
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         writeln!(f, "{:indent$}{}", "", self.span, indent = 2 * depth)?;
         self.children.iter().try_for_each(|child| child.write(f, depth + 1))

@@ -8,9 +8,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use super::{Trouble, places::Places};
+use super::{Trouble, group::Group, places::Places};
 use crate::http1::{self, Headers, Reserved};
 
 const QUEUE: &str = "payments";
@@ -21,13 +21,17 @@ pub(super) const DELIVERIES: usize = 2;
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs ministack, and asks the kernel to kill it with us: no signal to the demo, not even SIGKILL, may leave
-/// it behind.
-const LAUNCHER: &str = "import ctypes, runpy, signal; ctypes.CDLL(None).prctl(1, signal.SIGKILL); \
-     runpy.run_module('ministack', run_name='__main__')";
+/// it behind. Whoever comes too late to ask has another parent by then.
+const LAUNCHER: &str = "\
+import ctypes, os, runpy, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv.pop()):
+    runpy.run_module('ministack', run_name='__main__')
+";
 
 #[derive(Debug)]
 pub(super) struct Sqs {
-    server: Child,
+    server: Group,
     address: SocketAddr,
     /// Keeps the port from being given to anyone else.
     _port: Reserved,
@@ -61,40 +65,37 @@ impl Sqs {
         count.ok_or_else(|| "SQS does not count its messages".into())
     }
 
-    pub(super) async fn stop(mut self) {
-        // It has nothing to save: its queues end with the demo.
-        let _ = self.server.kill().await;
+    /// It has nothing to save: its queues end with the demo.
+    pub(super) async fn stop(self) {
+        self.server.end().await;
     }
 }
 
-fn spawn(python: &Path, places: &Places, address: SocketAddr) -> Result<Child, Trouble> {
+fn spawn(python: &Path, places: &Places, address: SocketAddr) -> Result<Group, Trouble> {
     let log = places.work.join("ministack.log");
     let log =
         std::fs::File::create(log).map_err(|error| Trouble::new("cannot write ministack's log", error))?;
     let errors = log.try_clone().map_err(|error| Trouble::new("cannot write ministack's log", error))?;
-    Command::new(python)
-        .args(["-c", LAUNCHER])
+    let mut command = Command::new(python);
+    command
+        .args(["-c", LAUNCHER, &std::process::id().to_string()])
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", address.port().to_string())
         .env("SERVICES", "sqs")
         .env("LOG_LEVEL", "WARNING")
         .stdin(Stdio::null())
         .stdout(log)
-        .stderr(errors)
-        // Ctrl-C in a terminal goes to the whole group: the demo alone shall decide what ends when.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| Trouble::new("cannot start ministack", error))
+        .stderr(errors);
+    Group::spawn(&mut command).map_err(|error| Trouble::new("cannot start ministack", error))
 }
 
-async fn wait_until_ready(server: &mut Child, address: SocketAddr) -> Result<(), Trouble> {
+async fn wait_until_ready(server: &mut Group, address: SocketAddr) -> Result<(), Trouble> {
     let deadline = Instant::now() + START_PATIENCE;
     loop {
         if call(address, "ListQueues", json!({})).await.is_ok() {
             return Ok(());
         }
-        if let Ok(Some(status)) = server.try_wait() {
+        if let Ok(Some(status)) = server.leader.try_wait() {
             return Err(format!("ministack ended with {status}: see ministack.log").into());
         }
         if Instant::now() > deadline {

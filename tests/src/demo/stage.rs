@@ -1,5 +1,7 @@
 //! Everything that the play needs, brought up and taken down in order.
 
+use std::time::Duration;
+
 use sandbox::{Lambda, LambdaConfig, Record, TimelineEntry};
 
 use super::{
@@ -14,6 +16,9 @@ use super::{
     trace::Trace,
 };
 use crate::{collector::Collector, http1::Reserved};
+
+/// Lambda itself gives an init ten seconds; a busy machine may need longer to read what Python imports.
+const INIT_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -48,7 +53,7 @@ impl Stage {
             sqs: &sqs,
         };
         let (specs, ports) = functions::specs(&world)?;
-        let lambda = Lambda::start(LambdaConfig::default())
+        let lambda = Lambda::start(LambdaConfig { init_timeout: INIT_PATIENCE, ..LambdaConfig::default() })
             .await
             .map_err(|error| Trouble::new("cannot start the sandbox", error))?;
         for spec in specs {

@@ -24,7 +24,7 @@ pub use propagation::{context_from, headers, linked_context, xray_header};
 
 /// How long an invocation may wait for its spans to be handed over. The extension answers within a
 /// millisecond or two; when it does not, the caller's answer is worth more than the trace.
-const FLUSH_BUDGET: Duration = Duration::from_millis(500);
+const FLUSH_BUDGET: Duration = Duration::from_secs(1);
 
 /// The tracer of this execution environment.
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::events::Report;
-use super::extension_state::ExtensionEvent;
+use super::extension_state::{ExtensionEvent, ExtensionState};
+use super::registry::Extension;
 use super::runtime_state::{RuntimeEvent, RuntimeState};
 use super::shutdown::Then;
 use super::{Failure, Job, Machine, Output, Phase, ShutdownReason, Token};
-use crate::answer::Answer;
+use crate::answer::{Answer, ApiError};
 use crate::clock::{Time, millis};
 use crate::history::{Record, Status, What};
 use crate::ids::Ids;
@@ -101,8 +102,10 @@ impl Machine {
         self.out.push_back(Output::ReleaseTelemetry(faults));
         self.note(What::Invoke { cold_start });
         self.emit_start(now);
-        for extension in self.registry.extensions.iter_mut().filter(|e| e.invoke) {
-            extension.apply(ExtensionEvent::DeliverInvoke, "Running").expect("everybody waits for an event");
+        // One that reported an error while nothing was frozen does not wait for events any more.
+        let ready = |e: &&mut Extension| e.invoke && e.state == ExtensionState::Ready;
+        for extension in self.registry.extensions.iter_mut().filter(ready) {
+            extension.apply(ExtensionEvent::DeliverInvoke, "Running").expect("it waits for an event");
             let token = extension.waiting.take().expect("a ready extension has a pending request");
             self.out.push_back(Output::Answer(token, event.clone()));
         }
@@ -116,9 +119,15 @@ impl Machine {
             Ok(from) => from,
             Err(error) => return self.refuse(token, "invocation/next", error),
         };
-        self.runtime.waiting = Some(token);
+        if let Some(abandoned) = self.runtime.waiting.replace(token) {
+            let error = ApiError::InvalidStateTransition { from: from.name(), call: "Ready" };
+            self.answer(abandoned, error.into());
+        }
         if from == RuntimeState::Started {
             return self.on_runtime_ready(now);
+        }
+        if from == RuntimeState::Ready {
+            return;
         }
         if matches!(self.phase, Phase::Invoke) {
             let error = self.invocation.as_ref().and_then(|i| i.error.clone());

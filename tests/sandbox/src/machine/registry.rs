@@ -47,9 +47,11 @@ impl Extension {
         Ok(())
     }
 
-    /// Whether the end of an invocation waits for it.
+    /// Whether the end of an invocation waits for it. A report of an error ends nothing by itself: an extension
+    /// that goes on after it is waited for until it exits or the deadline comes.
     pub(crate) fn is_running(&self) -> bool {
-        self.invoke && self.state == ExtensionState::Running
+        let gone = self.external && !self.alive;
+        self.invoke && !gone && matches!(self.state, ExtensionState::Running | ExtensionState::ExitError)
     }
 }
 

@@ -43,7 +43,8 @@ impl RuntimeState {
         use RuntimeEvent as E;
         Some(match (self, event) {
             (Self::Absent, E::Spawn) => Self::Started,
-            (Self::Started | Self::Responded, E::Next) => Self::Ready,
+            // A runtime that lost its connection may ask again; the latest request counts.
+            (Self::Started | Self::Responded | Self::Ready, E::Next) => Self::Ready,
             (Self::Started, E::InitError) => Self::InitError,
             (Self::Ready, E::Invoke) => Self::Running,
             (Self::Running, E::Response) => Self::Responding,
@@ -96,7 +97,7 @@ mod tests {
 Absent     - - - - -
 Started    Ready InitError - - -
 InitError  - - - - -
-Ready      - - - - -
+Ready      Ready - - - -
 Running    - - Responding - Responded
 Responding - - - Responded -
 Responded  Ready - - - -

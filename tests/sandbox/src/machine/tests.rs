@@ -175,6 +175,43 @@ fn calls_out_of_turn_are_refused() {
 }
 
 #[test]
+fn a_runtime_may_ask_again_after_it_lost_its_connection() {
+    let mut story = Story::started(|_| ());
+    story.respond("r1");
+    assert_eq!(story.runtime_next(), "runtimeDone=success");
+    assert_eq!(story.runtime_next(), "403InvalidStateTransition", "the request that it gave up");
+    story.extension_next();
+    assert_eq!(story.invoke("r2"), "thaw start 200INVOKE 200");
+}
+
+#[test]
+fn an_extension_that_reports_an_error_and_stays_is_waited_for() {
+    let mut story = Story::started(|_| ());
+    let (token, id) = (story.token(), story.ids.last().cloned());
+    let error_type = Some("Extension.Broken".to_owned());
+    let report = Input::ExtensionError { token, id, at_init: false, error_type, body: Bytes::new() };
+    assert_eq!(story.feed(report), "202");
+    story.respond("r1");
+    assert_eq!(story.runtime_next(), "runtimeDone=success");
+    assert_eq!(story.extension_next(), "403Extension.InvalidExtensionState");
+    assert_eq!(story.wait(3_000), "flush report=timeout record flush kill-runtime");
+}
+
+#[test]
+fn an_extension_that_gave_up_while_idle_gets_no_invocation() {
+    let mut story = Story::started(|facts| facts.faults.never_freeze = true);
+    story.respond("r1");
+    story.runtime_next();
+    story.extension_next();
+    let (token, id) = (story.token(), story.ids.last().cloned());
+    let error_type = Some("Extension.Broken".to_owned());
+    story.feed(Input::ExtensionError { token, id, at_init: false, error_type, body: Bytes::new() });
+    assert_eq!(story.invoke("r2"), "start 200", "the runtime alone");
+    let exit = story.exit(Role::Extension(0), Exit::Code(1));
+    assert!(exit.starts_with("reply-error runtimeDone=error"), "{exit}");
+}
+
+#[test]
 fn a_timeout() {
     let mut story = Story::started(|_| ());
     assert_eq!(story.wait(2_999), "");

@@ -60,6 +60,7 @@ async fn every_form_of_trace_header_is_passed_on() {
     for (form, part) in forms {
         let seen = harness.invoke_with(InvokeRequest::json(&act("echo")).with_xray(form)).await.json();
         assert!(seen["trace"].as_str().unwrap().contains(part), "{seen}");
+        harness.idle().await;
     }
     let seen = harness.invoke_with(InvokeRequest::json(&act("echo")).with_xray(XRay::Absent)).await.json();
     assert!(seen["trace"].is_null());

@@ -98,6 +98,17 @@ async fn a_batch_that_is_refused_comes_again() {
 }
 
 #[tokio::test]
+async fn a_consumer_that_is_too_slow_loses_batches_and_is_told() {
+    let harness = Harness::start().await;
+    harness.create(&[("tracer", "subscribe=platform+function,answer-after=2000,await=platform.logsDropped")]);
+    harness.complete(json!({"do": "log", "lines": 30_000})).await;
+    let lost = received(&harness, "platform.logsDropped").await;
+    let (records, bytes) = (lost["droppedRecords"].as_u64().unwrap(), lost["droppedBytes"].as_u64().unwrap());
+    assert!(records >= 1000 && bytes > records, "{lost}");
+    harness.end().await;
+}
+
+#[tokio::test]
 async fn tcp_destinations_get_one_event_per_line() {
     let harness = Harness::start().await;
     harness.create(&[("tracer", "subscribe=platform,tcp,await=platform.runtimeDone")]);
