@@ -174,7 +174,7 @@ impl<B: Clone> Agent<B> {
             }
             Phase::Flushing => [Some(self.flush_end), exports(), retries()].into_iter().flatten().min(),
             Phase::Draining => {
-                let words = self.invocations.has_unexplained().then_some(self.last_words_end);
+                let words = self.shutdown.is_some().then_some(self.last_words_end);
                 [Some(self.flush_end), words, exports(), retries()].into_iter().flatten().min()
             }
         }

@@ -176,10 +176,10 @@ impl Invocations {
                         early.entry.filter(|known| known.parent != Some(place.span_id)).or(Some(place));
                 }
             }
-        } else if let Some(open) = self.open.last_mut() {
-            open.family.add(span);
         } else if span.start >= self.last_end {
-            self.early_family.add(span);
+            // What began before the last invocation ended is a late part of that one.
+            let family = self.open.last_mut().map_or(&mut self.early_family, |open| &mut open.family);
+            family.add(span);
         }
     }
 
