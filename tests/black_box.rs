@@ -14,6 +14,7 @@ mod black_box {
     mod receiver;
     mod settings;
     mod shutdown;
+    mod spool;
     mod start;
     mod summary;
     mod telemetry;

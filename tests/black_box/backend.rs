@@ -5,6 +5,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use tests::collector::{Answer, Reply};
 use tests::otlp::{Ids, SpanExt};
+use tests::platform::Script;
 
 use super::world::{Summary, World, server_span, span};
 
@@ -233,7 +234,8 @@ fn a_request_that_takes_too_long_is_given_up_and_repeated() {
 
 #[test]
 fn a_full_buffer_gives_up_the_least_valuable_and_counts_it() {
-    let world = World::with(|script| script.env("PREFREEZE_BUFFER_BYTES", "65536"));
+    let tight = |script: Script| script.env("PREFREEZE_BUFFER_BYTES", "65536").env("PREFREEZE_SPOOL", "off");
+    let world = World::with(tight);
     world.collector.stop();
     world.invoke("r-1");
     let root = Ids::new(1);

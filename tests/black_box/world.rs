@@ -170,7 +170,7 @@ impl Summary {
 
     #[track_caller]
     fn assert_balanced(&self) {
-        let came = self.count("received") + self.count("made");
+        let came = self.count("received") + self.count("recovered") + self.count("made");
         let went = self.count("exported") + self.count("sampled_out") + self.count("held") + self.dropped();
         assert_eq!(came, went, "the books do not balance: {}", self.0);
     }

@@ -22,6 +22,7 @@ use serde_json::Value;
 use self::api::Api;
 pub use self::events::{Invoke, Reason};
 use self::process::Process;
+use self::script::Scratch;
 pub use self::script::{Registration, Script, Subscription};
 use self::state::Shared;
 pub use self::state::{Call, Kind, Line, Output, State, Turn};
@@ -40,6 +41,8 @@ pub struct Platform {
     api: Api,
     process: Process,
     receiver: Arc<Reserved>,
+    /// The environment's `/tmp`, for as long as the process runs.
+    _scratch: Arc<Scratch>,
     /// Whether the end of the test asserts that there was no violation.
     is_strict: bool,
 }
@@ -55,7 +58,7 @@ impl Platform {
         let is_strict = script.is_strict;
         let api = Api::start(&shared, script);
         let process = Process::spawn(&shared, script, api.address(), receiver.address());
-        Self { shared, api, process, receiver, is_strict }
+        Self { shared, api, process, receiver, _scratch: Arc::clone(&script.scratch), is_strict }
     }
 
     /// Starts the extension and waits for its first `/next`: what it does before the first invocation is done.

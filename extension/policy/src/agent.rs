@@ -170,7 +170,8 @@ impl<B: Clone> Agent<B> {
             Phase::Running => {
                 let grace = self.done_since.map(|since| since + RECEIVING_GRACE);
                 let done = Some(grace.map_or(self.give_up_at, |grace| grace.min(self.give_up_at)));
-                [done, exports(), retries()].into_iter().flatten().min()
+                let probe = self.breaker.probe_at().filter(|_| self.has_for_probe());
+                [done, exports(), retries(), probe].into_iter().flatten().min()
             }
             Phase::Flushing => [Some(self.flush_end), exports(), retries()].into_iter().flatten().min(),
             Phase::Draining => {
@@ -681,6 +682,12 @@ impl<B: Clone> Agent<B> {
         while let Some(batch) = self.outbox.take_ready(now) {
             self.launch(now, batch, false);
         }
+    }
+
+    /// Whether a probe that is due could be sent, or read back to be sent.
+    fn has_for_probe(&self) -> bool {
+        let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
+        !self.outbox.is_all_sent() || (is_idle && self.shelf.oldest_size().is_some())
     }
 
     fn export_or_probe(&mut self, now: Instant) {

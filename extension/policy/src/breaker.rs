@@ -47,6 +47,14 @@ impl Breaker {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// When the next probe may go out; `None` while there is no need of one, or one is under way.
+    pub(crate) const fn probe_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { probe_at, .. } => Some(probe_at),
+            _ => None,
+        }
+    }
+
     /// Whether [`Breaker::take_probe`] would say yes.
     pub(crate) fn is_probe_due(&self, now: Instant) -> bool {
         matches!(self.state, State::Open { probe_at, .. } if now >= probe_at)

@@ -26,7 +26,8 @@ impl Process {
         receiver: SocketAddr,
     ) -> Self {
         let mut command = script.command();
-        command.env_clear().envs(environment(api, receiver)).envs(script.environment.iter().cloned());
+        command.env_clear().envs(environment(api, receiver)).env("TMPDIR", script.scratch());
+        command.envs(script.environment.iter().cloned());
         script.removed.iter().for_each(|name| {
             command.env_remove(name);
         });

@@ -2,9 +2,10 @@
 
 use std::env;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::http1::Reserved;
 
@@ -37,6 +38,7 @@ pub struct Script {
     pub(super) subscription: Subscription,
     pub(super) is_strict: bool,
     pub(super) receiver: Arc<Reserved>,
+    pub(super) scratch: Arc<Scratch>,
     pub(super) stand_in: Option<String>,
 }
 
@@ -50,6 +52,7 @@ impl Script {
             subscription: Subscription::Status(200),
             is_strict: true,
             receiver: Arc::default(),
+            scratch: Arc::default(),
             stand_in: None,
         }
     }
@@ -87,6 +90,12 @@ impl Script {
         self.receiver.address()
     }
 
+    /// The environment's `/tmp`, given to the extension as `TMPDIR`. It outlives a process that is killed: a second
+    /// platform of the same script is the same environment after a reset.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch.0
+    }
+
     /// Violations are recorded as always, but do not fail the test.
     #[must_use]
     pub fn with_violations(mut self) -> Self {
@@ -118,6 +127,26 @@ impl Script {
         let path = env::var_os("PREFREEZE_BIN").map_or_else(built, PathBuf::from);
         assert!(path.is_file(), "no extension at {}: build it first, or set PREFREEZE_BIN", path.display());
         Command::new(path)
+    }
+}
+
+/// A folder that is taken away with the last script that uses it.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("prefreeze-black-box-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("the temporary folder can be written");
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
     }
 }
 
