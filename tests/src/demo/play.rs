@@ -106,15 +106,7 @@ async fn pay(
 ) -> Result<usize, Trouble> {
     for payment in &PAYMENTS {
         let outcome = invoke(lambda, AUTHORIZE, InvokeRequest::json(&payment.http_event())).await?;
-        let answer =
-            outcome.json()["statusCode"].as_u64().map_or_else(|| "no answer".into(), |code| code.to_string());
-        let cold = if outcome.cold_start { ", cold start" } else { "" };
-        progress.say(&format!(
-            "{}: {}: {answer} after {:.0} ms{cold}",
-            payment.id,
-            payment.end.name(),
-            outcome.response_ms
-        ));
+        progress.say(&line(payment, &outcome));
         invocations.borrow_mut().push(Invocation::new(AUTHORIZE, Part::Payment(payment), &outcome));
     }
     let deadline = Instant::now() + QUEUE_PATIENCE;
@@ -131,6 +123,14 @@ async fn pay(
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn line(payment: &Payment, outcome: &Outcome) -> String {
+    let status = outcome.json()["statusCode"].as_u64();
+    let status = status.map_or_else(|| "no answer".into(), |status| format!("answered {status}"));
+    let cold = if outcome.cold_start { "  cold start" } else { "" };
+    let Outcome { response_ms, .. } = outcome;
+    format!("payment {}  {:<12}  {status:<12}  {response_ms:>5.0} ms{cold}", payment.id, payment.end.name())
 }
 
 fn is_all_delivered(invocations: &[Invocation]) -> bool {

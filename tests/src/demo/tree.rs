@@ -46,11 +46,15 @@ fn branch<'a>(
     for (i, (trace, root)) in linked.into_iter().enumerate() {
         let (corner, line) =
             if children.len() + i == last { ("└┄ ", "   ") } else { ("├┄ ", "┆  ") };
-        let link = format!("⇠ link from trace {}", &trace.id[..8]);
+        let link = format!("⇠ {}, trace {}", which(root.links.len()), &trace.id[..8]);
         rows.push(Row { prefix: format!("{indent}{corner}"), span: root, link: Some(link) });
         // Only senders have links to them, and no consumer here sends: the depth is bounded by the flow.
         branch(evidence, trace, root, &format!("{indent}{line}"), rows);
     }
+}
+
+fn which(links: usize) -> String {
+    if links == 1 { "its only link".to_owned() } else { format!("one of its {links} links") }
 }
 
 /// The traces whose root links to `span`, with that root.
@@ -87,7 +91,7 @@ impl Row<'_> {
             marks.push(paint.cyan("❄ cold start"));
         }
         if let Some(link) = &self.link {
-            marks.push(paint.green(&format!("{link} ({} in all)", span.links.len())));
+            marks.push(paint.green(link));
         }
         if let Some(error) = span.error_type() {
             let message = if span.status_message.is_empty() { "" } else { ": " };
