@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
@@ -16,6 +17,9 @@ use tokio::sync::Semaphore;
 
 /// Connections served at once; further ones wait. The environment has 1,024 file descriptors for all.
 const CONNECTIONS_MAX: usize = 64;
+
+/// Between two tries to accept, after one that failed: long enough not to eat the function's CPU share.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 
 /// An answer.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -31,9 +35,8 @@ where
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // Out of descriptors, or the peer has gone: let others run, and go on.
             Err(_) => {
-                tokio::task::yield_now().await;
+                pause().await;
                 continue;
             }
         };
@@ -49,6 +52,12 @@ where
             drop(place);
         });
     }
+}
+
+/// The peer has gone, or the environment is out of file descriptors, which all its processes share.
+#[expect(clippy::disallowed_methods, reason = "no signal tells when another process gives descriptors back")]
+async fn pause() {
+    tokio::time::sleep(ACCEPT_AGAIN).await;
 }
 
 /// Why a body could not be read.

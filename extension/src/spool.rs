@@ -197,9 +197,10 @@ impl Store {
 
     fn remove_if_settled(&mut self, name: u64) {
         if !self.spots.values().any(|spot| spot.segment == name)
-            && let Some(segment) = self.segments.remove(&name) {
-                segment.remove();
-            }
+            && let Some(segment) = self.segments.remove(&name)
+        {
+            segment.remove();
+        }
     }
 
     fn find_leftovers(&mut self) -> Vec<Leftover> {

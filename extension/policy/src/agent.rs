@@ -1,14 +1,17 @@
 //! The one state machine: inputs in, outputs out, and when it wants to be woken.
 //!
-//! The only file in which the others meet. Contract: after every [`Agent::handle`], drain [`Agent::poll`]
+//! The only place in which the others meet. Contract: after every [`Agent::handle`], drain [`Agent::poll`]
 //! until it is `None`; then wait for the next input or for [`Agent::deadline`], whichever is first.
+
+mod exports;
+mod spooling;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::batch::{Batch, BatchId, Entry};
-use crate::breaker::{Breaker, Change};
+use crate::batch::Entry;
+use crate::breaker::Breaker;
 use crate::budget;
 use crate::config::{Config, SpoolMode};
 use crate::invocations::Invocations;
@@ -16,12 +19,11 @@ use crate::io::{Input, Output, Receipt};
 use crate::ledger::{DropReason, Ledger};
 use crate::lifecycle::{Event, Phase};
 use crate::notice::Notice;
-use crate::outbox::{InFlight, Outbox};
+use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
-use crate::retry::{self, Outcome};
 use crate::rng::Rng;
-use crate::shelf::{Parked, Place, Shelf};
+use crate::shelf::Shelf;
 use crate::span::Signal;
 use crate::time::{Duration, Instant};
 
@@ -280,42 +282,6 @@ impl<B: Clone> Agent<B> {
         }
     }
 
-    fn on_parked(&mut self, place: Option<Place>) {
-        if let Some(batch) = self.shelf.end(place) {
-            self.say(Notice::SpoolUnusable);
-            self.outbox.readmit(batch);
-            self.make_room();
-        }
-    }
-
-    fn on_found(&mut self, parked: Parked) {
-        self.ledger.of_mut(parked.signal).recovered += parked.count;
-        self.shelf.add(parked);
-    }
-
-    fn on_unparked(&mut self, now: Instant, receipt: Receipt<B>) {
-        let Some(parked) = self.shelf.taken() else { return };
-        let lost = parked.count.saturating_sub(receipt.count(parked.signal));
-        self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
-        self.take_in(now, receipt);
-        self.outbox.seal(false);
-    }
-
-    /// The process before this one was killed in the middle of an invocation: its data is ours now, and
-    /// its end is told as far as it is known.
-    fn on_recovered(&mut self, now: Instant, invoke: Option<Invoke>, receipt: Receipt<B>) {
-        for signal in Signal::ALL {
-            self.ledger.of_mut(signal).recovered += receipt.count(signal);
-        }
-        self.say(Notice::Recovered(receipt.count(Signal::Traces)));
-        if let Some(invoke) = invoke {
-            self.invocations.recover(&self.config, invoke, &receipt.spans);
-            self.store_made(now);
-        }
-        self.take_in(now, receipt);
-        self.outbox.seal(false);
-    }
-
     fn on_platform(&mut self, now: Instant, event: &PlatformEvent) {
         if let PlatformEvent::LogsDropped { records } = event {
             self.ledger.platform_events_lost += records;
@@ -342,117 +308,6 @@ impl<B: Clone> Agent<B> {
             xray: None,
             waited: Duration::ZERO,
         });
-    }
-
-    fn on_exported(&mut self, now: Instant, id: BatchId, outcome: Outcome, raw_bytes: u64, sent_bytes: u64) {
-        let Some(flight) = self.outbox.land(id) else { return };
-        self.ledger.exports += 1;
-        let mut batch = flight.batch;
-        match outcome {
-            Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
-                self.outbox.put_back(batch);
-                self.make_room();
-            }
-            Outcome::Lost => {
-                self.count_failure(now);
-                self.retry_later(now, batch, None);
-            }
-            Outcome::Delivered { rejected } => {
-                self.ledger.raw_bytes += raw_bytes;
-                self.ledger.sent_bytes += sent_bytes;
-                self.on_delivered(&batch, rejected);
-            }
-            Outcome::Retry { after } => {
-                self.count_failure(now);
-                self.retry_later(now, batch, after);
-            }
-            Outcome::TooLarge => {
-                self.note_success();
-                self.on_too_large(batch);
-            }
-            Outcome::Rejected { status } => {
-                self.note_success();
-                if !self.said.statuses.contains(&status) {
-                    self.said.statuses.push(status);
-                    self.say(Notice::Rejected { signal: batch.signal, status });
-                }
-                self.give_up(&batch, DropReason::Rejected);
-            }
-        }
-    }
-
-    fn on_delivered(&mut self, batch: &Batch<B>, rejected: u32) {
-        self.note_success();
-        let rejected = u64::from(rejected).min(batch.count);
-        self.ledger.of_mut(batch.signal).delivered += batch.count - rejected;
-        if rejected > 0 {
-            self.ledger.drop(batch.signal, DropReason::PartlyRejected, rejected);
-            if !core::mem::replace(&mut self.said.partly_rejected[batch.signal as usize], true) {
-                self.say(Notice::PartlyRejected(batch.signal));
-            }
-        }
-        self.outbox.forget(batch);
-    }
-
-    fn on_too_large(&mut self, batch: Batch<B>) {
-        if let Err(single) = self.outbox.split(batch) {
-            self.give_up(&single, DropReason::TooLarge);
-        }
-    }
-
-    fn give_up(&mut self, batch: &Batch<B>, reason: DropReason) {
-        self.ledger.drop(batch.signal, reason, batch.count);
-        self.outbox.forget(batch);
-    }
-
-    fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
-        batch.attempts += 1;
-        batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
-        self.outbox.put_back(batch);
-        self.make_room();
-    }
-
-    fn note_success(&mut self) {
-        if self.breaker.on_success() == Change::Closed {
-            self.say(Notice::BackendBack);
-        }
-    }
-
-    fn count_failure(&mut self, now: Instant) {
-        if self.breaker.on_failure(now) != Change::Opened {
-            return;
-        }
-        self.say(Notice::BackendDown);
-        let hanging: Vec<_> = self.outbox.in_flight().iter().map(|flight| flight.batch.id).collect();
-        for id in hanging {
-            self.cancel(id);
-        }
-    }
-
-    /// Takes an export back into the outbox without counting it as a failed try.
-    fn cancel(&mut self, id: BatchId) {
-        if let Some(flight) = self.outbox.land(id) {
-            self.outputs.push_back(Output::Cancel(id));
-            self.outbox.put_back(flight.batch);
-            self.make_room();
-        }
-    }
-
-    /// Gives up on exports whose time is over.
-    fn expire_exports(&mut self, now: Instant) {
-        if self.deadline().is_none() {
-            return;
-        }
-        let is_over = |flight: &&InFlight<B>| flight.due <= now;
-        let over: Vec<_> =
-            self.outbox.in_flight().iter().filter(is_over).map(|flight| flight.batch.id).collect();
-        for id in over {
-            if let Some(flight) = self.outbox.land(id) {
-                self.outputs.push_back(Output::Cancel(id));
-                self.retry_later(now, flight.batch, None);
-                self.count_failure(now);
-            }
-        }
     }
 
     /// Goes as far as it can without anything new happening.
@@ -519,22 +374,6 @@ impl<B: Clone> Agent<B> {
         }
     }
 
-    /// Exports that have been through a wait and a whole invocation without an answer: probes have failed,
-    /// others have when their time is over.
-    fn end_stale_exports(&mut self, now: Instant) {
-        let timeouts = self.config.export_timeouts;
-        let is_stale = |flight: &&InFlight<B>| {
-            let limit = timeouts[flight.batch.signal as usize];
-            flight.is_carried && (flight.is_probe || now.since(flight.launched) >= limit)
-        };
-        let stale: Vec<_> =
-            self.outbox.in_flight().iter().filter(is_stale).map(|flight| flight.batch.id).collect();
-        for id in stale {
-            self.cancel(id);
-            self.count_failure(now);
-        }
-    }
-
     fn advance_flushing(&mut self, now: Instant) {
         self.close_known(now);
         self.outbox.seal(false);
@@ -549,12 +388,6 @@ impl<B: Clone> Agent<B> {
             }
             self.end_flush(now);
         }
-    }
-
-    /// Whether nothing is under way, and the first retry lies beyond the end of this flush.
-    fn is_pointless(&self) -> bool {
-        let retry_comes = self.outbox.next_retry().is_some_and(|at| at < self.flush_end);
-        self.outbox.in_flight().is_empty() && !retry_comes
     }
 
     fn end_flush(&mut self, now: Instant) {
@@ -602,15 +435,6 @@ impl<B: Clone> Agent<B> {
         self.outputs.push_back(Output::Exit);
     }
 
-    /// What is unsent at the end goes into the spool: after a reset the next process finds it there.
-    fn keep_the_rest(&mut self) {
-        self.outbox.ground();
-        while self.park_oldest() {}
-        for batch in self.outbox.drain() {
-            self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
-        }
-    }
-
     fn close_known(&mut self, now: Instant) {
         self.invocations.close_known(&self.config);
         self.store_made(now);
@@ -634,89 +458,6 @@ impl<B: Clone> Agent<B> {
         }
         self.outbox.push(now, entry);
         self.make_room();
-    }
-
-    /// Keeps within the bound: into the spool while that has room, else the least valuable is given up.
-    fn make_room(&mut self) {
-        while self.outbox.is_over() {
-            if !self.park_oldest() && !self.evict() {
-                return;
-            }
-        }
-    }
-
-    /// Puts the oldest batch that is not in flight into the spool; false when there is none, or no room.
-    fn park_oldest(&mut self) -> bool {
-        if !self.shelf.has_room(self.config.bounds.batch_bytes) {
-            return false;
-        }
-        let Some(batch) = self.outbox.give_oldest() else { return false };
-        let (signal, entries) = (batch.signal, batch.entries.clone());
-        self.shelf.begin(batch);
-        self.outputs.push_back(Output::Park { signal, entries });
-        true
-    }
-
-    /// Reads the oldest thing back from the spool, where that is worth it now: while the backend is well and
-    /// there is room, or, with nothing else at hand, to find out whether it is well again.
-    fn unpark(&mut self, now: Instant) {
-        let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
-        let may_try = self.phase == Phase::Draining || self.breaker.is_probe_due(now);
-        let has_room = self.shelf.oldest_size().is_some_and(|size| self.outbox.has_room(size));
-        let is_worth_it = self.breaker.is_closed() && has_room;
-        if is_worth_it || (is_idle && may_try) {
-            self.outputs.extend(self.shelf.take().map(Output::Unpark));
-        }
-    }
-
-    fn evict(&mut self) -> bool {
-        let Some((signal, count)) = self.outbox.evict() else { return false };
-        self.ledger.drop(signal, DropReason::OutboxFull, count);
-        if !core::mem::replace(&mut self.said.outbox_full, true) {
-            self.say(Notice::OutboxFull(signal));
-        }
-        true
-    }
-
-    fn export_ready(&mut self, now: Instant) {
-        while let Some(batch) = self.outbox.take_ready(now) {
-            self.launch(now, batch, false);
-        }
-    }
-
-    /// Whether a probe that is due could be sent, or read back to be sent.
-    fn has_for_probe(&self) -> bool {
-        let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
-        !self.outbox.is_all_sent() || (is_idle && self.shelf.oldest_size().is_some())
-    }
-
-    fn export_or_probe(&mut self, now: Instant) {
-        if self.breaker.is_closed() {
-            self.export_ready(now);
-        } else {
-            self.export_probe(now);
-        }
-    }
-
-    /// While the backend is believed to be down: one export at a time, to find out.
-    fn export_probe(&mut self, now: Instant) {
-        if self.outbox.is_all_sent() || !self.breaker.take_probe(now) {
-            return;
-        }
-        self.outbox.end_pauses(now, OWN_PAUSE_MAX);
-        match self.outbox.take_ready(now) {
-            Some(batch) => self.launch(now, batch, true),
-            None => {
-                self.breaker.on_failure(now);
-            }
-        }
-    }
-
-    fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
-        let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
-        self.outputs.push_back(Output::Export { id, signal, entries });
-        let due = now + self.config.export_timeouts[signal as usize];
-        self.outbox.launch(InFlight { batch, launched: now, due, is_probe, is_carried: false });
     }
 
     fn ask_next(&mut self, now: Instant) {

@@ -1,0 +1,182 @@
+//! Exports: what they come to, when they are tried again, and what goes out next.
+
+use alloc::vec::Vec;
+
+use crate::batch::{Batch, BatchId};
+use crate::breaker::Change;
+use crate::io::Output;
+use crate::ledger::DropReason;
+use crate::notice::Notice;
+use crate::outbox::InFlight;
+use crate::retry::{self, Outcome};
+use crate::time::{Duration, Instant};
+
+use super::{Agent, OWN_PAUSE_MAX};
+
+impl<B: Clone> Agent<B> {
+    pub(super) fn on_exported(
+        &mut self,
+        now: Instant,
+        id: BatchId,
+        outcome: Outcome,
+        raw_bytes: u64,
+        sent_bytes: u64,
+    ) {
+        let Some(flight) = self.outbox.land(id) else { return };
+        self.ledger.exports += 1;
+        let mut batch = flight.batch;
+        match outcome {
+            Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
+                self.outbox.put_back(batch);
+                self.make_room();
+            }
+            Outcome::Lost => {
+                self.count_failure(now);
+                self.retry_later(now, batch, None);
+            }
+            Outcome::Delivered { rejected } => {
+                self.ledger.raw_bytes += raw_bytes;
+                self.ledger.sent_bytes += sent_bytes;
+                self.on_delivered(&batch, rejected);
+            }
+            Outcome::Retry { after } => {
+                self.count_failure(now);
+                self.retry_later(now, batch, after);
+            }
+            Outcome::TooLarge => {
+                self.note_success();
+                self.on_too_large(batch);
+            }
+            Outcome::Rejected { status } => {
+                self.note_success();
+                if !self.said.statuses.contains(&status) {
+                    self.said.statuses.push(status);
+                    self.say(Notice::Rejected { signal: batch.signal, status });
+                }
+                self.give_up(&batch, DropReason::Rejected);
+            }
+        }
+    }
+    pub(super) fn on_delivered(&mut self, batch: &Batch<B>, rejected: u32) {
+        self.note_success();
+        let rejected = u64::from(rejected).min(batch.count);
+        self.ledger.of_mut(batch.signal).delivered += batch.count - rejected;
+        if rejected > 0 {
+            self.ledger.drop(batch.signal, DropReason::PartlyRejected, rejected);
+            if !core::mem::replace(&mut self.said.partly_rejected[batch.signal as usize], true) {
+                self.say(Notice::PartlyRejected(batch.signal));
+            }
+        }
+        self.outbox.forget(batch);
+    }
+    pub(super) fn on_too_large(&mut self, batch: Batch<B>) {
+        if let Err(single) = self.outbox.split(batch) {
+            self.give_up(&single, DropReason::TooLarge);
+        }
+    }
+    pub(super) fn give_up(&mut self, batch: &Batch<B>, reason: DropReason) {
+        self.ledger.drop(batch.signal, reason, batch.count);
+        self.outbox.forget(batch);
+    }
+    pub(super) fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
+        batch.attempts += 1;
+        batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
+        self.outbox.put_back(batch);
+        self.make_room();
+    }
+    pub(super) fn note_success(&mut self) {
+        if self.breaker.on_success() == Change::Closed {
+            self.say(Notice::BackendBack);
+        }
+    }
+    pub(super) fn count_failure(&mut self, now: Instant) {
+        if self.breaker.on_failure(now) != Change::Opened {
+            return;
+        }
+        self.say(Notice::BackendDown);
+        let hanging: Vec<_> = self.outbox.in_flight().iter().map(|flight| flight.batch.id).collect();
+        for id in hanging {
+            self.cancel(id);
+        }
+    }
+    /// Takes an export back into the outbox without counting it as a failed try.
+    pub(super) fn cancel(&mut self, id: BatchId) {
+        if let Some(flight) = self.outbox.land(id) {
+            self.outputs.push_back(Output::Cancel(id));
+            self.outbox.put_back(flight.batch);
+            self.make_room();
+        }
+    }
+    /// Gives up on exports whose time is over.
+    pub(super) fn expire_exports(&mut self, now: Instant) {
+        if self.deadline().is_none() {
+            return;
+        }
+        let is_over = |flight: &&InFlight<B>| flight.due <= now;
+        let over: Vec<_> =
+            self.outbox.in_flight().iter().filter(is_over).map(|flight| flight.batch.id).collect();
+        for id in over {
+            if let Some(flight) = self.outbox.land(id) {
+                self.outputs.push_back(Output::Cancel(id));
+                self.retry_later(now, flight.batch, None);
+                self.count_failure(now);
+            }
+        }
+    }
+    /// Exports that have been through a wait and a whole invocation without an answer: probes have failed,
+    /// others have when their time is over.
+    pub(super) fn end_stale_exports(&mut self, now: Instant) {
+        let timeouts = self.config.export_timeouts;
+        let is_stale = |flight: &&InFlight<B>| {
+            let limit = timeouts[flight.batch.signal as usize];
+            flight.is_carried && (flight.is_probe || now.since(flight.launched) >= limit)
+        };
+        let stale: Vec<_> =
+            self.outbox.in_flight().iter().filter(is_stale).map(|flight| flight.batch.id).collect();
+        for id in stale {
+            self.cancel(id);
+            self.count_failure(now);
+        }
+    }
+    /// Whether nothing is under way, and the first retry lies beyond the end of this flush.
+    pub(super) fn is_pointless(&self) -> bool {
+        let retry_comes = self.outbox.next_retry().is_some_and(|at| at < self.flush_end);
+        self.outbox.in_flight().is_empty() && !retry_comes
+    }
+    pub(super) fn export_ready(&mut self, now: Instant) {
+        while let Some(batch) = self.outbox.take_ready(now) {
+            self.launch(now, batch, false);
+        }
+    }
+    /// Whether a probe that is due could be sent, or read back to be sent.
+    pub(super) fn has_for_probe(&self) -> bool {
+        let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
+        !self.outbox.is_all_sent() || (is_idle && self.shelf.oldest_size().is_some())
+    }
+    pub(super) fn export_or_probe(&mut self, now: Instant) {
+        if self.breaker.is_closed() {
+            self.export_ready(now);
+        } else {
+            self.export_probe(now);
+        }
+    }
+    /// While the backend is believed to be down: one export at a time, to find out.
+    pub(super) fn export_probe(&mut self, now: Instant) {
+        if self.outbox.is_all_sent() || !self.breaker.take_probe(now) {
+            return;
+        }
+        self.outbox.end_pauses(now, OWN_PAUSE_MAX);
+        match self.outbox.take_ready(now) {
+            Some(batch) => self.launch(now, batch, true),
+            None => {
+                self.breaker.on_failure(now);
+            }
+        }
+    }
+    pub(super) fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
+        let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
+        self.outputs.push_back(Output::Export { id, signal, entries });
+        let due = now + self.config.export_timeouts[signal as usize];
+        self.outbox.launch(InFlight { batch, launched: now, due, is_probe, is_carried: false });
+    }
+}

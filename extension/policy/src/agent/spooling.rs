@@ -1,0 +1,93 @@
+//! The spool: what goes there when memory is full or the end has come, and how it comes back.
+
+use crate::io::{Output, Receipt};
+use crate::ledger::DropReason;
+use crate::lifecycle::Phase;
+use crate::notice::Notice;
+use crate::platform::Invoke;
+use crate::shelf::{Parked, Place};
+use crate::span::Signal;
+use crate::time::Instant;
+
+use super::Agent;
+
+impl<B: Clone> Agent<B> {
+    pub(super) fn on_parked(&mut self, place: Option<Place>) {
+        if let Some(batch) = self.shelf.end(place) {
+            self.say(Notice::SpoolUnusable);
+            self.outbox.readmit(batch);
+            self.make_room();
+        }
+    }
+    pub(super) fn on_found(&mut self, parked: Parked) {
+        self.ledger.of_mut(parked.signal).recovered += parked.count;
+        self.shelf.add(parked);
+    }
+    pub(super) fn on_unparked(&mut self, now: Instant, receipt: Receipt<B>) {
+        let Some(parked) = self.shelf.taken() else { return };
+        let lost = parked.count.saturating_sub(receipt.count(parked.signal));
+        self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
+        self.take_in(now, receipt);
+        self.outbox.seal(false);
+    }
+    /// The process before this one was killed in the middle of an invocation: its data is ours now, and
+    /// its end is told as far as it is known.
+    pub(super) fn on_recovered(&mut self, now: Instant, invoke: Option<Invoke>, receipt: Receipt<B>) {
+        for signal in Signal::ALL {
+            self.ledger.of_mut(signal).recovered += receipt.count(signal);
+        }
+        self.say(Notice::Recovered(receipt.count(Signal::Traces)));
+        if let Some(invoke) = invoke {
+            self.invocations.recover(&self.config, invoke, &receipt.spans);
+            self.store_made(now);
+        }
+        self.take_in(now, receipt);
+        self.outbox.seal(false);
+    }
+    /// What is unsent at the end goes into the spool: after a reset the next process finds it there.
+    pub(super) fn keep_the_rest(&mut self) {
+        self.outbox.ground();
+        while self.park_oldest() {}
+        for batch in self.outbox.drain() {
+            self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
+        }
+    }
+    /// Keeps within the bound: into the spool while that has room, else the least valuable is given up.
+    pub(super) fn make_room(&mut self) {
+        while self.outbox.is_over() {
+            if !self.park_oldest() && !self.evict() {
+                return;
+            }
+        }
+    }
+    /// Puts the oldest batch that is not in flight into the spool; false when there is none, or no room.
+    pub(super) fn park_oldest(&mut self) -> bool {
+        if !self.shelf.has_room(self.config.bounds.batch_bytes) {
+            return false;
+        }
+        let Some(batch) = self.outbox.give_oldest() else { return false };
+        let (signal, entries) = (batch.signal, batch.entries.clone());
+        self.shelf.begin(batch);
+        self.outputs.push_back(Output::Park { signal, entries });
+        true
+    }
+    /// Reads the oldest thing back from the spool, where that is worth it now: while the backend is well and
+    /// there is room, or, with nothing else at hand, to find out whether it is well again.
+    pub(super) fn unpark(&mut self, now: Instant) {
+        let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
+        let may_try = self.phase == Phase::Draining || self.breaker.is_probe_due(now);
+        let has_room = self.shelf.oldest_size().is_some_and(|size| self.outbox.has_room(size));
+        let is_worth_it = self.breaker.is_closed() && has_room;
+        if is_worth_it || (is_idle && may_try) {
+            self.outputs.extend(self.shelf.take().map(Output::Unpark));
+        }
+    }
+    pub(super) fn evict(&mut self) -> bool {
+        let Some((signal, count)) = self.outbox.evict() else { return false };
+        self.ledger.drop(signal, DropReason::OutboxFull, count);
+        if !core::mem::replace(&mut self.said.outbox_full, true) {
+            self.say(Notice::OutboxFull(signal));
+        }
+        true
+    }
+}
