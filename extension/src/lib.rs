@@ -86,7 +86,8 @@ fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
         return None;
     }
     let bounds = settings.policy.bounds;
-    match Spool::open(&settings.spool_dir, bounds.spooled_bytes as u64) {
+    // Half for what policy parks there, half for what is on record as accepted.
+    match Spool::open(&settings.spool_dir, bounds.spooled_bytes as u64 * 2) {
         Ok((spool, leftovers)) => {
             recovery::tell(&spool, leftovers, bounds.held_bytes / 2, inbox);
             Some(spool)

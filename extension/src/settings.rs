@@ -344,7 +344,7 @@ impl Reader {
         let held = tenth.clamp(4 << 20, 32 << 20);
         policy::Bounds {
             held_bytes: self.number("PREFREEZE_BUFFER_BYTES", held, 1 << 16..=1 << 32) as usize,
-            spooled_bytes: self.number("PREFREEZE_SPOOL_MAX_BYTES", 64 << 20, 1 << 16..=8 << 30) as usize,
+            spooled_bytes: self.number("PREFREEZE_SPOOL_MAX_BYTES", 64 << 20, 1 << 16..=8 << 30) as usize / 2,
             batch_bytes: self.number("PREFREEZE_BATCH_BYTES", 4 << 20, 1 << 10..=64 << 20) as usize,
             ..default
         }

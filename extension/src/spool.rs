@@ -183,12 +183,13 @@ impl Store {
 
     fn settle(&mut self, place: Place) {
         let Some(spot) = self.spots.remove(&place.0) else { return };
-        let is_last = !self.spots.values().any(|other| other.segment == spot.segment);
         let Some(segment) = self.segments.get_mut(&spot.segment) else { return };
-        if !is_last {
-            // Should this process be killed, the next one need not send it again.
-            let _ = segment.note_settled(spot.offset);
-        } else if self.current == Some(spot.segment) {
+        segment.settle(spot.offset);
+        if !segment.is_settled() {
+            return;
+        }
+        if self.current == Some(spot.segment) {
+            // A file that cannot be emptied only grows to its bound.
             let _ = segment.empty();
         } else {
             self.remove_if_settled(spot.segment);
@@ -196,7 +197,7 @@ impl Store {
     }
 
     fn remove_if_settled(&mut self, name: u64) {
-        if !self.spots.values().any(|spot| spot.segment == name)
+        if self.segments.get(&name).is_some_and(Segment::is_settled)
             && let Some(segment) = self.segments.remove(&name)
         {
             segment.remove();

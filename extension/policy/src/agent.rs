@@ -77,6 +77,7 @@ struct Said {
     partly_rejected: [bool; Signal::ALL.len()],
     statuses: Vec<u16>,
     outbox_full: bool,
+    spool_unusable: bool,
 }
 
 impl<B: Clone> Agent<B> {
@@ -219,6 +220,7 @@ impl<B: Clone> Agent<B> {
         self.done_since = None;
         self.deadline = invoke.deadline + self.slept;
         self.give_up_at = budget::give_up_at(&self.config, now, self.deadline);
+        self.shelf.try_again(self.config.spool != SpoolMode::Off);
         // What is left from before goes out beside the handler, where it costs nothing.
         self.outbox.seal(false);
         self.outbox.end_pauses(now, OWN_PAUSE_MAX);

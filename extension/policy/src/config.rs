@@ -48,7 +48,7 @@ pub enum XrayParent {
 pub struct Bounds {
     /// Encoded bytes of everything not yet acknowledged.
     pub held_bytes: usize,
-    /// Encoded bytes in the spool.
+    /// Encoded bytes that policy itself puts into the spool.
     pub spooled_bytes: usize,
     /// Encoded bytes in one export request.
     pub batch_bytes: usize,

@@ -47,13 +47,18 @@ impl<B> Shelf<B> {
         self.is_usable && self.bytes + writing + size <= self.bound
     }
 
+    /// A write that failed may work again: somebody else had filled the disk.
+    pub(crate) const fn try_again(&mut self, is_usable: bool) {
+        self.is_usable = is_usable;
+    }
+
     /// `batch` is being written.
     pub(crate) fn begin(&mut self, batch: Batch<B>) {
         self.writing.push_back(batch);
     }
 
     /// The oldest batch that was being written is on disk at `place`, or, without one, is not: then it is
-    /// given back, and nothing more is tried.
+    /// given back, and nothing more is tried until [`Shelf::try_again`].
     pub(crate) fn end(&mut self, place: Option<Place>) -> Option<Batch<B>> {
         let batch = self.writing.pop_front()?;
         let Some(place) = place else {

@@ -41,6 +41,8 @@ pub(super) struct Segment {
     path: PathBuf,
     file: File,
     length: u64,
+    /// Records in it that are not settled.
+    live: usize,
 }
 
 impl Segment {
@@ -49,7 +51,7 @@ impl Segment {
         let path = folder.join(format!("{name}{SUFFIX}"));
         let file = options().create_new(true).mode(FILE_MODE).open(&path)?;
         file.try_lock()?;
-        Ok(Self { path, file, length: 0 })
+        Ok(Self { path, file, length: 0, live: 0 })
     }
 
     /// A segment that a dead process left behind, and what in it is not settled: offsets and heads.
@@ -61,12 +63,13 @@ impl Segment {
         let file = options().open(&path).ok()?;
         file.try_lock().ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
-        let mut segment = Self { path, file, length: metadata.len() };
+        let mut segment = Self { path, file, length: metadata.len(), live: 0 };
         if segment.length > bound {
             segment.remove();
             return None;
         }
         let records = segment.records();
+        segment.live = records.len();
         Some((segment, records))
     }
 
@@ -101,6 +104,12 @@ impl Segment {
 
     /// Appends a record and returns its offset. A write that fails half-way leaves nothing behind.
     pub(super) fn append(&mut self, head: &Head, content: &[u8]) -> std::io::Result<u64> {
+        let offset = self.write(head, content)?;
+        self.live += 1;
+        Ok(offset)
+    }
+
+    fn write(&mut self, head: &Head, content: &[u8]) -> std::io::Result<u64> {
         let offset = self.length;
         let mut record = Vec::with_capacity(HEAD_LEN + content.len());
         record.extend_from_slice(&head.bytes());
@@ -113,11 +122,25 @@ impl Segment {
         Ok(offset)
     }
 
-    /// Notes that the record at `offset` is settled.
-    pub(super) fn note_settled(&mut self, offset: u64) -> std::io::Result<()> {
+    /// The record at `offset` is settled. Unless it was the last, a note of it is written: should this process
+    /// be killed, the next one need not send it again.
+    pub(super) fn settle(&mut self, offset: u64) {
+        self.live = self.live.saturating_sub(1);
+        if self.live > 0 {
+            // Without the note it is sent twice, at worst.
+            let _ = self.note_settled(offset);
+        }
+    }
+
+    /// Whether nothing in it is unsettled.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.live == 0
+    }
+
+    fn note_settled(&mut self, offset: u64) -> std::io::Result<()> {
         let content = offset.to_le_bytes();
         let head = Head::of(Kind::Settled, 0, &content).expect("eight bytes are not too long");
-        self.append(&head, &content).map(|_| ())
+        self.write(&head, &content).map(|_| ())
     }
 
     /// Forgets all records.

@@ -14,7 +14,9 @@ use super::Agent;
 impl<B: Clone> Agent<B> {
     pub(super) fn on_parked(&mut self, place: Option<Place>) {
         if let Some(batch) = self.shelf.end(place) {
-            self.say(Notice::SpoolUnusable);
+            if !core::mem::replace(&mut self.said.spool_unusable, true) {
+                self.say(Notice::SpoolUnusable);
+            }
             self.outbox.readmit(batch);
             self.make_room();
         }
