@@ -18,6 +18,7 @@ mod black_box {
     mod start;
     mod summary;
     mod telemetry;
+    mod tls;
     mod undescribed;
     mod world;
 }

@@ -5,3 +5,4 @@ pub mod demo;
 pub mod http1;
 pub mod otlp;
 pub mod platform;
+pub mod tls;

@@ -1,0 +1,131 @@
+//! A backend behind TLS, with an authority of its own: it takes requests, counts them and says 200.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+/// See the module.
+#[derive(Debug)]
+pub struct TlsBackend {
+    address: SocketAddr,
+    taken: Taken,
+    authority: String,
+    client: (String, String),
+}
+
+/// The bodies of all requests so far.
+type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
+
+impl TlsBackend {
+    /// Starts it; with `wants_client_certificate`, only clients of the same authority are let in.
+    pub fn start(wants_client_certificate: bool) -> Self {
+        let authority = authority();
+        let config = server_config(&authority, wants_client_certificate);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = listener.local_addr().expect("a bound port");
+        let taken = Taken::default();
+        let shared = Arc::clone(&taken);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (config, taken) = (Arc::clone(&config), Arc::clone(&shared));
+                // A client that breaks off, or does not trust us, is what some tests are about.
+                thread::spawn(move || serve(stream, config, &taken).ok());
+            }
+        });
+        let (certificate, key) = issue(&authority, "client");
+        Self { address, taken, authority: authority.pem(), client: (certificate.pem(), key.serialize_pem()) }
+    }
+
+    /// Its base URL, under the name in its certificate.
+    pub fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Its base URL under a name that its certificate does not have.
+    pub fn endpoint_by_address(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Writes the authority's certificate to `path`.
+    pub fn write_authority(&self, path: &Path) {
+        std::fs::write(path, &self.authority).expect("the folder can be written");
+    }
+
+    /// Writes a certificate of that authority for a client, and its key.
+    pub fn write_client(&self, certificate: &Path, key: &Path) {
+        std::fs::write(certificate, &self.client.0).expect("the folder can be written");
+        std::fs::write(key, &self.client.1).expect("the folder can be written");
+    }
+
+    /// The bodies of all requests so far.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, key).expect("a certificate")
+}
+
+fn issue(authority: &Authority, name: &str) -> (rcgen::Certificate, KeyPair) {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
+    (params.signed_by(&key, authority).expect("a certificate"), key)
+}
+
+fn server_config(authority: &Authority, wants_client_certificate: bool) -> Arc<ServerConfig> {
+    let (certificate, key) = issue(authority, "localhost");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the usual versions");
+    let builder = if wants_client_certificate {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).expect("our own authority");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        builder.with_client_cert_verifier(verifier.expect("a root"))
+    } else {
+        builder.with_no_client_auth()
+    };
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    Arc::new(builder.with_single_cert(vec![certificate.der().clone()], key).expect("a matching key"))
+}
+
+/// Answers requests on one connection until it ends.
+fn serve(stream: TcpStream, config: Arc<ServerConfig>, taken: &Taken) -> std::io::Result<()> {
+    let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut stream = BufReader::new(StreamOwned::new(connection, stream));
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            length = line
+                .strip_prefix("content-length:")
+                .map_or(Ok(length), |text| text.trim().parse())
+                .unwrap_or(0);
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        taken.lock().unwrap_or_else(PoisonError::into_inner).push(body);
+        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+    }
+}
