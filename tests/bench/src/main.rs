@@ -3,10 +3,20 @@
 //! Absolute numbers drift from machine to machine and hour to hour: compare inside one table only. Nothing
 //! here asserts on time. A new benchmark is a module with one `run`, and a row in `BENCHMARKS`.
 
+mod ack;
+mod body;
+mod compression;
+mod environment;
+mod folder;
+mod http;
+mod ingest;
+mod launch;
 mod platform;
+mod post_runtime;
 mod process;
 mod report;
 mod setup;
+mod spool;
 mod startup;
 mod stats;
 mod weight;
@@ -23,8 +33,16 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Benchmark = fn(&Setup) -> Result<Section>;
 
 /// What can be measured, by name.
-const BENCHMARKS: &[(&str, Benchmark)] =
-    &[("weight", weight::run), ("start-warm", startup::warm), ("start-cold", startup::cold)];
+const BENCHMARKS: &[(&str, Benchmark)] = &[
+    ("weight", weight::run),
+    ("start-warm", startup::warm),
+    ("start-cold", startup::cold),
+    ("ingest", ingest::run),
+    ("compression", compression::run),
+    ("spool", spool::run),
+    ("ack", ack::run),
+    ("post-runtime", post_runtime::run),
+];
 
 fn main() -> ExitCode {
     match measure() {

@@ -1,48 +1,72 @@
-//! The least of a Lambda platform that a start needs: answers, and when each call came.
+//! The least of a Lambda platform that a measurement needs: answers, and when each call came.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Result;
+use crate::http;
 
 /// A call that never comes means a broken binary, not a slow one.
 const CALL_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long an invocation may take: no deadline comes near a measurement.
+const FUNCTION_TIME: Duration = Duration::from_secs(60);
 
 /// What an extension asked, and when its request had been read.
-pub(crate) struct Call {
-    pub(crate) path: String,
-    pub(crate) at: Instant,
+struct Call {
+    path: String,
+    at: Instant,
+    /// Where the answer goes, when it is for the measurement to give.
+    connection: Option<TcpStream>,
 }
 
-/// Answers register and subscribe at once, and never answers `/next`: the caller stays as it is then.
+/// Answers register and subscribe at once; the caller of `/next` stays as it is until it is invoked.
 pub(crate) struct Platform {
     pub(crate) address: SocketAddr,
     calls: Receiver<Call>,
 }
 
+/// An extension that has asked for its next event.
+pub(crate) struct Asked {
+    pub(crate) at: Instant,
+    connection: TcpStream,
+}
+
+impl Asked {
+    pub(crate) fn invoke(mut self, request_id: &str) -> Result<()> {
+        let deadline_ms = (SystemTime::now().duration_since(UNIX_EPOCH)? + FUNCTION_TIME).as_millis();
+        let trace = "Root=1-6a9b1c2d-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1";
+        let body = format!(
+            r#"{{"eventType":"INVOKE","deadlineMs":{deadline_ms},"requestId":"{request_id}","invokedFunctionArn":"arn:aws:lambda:eu-central-1:123456789012:function:bench","tracing":{{"type":"X-Amzn-Trace-Id","value":"{trace}"}}}}"#
+        );
+        Ok(self.connection.write_all(success("", &body).as_bytes())?)
+    }
+}
+
 impl Platform {
     pub(crate) fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
         let (sender, calls) = channel();
-        thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                let sender = sender.clone();
-                thread::spawn(move || serve(connection, &sender));
-            }
-        });
+        let address = http::serve(move |connection| serve(connection, &sender))?;
         Ok(Self { address, calls })
     }
 
     /// Waits for a call to a path that ends in `suffix`; earlier calls to others are passed over.
     pub(crate) fn wait_for(&self, suffix: &str) -> Result<Instant> {
+        Ok(self.wait(suffix)?.at)
+    }
+
+    /// Waits for the next `/next`.
+    pub(crate) fn wait_for_next(&self) -> Result<Asked> {
+        let call = self.wait("/event/next")?;
+        Ok(Asked { at: call.at, connection: call.connection.ok_or("no connection to answer on")? })
+    }
+
+    fn wait(&self, suffix: &str) -> Result<Call> {
         loop {
             let call = self.calls.recv_timeout(CALL_WAIT_MAX).map_err(|_| format!("no call to {suffix}"))?;
             if call.path.ends_with(suffix) {
-                return Ok(call.at);
+                return Ok(call);
             }
         }
     }
@@ -55,58 +79,35 @@ impl Platform {
 
 /// Serves one connection until its peer goes away.
 fn serve(connection: TcpStream, calls: &Sender<Call>) -> Option<()> {
-    connection.set_nodelay(true).ok()?;
     let mut writer = connection.try_clone().ok()?;
     let mut reader = BufReader::new(connection);
     loop {
-        let path = read_request(&mut reader)?;
+        let path = http::read_message(&mut reader)?;
         let at = Instant::now();
         let answer = answer(&path);
-        calls.send(Call { path, at }).ok()?;
+        let connection = if answer.is_none() { Some(writer.try_clone().ok()?) } else { None };
+        calls.send(Call { path, at, connection }).ok()?;
         if let Some(text) = answer {
             writer.write_all(text.as_bytes()).ok()?;
         }
     }
 }
 
-/// Reads one request to its end; its path.
-fn read_request(reader: &mut impl BufRead) -> Option<String> {
-    let first = read_line(reader)?;
-    let path = first.split(' ').nth(1)?.to_owned();
-    let mut length = 0;
-    loop {
-        let line = read_line(reader)?;
-        if line.is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
-    Some(path)
-}
-
-fn read_line(reader: &mut impl BufRead) -> Option<String> {
-    let mut line = String::new();
-    let length = reader.read_line(&mut line).ok()?;
-    (length > 0).then(|| line.trim_end().to_owned())
-}
-
 fn answer(path: &str) -> Option<String> {
     if path.ends_with("/event/next") {
         return None;
     }
-    let (headers, body) = if path.ends_with("/register") {
+    Some(if path.ends_with("/register") {
         let body = r#"{"functionName":"bench","functionVersion":"$LATEST","handler":"index.handler"}"#;
-        ("Lambda-Extension-Identifier: 8a9b1c2d-0000-4000-8000-000000000001\r\n", body)
+        success("Lambda-Extension-Identifier: 8a9b1c2d-0000-4000-8000-000000000001\r\n", body)
     } else {
-        ("", "\"OK\"")
-    };
+        success("", "\"OK\"")
+    })
+}
+
+fn success(headers: &str, body: &str) -> String {
     let length = body.len();
-    Some(format!(
+    format!(
         "HTTP/1.1 200 OK\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    ))
+    )
 }

@@ -20,20 +20,31 @@ impl Row {
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: u64) -> Self {
-        self.cells.push((name, value));
+        self.add(name, value);
         self
+    }
+
+    pub(crate) fn add(&mut self, name: &'static str, value: u64) {
+        self.cells.push((name, value));
     }
 
     /// Each number as a multiple of the baseline's.
     fn ratios(&self, baseline: &Self) -> Vec<String> {
         let pairs = self.cells.iter().zip(&baseline.cells);
-        pairs.map(|((_, value), (_, base))| format!("{:.2}x", ratio(*value, *base))).collect()
+        pairs.map(|((_, value), (_, base))| ratio(*value, *base)).collect()
     }
 }
 
+/// As a multiple or, where that has no digits to tell by, as a part.
 #[expect(clippy::cast_precision_loss, reason = "a ratio is shown with two digits")]
-fn ratio(value: u64, base: u64) -> f64 {
-    value as f64 / base as f64
+fn ratio(value: u64, base: u64) -> String {
+    if base == 0 {
+        String::from("-")
+    } else if value == 0 || value * 5 >= base {
+        format!("{:.2}x", value as f64 / base as f64)
+    } else {
+        format!("1/{:.1}", base as f64 / value as f64)
+    }
 }
 
 impl Section {
@@ -104,6 +115,14 @@ mod tests {
         assert_eq!(
             table,
             "start\n                next us\n  floor             500\n  ours             1250\n  ours / floor    2.50x\n"
+        );
+    }
+
+    #[test]
+    fn a_small_part_keeps_its_digits() {
+        assert_eq!(
+            [ratio(1, 24), ratio(24, 1), ratio(0, 1), ratio(1, 0)],
+            ["1/24.0", "24.00x", "0.00x", "-"]
         );
     }
 

@@ -42,6 +42,11 @@ impl Setup {
         let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
         Ok(Self { folder, variants, rounds })
     }
+
+    /// The extension.
+    pub(crate) fn extension(&self) -> &Variant {
+        &self.variants[1]
+    }
 }
 
 fn target_folder() -> PathBuf {

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::Result;
+use crate::launch::{self, Ended, free_address};
 use crate::platform::Platform;
 use crate::process::{self, Usage};
 use crate::report::{Row, Section};
@@ -96,27 +97,12 @@ impl Bench {
     }
 
     fn command(&self, binary: &Path) -> Result<Command> {
-        let mut command = Command::new(binary);
+        let mut command = launch::command(binary, self.platform.address);
         command
-            .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", self.platform.address.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-            .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
-            .env("AWS_REGION", "eu-central-1")
             .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("https://{}", self.backend.local_addr()?))
-            .env("PREFREEZE_RECEIVER_HTTP", free_address()?)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .env("PREFREEZE_RECEIVER_HTTP", free_address()?.to_string());
         Ok(command)
     }
-}
-
-/// An address nobody listens on; beside other runs on this machine, the usual port may be taken.
-fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 fn drop_from_page_cache(path: &Path) -> Result<()> {
@@ -124,21 +110,4 @@ fn drop_from_page_cache(path: &Path) -> Result<()> {
     file.sync_all()?;
     posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     Ok(())
-}
-
-/// A process that does not outlive its measurement, whichever way that ends.
-struct Ended(Child);
-
-impl Ended {
-    fn end(&mut self) {
-        // It may have ended by itself: then there is nothing to kill, and the wait only collects it.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.end();
-    }
 }

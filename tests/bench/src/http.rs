@@ -1,0 +1,101 @@
+//! The least HTTP that measures: a client and a server on the standard library's sockets.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// An answer that never comes means a broken server, not a slow one.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What every OTLP backend answers when all is well.
+const SUCCESS: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
+
+/// A connection that is kept.
+pub(crate) struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+        let connection = TcpStream::connect(address)?;
+        connection.set_nodelay(true)?;
+        connection.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
+        Ok(Self { reader: BufReader::new(connection) })
+    }
+
+    /// Sends a request made by [`post`] and waits for its 200: when it was sent, and when answered.
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<(Instant, Instant)> {
+        let sent = Instant::now();
+        self.reader.get_mut().write_all(request)?;
+        let status = read_message(&mut self.reader).ok_or("the connection was closed")?;
+        let answered = Instant::now();
+        if status == "200" { Ok((sent, answered)) } else { Err(format!("answered {status}").into()) }
+    }
+}
+
+/// A POST of OTLP, as one buffer.
+pub(crate) fn post(body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// Answers every request with a 200 as soon as it is read; a thread for each connection.
+pub(crate) fn serve_success() -> Result<SocketAddr> {
+    serve(|connection| {
+        let mut writer = connection.try_clone().ok()?;
+        let mut reader = BufReader::new(connection);
+        loop {
+            read_message(&mut reader)?;
+            writer.write_all(SUCCESS.as_bytes()).ok()?;
+        }
+    })
+}
+
+/// Serves each connection in a thread of its own, for as long as the process lives.
+pub(crate) fn serve(handle: impl Fn(TcpStream) -> Option<()> + Clone + Send + 'static) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let handle = handle.clone();
+            thread::spawn(move || {
+                connection.set_nodelay(true).ok()?;
+                handle(connection)
+            });
+        }
+    });
+    Ok(address)
+}
+
+/// Reads a request or an answer to its end: the path or the status. `None` when the peer has gone.
+pub(crate) fn read_message(reader: &mut impl BufRead) -> Option<String> {
+    let first = read_line(reader)?;
+    let name = first.split(' ').nth(1)?.to_owned();
+    let mut length = 0;
+    loop {
+        let line = read_line(reader)?;
+        if line.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
+    Some(name)
+}
+
+fn read_line(reader: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    let length = reader.read_line(&mut line).ok()?;
+    (length > 0).then(|| line.trim_end().to_owned())
+}
