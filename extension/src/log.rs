@@ -80,6 +80,12 @@ pub fn notice(notice: &Notice) {
             "the bound on kept data is reached; the least valuable is dropped and counted",
             json!({ "signal": word(*signal) }),
         ),
+        Notice::CostCapReached => say(
+            Level::Warn,
+            "cost_cap_reached",
+            "flushes have cost what PREFREEZE_COST_CAP_MS_PER_MIN allows; data leaves beside the next invocations",
+            Value::Null,
+        ),
         // Said by the spool itself, with the reason.
         Notice::SpoolUnusable => {}
         Notice::Recovered(spans) => say(

@@ -177,6 +177,8 @@ const fn path_of(signal: Signal) -> &'static str {
     }
 }
 
+const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
+
 /// Reads variables, and keeps what is wrong with them.
 struct Reader {
     set: BTreeMap<String, String>,
@@ -319,6 +321,7 @@ impl Reader {
                 .unwrap_or_default(),
             flush: self.word("PREFREEZE_FLUSH", FlushMode::default(), &flush),
             flush_ceiling: self.millis("PREFREEZE_FLUSH_TIMEOUT_MS", 1_000),
+            cost_cap: self.get(COST_CAP).is_some().then(|| self.millis(COST_CAP, 60_000)),
             staleness: self.millis("PREFREEZE_FLUSH_MAX_STALENESS_MS", 10_000),
             deadline_margin: self.millis("PREFREEZE_DEADLINE_MARGIN_MS", 500),
             export_timeouts: Signal::ALL.map(|signal| self.export_timeout(signal)),

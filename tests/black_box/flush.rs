@@ -66,3 +66,17 @@ fn frequent_invocations_stop_paying_for_a_slow_backend() {
     assert!(waited < Duration::from_millis(500), "{waited:?}");
     assert_all_arrive(&world, 31);
 }
+
+#[test]
+fn a_cap_on_the_cost_of_flushing_is_kept_and_said_once() {
+    let world = World::with(|script| {
+        script.env("PREFREEZE_FLUSH", "end").env("PREFREEZE_COST_CAP_MS_PER_MIN", "250")
+    });
+    world.collector.always(Answer::after(Duration::from_millis(100)));
+    for number in 1..=6 {
+        world.invoke_well(&format!("r-{number}"), number);
+    }
+    let summary = world.close();
+    assert_eq!((summary.count("exported"), summary.dropped()), (6, 0), "{}", summary.0);
+    assert_eq!(world.platform.log("cost_cap_reached").len(), 1);
+}

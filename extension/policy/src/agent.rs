@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use crate::batch::Entry;
 use crate::breaker::Breaker;
 use crate::budget;
+use crate::cap::Cap;
 use crate::config::{Config, SpoolMode};
 use crate::invocations::Invocations;
 use crate::io::{Input, Output, Receipt};
@@ -45,6 +46,7 @@ pub struct Agent<B> {
     shelf: Shelf<B>,
     breaker: Breaker,
     pace: Pace,
+    cap: Cap,
     ledger: Ledger,
     rng: Rng,
     /// Requests of the function that are being received.
@@ -57,6 +59,8 @@ pub struct Agent<B> {
     deadline: Instant,
     flush_began: Instant,
     flush_end: Instant,
+    /// Whether the cap on cost, and not the budget, set that end.
+    flush_is_cut: bool,
     /// In SHUTDOWN: until when the platform may still say how an open invocation ended.
     last_words_end: Instant,
     /// The SHUTDOWN whose open invocations are not closed yet.
@@ -78,6 +82,7 @@ struct Said {
     statuses: Vec<u16>,
     outbox_full: bool,
     spool_unusable: bool,
+    cost_cap: bool,
 }
 
 impl<B: Clone> Agent<B> {
@@ -90,6 +95,7 @@ impl<B: Clone> Agent<B> {
             shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
             breaker: Breaker::new(),
             pace: Pace::default(),
+            cap: Cap::new(config.cost_cap),
             ledger: Ledger::default(),
             rng: Rng::new(config.seed),
             receiving: 0,
@@ -98,6 +104,7 @@ impl<B: Clone> Agent<B> {
             deadline: Instant::default(),
             flush_began: Instant::default(),
             flush_end: Instant::default(),
+            flush_is_cut: false,
             last_words_end: Instant::default(),
             shutdown: None,
             slept: Duration::ZERO,
@@ -367,13 +374,26 @@ impl<B: Clone> Agent<B> {
         self.flush_began = now;
         self.flush_end = budget::flush_end(&self.config, now, self.deadline);
         self.end_stale_exports(now);
-        if self.pace.defers(&self.config, self.outbox.oldest(now)) {
+        if self.pace.defers(&self.config, self.outbox.oldest(now)) || self.is_capped(now) {
             self.enter(Event::Flushed);
             self.ask_next(now);
         } else {
             self.outbox.seal(false);
             self.advance_flushing(now);
         }
+    }
+
+    /// Whether flushes have cost this minute what they may; if not, this one is bounded by what is left.
+    fn is_capped(&mut self, now: Instant) -> bool {
+        self.flush_is_cut = false;
+        let Some(left) = self.cap.left(now) else { return false };
+        self.flush_is_cut = now + left < self.flush_end;
+        self.flush_end = self.flush_end.min(now + left);
+        let is_capped = left.is_zero();
+        if is_capped && !core::mem::replace(&mut self.said.cost_cap, true) {
+            self.say(Notice::CostCapReached);
+        }
+        is_capped
     }
 
     fn advance_flushing(&mut self, now: Instant) {
@@ -385,7 +405,8 @@ impl<B: Clone> Agent<B> {
         let is_safe = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
         let is_over = now >= self.flush_end;
         if is_safe || is_over || !self.breaker.is_closed() || self.is_pointless() {
-            if is_over && !self.outbox.in_flight().is_empty() {
+            // What our own cap cut short says nothing of the backend.
+            if is_over && !self.flush_is_cut && !self.outbox.in_flight().is_empty() {
                 self.count_failure(now);
             }
             self.end_flush(now);
@@ -396,6 +417,7 @@ impl<B: Clone> Agent<B> {
         let held = now.since(self.flush_began);
         self.ledger.flush += held;
         self.pace.on_flush(held);
+        self.cap.on_flush(held);
         self.enter(Event::Flushed);
         if self.config.spool == SpoolMode::Outage {
             while self.park_oldest() {}

@@ -77,6 +77,8 @@ pub struct Config {
     pub deadline_margin: Duration,
     /// Kept free before SIGKILL in SHUTDOWN.
     pub shutdown_safety: Duration,
+    /// The most that flushes may hold invocations in one minute, all together; `None` for no cap.
+    pub cost_cap: Option<Duration>,
     /// How old unsent data may get before a flush stops being put off.
     pub staleness: Duration,
     /// The longest a single export may take, by signal in the order of [`Signal::ALL`].
@@ -139,6 +141,7 @@ impl Default for Config {
             safety: Duration::from_millis(100),
             deadline_margin: Duration::from_millis(500),
             shutdown_safety: Duration::from_millis(200),
+            cost_cap: None,
             staleness: Duration::from_secs(10),
             export_timeouts: [Duration::from_secs(10); Signal::ALL.len()],
             thaw_gap: Duration::from_secs(20),

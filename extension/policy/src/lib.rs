@@ -19,6 +19,7 @@ mod agent;
 mod batch;
 mod breaker;
 mod budget;
+mod cap;
 mod config;
 mod family;
 mod id;

@@ -25,6 +25,8 @@ pub enum Notice {
     BackendBack,
     /// The bound on held bytes was reached: something was given up. Said once.
     OutboxFull(Signal),
+    /// Flushes have cost what they may in this minute: data leaves beside the next invocations. Said once.
+    CostCapReached,
     /// The spool cannot be written: from now on only memory keeps what is unsent. Said once.
     SpoolUnusable,
     /// A process that was killed in this environment left data behind: so many spans, which are sent now.

@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 20] = [
+pub(super) static TABLE: [Setting; 21] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -113,6 +113,13 @@ pub(super) static TABLE: [Setting; 20] = [
         kind: "ms",
         default: "1000",
         help: "The most that a flush may hold an invocation; the function's deadline bounds it further.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_COST_CAP_MS_PER_MIN",
+        kind: "ms",
+        default: "none",
+        help: "The most that flushes may hold invocations in one minute, all together; above it data leaves beside the next invocations.",
         ..PLAIN
     },
     Setting {
