@@ -65,6 +65,11 @@ impl Clock {
     }
 }
 
+/// Waits for `time`. Only after a failure whose end no signal tells, and never for an invocation.
+pub(crate) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

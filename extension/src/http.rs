@@ -15,6 +15,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::clock::pause;
+
 /// Connections served at once; further ones wait. The environment has 1,024 file descriptors for all.
 const CONNECTIONS_MAX: usize = 64;
 
@@ -35,8 +37,9 @@ where
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
+            // The peer has gone, or the environment is out of file descriptors, which all its processes share.
             Err(_) => {
-                pause().await;
+                pause(ACCEPT_AGAIN).await;
                 continue;
             }
         };
@@ -52,12 +55,6 @@ where
             drop(place);
         });
     }
-}
-
-/// The peer has gone, or the environment is out of file descriptors, which all its processes share.
-#[expect(clippy::disallowed_methods, reason = "no signal tells when another process gives descriptors back")]
-async fn pause() {
-    tokio::time::sleep(ACCEPT_AGAIN).await;
 }
 
 /// Why a body could not be read.

@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 use wire::{extensions_api, telemetry_api, trace_context};
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, pause};
 use crate::driver::{Inbox, Message};
 use crate::log::{self, Level};
 
@@ -169,7 +169,7 @@ async fn plain_loop(events: &Events, extension_id: &str) {
             .body(Bytes::new());
         let answer = call(request.expect("an identifier from a header is one")).await;
         let Ok((200, body)) = answer else {
-            pause().await;
+            pause(NEXT_AGAIN).await;
             continue;
         };
         let event = extensions_api::next_event(&body).unwrap_or_default();
@@ -187,12 +187,6 @@ async fn plain_loop(events: &Events, extension_id: &str) {
             _ => {}
         }
     }
-}
-
-/// The platform's own API has failed: there is no signal to wait for.
-#[expect(clippy::disallowed_methods, reason = "no signal tells when the API is back")]
-async fn pause() {
-    tokio::time::sleep(NEXT_AGAIN).await;
 }
 
 /// Asks for the platform's events to be posted to `port`. Fails open: without them, the ends of
