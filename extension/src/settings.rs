@@ -132,7 +132,12 @@ impl Settings {
                     None if name == setting.name => setting.default,
                     None => continue,
                 };
-                let origin = if self.set.contains_key(&name) { "" } else { "   (default)" };
+                let is_ignored = self.problems.iter().any(|problem| problem.name == name);
+                let origin = match self.set.contains_key(&name) {
+                    true if is_ignored => "   (ignored where it is wrong, see below)",
+                    true => "",
+                    false => "   (default)",
+                };
                 let _ = writeln!(text, "{name} = {value}{origin}");
             }
         }

@@ -98,5 +98,8 @@ fn the_buffer_follows_the_functions_memory() {
 fn the_reference_page_is_what_the_table_says() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
     let written = std::fs::read_to_string(page).unwrap_or_default();
-    assert!(written == reference(), "docs/configuration.md is out of date: make docs writes it");
+    assert!(
+        written == reference(),
+        "docs/configuration.md is out of date: prefreeze config --markdown writes it"
+    );
 }
