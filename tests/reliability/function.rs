@@ -1,0 +1,172 @@
+//! A Lambda function that sends spans and then behaves as its event says; it writes down what was accepted of them.
+
+use std::env;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process;
+use std::thread;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use serde_json::{Value, json};
+use tests::http1::{Connection, Headers, Response, send, send_on};
+use tests::otlp::{Ids, SpanExt, server_span, span, traces};
+
+const RUNTIME: &str = "/2018-06-01/runtime/invocation";
+
+/// Far beyond what a receiver may unpack: a gigabyte, in members of one mebibyte.
+const BOMB_MEMBERS: usize = 1024;
+
+fn main() {
+    if env::var_os("FAIL_FIRST_INIT").is_some() && File::create_new(scratch("init-failed")).is_ok() {
+        process::exit(1);
+    }
+    loop {
+        let next = call("GET", "next", b"");
+        let request_id =
+            next.headers.get("lambda-runtime-aws-request-id").expect("every invocation has an id");
+        let event: Value = serde_json::from_slice(&next.body).expect("the test sends JSON");
+        handle(request_id, &event);
+    }
+}
+
+fn handle(request_id: &str, event: &Value) {
+    let word = |key: &str| event[key].as_str().unwrap_or_default();
+    let sender =
+        Sender { name: word("name"), root: Ids::new(event["seed"].as_u64().unwrap_or(1)), request_id };
+    let gate = |moment: &str| event["gate"][moment].as_str().into_iter().for_each(wait_at);
+    gate("before sending");
+    sender.send(word("send"));
+    gate("after sending");
+    match word("end") {
+        "exit" => process::exit(7),
+        "abort" => process::abort(),
+        "hang" => loop {
+            thread::park();
+        },
+        _ => drop(call("POST", &format!("{request_id}/response"), json!("ok").to_string().as_bytes())),
+    }
+    gate("after responding");
+    if word("send") == "late" {
+        sender.post_spans(vec![sender.child(1)]);
+    }
+}
+
+/// Whoever opens the gate closes the connection.
+fn wait_at(gate: &str) {
+    let mut gate = TcpStream::connect(gate).expect("the test listens");
+    let _ = gate.read(&mut [0]);
+}
+
+/// Sends the spans of one invocation, in several ways.
+struct Sender<'a> {
+    name: &'a str,
+    root: Ids,
+    request_id: &'a str,
+}
+
+impl Sender<'_> {
+    fn send(&self, how: &str) {
+        match how {
+            "nothing" => {}
+            "child" => self.post_spans(vec![self.child(1)]),
+            "late" => self.post_spans(vec![self.server()]),
+            "many" => {
+                for thousand in 0..10 {
+                    self.post_spans((0..1000).map(|one| self.child(1 + thousand * 1000 + one)).collect());
+                }
+                self.finish();
+            }
+            "garbage" => {
+                self.post(1, &[("Content-Type", "application/x-protobuf")], &[0xff; 64]);
+                self.finish();
+            }
+            "bomb" => {
+                let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")];
+                self.post(1, &headers, &bomb());
+                self.finish();
+            }
+            "json" => {
+                let body = self.json().to_string();
+                self.post(1, &[("Content-Type", "application/json")], body.as_bytes());
+                self.finish();
+            }
+            "twice" => {
+                self.post_spans(vec![self.child(1)]);
+                self.post_spans(vec![self.child(1)]);
+                self.finish();
+            }
+            _ => {
+                // In one request, so that nothing hangs on where a batch ends.
+                self.post_spans(vec![self.child(1), self.child(2), self.server()]);
+            }
+        }
+    }
+
+    /// The span that ends the invocation.
+    fn finish(&self) {
+        self.post_spans(vec![self.server()]);
+    }
+
+    fn server(&self) -> Span {
+        server_span(self.name, self.root, self.request_id)
+    }
+
+    fn child(&self, number: u64) -> Span {
+        span(self.name, self.root.sibling(number)).with_parent(self.root)
+    }
+
+    fn json(&self) -> Value {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let child = self.child(1);
+        let span = json!({
+            "traceId": hex(&child.trace_id),
+            "spanId": hex(&child.span_id),
+            "parentSpanId": hex(&child.parent_span_id),
+            "name": child.name,
+            "kind": 1,
+            "startTimeUnixNano": child.start_time_unix_nano.to_string(),
+            "endTimeUnixNano": child.end_time_unix_nano.to_string(),
+        });
+        json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] })
+    }
+
+    fn post_spans(&self, spans: Vec<Span>) {
+        let count = spans.len();
+        self.post(count, &[("Content-Type", "application/x-protobuf")], &traces(spans).encode_to_vec());
+    }
+
+    fn post(&self, spans: usize, headers: &[(&str, &str)], body: &[u8]) {
+        let receiver = env::var("PREFREEZE_RECEIVER_HTTP").expect("the test sets it");
+        let headers = headers.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let word = match send(receiver, "POST", "/v1/traces", &Headers(headers), body) {
+            Ok(answer) if answer.status == 200 => "accepted".to_owned(),
+            Ok(answer) => format!("refused-{}", answer.status),
+            Err(_) => "unheard".to_owned(),
+        };
+        println!("{}", json!({ "invocation": self.name, "spans": spans, "answer": word }));
+    }
+}
+
+/// Members that follow one another are one body.
+fn bomb() -> Vec<u8> {
+    let mut member = GzEncoder::new(Vec::new(), Compression::default());
+    member.write_all(&vec![0; 1 << 20]).expect("memory takes it");
+    member.finish().expect("memory takes it").repeat(BOMB_MEMBERS)
+}
+
+/// One call of the Runtime API; `/next` is answered when there is an event, however late.
+fn call(method: &str, path: &str, body: &[u8]) -> Response {
+    let api = env::var("AWS_LAMBDA_RUNTIME_API").expect("the sandbox sets it");
+    let mut connection = Connection::new(TcpStream::connect(api).expect("the API listens"));
+    send_on(&mut connection, method, &format!("{RUNTIME}/{path}"), &Headers::default(), body)
+        .expect("the API answers")
+}
+
+fn scratch(name: &str) -> PathBuf {
+    PathBuf::from(env::var_os("TMPDIR").expect("the sandbox sets it")).join(name)
+}

@@ -1,0 +1,28 @@
+//! Where a handler waits until the test lets it go on.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+/// A gate on a port of 127.0.0.1, for one invocation.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    listener: TcpListener,
+}
+
+impl Gate {
+    pub(crate) async fn new() -> Self {
+        Self { listener: TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free") }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("a bound socket has an address")
+    }
+
+    /// Waits for the handler, and keeps it until `done` resolves.
+    pub(crate) async fn hold<T>(self, done: impl Future<Output = T>) -> T {
+        let _handler = self.listener.accept().await.expect("the handler comes");
+        done.await
+    }
+}

@@ -1,0 +1,111 @@
+//! `docs/reliability.md`: written from the measurements, and compared with them, milliseconds aside.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::play::{Measured, Mode, Recovered};
+
+const TOP: &str = "\
+# Reliability
+
+Written by `UPDATE=1 cargo test -p tests --test reliability`; without `UPDATE`, that test checks that every word of
+this page but the milliseconds is still true.
+
+Each row is an environment of the local Lambda ([tests/sandbox](../tests/sandbox/README.md)) with the real extension, a
+function, and a backend that records: a healthy invocation, the fault, a healthy invocation, and SHUTDOWN. The
+environment is frozen (SIGSTOP) between them.
+
+* **caller**: what the caller of the faulty invocation saw. Everything but `ok` is what Lambda itself answers then.
+* **added**: from the function's end to the extension's `/next`, in ms; the longest, where the fault lasts for several
+  invocations; – where the extension was ended before it could ask. The ceiling is 500 ms
+  (`PREFREEZE_FLUSH_TIMEOUT_MS`) unless the row has another. The build is unoptimised and shares its machine with other
+  rows: these are upper bounds, `make bench` measures.
+* **accepted**, **arrived**: spans that the function got a 200 for during the fault, and those of them in the backend
+  at the end.
+* **not delivered**: the reasons that the summary line at SHUTDOWN counts, and what was refused to the function's face.
+* **recovered**: when the backend had everything: before the freeze that follows, in the next invocation (beside its
+  handler, which waits for it, or before its freeze), or in SHUTDOWN. In `continuous`, one more invocation runs while
+  the backend is still ill, because only then is it sent anything.
+
+Where the platform says nothing *and* the function says nothing, nobody can tell that an invocation is over: it is held
+until its deadline (2 s in these rows), less a margin.
+
+In every row: the books balance; nothing accepted is missing without a counted reason; the extension lives until
+SHUTDOWN, unless it is the one that is killed.
+";
+
+/// The page.
+pub(crate) fn render(tables: &[(Mode, Vec<Measured>)]) -> String {
+    let mut page = TOP.to_owned();
+    for (mode, rows) in tables {
+        page += &format!("\n## `PREFREEZE_FLUSH={}`\n\n", mode.name());
+        page += "| who | fault | caller | added | accepted | arrived | not delivered | recovered |\n";
+        page += "|---|---|---|---|---|---|---|---|\n";
+        rows.iter().for_each(|row| page += &line(*mode, row));
+    }
+    page
+}
+
+fn line(mode: Mode, row: &Measured) -> String {
+    let Measured { fault, caller, added_ms, accepted, arrived, .. } = row;
+    let added = added_ms.map_or("–".to_owned(), |ms| format!("{ms:.1}"));
+    let recovered = match (row.recovered, mode) {
+        (Recovered::Same, Mode::End) => "before the freeze",
+        (Recovered::Next, Mode::End) => "next invocation",
+        // Whether the freeze comes before the answer is nobody's decision there.
+        (Recovered::Same | Recovered::Next, Mode::Continuous) => "by the next invocation",
+        (Recovered::Later, _) => "when the backend is well",
+        (Recovered::Reset, _) => "in the SHUTDOWN it caused",
+        (Recovered::Shutdown, _) => "SHUTDOWN",
+        (Recovered::Nothing | Recovered::Never, _) => "–",
+    };
+    let (who, what, rest) = (fault.who, fault.what, not_delivered(row));
+    format!("| {who} | {what} | {caller} | {added} | {accepted} | {arrived} | {rest} | {recovered} |\n")
+}
+
+fn not_delivered(row: &Measured) -> String {
+    let dropped = row.books.dropped.keys().map(|reason| format!("`{reason}`"));
+    let held = (row.books.held > 0).then(|| "held".to_owned());
+    let refused = row.refused.iter().map(|answer| answer.replace('-', " "));
+    let words: Vec<String> = dropped.chain(held).chain(refused).collect();
+    if words.is_empty() { "–".to_owned() } else { words.join(", ") }
+}
+
+/// Writes the page with `UPDATE=1`, or else compares.
+///
+/// # Panics
+/// When the page says something else.
+pub(crate) fn write_or_compare(page: &str) {
+    if env::var_os("UPDATE").is_some() {
+        return fs::write(path(), page).expect("the documentation can be written");
+    }
+    let there = fs::read_to_string(path()).unwrap_or_default();
+    let (said, true_now) = (without_milliseconds(&there), without_milliseconds(page));
+    let news: Vec<&String> = true_now.iter().filter(|line| !said.contains(line)).collect();
+    assert!(news.is_empty(), "docs/reliability.md does not say (UPDATE=1 writes it):\n{news:#?}");
+    assert_eq!(said, true_now, "docs/reliability.md says more than is true: UPDATE=1 writes it");
+}
+
+/// The page's lines; in those of a table, nothing in place of the fourth column.
+fn without_milliseconds(page: &str) -> Vec<String> {
+    let blank = |line: &str| {
+        let mut columns: Vec<&str> = line.split('|').collect();
+        if columns.len() > 4 {
+            columns[4] = "";
+        }
+        columns.join("|")
+    };
+    page.lines().map(blank).collect()
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reliability.md")
+}
+
+#[test]
+fn only_the_milliseconds_may_differ() {
+    let row = |added: &str, arrived: &str| format!("| a | b | ok | {added} | 3 | {arrived} | – | – |");
+    assert_eq!(without_milliseconds(&row("1.2", "3")), without_milliseconds(&row("77.0", "3")));
+    assert_ne!(without_milliseconds(&row("1.2", "3")), without_milliseconds(&row("1.2", "2")));
+}
