@@ -28,7 +28,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Section> {
     }
     let mut floor = Client::connect(http::serve_success()?)?;
     let body = body::of_spans(SPANS);
-    let request = http::post(&body);
+    let request = http::post_spans(&body);
     let mut ending = Ending::of_spans(1);
     let (mut floor_ns, mut ours_ns) = (Vec::new(), modes.map(|_| Vec::new()));
     for _ in 0..setup.rounds * REQUESTS_PER_ROUND {

@@ -9,7 +9,7 @@ use crate::body::{self, Ending};
 use crate::folder::Folder;
 use crate::http::{self, Client};
 use crate::launch::{Ended, command, free_address};
-use crate::platform::{Asked, Platform};
+use crate::platform::{self, Asked, Platform};
 use crate::process::{self, Usage};
 
 /// See the module.
@@ -17,6 +17,7 @@ pub(crate) struct Environment {
     platform: Platform,
     extension: Ended,
     function: Client,
+    events: Client,
     asked: Option<Asked>,
     invocations: u64,
     _spool: Folder,
@@ -47,16 +48,21 @@ impl Environment {
             .env("PREFREEZE_SPOOL_DIR", spool.path.join("records"))
             .envs(settings.iter().copied());
         let extension = Ended(command.spawn()?);
+        let events = Client::connect(platform.wait_for_subscription()?)?;
         let asked = Some(platform.wait_for_next()?);
         let function = Client::connect(receiver)?;
-        Ok(Self { platform, extension, function, asked, invocations: 0, _spool: spool })
+        Ok(Self { platform, extension, function, events, asked, invocations: 0, _spool: spool })
     }
 
-    /// Begins an invocation.
+    /// Begins an invocation, with all that the platform tells while it runs.
     pub(crate) fn invoke(&mut self) -> Result<()> {
         self.invocations += 1;
         let asked = self.asked.take().ok_or("the invocation before has not ended")?;
-        asked.invoke(&body::request_id(self.invocations))
+        let now = body::request_id(self.invocations);
+        asked.invoke(&now)?;
+        let events = platform::events(&body::request_id(self.invocations - 1), &now);
+        self.events.send(&http::post_events(&events))?;
+        Ok(())
     }
 
     /// Sends spans as the function would.
@@ -67,7 +73,7 @@ impl Environment {
     /// Sends the invocation's own span, and waits until the extension asks for the next event.
     pub(crate) fn finish(&mut self, ending: &mut Ending) -> Result<Timing> {
         ending.name(&body::request_id(self.invocations));
-        let (_, answered) = self.function.send(&http::post(&ending.bytes))?;
+        let (_, answered) = self.function.send(&http::post_spans(&ending.bytes))?;
         let asked = self.platform.wait_for_next()?;
         let next = asked.at;
         self.asked = Some(asked);

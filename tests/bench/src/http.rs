@@ -1,6 +1,6 @@
 //! The least HTTP that measures: a client and a server on the standard library's sockets.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,22 +26,30 @@ impl Client {
         Ok(Self { reader: BufReader::new(connection) })
     }
 
-    /// Sends a request made by [`post`] and waits for its 200: when it was sent, and when answered.
+    /// Sends a request made here and waits for its 200: when it was sent, and when answered.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<(Instant, Instant)> {
         let sent = Instant::now();
         self.reader.get_mut().write_all(request)?;
-        let status = read_message(&mut self.reader).ok_or("the connection was closed")?;
+        let (status, _) = read_message(&mut self.reader).ok_or("the connection was closed")?;
         let answered = Instant::now();
         if status == "200" { Ok((sent, answered)) } else { Err(format!("answered {status}").into()) }
     }
 }
 
-/// A POST of OTLP, as one buffer.
-pub(crate) fn post(body: &[u8]) -> Vec<u8> {
+/// A POST of spans, as one buffer.
+pub(crate) fn post_spans(body: &[u8]) -> Vec<u8> {
+    post("/v1/traces", "application/x-protobuf", body)
+}
+
+/// A POST of platform events, as one buffer.
+pub(crate) fn post_events(body: &str) -> Vec<u8> {
+    post("/", "application/json", body.as_bytes())
+}
+
+fn post(path: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
     let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n\
-         Content-Length: {}\r\n\r\n",
-        body.len()
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
 }
@@ -74,8 +82,9 @@ pub(crate) fn serve(handle: impl Fn(TcpStream) -> Option<()> + Clone + Send + 's
     Ok(address)
 }
 
-/// Reads a request or an answer to its end: the path or the status. `None` when the peer has gone.
-pub(crate) fn read_message(reader: &mut impl BufRead) -> Option<String> {
+/// Reads a request or an answer to its end: the path or the status, and the body.
+/// `None` when the peer has gone.
+pub(crate) fn read_message(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let first = read_line(reader)?;
     let name = first.split(' ').nth(1)?.to_owned();
     let mut length = 0;
@@ -90,8 +99,9 @@ pub(crate) fn read_message(reader: &mut impl BufRead) -> Option<String> {
             length = value.trim().parse().ok()?;
         }
     }
-    std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
-    Some(name)
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((name, body))
 }
 
 fn read_line(reader: &mut impl BufRead) -> Option<String> {

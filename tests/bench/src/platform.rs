@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use crate::Result;
 use crate::http;
 
@@ -13,10 +15,20 @@ const CALL_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long an invocation may take: no deadline comes near a measurement.
 const FUNCTION_TIME: Duration = Duration::from_secs(60);
 
+/// What the platform posts during an invocation: the end of the one before, and its own start.
+///
+/// Without times: then they count as of now, as they nearly are.
+pub(crate) fn events(before: &str, now: &str) -> String {
+    format!(
+        r#"[{{"time":"","type":"platform.runtimeDone","record":{{"requestId":"{before}","status":"success","metrics":{{"durationMs":1.5,"producedBytes":2}},"spans":[]}}}},{{"time":"","type":"platform.report","record":{{"requestId":"{before}","status":"success","metrics":{{"durationMs":1.5,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":64}}}}}},{{"time":"","type":"platform.start","record":{{"requestId":"{now}","version":"$LATEST"}}}}]"#
+    )
+}
+
 /// What an extension asked, and when its request had been read.
 struct Call {
     path: String,
     at: Instant,
+    body: Vec<u8>,
     /// Where the answer goes, when it is for the measurement to give.
     connection: Option<TcpStream>,
 }
@@ -56,6 +68,15 @@ impl Platform {
         Ok(self.wait(suffix)?.at)
     }
 
+    /// Waits for the subscription to platform events: where they are to go.
+    pub(crate) fn wait_for_subscription(&self) -> Result<SocketAddr> {
+        let call = self.wait("/telemetry")?;
+        let wanted: Value = serde_json::from_slice(&call.body)?;
+        let uri = wanted["destination"]["URI"].as_str().ok_or("no destination")?;
+        let port = uri.trim_end_matches('/').rsplit(':').next().ok_or("no port")?;
+        Ok(SocketAddr::from(([127, 0, 0, 1], port.parse()?)))
+    }
+
     /// Waits for the next `/next`.
     pub(crate) fn wait_for_next(&self) -> Result<Asked> {
         let call = self.wait("/event/next")?;
@@ -82,11 +103,11 @@ fn serve(connection: TcpStream, calls: &Sender<Call>) -> Option<()> {
     let mut writer = connection.try_clone().ok()?;
     let mut reader = BufReader::new(connection);
     loop {
-        let path = http::read_message(&mut reader)?;
+        let (path, body) = http::read_message(&mut reader)?;
         let at = Instant::now();
         let answer = answer(&path);
         let connection = if answer.is_none() { Some(writer.try_clone().ok()?) } else { None };
-        calls.send(Call { path, at, connection }).ok()?;
+        calls.send(Call { path, at, body, connection }).ok()?;
         if let Some(text) = answer {
             writer.write_all(text.as_bytes()).ok()?;
         }

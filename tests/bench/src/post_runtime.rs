@@ -54,7 +54,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Section> {
 fn measure(mut environment: Environment, backend: SocketAddr, invocations: usize) -> Result<Run> {
     let mut run = Run::default();
     let mut plain = Client::connect(backend)?;
-    let same_spans = http::post(&body::of_spans(SPANS));
+    let same_spans = http::post_spans(&body::of_spans(SPANS));
     let mut ending = Ending::of_spans(SPANS);
     let used_before = environment.usage()?.cpu_us;
     for invocation in 1..=invocations {

@@ -9,6 +9,7 @@ use std::time::Instant;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::Result;
+use crate::folder::Folder;
 use crate::launch::{self, Ended, free_address};
 use crate::platform::Platform;
 use crate::process::{self, Usage};
@@ -74,11 +75,14 @@ struct Bench {
     platform: Platform,
     /// Takes the backend's connections and never answers: a TLS client is set up, no handshake ends.
     backend: TcpListener,
+    /// Nobody else's leftovers are recovered in a measurement.
+    spool: Folder,
 }
 
 impl Bench {
     fn new() -> Result<Self> {
-        Ok(Self { platform: Platform::start()?, backend: TcpListener::bind("127.0.0.1:0")? })
+        let backend = TcpListener::bind("127.0.0.1:0")?;
+        Ok(Self { platform: Platform::start()?, backend, spool: Folder::new("start")? })
     }
 
     /// Starts the binary, waits for its first `/next`, reads what it used, ends it.
@@ -100,7 +104,8 @@ impl Bench {
         let mut command = launch::command(binary, self.platform.address);
         command
             .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("https://{}", self.backend.local_addr()?))
-            .env("PREFREEZE_RECEIVER_HTTP", free_address()?.to_string());
+            .env("PREFREEZE_RECEIVER_HTTP", free_address()?.to_string())
+            .env("PREFREEZE_SPOOL_DIR", self.spool.path.join("records"));
         Ok(command)
     }
 }
