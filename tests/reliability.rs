@@ -11,6 +11,7 @@ mod reliability {
     mod gate;
     mod page;
     mod play;
+    mod soak;
     mod stage;
     mod table;
 }

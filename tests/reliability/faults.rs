@@ -36,9 +36,9 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Whether it is the backend's.
-    pub(crate) fn is_ill(&self) -> bool {
-        !matches!(self.backend, Backend::Well)
+    /// Whether the backend is ill, and the same process has yet to send it what was accepted.
+    pub(crate) fn outlasts_the_freeze(&self) -> bool {
+        !matches!(self.backend, Backend::Well) && self.drama != Drama::Kill
     }
 
     /// The spans that the backend has.
@@ -198,7 +198,9 @@ fn of_the_sandbox() -> Vec<Fault> {
             send: "child",
             drama: Drama::Kill,
             caller: "Extension.Crash",
-            ..fault("sandbox", "the extension is killed while the handler runs")
+            // What was sent before the kill would prove nothing.
+            backend: Backend::Down,
+            ..fault("sandbox", "the extension is killed while the handler runs, data unsent")
         },
         Fault {
             drama: Drama::FromTheStart,

@@ -159,7 +159,7 @@ async fn recover(
     let wanted = of_the_fault(&books::accepted(&stage.lambda.history()));
     let has_all = || books::missing(&wanted, &fault.arrived(&stage.collector.state())) == 0;
     let mut when = Vec::from_iter(recovered_at_once(stage, &wanted, has_all()));
-    let is_carried = mode == Mode::Continuous && fault.is_ill();
+    let is_carried = mode == Mode::Continuous && fault.outlasts_the_freeze();
     if is_carried {
         outcomes.push(carry(stage, fault, &wanted).await);
         when.extend(has_all().then_some(Recovered::Next));

@@ -1,0 +1,135 @@
+//! Thousands of invocations with freezes and a backend that comes and goes: nothing is lost, and nothing grows.
+
+use std::env;
+use std::fs;
+use std::ops::Range;
+use std::time::Duration;
+
+use sandbox::ShutdownReason;
+use serde_json::{Value, json};
+use tests::collector::{Answer, State};
+
+use super::books::{self, Books, PerInvocation};
+use super::faults::CEILING;
+use super::gate::Gate;
+use super::stage::Stage;
+
+/// Invocations, unless `SOAK` says how many: more than [`SETTLED`].
+const INVOCATIONS: u64 = 2_000;
+
+/// After so many, and four outages, everything that is allocated once has been.
+const SETTLED: u64 = 500;
+
+/// Invocations from outage to outage; the backend is ill for the last ones.
+const PERIOD: u64 = 125;
+const ILL: u64 = 25;
+
+/// How much larger the resident set may be at the end than when it had settled: what an allocator leaves in between.
+const GROWTH_KIB_MAX: u64 = 1024;
+
+/// Longer than the longest pause between two probes of a backend that is down.
+const RECOVERY: Duration = Duration::from_secs(40);
+
+/// Entries of the timeline for each invocation, at the most.
+const ENTRIES: usize = 64;
+
+/// Spans of each invocation.
+const SPANS: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_invocations_lose_nothing_and_leave_nothing() {
+    let wished = env::var("SOAK").ok().map(|count| count.parse().expect("SOAK is a number"));
+    let invocations = wished.unwrap_or(INVOCATIONS).max(SETTLED + PERIOD) / PERIOD * PERIOD;
+    let entries = usize::try_from(invocations).expect("a number that fits") * ENTRIES;
+    let stage = Stage::set(entries, |spec| {
+        spec.timeout = RECOVERY * 2;
+        spec.env.push(("PREFREEZE_FLUSH_TIMEOUT_MS".into(), CEILING.as_millis().to_string()));
+    })
+    .await;
+    let mut resident = Vec::new();
+    for period in 0..invocations / PERIOD {
+        outage(&stage, period * PERIOD..(period + 1) * PERIOD).await;
+        resident.push(resident_kib(stage.extension_pid()));
+    }
+    stage.strike(ShutdownReason::Spindown).await;
+    check_books(&stage, invocations);
+    check_growth(&resident);
+}
+
+/// Healthy invocations, then some while the backend is ill, then one that waits until nothing is missing.
+async fn outage(stage: &Stage, numbers: Range<u64>) {
+    let known = stage.collector.state().requests.len();
+    for number in numbers.clone() {
+        if number == numbers.end - ILL {
+            fall_ill(stage, number / PERIOD);
+        }
+        stage.invoke(&event(&name(number), number)).await;
+    }
+    stage.collector.always(Answer::ok());
+    if is_refusing(numbers.start / PERIOD) {
+        stage.collector.resume();
+    }
+    drain(stage, numbers, known).await;
+}
+
+/// Each time in another way.
+fn fall_ill(stage: &Stage, period: u64) {
+    match period % 4 {
+        _ if is_refusing(period) => stage.collector.stop(),
+        1 => stage.collector.always(Answer::status(503)),
+        2 => stage.collector.always(Answer::Reset(10)),
+        _ => stage.collector.always(Answer::Close),
+    }
+}
+
+const fn is_refusing(period: u64) -> bool {
+    period.is_multiple_of(4)
+}
+
+/// One more invocation, whose handler lasts until everything has arrived; `known` requests are older.
+async fn drain(stage: &Stage, numbers: Range<u64>, known: usize) {
+    let wanted: PerInvocation = numbers.clone().map(|number| (name(number), SPANS)).collect();
+    let has_all = |state: &State| {
+        let news = State { requests: state.requests[known..].to_vec(), ..State::default() };
+        books::missing(&wanted, &books::arrived(&news, false, false)) == 0
+    };
+    let gate = Gate::new().await;
+    let mut event = event(&format!("drain-{}", numbers.end), u64::MAX - numbers.end);
+    event["gate"] = json!({ "before sending": gate.address().to_string() });
+    let arrived = gate.hold(stage.collector.wait_for_async(has_all, RECOVERY));
+    let (_, is_in_time) = tokio::join!(stage.invoke(&event), arrived);
+    assert!(is_in_time, "not everything arrived in {RECOVERY:?}\n{}", stage.timeline());
+}
+
+fn check_books(stage: &Stage, invocations: u64) {
+    let history = stage.lambda.history();
+    let accepted = books::accepted(&history);
+    let arrived = books::arrived(&stage.collector.state(), false, false);
+    let drains = invocations / PERIOD;
+    assert_eq!(accepted.values().sum::<u64>(), (invocations + drains) * SPANS, "a function was not heard");
+    assert_eq!(books::refusals(&history), Vec::<String>::new());
+    assert_eq!(books::missing(&accepted, &arrived), 0);
+    let books = Books::read(&history);
+    assert_eq!((books.summaries, books.given_up()), (1, 0), "{books:?}");
+}
+
+fn check_growth(resident: &[u64]) {
+    let settled = usize::try_from(SETTLED / PERIOD).expect("a small number") - 1;
+    let (before, after) = (resident[settled], resident[resident.len() - 1]);
+    println!("KiB resident after each {PERIOD} invocations: {resident:?}");
+    assert!(after <= before + GROWTH_KIB_MAX, "the extension grew: {resident:?} KiB");
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a frozen process has a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says how much");
+    line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+}
+
+fn event(name: &str, number: u64) -> Value {
+    json!({ "name": name, "seed": 1_000u64.wrapping_add(number), "send": "good", "end": "respond" })
+}
+
+fn name(number: u64) -> String {
+    format!("soak-{number}")
+}
