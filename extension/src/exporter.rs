@@ -141,7 +141,7 @@ fn pack(raw: Vec<u8>, packing: Packing) -> Bytes {
     match packing {
         Packing::None => raw.into(),
         Packing::Gzip => {
-            // Level 1: a fifth of the CPU of level 6 for a quarter more bytes (docs/performance.md).
+            // Level 1: a third of the CPU of level 6, for a fifth more bytes (docs/performance.md).
             let mut encoder = GzEncoder::new(Vec::with_capacity(raw.len() / 3 + 64), Compression::fast());
             encoder.write_all(&raw).expect("writing to memory does not fail");
             encoder.finish().expect("writing to memory does not fail").into()

@@ -44,18 +44,23 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     let events = Events::new(inbox.clone(), clock, permits);
     let is_managed = settings.policy.init_type == InitType::ManagedInstances;
     let (registration, asking) = lambda::register(events, is_managed).await?;
-    let spool = open_spool(&mut settings, &inbox);
-    if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
-        let _ = records.set(spool.clone());
-    }
-    if let Some(port) = telemetry_port {
-        lambda::subscribe(&registration.extension_id, port).await;
-    }
-    for problem in &settings.problems {
-        log::degraded("setting_ignored", "an invalid setting is ignored", problem);
-    }
-
-    let driver = driver(settings, &registration, &inbox, clock, next, spool);
+    let subscribing = async {
+        if let Some(port) = telemetry_port {
+            lambda::subscribe(&registration.extension_id, port).await;
+        }
+    };
+    // The platform takes its time to answer; files and TLS are made ready meanwhile.
+    let preparing = async {
+        for problem in &settings.problems {
+            log::degraded("setting_ignored", "an invalid setting is ignored", problem);
+        }
+        let spool = open_spool(&mut settings, &inbox);
+        if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
+            let _ = records.set(spool.clone());
+        }
+        driver(settings, &registration, &inbox, clock, next, spool)
+    };
+    let ((), driver) = tokio::join!(subscribing, preparing);
     inbox.send(Message::Input(Input::Ready));
     let mut driving = tokio::spawn(driver.run(received));
     tokio::pin!(asking);

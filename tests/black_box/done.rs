@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tests::collector::Answer;
 use tests::otlp::{Ids, SpanExt};
-use tests::platform::Invoke;
+use tests::platform::{Invoke, Subscription};
 
 use super::world::{World, server_span, span};
 
@@ -188,4 +188,25 @@ fn a_short_invocation_is_left_before_its_deadline_although_the_backend_hangs() {
     world.post_spans([server_span("root", Ids::new(1), "r-1")]);
     let next = world.platform.wait_next();
     assert!(next < deadline, "/next came {:?} after the deadline", next - deadline);
+}
+
+#[test]
+fn where_no_end_is_ever_heard_only_the_first_invocation_is_held() {
+    let world = World::with(|script| script.subscription(Subscription::Status(202)));
+    world.platform.answer_next(&Invoke::new("r-1", Duration::from_millis(1_000)));
+    world.platform.wait_next();
+    for number in 2..=4 {
+        // A minute each: were they held, this test would not end.
+        world.invoke(&format!("r-{number}"));
+        world.platform.wait_next();
+    }
+    // The function speaks again, and is waited for again.
+    world.invoke("r-5");
+    world.platform.wait_next();
+    world.post_spans([server_span("r-5", Ids::new(5), "r-5")]);
+    world.invoke("r-6");
+    world.platform.assert_no_next("an end was heard: the next invocation is held for its own");
+    world.post_spans([server_span("r-6", Ids::new(6), "r-6")]);
+    world.platform.wait_next();
+    assert_eq!(world.close().dropped(), 0);
 }

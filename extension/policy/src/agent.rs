@@ -53,6 +53,9 @@ pub struct Agent<B> {
     receiving: u32,
     /// When a signal first said that the running invocation is done.
     done_since: Option<Instant>,
+    /// Whether the last invocation was held until [`Agent::give_up_at`] for nothing: neither the function nor
+    /// the platform told of its end. Then the next ones are not held at all, until an end is heard again.
+    is_unheard: bool,
     /// When an invocation of which nothing is heard is treated as done.
     give_up_at: Instant,
     /// The running invocation's deadline, or SHUTDOWN's.
@@ -100,6 +103,7 @@ impl<B: Clone> Agent<B> {
             rng: Rng::new(config.seed),
             receiving: 0,
             done_since: None,
+            is_unheard: false,
             give_up_at: Instant::default(),
             deadline: Instant::default(),
             flush_began: Instant::default(),
@@ -138,6 +142,9 @@ impl<B: Clone> Agent<B> {
                 self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
             }
             Input::Tick => {}
+        }
+        if self.invocations.take_heard() {
+            self.is_unheard = false;
         }
         self.expire_exports(now);
         self.advance(now);
@@ -224,7 +231,7 @@ impl<B: Clone> Agent<B> {
         self.after_wait(now, invoke.waited);
         self.ledger.invocations += 1;
         self.pace.on_invoke(now);
-        self.done_since = None;
+        self.done_since = self.is_unheard.then_some(now);
         self.deadline = invoke.deadline + self.slept;
         self.give_up_at = budget::give_up_at(&self.config, now, self.deadline);
         self.shelf.try_again(self.config.spool != SpoolMode::Off);
@@ -367,6 +374,7 @@ impl<B: Clone> Agent<B> {
     }
 
     fn begin_flush(&mut self, now: Instant) {
+        self.is_unheard |= self.done_since.is_none();
         self.enter(Event::Done);
         self.invocations.settle_before_current(&self.config);
         self.close_known(now);

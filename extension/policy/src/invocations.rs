@@ -80,6 +80,8 @@ pub(crate) struct Invocations {
     /// Whether this function has ever sent a span that names its invocation. Then a missing one is
     /// probably late, and rebuilding it at once would make two.
     sends_entries: bool,
+    /// Whether the end of some invocation was heard since the last look.
+    was_heard: bool,
     made: Vec<PlatformSpan>,
 }
 
@@ -149,6 +151,11 @@ impl Invocations {
         }
     }
 
+    /// Whether the end of some invocation was heard since the last call.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        core::mem::take(&mut self.was_heard)
+    }
+
     /// The invocation that runs now: on demand there is only one.
     pub(crate) fn current(&self) -> Option<&Open> {
         self.open.last()
@@ -164,6 +171,7 @@ impl Invocations {
         let place = Place { trace_id: span.trace_id, span_id: span.span_id, parent: span.parent };
         if let Some(request_id) = &span.request_id {
             self.sends_entries = true;
+            self.was_heard = true;
             if let Some(open) = self.find(request_id) {
                 open.family.add(span);
                 // Of two that name it, the outer one stands for it: a CONSUMER span inside a SERVER span.
@@ -224,6 +232,7 @@ impl Invocations {
     }
 
     fn finish(&mut self, request_id: &RequestId, finish: Finish) {
+        self.was_heard = true;
         if let Some(open) = self.find(request_id) {
             open.finish.get_or_insert(finish);
         } else if let Some(early) = self.early(request_id) {
