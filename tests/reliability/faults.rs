@@ -149,9 +149,10 @@ fn of_the_platform() -> Vec<Fault> {
     };
     vec![
         shaped("drops its telemetry", |spec| telemetry(spec, Fate::Drop)),
-        // Nothing tells that the invocation is over: the extension waits up to its margin before the deadline.
+        // Nothing tells that the invocation is over: the extension waits up to its margin before the deadline, once.
         Fault {
             send: "nothing",
+            times: 3,
             ceiling: Duration::from_secs(2),
             ..shaped("drops its telemetry, and the function sends nothing", |spec| {
                 spec.timeout = Duration::from_secs(2);
@@ -173,6 +174,7 @@ fn of_the_platform() -> Vec<Fault> {
         }),
         Fault {
             send: "nothing",
+            times: 3,
             ceiling: Duration::from_secs(2),
             ..subscribe("answers the subscription 404, and the function sends nothing", |spec| {
                 spec.timeout = Duration::from_secs(2);

@@ -28,8 +28,8 @@ environment is frozen (SIGSTOP) between them.
   handler, which waits for it, or before its freeze), or in SHUTDOWN. In `continuous`, one more invocation runs while
   the backend is still ill, because only then is it sent anything.
 
-Where the platform says nothing *and* the function says nothing, nobody can tell that an invocation is over: it is held
-until its deadline (2 s in these rows), less a margin.
+Where the platform says nothing *and* the function says nothing, nobody can tell that an invocation is over. The first
+such invocation is held until its deadline (2 s in these rows) less a margin, the others in the row are not.
 
 In every row: the books balance; nothing accepted is missing without a counted reason; the extension lives until
 SHUTDOWN, unless it is the one that is killed.

@@ -27,6 +27,9 @@ const HISTORY: usize = 10_000;
 /// How much longer than its ceiling a flush may seem to take on a machine that is busy with other tests.
 const BUSY: u32 = 3;
 
+/// What only waiting for a deadline takes.
+const LONG_MS: f64 = 1_200.0;
+
 /// When data leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -71,6 +74,8 @@ pub(crate) struct Measured {
     pub(crate) caller: String,
     /// Runtime done to the extension's `/next`, the longest; `None` when it never asked.
     pub(crate) added_ms: Option<f64>,
+    /// Invocations that were held for longer than [`LONG_MS`].
+    pub(crate) held: usize,
     /// Spans that the function got a 200 for while the fault lasted.
     pub(crate) accepted: u64,
     /// How many of them the backend has.
@@ -217,6 +222,7 @@ fn measure(
     Measured {
         caller: callers.join(", "),
         added_ms: asked.map(|record| record.extension_overhead_ms).reduce(f64::max),
+        held: records.iter().filter(|record| record.extension_overhead_ms > LONG_MS).count(),
         accepted: total,
         arrived: total - missing,
         refused: books::refusals(&history),
@@ -238,6 +244,7 @@ fn check(stage: &Stage, mode: Mode, measured: &Measured) {
     let bound = fault.ceiling * BUSY;
     let added = Duration::from_secs_f64(measured.added_ms.unwrap_or_default() / 1_000.0);
     assert(added <= bound, "the invocation was held past the ceiling");
+    assert(measured.held <= 1, "more than one invocation was held for long");
     let missing = books::missing(&accepted, &arrived);
     assert(missing <= books.given_up(), "something accepted is missing without a reason");
     let is_killed = fault.drama == Drama::Kill;
