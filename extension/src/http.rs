@@ -80,7 +80,6 @@ pub(crate) async fn read(mut body: Incoming, max: usize) -> Result<Bytes, BodyEr
             return Err(BodyError::TooLong);
         }
         match first.take() {
-            // A body in one piece, which is the usual case, is not copied.
             None if all.is_empty() => first = Some(data),
             None => all.extend_from_slice(&data),
             Some(before) => {
@@ -90,7 +89,9 @@ pub(crate) async fn read(mut body: Incoming, max: usize) -> Result<Bytes, BodyEr
             }
         }
     }
-    Ok(first.unwrap_or_else(|| all.freeze()))
+    // A body in one piece, which is the usual case, is a view of the connection's read buffer, and would keep
+    // all of that alive for as long as a backend is down: kilobytes for a span of some hundred bytes.
+    Ok(first.map_or_else(|| all.freeze(), |whole| Bytes::copy_from_slice(&whole)))
 }
 
 /// An answer with a body of `content_type`.

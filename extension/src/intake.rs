@@ -160,6 +160,8 @@ fn gunzip(packed: &[u8], max: usize) -> Result<Bytes, Refusal> {
     if unpacked.len() > max {
         return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long once unpacked"));
     }
+    // Kept for as long as a backend is down: what was reserved and not used is given back.
+    unpacked.shrink_to_fit();
     Ok(unpacked.into())
 }
 

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::config::Bounds;
 use crate::span::{PlatformSpan, Signal};
 use crate::time::Instant;
 
@@ -61,6 +62,8 @@ pub(crate) struct Batch<B> {
     pub(crate) count: u64,
     /// Failed tries so far.
     pub(crate) attempts: u32,
+    /// Whether it is part of a batch that was too large: it is not put together with others again.
+    pub(crate) is_part: bool,
     /// Whether a broken connection has been forgiven.
     pub(crate) was_lost: bool,
     /// Not to be tried before this.
@@ -80,10 +83,29 @@ impl<B: Clone> Batch<B> {
             size,
             count,
             attempts: 0,
+            is_part: false,
             was_lost: false,
             not_before: None,
             since,
         }
+    }
+
+    /// Whether `other` may follow in the same request, which would then be of `size` and `count`.
+    pub(crate) fn may_take(&self, other: &Self, bounds: &Bounds, size: usize, count: u64) -> bool {
+        let fits = size <= bounds.batch_bytes && count <= bounds.batch_items as u64;
+        fits && self.signal == other.signal && !self.is_part && !other.is_part
+    }
+
+    /// One batch of several, in order, under the name of the first. What is left of an outage goes in as few
+    /// requests as it fits in.
+    pub(crate) fn join(self, others: &[Self]) -> Self {
+        if others.is_empty() {
+            return self;
+        }
+        let parts = || core::iter::once(&self).chain(others);
+        let entries = parts().flat_map(|batch| batch.entries.iter().cloned()).collect();
+        let attempts = parts().map(|batch| batch.attempts).max().unwrap_or_default();
+        Self { attempts, ..Self::new(self.id, self.signal, entries, self.since) }
     }
 
     /// The two halves, under new names, or `None` when there is nothing to halve.
@@ -91,7 +113,10 @@ impl<B: Clone> Batch<B> {
         let middle = self.entries.len() / 2;
         (middle > 0).then(|| {
             let (first, second) = self.entries.split_at(middle);
-            [first, second].map(|half| Self::new(next_id(), self.signal, half.to_vec(), self.since))
+            [first, second].map(|half| Self {
+                is_part: true,
+                ..Self::new(next_id(), self.signal, half.to_vec(), self.since)
+            })
         })
     }
 

@@ -184,7 +184,7 @@ impl Invocations {
                         early.entry.filter(|known| known.parent != Some(place.span_id)).or(Some(place));
                 }
             }
-        } else if span.start >= self.last_end {
+        } else if span.start > self.last_end {
             // What began before the last invocation ended is a late part of that one.
             let family = self.open.last_mut().map_or(&mut self.early_family, |open| &mut open.family);
             family.add(span);

@@ -91,8 +91,18 @@ impl<B: Clone> Outbox<B> {
         if self.in_flight.len() >= self.bounds.in_flight {
             return None;
         }
-        let index = self.ready.iter().position(|batch| batch.not_before.is_none_or(|at| at <= now))?;
-        self.ready.remove(index)
+        let may_go = |batch: &Batch<B>| batch.not_before.is_none_or(|at| at <= now);
+        let index = self.ready.iter().position(may_go)?;
+        let first = self.ready.remove(index)?;
+        let (mut size, mut count, mut others) = (first.size, first.count, Vec::new());
+        while let Some(next) = self.ready.get(index).filter(|next| may_go(next)) {
+            (size, count) = (size + next.size, count + next.count);
+            if !first.may_take(next, &self.bounds, size, count) {
+                break;
+            }
+            others.extend(self.ready.remove(index));
+        }
+        Some(first.join(&others))
     }
 
     /// When the first batch that is held back may go; `None` while there is no room in flight for it.
@@ -381,6 +391,9 @@ mod tests {
         outbox.push(at(5), entry(2, false));
         outbox.seal(false);
         outbox.put_back(old);
-        assert_eq!(outbox.take_ready(at(5)).map(|batch| batch.size), Some(1));
+        let both = outbox.take_ready(at(5)).expect("two are ready, and fit into one request");
+        let sizes: Vec<_> = both.entries.iter().map(|entry| entry.size).collect();
+        assert_eq!((sizes, both.size, both.count), (alloc::vec![1, 2], 3, 2));
+        assert!(outbox.take_ready(at(5)).is_none());
     }
 }
