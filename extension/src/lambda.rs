@@ -14,7 +14,7 @@ use lambda_extension::{Extension, LambdaEvent, NextEvent, service_fn};
 use policy::{Input, Invoke, Shutdown, ShutdownReason};
 use serde_json::json;
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::time::timeout;
 use wire::{extensions_api, telemetry_api, trace_context};
 
@@ -54,13 +54,16 @@ struct Shared {
     /// Told once for each `/next` that may be asked.
     permits: Mutex<mpsc::UnboundedReceiver<()>>,
     asked: std::sync::Mutex<Moment>,
+    /// Told when SHUTDOWN has come.
+    over: Notify,
 }
 
 impl Events {
     /// Events go to `inbox`; each `/next` waits for one of `permits`.
     pub fn new(inbox: Inbox, clock: Clock, permits: mpsc::UnboundedReceiver<()>) -> Self {
         let asked = std::sync::Mutex::new(clock.moment());
-        Self { inner: Arc::new(Shared { inbox, clock, permits: Mutex::new(permits), asked }) }
+        let over = Notify::new();
+        Self { inner: Arc::new(Shared { inbox, clock, permits: Mutex::new(permits), asked, over }) }
     }
 
     /// Waits until `/next` may be asked; false when nobody will say so any more.
@@ -87,7 +90,13 @@ impl Events {
         }));
     }
 
+    /// Waits for SHUTDOWN.
+    pub async fn over(&self) {
+        self.inner.over.notified().await;
+    }
+
     fn shutdown(&self, reason: ShutdownReason, deadline_ms: u64) {
+        self.inner.over.notify_one();
         let clock = &self.inner.clock;
         self.send(Input::Shutdown(Shutdown {
             reason,

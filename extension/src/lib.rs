@@ -43,7 +43,7 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     let (next, permits) = mpsc::unbounded_channel();
     let events = Events::new(inbox.clone(), clock, permits);
     let is_managed = settings.policy.init_type == InitType::ManagedInstances;
-    let (registration, asking) = lambda::register(events, is_managed).await?;
+    let (registration, asking) = lambda::register(events.clone(), is_managed).await?;
     let subscribing = async {
         if let Some(port) = telemetry_port {
             lambda::subscribe(&registration.extension_id, port).await;
@@ -70,7 +70,10 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     };
     match ended {
         Ok(()) => Ok(()),
-        Err(panicked) => idle(&panicked, asking).await,
+        Err(panicked) => {
+            idle(&panicked, asking, &events).await;
+            Ok(())
+        }
     }
 }
 
@@ -78,11 +81,14 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
 async fn idle(
     panicked: &tokio::task::JoinError,
     asking: std::pin::Pin<&mut impl Future<Output = ()>>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    events: &Events,
+) {
     let message = "a bug stopped Prefreeze in this environment; the function runs on, untraced";
     log::say(Level::Error, "stopped", message, serde_json::json!({ "error": panicked.to_string() }));
-    asking.await;
-    Ok(())
+    tokio::select! {
+        () = asking => {}
+        () = events.over() => {}
+    }
 }
 
 /// Opens the spool, after registration: no file is touched before. Without one, memory has to do.

@@ -57,6 +57,7 @@ impl<B: Clone> Agent<B> {
             }
         }
     }
+
     pub(super) fn on_delivered(&mut self, batch: &Batch<B>, rejected: u32) {
         self.note_success();
         let rejected = u64::from(rejected).min(batch.count);
@@ -69,26 +70,31 @@ impl<B: Clone> Agent<B> {
         }
         self.outbox.forget(batch);
     }
+
     pub(super) fn on_too_large(&mut self, batch: Batch<B>) {
         if let Err(single) = self.outbox.split(batch) {
             self.give_up(&single, DropReason::TooLarge);
         }
     }
+
     pub(super) fn give_up(&mut self, batch: &Batch<B>, reason: DropReason) {
         self.ledger.drop(batch.signal, reason, batch.count);
         self.outbox.forget(batch);
     }
+
     pub(super) fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
         batch.attempts += 1;
         batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
         self.outbox.put_back(batch);
         self.make_room();
     }
+
     pub(super) fn note_success(&mut self) {
         if self.breaker.on_success() == Change::Closed {
             self.say(Notice::BackendBack);
         }
     }
+
     pub(super) fn count_failure(&mut self, now: Instant) {
         if self.breaker.on_failure(now) != Change::Opened {
             return;
@@ -99,6 +105,7 @@ impl<B: Clone> Agent<B> {
             self.cancel(id);
         }
     }
+
     /// Takes an export back into the outbox without counting it as a failed try.
     pub(super) fn cancel(&mut self, id: BatchId) {
         if let Some(flight) = self.outbox.land(id) {
@@ -107,6 +114,7 @@ impl<B: Clone> Agent<B> {
             self.make_room();
         }
     }
+
     /// Gives up on exports whose time is over.
     pub(super) fn expire_exports(&mut self, now: Instant) {
         if self.deadline().is_none() {
@@ -123,6 +131,7 @@ impl<B: Clone> Agent<B> {
             }
         }
     }
+
     /// Exports that have been through a wait and a whole invocation without an answer: probes have failed,
     /// others have when their time is over.
     pub(super) fn end_stale_exports(&mut self, now: Instant) {
@@ -138,21 +147,25 @@ impl<B: Clone> Agent<B> {
             self.count_failure(now);
         }
     }
+
     /// Whether nothing is under way, and the first retry lies beyond the end of this flush.
     pub(super) fn is_pointless(&self) -> bool {
         let retry_comes = self.outbox.next_retry().is_some_and(|at| at < self.flush_end);
         self.outbox.in_flight().is_empty() && !retry_comes
     }
+
     pub(super) fn export_ready(&mut self, now: Instant) {
         while let Some(batch) = self.outbox.take_ready(now) {
             self.launch(now, batch, false);
         }
     }
+
     /// Whether a probe that is due could be sent, or read back to be sent.
     pub(super) fn has_for_probe(&self) -> bool {
         let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
         !self.outbox.is_all_sent() || (is_idle && self.shelf.oldest_size().is_some())
     }
+
     pub(super) fn export_or_probe(&mut self, now: Instant) {
         if self.breaker.is_closed() {
             self.export_ready(now);
@@ -160,6 +173,7 @@ impl<B: Clone> Agent<B> {
             self.export_probe(now);
         }
     }
+
     /// While the backend is believed to be down: one export at a time, to find out.
     pub(super) fn export_probe(&mut self, now: Instant) {
         if self.outbox.is_all_sent() || !self.breaker.take_probe(now) {
@@ -173,6 +187,7 @@ impl<B: Clone> Agent<B> {
             }
         }
     }
+
     pub(super) fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
         self.outputs.push_back(Output::Export { id, signal, entries });

@@ -21,10 +21,12 @@ impl<B: Clone> Agent<B> {
             self.make_room();
         }
     }
+
     pub(super) fn on_found(&mut self, parked: Parked) {
         self.ledger.of_mut(parked.signal).recovered += parked.count;
         self.shelf.add(parked);
     }
+
     pub(super) fn on_unparked(&mut self, now: Instant, receipt: Receipt<B>) {
         let Some(parked) = self.shelf.taken() else { return };
         let lost = parked.count.saturating_sub(receipt.count(parked.signal));
@@ -32,6 +34,7 @@ impl<B: Clone> Agent<B> {
         self.take_in(now, receipt);
         self.outbox.seal(false);
     }
+
     /// The process before this one was killed in the middle of an invocation: its data is ours now, and
     /// its end is told as far as it is known.
     pub(super) fn on_recovered(&mut self, now: Instant, invoke: Option<Invoke>, receipt: Receipt<B>) {
@@ -46,6 +49,7 @@ impl<B: Clone> Agent<B> {
         self.take_in(now, receipt);
         self.outbox.seal(false);
     }
+
     /// What is unsent at the end goes into the spool: after a reset the next process finds it there.
     pub(super) fn keep_the_rest(&mut self) {
         self.outbox.ground();
@@ -54,6 +58,7 @@ impl<B: Clone> Agent<B> {
             self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
         }
     }
+
     /// Keeps within the bound: into the spool while that has room, else the least valuable is given up.
     pub(super) fn make_room(&mut self) {
         while self.outbox.is_over() {
@@ -62,6 +67,7 @@ impl<B: Clone> Agent<B> {
             }
         }
     }
+
     /// Puts the oldest batch that is not in flight into the spool; false when there is none, or no room.
     pub(super) fn park_oldest(&mut self) -> bool {
         if !self.shelf.has_room(self.config.bounds.batch_bytes) {
@@ -73,6 +79,7 @@ impl<B: Clone> Agent<B> {
         self.outputs.push_back(Output::Park { signal, entries });
         true
     }
+
     /// Reads the oldest thing back from the spool, where that is worth it now: while the backend is well and
     /// there is room, or, with nothing else at hand, to find out whether it is well again.
     pub(super) fn unpark(&mut self, now: Instant) {
@@ -84,6 +91,7 @@ impl<B: Clone> Agent<B> {
             self.outputs.extend(self.shelf.take().map(Output::Unpark));
         }
     }
+
     pub(super) fn evict(&mut self) -> bool {
         let Some((signal, count)) = self.outbox.evict() else { return false };
         self.ledger.drop(signal, DropReason::OutboxFull, count);
