@@ -40,7 +40,8 @@ fn page_faults(stat: &str) -> Option<u64> {
 fn cpu_ns(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        // A thread may end between the listing and the look; what it used is then not told any more.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
         sum += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
     }
     Ok(sum)
