@@ -278,6 +278,7 @@ impl<B: Clone> Agent<B> {
         for id in lost {
             // Nobody knows whether it arrived; OTLP is at-least-once, and this is not the backend's failure.
             self.cancel(id);
+            self.breaker.on_probe_lost(now);
         }
     }
 

@@ -105,7 +105,9 @@ impl<B: Clone> Batch<B> {
         let parts = || core::iter::once(&self).chain(others);
         let entries = parts().flat_map(|batch| batch.entries.iter().cloned()).collect();
         let attempts = parts().map(|batch| batch.attempts).max().unwrap_or_default();
-        Self { attempts, ..Self::new(self.id, self.signal, entries, self.since) }
+        // A connection is forgiven once, in whatever company.
+        let was_lost = parts().any(|batch| batch.was_lost);
+        Self { attempts, was_lost, ..Self::new(self.id, self.signal, entries, self.since) }
     }
 
     /// The two halves, under new names, or `None` when there is nothing to halve.

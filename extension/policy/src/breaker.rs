@@ -71,6 +71,14 @@ impl Breaker {
         }
     }
 
+    /// The probe under way ended without a verdict: its connection broke, or a freeze cut it off. That says
+    /// nothing of the backend, so another one may go out at once.
+    pub(crate) fn on_probe_lost(&mut self, now: Instant) {
+        if let State::Probing { cool_down } = self.state {
+            self.state = State::Open { probe_at: now, cool_down };
+        }
+    }
+
     /// The backend answered.
     pub(crate) fn on_success(&mut self) -> Change {
         let was_closed = self.is_closed();
@@ -124,6 +132,17 @@ mod tests {
         assert!(breaker.take_probe(second(3)));
         assert_eq!(breaker.on_success(), Change::Closed);
         assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn a_probe_without_a_verdict_is_due_again() {
+        let mut breaker = Breaker::new();
+        for _ in 0..3 {
+            breaker.on_failure(second(0));
+        }
+        assert!(breaker.take_probe(second(1)));
+        breaker.on_probe_lost(second(1));
+        assert!(breaker.take_probe(second(1)));
     }
 
     #[test]

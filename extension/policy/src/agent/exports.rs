@@ -27,6 +27,7 @@ impl<B: Clone> Agent<B> {
         let mut batch = flight.batch;
         match outcome {
             Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
+                self.breaker.on_probe_lost(now);
                 self.outbox.put_back(batch);
                 self.make_room();
             }
