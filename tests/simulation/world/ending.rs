@@ -1,0 +1,57 @@
+//! What must be true of a world that has ended: nothing is lost without a reason, every invocation has a root.
+
+use policy::{Input, SpoolMode};
+
+use super::{Event, World};
+
+impl World {
+    pub(super) fn check_end(&self) {
+        let ledger = self.agent.ledger();
+        let spans = &ledger.spans;
+        let dropped: u64 = self.dropped_before + spans.dropped.iter().sum::<u64>();
+        assert!(
+            self.kills > 0 || spans.received == self.accepted.len() as u64,
+            "accepted and not in the books"
+        );
+        // At the very end a write may fail without anyone left to hear of it.
+        let on_disk = self.disk.parked() + self.being_read().len() as u64;
+        let unheard = if self.faults.disk_fails { spans.held() } else { on_disk };
+        assert_eq!(spans.held(), unheard, "held after the end, and not on disk: {spans:?}");
+        self.check_losses(dropped);
+        let is_calm = self.is_healthy() && !self.faults.asks_for_patience && !self.faults.shuts_down_abruptly;
+        if is_calm {
+            let left = spans.dropped_for(policy::DropReason::Shutdown) + spans.held();
+            assert_eq!(
+                left, 0,
+                "the backend has been well for five invocations, and data was left: {spans:?}"
+            );
+        }
+        if dropped == 0 && spans.held() == 0 && self.kills == 0 {
+            for (request_id, roots) in &self.roots {
+                assert!(*roots >= 1, "{request_id} has no root");
+            }
+        }
+    }
+
+    /// Spans of a record that was being read when the end came: it stays on disk.
+    pub(super) fn being_read(&self) -> Vec<u64> {
+        let read = self.pending.values().filter_map(|event| match event {
+            Event::Spool(Input::Unparked(receipt)) => Some(receipt.spans.iter().map(|span| span.body.id)),
+            _ => None,
+        });
+        read.flatten().collect()
+    }
+
+    /// Everything accepted was delivered, is on disk, or was dropped and counted; across kills only where
+    /// everything accepted is on record.
+    pub(super) fn check_losses(&self, dropped: u64) {
+        if self.faults.disk_fails || (self.kills > 0 && self.config.spool != SpoolMode::Always) {
+            return;
+        }
+        let being_read = self.being_read();
+        let is_on_disk = |id: &u64| self.disk.has_parked(*id) || being_read.contains(id);
+        let is_lost = |id: &&u64| !self.delivered.contains(id) && !is_on_disk(id);
+        let lost = self.accepted.iter().filter(is_lost).count() as u64;
+        assert!(lost <= dropped, "{lost} lost, {dropped} counted: {:?}", self.agent.ledger().spans);
+    }
+}
