@@ -5,7 +5,7 @@ use std::fmt::{Display, Formatter};
 use std::path::Path;
 use std::{fs, io};
 
-/// Folders that hold what was built or fetched, never what was written.
+/// What was built or fetched, never written; `.git` is a file in a second worktree, and names a folder of the machine.
 const SKIPPED: &[&str] = &[".git", ".aws-sam", "target", "__pycache__", ".venv"];
 
 /// Every text file, by its path from the workspace's root, with `/` between the parts.
@@ -21,8 +21,11 @@ impl Tree {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
+                if SKIPPED.iter().any(|name| entry.file_name() == *name) {
+                    continue;
+                }
                 let kind = entry.file_type()?;
-                if kind.is_dir() && !SKIPPED.iter().any(|name| entry.file_name() == *name) {
+                if kind.is_dir() {
                     folders.push(entry.path());
                 } else if kind.is_file()
                     && let Ok(text) = fs::read_to_string(entry.path())
