@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
 use policy::{
     Agent, BatchId, Config, Content, EndStatus, Ending, Entry, InitPhase, Input, Instant, Invoke, Kind,
-    Outcome, Output, PlatformEvent, Receipt, Rng, Shutdown, ShutdownReason, Signal, SpanId, TraceId,
-    UnixNanos,
+    Outcome, Output, PlatformEvent, Receipt, Response, Rng, Shutdown, ShutdownReason, Signal, SpanId,
+    TraceId, UnixNanos, Usage,
 };
 use prost::Message;
 use wire::otlp::{Body, Identity, request, scan};
@@ -225,13 +225,24 @@ fn any_event(rng: &mut Rng) -> PlatformEvent {
     let request_id: policy::RequestId = format!("r{}", rng.below(3)).as_str().into();
     let restore = rng.below(4) == 0;
     let duration = (rng.below(2) == 0).then(|| policy::Duration::from_nanos(rng.number()));
-    match rng.below(6) {
+    match rng.below(7) {
         0 => PlatformEvent::InitStart { at, phase: InitPhase::Invoke, restore, runtime_version: None },
         1 => PlatformEvent::InitRuntimeDone { at, restore, ending },
-        2 => PlatformEvent::InitReport { at, restore, ending, duration },
+        2 => PlatformEvent::InitReport { at, phase: InitPhase::Init, restore, ending, duration },
         3 => PlatformEvent::Start { request_id, at },
-        4 => PlatformEvent::LogsDropped { records: rng.below(9) },
-        _ => PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes: None },
+        4 => PlatformEvent::LogsDropped { records: rng.below(9), bytes: 1 },
+        5 => {
+            let usage = Usage { billed: duration, memory_used_bytes: Some(rng.number()), ..Usage::default() };
+            PlatformEvent::Report { request_id, at, ending, duration, usage }
+        }
+        _ => PlatformEvent::RuntimeDone {
+            request_id,
+            at,
+            ending,
+            duration,
+            produced_bytes: None,
+            response: Response { latency: duration, duration: None },
+        },
     }
 }
 

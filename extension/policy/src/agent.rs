@@ -300,7 +300,7 @@ impl<B: Clone> Agent<B> {
     }
 
     fn on_platform(&mut self, now: Instant, event: &PlatformEvent) {
-        if let PlatformEvent::LogsDropped { records } = event {
+        if let PlatformEvent::LogsDropped { records, .. } = event {
             self.ledger.platform_events_lost += records;
         }
         if self.config.is_managed() {

@@ -63,7 +63,7 @@ impl Init {
             PlatformEvent::InitRuntimeDone { at, restore, ending } if counts(config, *restore) => {
                 self.ended = Some(Ended { at: *at, ending: ending.clone() });
             }
-            PlatformEvent::InitReport { at, restore, ending, duration } if counts(config, *restore) => {
+            PlatformEvent::InitReport { at, restore, ending, duration, .. } if counts(config, *restore) => {
                 self.on_report(*at, ending, *duration);
             }
             _ => {}

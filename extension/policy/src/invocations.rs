@@ -212,7 +212,7 @@ impl Invocations {
                     early.started_at = Some(*at);
                 }
             }
-            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes } => {
+            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
                 let finish = Finish {
                     has_died: has_died(ending),
                     ending: ending.clone(),
@@ -222,7 +222,7 @@ impl Invocations {
                 };
                 self.finish(request_id, finish);
             }
-            PlatformEvent::Report { request_id, at, ending, duration } if config.is_managed() => {
+            PlatformEvent::Report { request_id, at, ending, duration, .. } if config.is_managed() => {
                 let has_died = has_died(ending);
                 let (ending, at, duration) = (ending.clone(), Some(*at), *duration);
                 self.finish(request_id, Finish { ending, at, duration, produced_bytes: None, has_died });

@@ -47,7 +47,8 @@ pub use ledger::{Counts, DropReason, Ledger};
 pub use lifecycle::{Event, Phase};
 pub use notice::Notice;
 pub use platform::{
-    EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Shutdown, ShutdownReason, XrayContext,
+    EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Response, Shutdown, ShutdownReason, Usage,
+    XrayContext,
 };
 pub use retry::Outcome;
 pub use rng::Rng;

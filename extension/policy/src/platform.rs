@@ -167,6 +167,8 @@ pub enum PlatformEvent {
     InitReport {
         /// When.
         at: UnixNanos,
+        /// In which phase it ran.
+        phase: InitPhase,
         /// Whether a restore is reported.
         restore: bool,
         /// How it ended.
@@ -193,6 +195,8 @@ pub enum PlatformEvent {
         duration: Option<Duration>,
         /// Size of the response, in bytes.
         produced_bytes: Option<u64>,
+        /// How the response went.
+        response: Response,
     },
     /// `platform.report`.
     Report {
@@ -204,10 +208,38 @@ pub enum PlatformEvent {
         ending: Ending,
         /// How long it took, extensions included.
         duration: Option<Duration>,
+        /// What it used, and what is billed for it.
+        usage: Usage,
     },
     /// `platform.logsDropped`: the platform gave up on delivering some events to us.
     LogsDropped {
         /// How many.
         records: u64,
+        /// Their size in bytes.
+        bytes: u64,
     },
+}
+
+/// The spans of `platform.runtimeDone`, as far as they were told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// `responseLatency`: from the hand-over to the runtime until the response begins.
+    pub latency: Option<Duration>,
+    /// `responseDuration`: from the response's first byte to its last.
+    pub duration: Option<Duration>,
+}
+
+/// The metrics of `platform.report`, as far as they were told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// What is billed.
+    pub billed: Option<Duration>,
+    /// Memory of the function, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// The most of it that was in use, in bytes.
+    pub memory_used_bytes: Option<u64>,
+    /// How long init took; in the first report of an environment made on demand.
+    pub init: Option<Duration>,
+    /// How long the restore of a snapshot took.
+    pub restore: Option<Duration>,
 }

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::{EndStatus, Ending, InitPhase, PlatformEvent, UnixNanos};
+use policy::{EndStatus, Ending, InitPhase, PlatformEvent, Response, UnixNanos, Usage};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::time::rfc3339;
@@ -76,15 +77,41 @@ struct Record {
     error_type: Option<Arc<str>>,
     runtime_version: Option<Arc<str>>,
     instance_id: Option<String>,
-    metrics: Metrics,
+    /// Read by hand: a number that the platform one day writes otherwise costs only itself.
+    metrics: Value,
+    spans: Value,
     dropped_records: Option<u64>,
+    dropped_bytes: Option<u64>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metrics {
-    duration_ms: Option<f64>,
-    produced_bytes: Option<u64>,
+impl Record {
+    fn millis(&self, metric: &str) -> Option<Duration> {
+        self.metrics[metric].as_f64().and_then(millis)
+    }
+
+    /// What the platform writes as MB are units of 1,048,576 bytes.
+    fn megabytes(&self, metric: &str) -> Option<u64> {
+        self.metrics[metric].as_u64().map(|megabytes| megabytes.saturating_mul(1 << 20))
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            billed: self.millis("billedDurationMs"),
+            memory_bytes: self.megabytes("memorySizeMB"),
+            memory_used_bytes: self.megabytes("maxMemoryUsedMB"),
+            init: self.millis("initDurationMs"),
+            restore: self.millis("restoreDurationMs"),
+        }
+    }
+
+    fn response(&self) -> Response {
+        let spans = self.spans.as_array().map_or(&[][..], Vec::as_slice);
+        let named = |name: &str| {
+            let span = spans.iter().find(|span| span["name"] == name)?;
+            span["durationMs"].as_f64().and_then(millis)
+        };
+        Response { latency: named("responseLatency"), duration: named("responseDuration") }
+    }
 }
 
 fn read(batch: &mut Batch, envelope: &Envelope<'_>, received_at: UnixNanos) {
@@ -107,34 +134,35 @@ fn read(batch: &mut Batch, envelope: &Envelope<'_>, received_at: UnixNanos) {
 fn event(kind: &str, at: UnixNanos, record: Record) -> Option<PlatformEvent> {
     let restore = kind.starts_with("platform.restore");
     let ending = ending(&record);
-    let duration = record.metrics.duration_ms.and_then(millis);
+    let phase = if record.phase.as_deref() == Some("invoke") { InitPhase::Invoke } else { InitPhase::Init };
+    let duration = record.millis("durationMs");
     Some(match kind {
         "platform.initStart" | "platform.restoreStart" => PlatformEvent::InitStart {
             at,
             restore,
-            phase: if record.phase.as_deref() == Some("invoke") {
-                InitPhase::Invoke
-            } else {
-                InitPhase::Init
-            },
+            phase,
             runtime_version: record.runtime_version.filter(|version| !version.is_empty()),
         },
         "platform.initRuntimeDone" | "platform.restoreRuntimeDone" => {
             PlatformEvent::InitRuntimeDone { at, restore, ending }
         }
         "platform.initReport" | "platform.restoreReport" => {
-            PlatformEvent::InitReport { at, restore, ending, duration }
+            PlatformEvent::InitReport { at, phase, restore, ending, duration }
         }
         "platform.start" => PlatformEvent::Start { request_id: record.request_id?, at },
-        "platform.runtimeDone" => PlatformEvent::RuntimeDone {
-            request_id: record.request_id?,
-            at,
-            ending,
-            duration,
-            produced_bytes: record.metrics.produced_bytes,
+        "platform.runtimeDone" => {
+            let produced_bytes = record.metrics["producedBytes"].as_u64();
+            let (response, request_id) = (record.response(), record.request_id?);
+            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, response }
+        }
+        "platform.report" => {
+            let usage = record.usage();
+            PlatformEvent::Report { request_id: record.request_id?, at, ending, duration, usage }
+        }
+        "platform.logsDropped" => PlatformEvent::LogsDropped {
+            records: record.dropped_records.unwrap_or(1),
+            bytes: record.dropped_bytes.unwrap_or(0),
         },
-        "platform.report" => PlatformEvent::Report { request_id: record.request_id?, at, ending, duration },
-        "platform.logsDropped" => PlatformEvent::LogsDropped { records: record.dropped_records.unwrap_or(1) },
         _ => return None,
     })
 }
@@ -169,14 +197,35 @@ mod tests {
         let event = one(
             r#"{"time":"2026-11-22T07:58:30.000Z","type":"platform.runtimeDone","record":{"requestId":"r1",
             "status":"error","errorType":"Runtime.ExitError","metrics":{"durationMs":140.25,"producedBytes":16},
-            "spans":[{"name":"responseLatency","start":"2026-11-22T07:58:29.900Z","durationMs":70.0}]}}"#,
+            "spans":[{"name":"responseLatency","start":"2026-11-22T07:58:29.900Z","durationMs":70.0},{"name":"responseDuration","durationMs":0.02}]}}"#,
         );
-        let PlatformEvent::RuntimeDone { request_id, ending, duration, produced_bytes, .. } = event else {
+        let PlatformEvent::RuntimeDone { request_id, ending, duration, produced_bytes, response, .. } = event
+        else {
             panic!("{event:?}");
         };
+        let (latency, whole) = (Duration::from_millis(70), Duration::from_micros(20));
+        assert_eq!(response, Response { latency: Some(latency), duration: Some(whole) });
         assert_eq!((&*request_id, produced_bytes), ("r1", Some(16)));
         assert_eq!(duration, Some(Duration::from_micros(140_250)));
         assert_eq!(ending.error_class().as_deref(), Some("Runtime.ExitError"));
+    }
+
+    #[test]
+    fn a_report_tells_what_was_used() {
+        let event = one(
+            r#"{"time":"2026-11-22T07:58:32.574Z","type":"platform.report","record":{"requestId":"r1","status":"success",
+            "metrics":{"durationMs":220.1,"billedDurationMs":561,"memorySizeMB":128,"maxMemoryUsedMB":90,
+            "initDurationMs":340.68}}}"#,
+        );
+        let PlatformEvent::Report { usage, .. } = event else { panic!("{event:?}") };
+        let expected = Usage {
+            billed: Some(Duration::from_millis(561)),
+            memory_bytes: Some(128 << 20),
+            memory_used_bytes: Some(90 << 20),
+            init: Some(Duration::from_micros(340_680)),
+            restore: None,
+        };
+        assert_eq!(usage, expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The virtual platform and the function in it: invocations, their ends, kills, SHUTDOWN, and what is told of them.
 
 use policy::{
-    Agent, EndStatus, Ending, InitPhase, Input, Instant, Invoke, PlatformEvent, Receipt, Shutdown,
+    Agent, EndStatus, Ending, InitPhase, Input, Instant, Invoke, PlatformEvent, Receipt, Response, Shutdown,
     ShutdownReason, SpoolMode, UnixNanos,
 };
 
@@ -81,6 +81,7 @@ impl World {
             ending: Ending { status, error_type: class },
             duration: Some(std::time::Duration::from_nanos(plan.duration)),
             produced_bytes: None,
+            response: Response::default(),
         };
         self.tell(25 * MS, done);
         match plan.fate {
