@@ -9,9 +9,9 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
 use policy::{
-    Agent, BatchId, Config, Content, EndStatus, Ending, Entry, InitPhase, Input, Instant, Invoke, Kind,
-    Outcome, Output, PlatformEvent, Receipt, Response, Rng, Shutdown, ShutdownReason, Signal, SpanId,
-    TraceId, UnixNanos, Usage,
+    Agent, BatchId, Body as _, Config, Content, EndStatus, Ending, Entry, Fact, InitPhase, Input, Instant,
+    Invoke, Kind, Outcome, Output, PlatformEvent, Receipt, Response, Rng, Shutdown, ShutdownReason, Signal,
+    SpanId, TraceId, UnixNanos, Usage,
 };
 use prost::Message;
 use wire::otlp::{Body, Identity, request, scan};
@@ -78,6 +78,14 @@ fn a_trace_request_that_decodes_is_scanned_and_spliced_alike() {
         let decoded = ExportTraceServiceRequest::decode(&bytes[..]);
         let Ok(scanned) = scan(Signal::Traces, &bytes) else { return };
         let found = scanned.receipt.spans.len();
+        for policy::Span { body, .. } in &scanned.receipt.spans {
+            let _ = (
+                body.name(),
+                body.trace_state(),
+                body.attribute("http.route"),
+                body.resource("service.name"),
+            );
+        }
         if let Ok(decoded) = &decoded {
             assert_eq!(found, count(decoded), "the scan and a decode see different spans");
         }
@@ -142,7 +150,7 @@ fn the_platforms_and_the_backends_words_are_read_without_a_panic() {
 fn policy_survives_any_sequence_of_inputs() {
     rounds("policy", |seed| {
         let mut rng = Rng::new(seed);
-        let mut agent: Agent<u64> = Agent::new(Config { seed, ..Config::default() });
+        let mut agent: Agent<Number> = Agent::new(Config { seed, ..Config::default() });
         let (mut now, mut flying, mut has_exited) = (0, Vec::new(), false);
         for _ in 0..rng.below(60) {
             now += rng.below(2_000_000_000);
@@ -163,7 +171,31 @@ fn policy_survives_any_sequence_of_inputs() {
     });
 }
 
-fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<u64> {
+/// A body whose answers its number decides.
+#[derive(Clone, Debug)]
+struct Number(u64);
+
+impl policy::Body for Number {
+    fn name(&self) -> &str {
+        ["", "POST /payments", "health"][self.0 as usize % 3]
+    }
+
+    fn attribute(&self, key: &str) -> Option<Fact<'_>> {
+        let bits = self.0.rotate_left(key.len() as u32);
+        let facts = [Fact::Text("a"), Fact::Int(bits as i64), Fact::Double(0.5), Fact::Flag(bits & 8 == 0)];
+        facts.get(bits as usize % 8).copied()
+    }
+
+    fn resource(&self, key: &str) -> Option<Fact<'_>> {
+        (key.len() as u64 == self.0 % 16).then_some(Fact::Text("payments"))
+    }
+
+    fn trace_state(&self) -> &str {
+        ["", "ot=th:8", "ot=th:c;rv:ffffffffffffff,x=y", "ot=;;"][self.0 as usize % 4]
+    }
+}
+
+fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
     let request_id = || -> policy::RequestId { "r".into() };
     let soon = |rng: &mut Rng| Instant::from_nanos(now.saturating_add(rng.below(5_000_000_000)));
     match rng.below(10) {
@@ -200,7 +232,7 @@ fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<u64> {
     }
 }
 
-fn any_span(rng: &mut Rng) -> policy::Span<u64> {
+fn any_span(rng: &mut Rng) -> policy::Span<Number> {
     let byte = |rng: &mut Rng| rng.below(5) as u8 + 1;
     policy::Span {
         trace_id: TraceId::new([byte(rng); 16]).expect("not zero"),
@@ -213,7 +245,7 @@ fn any_span(rng: &mut Rng) -> policy::Span<u64> {
         is_error: rng.below(2) == 0,
         request_id: (rng.below(2) == 0).then(|| format!("r{}", rng.below(3)).as_str().into()),
         size: rng.below(100_000) as u32,
-        body: rng.number(),
+        body: Number(rng.number()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::rc::Rc;
 
 use policy::{
@@ -16,7 +17,18 @@ pub(crate) struct Held {
 }
 
 /// The body of a span.
-pub(crate) type Body = Rc<Held>;
+#[derive(Clone, Debug)]
+pub(crate) struct Body(Rc<Held>);
+
+impl policy::Body for Body {}
+
+impl Deref for Body {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.0
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -54,7 +66,7 @@ pub(crate) const MADE: u64 = 1 << 60;
 impl Disk {
     /// A body that is not on record yet.
     pub(crate) fn body(&self, id: u64) -> Body {
-        Rc::new(Held { id, disk: self.clone() })
+        Body(Rc::new(Held { id, disk: self.clone() }))
     }
 
     /// `id` is accepted: on record until its body is let go.

@@ -15,6 +15,7 @@ use crate::breaker::Breaker;
 use crate::budget;
 use crate::cap::Cap;
 use crate::config::{Config, SpoolMode};
+use crate::facts::Body;
 use crate::invocations::Invocations;
 use crate::io::{Input, Output, Receipt};
 use crate::ledger::{DropReason, Ledger};
@@ -88,7 +89,7 @@ struct Said {
     cost_cap: bool,
 }
 
-impl<B: Clone> Agent<B> {
+impl<B: Body> Agent<B> {
     /// An environment in which nothing has happened yet.
     pub fn new(config: Config) -> Self {
         Self {

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::batch::{Batch, BatchId};
 use crate::breaker::Change;
+use crate::facts::Body;
 use crate::io::Output;
 use crate::ledger::DropReason;
 use crate::notice::Notice;
@@ -13,7 +14,7 @@ use crate::time::{Duration, Instant};
 
 use super::{Agent, OWN_PAUSE_MAX};
 
-impl<B: Clone> Agent<B> {
+impl<B: Body> Agent<B> {
     pub(super) fn on_exported(
         &mut self,
         now: Instant,

@@ -1,5 +1,6 @@
 //! The spool: what goes there when memory is full or the end has come, and how it comes back.
 
+use crate::facts::Body;
 use crate::io::{Output, Receipt};
 use crate::ledger::DropReason;
 use crate::lifecycle::Phase;
@@ -11,7 +12,7 @@ use crate::time::Instant;
 
 use super::Agent;
 
-impl<B: Clone> Agent<B> {
+impl<B: Body> Agent<B> {
     pub(super) fn on_parked(&mut self, place: Option<Place>) {
         if let Some(batch) = self.shelf.end(place) {
             if !core::mem::replace(&mut self.said.spool_unusable, true) {

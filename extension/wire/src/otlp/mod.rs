@@ -6,6 +6,7 @@
 mod answer;
 mod chunk;
 mod encode;
+mod facts;
 mod resource;
 mod scan;
 mod splice;

@@ -7,7 +7,7 @@ use super::scan::key_value;
 use crate::proto::{WireError, field_len, fields, put_bytes, put_head, put_message, put_number};
 
 /// `Resource.attributes`.
-const RESOURCE_ATTRIBUTES: u32 = 1;
+pub(super) const RESOURCE_ATTRIBUTES: u32 = 1;
 /// The application's own words for itself, worth repeating on the spans made here so that they group
 /// with its own. What describes its process or its SDK is not ours to claim.
 const REPEATED: [&str; 2] = ["service.", "deployment."];
@@ -102,7 +102,7 @@ fn first_resource(body: &Body) -> Option<&[u8]> {
 }
 
 /// The content of a length-delimited field that is given with its head.
-fn content(field: &[u8]) -> &[u8] {
+pub(super) fn content(field: &[u8]) -> &[u8] {
     match fields(field).next() {
         Ok(Some(field)) => field.value.bytes(),
         _ => &[],

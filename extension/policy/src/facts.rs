@@ -1,0 +1,53 @@
+//! What may be asked of a body: its name, its attributes, its trace state; read only when someone asks.
+
+/// The value of an attribute, as far as decisions need it: arrays, maps and bytes are none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fact<'a> {
+    /// Text.
+    Text(&'a str),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Double(f64),
+    /// A flag.
+    Flag(bool),
+}
+
+impl<'a> Fact<'a> {
+    /// The text of a text; `None` for anything else.
+    pub const fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// What policy carries unseen, and may ask a few things of.
+///
+/// Nothing is copied when a span comes in, because most questions are never asked: an implementation looks
+/// into its bytes at each call. By default a body answers nothing, as one of metrics or logs does.
+pub trait Body: Clone {
+    /// The span's name; empty when it has none, or none that is text.
+    fn name(&self) -> &str {
+        ""
+    }
+
+    /// The span's attribute of this key; of several, the first.
+    fn attribute(&self, _key: &str) -> Option<Fact<'_>> {
+        None
+    }
+
+    /// The attribute of this key of the resource that the span came under.
+    fn resource(&self, _key: &str) -> Option<Fact<'_>> {
+        None
+    }
+
+    /// The span's `tracestate`, as it was sent; empty when it has none.
+    fn trace_state(&self) -> &str {
+        ""
+    }
+}
+
+/// A body of which nothing is known.
+impl Body for () {}
