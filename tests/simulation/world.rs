@@ -307,7 +307,8 @@ impl World {
         }
         // What is in flight cannot be evicted: four batches at the most.
         let bounds = self.config.bounds;
-        let held_max = bounds.held_bytes + bounds.in_flight * bounds.batch_bytes;
+        let batch_max = bounds.batch_bytes + bounds.batch_items * policy::BOOKKEEPING_BYTES;
+        let held_max = bounds.held_bytes + bounds.in_flight * batch_max;
         checks::after_step(&self.agent, held_max);
     }
 

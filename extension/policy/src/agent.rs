@@ -214,7 +214,7 @@ impl<B: Body> Agent<B> {
         self.outbox.held_items(signal) + self.shelf.items(signal)
     }
 
-    /// Encoded bytes that are held in memory; above the bound only by what is in flight. What an
+    /// Memory that is held, encoded bytes and bookkeeping; above the bound only by what is in flight. What an
     /// [`Output::Park`] hands over does not count: it is written, and let go of, before the next input.
     pub const fn held_bytes(&self) -> usize {
         self.outbox.held_bytes()

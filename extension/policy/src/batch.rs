@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::config::Bounds;
 use crate::span::{PlatformSpan, Signal};
 use crate::time::Instant;
 
@@ -34,7 +33,17 @@ pub enum Content<B> {
 /// A rough size of an encoded [`PlatformSpan`]: bounds need no better.
 const PLATFORM_SPAN_SIZE: u32 = 512;
 
+/// What an entry costs in memory besides its bytes, at most: its own place in a queue, where its span is in
+/// the request it came with, and a second of each, because queues grow by doubling. `wire` checks that for its
+/// bodies. It matters: a small span has no more bytes than this.
+pub const BOOKKEEPING_BYTES: usize = 128;
+
 impl<B> Entry<B> {
+    /// What holding it costs in memory.
+    pub(crate) const fn held(&self) -> usize {
+        self.size as usize + BOOKKEEPING_BYTES
+    }
+
     pub(crate) fn made(span: PlatformSpan) -> Self {
         Self {
             signal: Signal::Traces,
@@ -90,10 +99,14 @@ impl<B: Clone> Batch<B> {
         }
     }
 
-    /// Whether `other` may follow in the same request, which would then be of `size` and `count`.
-    pub(crate) fn may_take(&self, other: &Self, bounds: &Bounds, size: usize, count: u64) -> bool {
-        let fits = size <= bounds.batch_bytes && count <= bounds.batch_items as u64;
-        fits && self.signal == other.signal && !self.is_part && !other.is_part
+    /// What holding it costs in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.size + self.entries.len() * BOOKKEEPING_BYTES
+    }
+
+    /// Whether `other` may follow in the same request.
+    pub(crate) fn may_take(&self, other: &Self) -> bool {
+        self.signal == other.signal && !self.is_part && !other.is_part
     }
 
     /// One batch of several, in order, under the name of the first. What is left of an outage goes in as few

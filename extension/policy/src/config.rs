@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use crate::batch::BOOKKEEPING_BYTES;
 use crate::platform::InitType;
 use crate::span::Signal;
 use crate::time::Duration;
@@ -46,7 +47,7 @@ pub enum XrayParent {
 /// How much may be held at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Encoded bytes of everything not yet acknowledged.
+    /// Memory for everything not yet acknowledged: encoded bytes, and [`crate::BOOKKEEPING_BYTES`] for each entry.
     pub held_bytes: usize,
     /// Encoded bytes that policy itself puts into the spool.
     pub spooled_bytes: usize,
@@ -56,6 +57,15 @@ pub struct Bounds {
     pub batch_items: usize,
     /// Export requests under way at once.
     pub in_flight: usize,
+}
+
+impl Bounds {
+    /// Whether `items` of `size` bytes may be one export request. It must also fit into memory with its
+    /// bookkeeping, for it may come back from the spool.
+    pub(crate) const fn fits_batch(&self, size: usize, items: usize) -> bool {
+        let held = size + items * BOOKKEEPING_BYTES;
+        size <= self.batch_bytes && items <= self.batch_items && held <= self.held_bytes
+    }
 }
 
 /// Everything policy must be told once.

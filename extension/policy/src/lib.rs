@@ -41,7 +41,7 @@ mod span;
 mod time;
 
 pub use agent::Agent;
-pub use batch::{BatchId, Content, Entry};
+pub use batch::{BOOKKEEPING_BYTES, BatchId, Content, Entry};
 pub use config::{Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};
 pub use facts::{Body, Fact};
 pub use io::{Input, Output, Receipt};

@@ -65,7 +65,7 @@ impl<B: Clone> Outbox<B> {
 
     /// Takes `entry` in. Making room is the caller's next step.
     pub(crate) fn push(&mut self, now: Instant, entry: Entry<B>) {
-        self.held += entry.size as usize;
+        self.held += entry.held();
         let queue = &mut self.queues[entry.signal as usize];
         if queue.entries.is_empty() {
             queue.since = now;
@@ -97,7 +97,7 @@ impl<B: Clone> Outbox<B> {
         let (mut size, mut count, mut others) = (first.size, first.count, Vec::new());
         while let Some(next) = self.ready.get(index).filter(|next| may_go(next)) {
             (size, count) = (size + next.size, count + next.count);
-            if !first.may_take(next, &self.bounds, size, count) {
+            if !(self.bounds.fits_batch(size, count as usize) && first.may_take(next)) {
                 break;
             }
             others.extend(self.ready.remove(index));
@@ -140,7 +140,7 @@ impl<B: Clone> Outbox<B> {
 
     /// Takes a batch back that had been given away for good.
     pub(crate) fn readmit(&mut self, batch: Batch<B>) {
-        self.held += batch.size;
+        self.held += batch.held();
         self.put_back(batch);
     }
 
@@ -150,7 +150,7 @@ impl<B: Clone> Outbox<B> {
             self.seal(false);
         }
         let batch = self.ready.pop_front()?;
-        self.held -= batch.size;
+        self.held -= batch.held();
         Some(batch)
     }
 
@@ -159,7 +159,7 @@ impl<B: Clone> Outbox<B> {
         self.held > self.bounds.held_bytes
     }
 
-    /// Whether something of `size` fits without anything having to go.
+    /// Whether something that takes `size` in memory fits without anything having to go.
     pub(crate) const fn has_room(&self, size: usize) -> bool {
         self.held + size <= self.bounds.held_bytes
     }
@@ -176,7 +176,7 @@ impl<B: Clone> Outbox<B> {
 
     /// Lets go of a batch for good.
     pub(crate) fn forget(&mut self, batch: &Batch<B>) {
-        self.held -= batch.size;
+        self.held -= batch.held();
     }
 
     /// Takes everything out of flight.
@@ -208,7 +208,7 @@ impl<B: Clone> Outbox<B> {
         self.ready.is_empty() && self.queues.iter().all(|queue| queue.entries.is_empty())
     }
 
-    /// Encoded bytes held in all states.
+    /// Memory held in all states: encoded bytes and bookkeeping.
     pub(crate) const fn held_bytes(&self) -> usize {
         self.held
     }
@@ -233,18 +233,23 @@ impl<B: Clone> Outbox<B> {
 
     fn has_full(&self, signal: Signal) -> bool {
         let queue = self.queue(signal);
-        queue.size >= self.bounds.batch_bytes || queue.count >= self.bounds.batch_items
+        // With one more it would be too large.
+        !self.bounds.fits_batch(queue.size + 1, queue.count + 1)
     }
 
     /// Up to one batch of entries from the front of a queue; at least one, however large.
     fn take_batch(&mut self, signal: Signal) -> Vec<Entry<B>> {
         let bounds = self.bounds;
         let queue = &mut self.queues[signal as usize];
+        if bounds.fits_batch(queue.size, queue.count) {
+            // The usual case: nothing is moved, and a long queue's memory leaves with its entries.
+            (queue.size, queue.count) = (0, 0);
+            return core::mem::take(&mut queue.entries).into();
+        }
         let (mut entries, mut size, mut count) = (Vec::new(), 0, 0);
         while let Some(entry) = queue.entries.pop_front() {
             let (next_size, next_count) = (size + entry.size as usize, count + entry.count as usize);
-            let fits = next_size <= bounds.batch_bytes && next_count <= bounds.batch_items;
-            if !fits && !entries.is_empty() {
+            if !bounds.fits_batch(next_size, next_count) && !entries.is_empty() {
                 queue.entries.push_front(entry);
                 break;
             }
@@ -274,7 +279,7 @@ impl<B: Clone> Outbox<B> {
         let (index, (precious, count)) =
             self.ready.iter().enumerate().find_map(|(index, batch)| Some((index, batch.without_plain()?)))?;
         let old = self.ready.remove(index)?;
-        self.held -= old.size;
+        self.held -= old.held();
         if !precious.is_empty() {
             let id = self.next_id();
             let rest = Batch {
@@ -282,7 +287,7 @@ impl<B: Clone> Outbox<B> {
                 not_before: old.not_before,
                 ..Batch::new(id, old.signal, precious, old.since)
             };
-            self.held += rest.size;
+            self.held += rest.held();
             self.ready.insert(index, rest);
         }
         Some((old.signal, count))
@@ -290,7 +295,7 @@ impl<B: Clone> Outbox<B> {
 
     fn evict_batch(&mut self) -> Option<Evicted> {
         let batch = self.ready.pop_front()?;
-        self.held -= batch.size;
+        self.held -= batch.held();
         Some((batch.signal, batch.count))
     }
 
@@ -305,7 +310,7 @@ impl<B: Clone> Outbox<B> {
         let entry = queue.entries.remove(index)?;
         queue.size -= entry.size as usize;
         queue.count -= entry.count as usize;
-        self.held -= entry.size as usize;
+        self.held -= entry.held();
         Some((entry.signal, u64::from(entry.count)))
     }
 }
@@ -313,10 +318,10 @@ impl<B: Clone> Outbox<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Content;
+    use crate::batch::{BOOKKEEPING_BYTES, Content};
 
     const BOUNDS: Bounds =
-        Bounds { held_bytes: 100, spooled_bytes: 0, batch_bytes: 40, batch_items: 3, in_flight: 2 };
+        Bounds { held_bytes: 1 << 20, spooled_bytes: 0, batch_bytes: 40, batch_items: 3, in_flight: 2 };
 
     fn push(outbox: &mut Outbox<u32>, now: Instant, entry: Entry<u32>) -> Vec<Evicted> {
         outbox.push(now, entry);
@@ -344,6 +349,17 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_fits_into_memory_with_its_bookkeeping() {
+        let mut outbox = Outbox::new(Bounds { held_bytes: 2 + 2 * BOOKKEEPING_BYTES, ..BOUNDS });
+        for _ in 0..3 {
+            outbox.push(at(0), entry(1, false));
+        }
+        outbox.seal(false);
+        let parts: Vec<_> = core::iter::from_fn(|| outbox.give_oldest()).map(|batch| batch.count).collect();
+        assert_eq!(parts, [2, 1]);
+    }
+
+    #[test]
     fn only_full_batches_leave_early() {
         let mut outbox = Outbox::new(BOUNDS);
         for _ in 0..4 {
@@ -357,14 +373,15 @@ mod tests {
 
     #[test]
     fn the_least_valuable_goes_first_when_room_runs_out() {
-        let mut outbox = Outbox::new(BOUNDS);
+        let two_of_fifty = 100 + 2 * BOOKKEEPING_BYTES;
+        let mut outbox = Outbox::new(Bounds { held_bytes: two_of_fifty, ..BOUNDS });
         assert!(push(&mut outbox, at(0), entry(40, true)).is_empty());
         assert!(push(&mut outbox, at(1), entry(40, false)).is_empty());
         outbox.seal(false);
         assert_eq!(push(&mut outbox, at(2), entry(40, false)), [(Signal::Traces, 1)]);
-        assert_eq!(outbox.held_bytes(), 80);
+        assert_eq!(outbox.held_bytes(), 80 + 2 * BOOKKEEPING_BYTES);
         assert_eq!(push(&mut outbox, at(3), entry(90, true)), [(Signal::Traces, 1), (Signal::Traces, 1)]);
-        assert_eq!(outbox.held_bytes(), 90);
+        assert_eq!(outbox.held_bytes(), 90 + BOOKKEEPING_BYTES);
         assert_eq!(outbox.held_items(Signal::Traces), 1);
     }
 

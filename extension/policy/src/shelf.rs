@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use crate::batch::Batch;
+use crate::batch::{BOOKKEEPING_BYTES, Batch};
 use crate::span::Signal;
 
 /// Where the shell has put something in its spool.
@@ -74,9 +74,12 @@ impl<B> Shelf<B> {
         self.parked.push_back(parked);
     }
 
-    /// The size of what [`Shelf::take`] would give.
-    pub(crate) fn oldest_size(&self) -> Option<usize> {
-        self.parked.front().map(|parked| parked.size)
+    /// What [`Shelf::take`] would give takes in memory. A record of metrics or logs comes back as one entry.
+    pub(crate) fn oldest_held(&self) -> Option<usize> {
+        self.parked.front().map(|parked| {
+            let entries = if parked.signal == Signal::Traces { parked.count as usize } else { 1 };
+            parked.size + entries * BOOKKEEPING_BYTES
+        })
     }
 
     /// The oldest thing to read back, if none is being read.

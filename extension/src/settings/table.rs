@@ -140,7 +140,7 @@ pub(super) static TABLE: [Setting; 21] = [
         name: "PREFREEZE_BUFFER_BYTES",
         kind: "bytes",
         default: "a tenth of the function's memory, 4 to 32 MiB",
-        help: "How much data is kept for later; beyond it the least valuable is dropped and counted.",
+        help: "How much memory data that is kept for later may take, its bookkeeping included; beyond it the least valuable is dropped and counted.",
         ..PLAIN
     },
     Setting {

@@ -165,7 +165,7 @@ impl<B: Body> Agent<B> {
     /// Whether a probe that is due could be sent, or read back to be sent.
     pub(super) fn has_for_probe(&self) -> bool {
         let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
-        !self.outbox.is_all_sent() || (is_idle && self.shelf.oldest_size().is_some())
+        !self.outbox.is_all_sent() || (is_idle && self.shelf.oldest_held().is_some())
     }
 
     pub(super) fn export_or_probe(&mut self, now: Instant) {

@@ -86,7 +86,7 @@ impl<B: Body> Agent<B> {
     pub(super) fn unpark(&mut self, now: Instant) {
         let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
         let may_try = self.phase == Phase::Draining || self.breaker.is_probe_due(now);
-        let has_room = self.shelf.oldest_size().is_some_and(|size| self.outbox.has_room(size));
+        let has_room = self.shelf.oldest_held().is_some_and(|size| self.outbox.has_room(size));
         let is_worth_it = self.breaker.is_closed() && has_room;
         if is_worth_it || (is_idle && may_try) {
             self.outputs.extend(self.shelf.take().map(Output::Unpark));

@@ -58,6 +58,12 @@ pub(crate) struct SpanAt {
     pub(crate) field: Stretch,
 }
 
+// Both grow by doubling, so each may have twice the room that it needs.
+const _: () = assert!(
+    2 * (size_of::<policy::Entry<Body>>() + size_of::<SpanAt>()) <= policy::BOOKKEEPING_BYTES,
+    "policy counts a span's bookkeeping too low"
+);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Chunk {
