@@ -7,6 +7,7 @@ mod black_box {
     mod backend;
     mod cold_start;
     mod completion;
+    mod connections;
     mod done;
     mod flush;
     mod late;

@@ -116,6 +116,7 @@ impl Driver {
                 }
                 Output::Cancel(id) => self.exporter.cancel(id),
                 Output::Reconnect => self.exporter.reconnect(),
+                Output::Connect => self.exporter.connect(),
                 Output::Say(notice) => log::notice(&notice),
                 Output::Exit => return true,
             }

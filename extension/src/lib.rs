@@ -29,7 +29,8 @@ use crate::spool::Spool;
 /// Runs the extension until SHUTDOWN has been served.
 ///
 /// The order matters: the platform starts the function's runtime as soon as we are registered, so every
-/// listener is bound before; and nothing that can wait comes before.
+/// listener is bound before; and nothing that can wait comes before. The backend is connected to when `/next`
+/// has been asked, beside the start of the runtime.
 ///
 /// # Errors
 /// When the platform refuses to register the extension: then there is nothing it could do.

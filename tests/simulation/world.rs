@@ -331,6 +331,7 @@ impl World {
                 self.say(&format!("unpark {}", receipt.spans.len()));
                 self.later(self.now, Event::Spool(Input::Unparked(receipt)));
             }
+            Output::Connect => self.say("connect"),
             Output::Reconnect => self.say("reconnect"),
             Output::Say(Notice::Summary(_)) => self.say("summary"),
             Output::Say(notice) => self.say(&format!("{notice:?}")),

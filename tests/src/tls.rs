@@ -3,21 +3,35 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use crate::collector::PATIENCE;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+/// How often [`TlsBackend::expect`] looks: nothing tells it when to.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// See the module.
 #[derive(Debug)]
 pub struct TlsBackend {
     address: SocketAddr,
     taken: Taken,
+    seen: Arc<Seen>,
     authority: String,
     client: (String, String),
+}
+
+/// What came of connections.
+#[derive(Debug, Default)]
+struct Seen {
+    connections: AtomicUsize,
+    handshakes: AtomicUsize,
 }
 
 /// The bodies of all requests so far.
@@ -26,21 +40,42 @@ type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
 impl TlsBackend {
     /// Starts it; with `wants_client_certificate`, only clients of the same authority are let in.
     pub fn start(wants_client_certificate: bool) -> Self {
+        Self::start_with(wants_client_certificate, 0)
+    }
+
+    /// Starts it; it accepts its first `mute` connections, and never says a word on them.
+    pub fn start_mute(mute: usize) -> Self {
+        Self::start_with(false, mute)
+    }
+
+    fn start_with(wants_client_certificate: bool, mute: usize) -> Self {
         let authority = authority();
         let config = server_config(&authority, wants_client_certificate);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let taken = Taken::default();
-        let shared = Arc::clone(&taken);
+        let seen = Arc::<Seen>::default();
+        let (shared, counts) = (Arc::clone(&taken), Arc::clone(&seen));
         thread::spawn(move || {
+            let mut kept = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
-                let (config, taken) = (Arc::clone(&config), Arc::clone(&shared));
+                if counts.connections.fetch_add(1, SeqCst) < mute {
+                    kept.push(stream);
+                    continue;
+                }
+                let (config, taken, seen) = (Arc::clone(&config), Arc::clone(&shared), Arc::clone(&counts));
                 // A client that breaks off, or does not trust us, is what some tests are about.
-                thread::spawn(move || serve(stream, config, &taken).ok());
+                thread::spawn(move || serve(stream, config, &taken, &seen).ok());
             }
         });
         let (certificate, key) = issue(&authority, "client");
-        Self { address, taken, authority: authority.pem(), client: (certificate.pem(), key.serialize_pem()) }
+        Self {
+            address,
+            taken,
+            seen,
+            authority: authority.pem(),
+            client: (certificate.pem(), key.serialize_pem()),
+        }
     }
 
     /// Its base URL, under the name in its certificate.
@@ -62,6 +97,29 @@ impl TlsBackend {
     pub fn write_client(&self, certificate: &Path, key: &Path) {
         std::fs::write(certificate, &self.client.0).expect("the folder can be written");
         std::fs::write(key, &self.client.1).expect("the folder can be written");
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> usize {
+        self.seen.connections.load(SeqCst)
+    }
+
+    /// How many handshakes came to their end.
+    pub fn handshakes(&self) -> usize {
+        self.seen.handshakes.load(SeqCst)
+    }
+
+    /// Blocks until `is_met` holds.
+    ///
+    /// # Panics
+    /// After ten seconds, with `what` was waited for.
+    #[track_caller]
+    pub fn expect(&self, what: &str, is_met: impl Fn(&Self) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !is_met(self) {
+            assert!(Instant::now() < until, "waited {PATIENCE:?} for {what}: {:?}", self.seen);
+            thread::sleep(BETWEEN_LOOKS);
+        }
     }
 
     /// The bodies of all requests so far.
@@ -104,8 +162,13 @@ fn server_config(authority: &Authority, wants_client_certificate: bool) -> Arc<S
 }
 
 /// Answers requests on one connection until it ends.
-fn serve(stream: TcpStream, config: Arc<ServerConfig>, taken: &Taken) -> std::io::Result<()> {
-    let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+fn serve(stream: TcpStream, config: Arc<ServerConfig>, taken: &Taken, seen: &Seen) -> std::io::Result<()> {
+    let mut connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut stream = stream;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream)?;
+    }
+    seen.handshakes.fetch_add(1, SeqCst);
     let mut stream = BufReader::new(StreamOwned::new(connection, stream));
     loop {
         let mut length = 0;

@@ -223,6 +223,7 @@ impl<B: Body> Agent<B> {
     fn on_ready(&mut self, now: Instant) {
         self.enter(Event::Ready);
         self.ask_next(now);
+        self.outputs.push_back(Output::Connect);
     }
 
     fn on_invoke(&mut self, now: Instant, invoke: Invoke) {
@@ -275,6 +276,10 @@ impl<B: Body> Agent<B> {
         }
         if is_long {
             self.outputs.push_back(Output::Reconnect);
+            // Beside the handler the new handshake costs nothing; in SHUTDOWN a request follows anyway.
+            if self.phase == Phase::Running && self.breaker.is_closed() {
+                self.outputs.push_back(Output::Connect);
+            }
         }
         for id in lost {
             // Nobody knows whether it arrived; OTLP is at-least-once, and this is not the backend's failure.

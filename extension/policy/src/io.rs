@@ -132,6 +132,8 @@ pub enum Output<B> {
     Cancel(BatchId),
     /// Idle connections are not to be trusted: the environment may have been frozen for long.
     Reconnect,
+    /// Open a connection to each backend, for the exports to come. Nobody waits for it.
+    Connect,
     /// Say something.
     Say(Notice),
     /// Leave the process. Nothing follows.

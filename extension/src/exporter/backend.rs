@@ -1,0 +1,181 @@
+//! One backend: the client that speaks to it, and a connection that is opened before it is needed.
+//!
+//! A handshake with TLS takes three round trips and a millisecond of CPU, which the first flush of an
+//! environment would pay while the platform waits for `/next`. No request may be sent ahead, though: a
+//! backend would count it, as an error perhaps. So a second client connects for a request that it never gets
+//! to make, and the connection waits for the first request of the other that finds none in its pool.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::task::AbortHandle;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::trust;
+use crate::log;
+use crate::settings::{Destination, TlsFiles};
+
+/// What connections can be shared between: one scheme, host and port, met with the same certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// With a path that plays no part.
+    url: String,
+    files: TlsFiles,
+}
+
+impl Origin {
+    pub(super) fn of(destination: &Destination) -> Self {
+        let url = destination.url.parse::<http::Uri>().unwrap_or_default();
+        let url = match (url.scheme_str(), url.authority()) {
+            (Some(scheme), Some(authority)) => format!("{scheme}://{authority}/"),
+            _ => destination.url.clone(),
+        };
+        Self { url, files: destination.tls.clone() }
+    }
+}
+
+/// See the module.
+pub(super) struct Backend {
+    pub(super) origin: Origin,
+    tls: rustls::ClientConfig,
+    client: reqwest::Client,
+    /// Never gets as far as a request: its connector keeps what it has opened for the other.
+    opener: reqwest::Client,
+    ahead: Ahead,
+    /// The connection that is being opened ahead.
+    opening: Option<AbortHandle>,
+}
+
+impl Backend {
+    /// A client for `origin`; `None`, and a word about it, where none can be built.
+    pub(super) fn new(origin: Origin) -> Option<Self> {
+        let tls = trust::tls(&origin.files);
+        let ahead = Ahead::default();
+        let opener = client(tls.clone(), Connecting { ahead: ahead.clone(), to: To::Open })?;
+        let client = client(tls.clone(), Connecting { ahead: ahead.clone(), to: To::Send })?;
+        Some(Self { origin, tls, client, opener, ahead, opening: None })
+    }
+
+    /// The client; clones share its connections.
+    pub(super) fn client(&self) -> reqwest::Client {
+        self.client.clone()
+    }
+
+    /// Begins to open a connection ahead. It may hang as long as it likes: no request waits for it.
+    pub(super) fn connect(&mut self) {
+        self.forget_ahead();
+        let opening = self.opener.get(&self.origin.url).send();
+        // Its end is always an error: either it could not connect, or it has.
+        self.opening = Some(tokio::spawn(async { drop(opening.await) }).abort_handle());
+    }
+
+    /// Forgets every connection that is idle or being opened.
+    pub(super) fn reconnect(&mut self) {
+        self.forget_ahead();
+        // Sessions outlive connections: the next handshake resumes one.
+        let to_send = Connecting { ahead: self.ahead.clone(), to: To::Send };
+        if let Some(client) = client(self.tls.clone(), to_send) {
+            self.client = client;
+        }
+    }
+
+    fn forget_ahead(&mut self) {
+        if let Some(opening) = self.opening.take() {
+            opening.abort();
+        }
+        self.ahead.take();
+    }
+}
+
+/// A client without timers, redirects or idle time-outs: none of them survives a freeze as it is meant.
+fn client(tls: rustls::ClientConfig, connecting: Connecting) -> Option<reqwest::Client> {
+    let built = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_idle_timeout(None)
+        .connector_layer(connecting)
+        .user_agent(concat!("prefreeze/", env!("CARGO_PKG_VERSION")))
+        .build();
+    built.inspect_err(|error| log::degraded("exporter_unusable", "no request can be sent", error)).ok()
+}
+
+/// The connection that was opened ahead, if one is there. Its type is the client's secret.
+#[derive(Clone, Default)]
+struct Ahead(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+
+impl Ahead {
+    fn take(&self) -> Option<Box<dyn Any + Send>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, connection: Box<dyn Any + Send>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    }
+}
+
+/// What a client connects for.
+#[derive(Clone, Copy)]
+enum To {
+    /// To have a connection at hand.
+    Open,
+    /// To send a request: on the connection at hand, or else on one of its own.
+    Send,
+}
+
+/// Puts the connection ahead into a client's way of connecting.
+#[derive(Clone)]
+struct Connecting {
+    ahead: Ahead,
+    to: To,
+}
+
+impl<S> Layer<S> for Connecting {
+    type Service = Connector<S>;
+
+    fn layer(&self, connector: S) -> Connector<S> {
+        Connector { connector, connecting: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+struct Connector<S> {
+    connector: S,
+    connecting: Connecting,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<S, R> Service<R> for Connector<S>
+where
+    S: Service<R, Error = BoxError>,
+    S::Future: Send + 'static,
+    S::Response: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let ahead = &self.connecting.ahead;
+        match self.connecting.to {
+            To::Open => {
+                let (connected, ahead) = (self.connector.call(request), ahead.clone());
+                Box::pin(async move {
+                    ahead.put(Box::new(connected.await?));
+                    Err("opened ahead: there is no request to send".into())
+                })
+            }
+            To::Send => match ahead.take().and_then(|connection| connection.downcast().ok()) {
+                Some(connection) => Box::pin(std::future::ready(Ok(*connection))),
+                None => Box::pin(self.connector.call(request)),
+            },
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Connections to the backend: one is open before it is needed, none does harm, and none is trusted for too long.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
+
+use tests::collector::{Answer, Collector};
+use tests::otlp::{Ids, traces};
+use tests::platform::{Invoke, Platform, Script};
+use tests::tls::TlsBackend;
+
+use super::world::{LONG, World, protobuf, server_span};
+use prost::Message;
+
+/// An invocation with one span, up to the next `/next`.
+fn invoke(platform: &Platform, request_id: &str, seed: u64) {
+    platform.answer_next(&Invoke::new(request_id, LONG));
+    let request = traces([server_span(request_id, Ids::new(seed), request_id)]);
+    assert_eq!(platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf()).status, 200);
+    platform.wait_next();
+}
+
+#[test]
+fn a_connection_is_open_before_the_first_invocation_and_carries_the_first_flush() {
+    let world = World::start();
+    world.collector.expect("a connection ahead", |state| state.connections.len() == 1);
+    assert!(world.collector.requests().is_empty(), "nothing is asked before there is something to send");
+    world.invoke_well("r-1", 1);
+    world.invoke_well("r-2", 2);
+    world.close();
+    let used: Vec<usize> = world.collector.state().connections.iter().map(|seen| seen.requests).collect();
+    assert_eq!(used, [2], "requests by connection");
+}
+
+#[test]
+fn the_handshake_is_over_before_the_first_invocation() {
+    let backend = TlsBackend::start(false);
+    let script = Script::new();
+    let authority = script.scratch().join("authority.pem");
+    backend.write_authority(&authority);
+    let platform = Platform::ready(
+        &script
+            .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", backend.endpoint())
+            .env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy()),
+    );
+    backend.expect("a handshake", |backend| backend.handshakes() == 1);
+    assert!(backend.bodies().is_empty());
+    invoke(&platform, "r-1", 1);
+    assert_eq!((backend.bodies().len(), backend.handshakes()), (1, 1));
+}
+
+#[test]
+fn signals_of_one_backend_share_the_connection_and_those_of_another_do_not() {
+    let other = Collector::start();
+    let world = World::with(|script| {
+        script.env("PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT", format!("{}/v1/metrics", other.endpoint()))
+    });
+    for collector in [&world.collector, &other] {
+        collector.expect("a connection ahead", |state| state.connections.len() == 1);
+    }
+    world.invoke_well("r-1", 1);
+    let connections = |collector: &Collector| collector.state().connections.len();
+    assert_eq!((connections(&world.collector), connections(&other)), (1, 1));
+}
+
+#[test]
+fn a_connection_that_is_closed_before_it_is_needed_costs_one_more() {
+    let world = World::start();
+    world.collector.expect("a connection ahead", |state| state.connections.len() == 1);
+    world.collector.stop();
+    world.collector.resume();
+    world.invoke_well("r-1", 1);
+    world.span("r-1");
+    assert!(world.platform.log("backend_down").is_empty());
+}
+
+#[test]
+fn a_backend_that_is_down_at_the_start_is_no_news() {
+    let collector = Collector::start();
+    collector.stop();
+    let platform =
+        Platform::ready(&Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", collector.endpoint()));
+    platform.answer_next(&Invoke::new("r-1", LONG));
+    collector.resume();
+    let request = traces([server_span("r-1", Ids::new(1), "r-1")]);
+    platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf());
+    platform.wait_next();
+    assert_eq!(collector.spans().len(), 1);
+    assert_eq!(platform.stdout(), [""; 0], "nothing was wrong when it mattered");
+}
+
+#[test]
+fn a_handshake_that_hangs_during_start_up_holds_up_nothing() {
+    let backend = TlsBackend::start_mute(1);
+    let script = Script::new();
+    let authority = script.scratch().join("authority.pem");
+    backend.write_authority(&authority);
+    let platform = Platform::ready(
+        &script
+            .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", backend.endpoint())
+            .env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy()),
+    );
+    backend.expect("a connection that is not answered", |backend| backend.connections() == 1);
+    invoke(&platform, "r-1", 1);
+    assert_eq!((backend.bodies().len(), backend.connections()), (1, 2), "the request has opened its own");
+}
+
+#[test]
+fn a_backend_that_never_accepts_holds_up_nothing() {
+    // The kernel completes connections until the backlog is full; nobody ever reads from them.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    let platform =
+        Platform::ready(&Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("https://{address}")));
+    platform.spin_down();
+    drop(listener);
+}
+
+#[test]
+fn an_answer_before_any_request_is_not_taken_for_one() {
+    // A backend that greets, or reports its own time-out (408) on a connection that stays idle.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    let greeter = thread::spawn(move || {
+        use std::io::Write;
+        let (mut stream, _) = listener.accept().expect("the connection ahead");
+        stream
+            .write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .ok();
+        drop(stream);
+        let (mut stream, _) = listener.accept().expect("a connection for the request");
+        let mut received = [0; 64 << 10];
+        let count = stream.read(&mut received).expect("a request");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
+        String::from_utf8_lossy(&received[..count]).starts_with("POST /v1/traces")
+    });
+    let platform =
+        Platform::ready(&Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")));
+    invoke(&platform, "r-1", 1);
+    assert!(greeter.join().expect("the greeter ends"));
+    platform.spin_down();
+    assert_eq!(platform.log("summary")[0]["exported"], 1);
+}
+
+#[test]
+fn a_break_in_the_middle_is_tried_once_more_at_once() {
+    let world = World::start();
+    world.collector.answer([Answer::Reset(usize::MAX)]);
+    world.invoke_well("r-1", 1);
+    world.span("r-1");
+    assert_eq!(world.collector.requests().len(), 2);
+}
