@@ -3,12 +3,12 @@
 //! # Source
 //! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 
-use std::io::Read;
+mod body;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -19,8 +19,10 @@ use wire::otlp::{self, Body};
 use crate::driver::{Inbox, Message};
 use crate::http::{Answer, BodyError, answer, read, serve};
 use crate::spool::{Kind, Spool};
+use body::{Fault, Format, Packing, Refusal, refusal, unfold};
 
 const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Takes the address that the function's SDK sends to.
@@ -31,36 +33,107 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Receives until the process ends. No body longer than `max_body` is read, packed or unpacked.
-pub async fn receive(listener: TcpListener, inbox: Inbox, spool: Arc<OnceLock<Spool>>, max_body: usize) {
-    serve(listener, move |request| handle(request, inbox.clone(), spool.clone(), max_body)).await;
+/// Where requests go, whichever way they come.
+#[derive(Clone)]
+pub struct Intake {
+    /// To the agent.
+    pub inbox: Inbox,
+    /// On record first, once there is a spool.
+    pub spool: Arc<OnceLock<Spool>>,
+    /// No body longer than this is read, packed or unpacked, in bytes.
+    pub max_body: usize,
 }
 
-async fn handle(
-    request: Request<Incoming>,
-    inbox: Inbox,
-    spool: Arc<OnceLock<Spool>>,
-    max_body: usize,
-) -> Answer {
+impl Intake {
+    /// Receives until the process ends.
+    pub async fn receive(self, listener: TcpListener) {
+        serve(listener, move |request| handle(request, self.clone())).await;
+    }
+
+    /// Takes the protobuf of a request that has come whole.
+    fn take(&self, signal: Signal, body: &Bytes) -> Result<otlp::Scanned, Refusal> {
+        let scanned =
+            otlp::scan(signal, body).map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
+        if let Some(spool) = self.spool.get() {
+            put_on_record(signal, &scanned.receipt, body, spool);
+        }
+        Ok(scanned)
+    }
+}
+
+async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
     let signal = match request.uri().path() {
         "/v1/traces" => Signal::Traces,
         "/v1/metrics" => Signal::Metrics,
         "/v1/logs" => Signal::Logs,
-        "/v1/flush" => return flush(&request, &inbox),
+        "/v1/flush" => return flush(&request, &intake.inbox),
         _ => return answer(StatusCode::NOT_FOUND, TEXT, "not an OTLP path\n"),
     };
     if request.method() != Method::POST {
         return only_post();
     }
-    let receiving = Receiving::begin(inbox);
-    match take(signal, request, spool.get(), max_body).await {
+    let Some(format) = format_of(request.headers()) else {
+        return unsupported("only application/x-protobuf and application/json are understood\n");
+    };
+    let receiving = Receiving::begin(intake.inbox.clone());
+    match take(signal, format, request, &intake).await {
         Ok(scanned) => {
-            let body = otlp::success(scanned.refused, "spans without a valid trace id and span id");
             receiving.end(scanned.receipt);
-            answer(StatusCode::OK, PROTOBUF, body)
+            accepted(signal, format, scanned.refused)
         }
-        Err(refusal) => answer(refusal.status, PROTOBUF, otlp::failure(refusal.why)),
+        Err(refusal) => refused(format, &refusal),
     }
+}
+
+async fn take(
+    signal: Signal,
+    format: Format,
+    request: Request<Incoming>,
+    intake: &Intake,
+) -> Result<otlp::Scanned, Refusal> {
+    let packing = packing_of(request.headers())
+        .ok_or(refusal(Fault::Unsupported, "only gzip and identity are understood"))?;
+    let body = read(request.into_body(), intake.max_body).await.map_err(|error| match error {
+        BodyError::TooLong => refusal(Fault::TooLong, "the body is too long"),
+        BodyError::Broken => refusal(Fault::Bad, "the body broke off"),
+    })?;
+    let body = unfold(signal, format, packing, body, intake.max_body).await?;
+    intake.take(signal, &body)
+}
+
+/// Before the answer: should we be killed now, the next process sends it. A disk that fails loses nothing yet.
+fn put_on_record(signal: Signal, receipt: &Receipt<Body>, body: &Bytes, spool: &Spool) {
+    let first_span = receipt.spans.first().map(|span| &span.body);
+    let Some(first) = first_span.or(receipt.parcels.first().map(|parcel| &parcel.body)) else { return };
+    let count = u32::try_from(receipt.count(signal)).unwrap_or(u32::MAX);
+    if let Some(keepsake) = spool.keep(Kind::Accepted(signal), count, body) {
+        first.keep(keepsake);
+    }
+}
+
+/// An answer comes in the format of its request.
+fn accepted(signal: Signal, format: Format, refused: u32) -> Answer {
+    const WHY: &str = "spans without a valid trace id and span id";
+    match format {
+        Format::Protobuf => answer(StatusCode::OK, PROTOBUF, otlp::success(refused, WHY)),
+        Format::Json => answer(StatusCode::OK, JSON, otlp::success_json(signal, refused, WHY)),
+    }
+}
+
+fn refused(format: Format, refusal: &Refusal) -> Answer {
+    let status = match refusal.fault {
+        Fault::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Fault::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+        Fault::Bad => StatusCode::BAD_REQUEST,
+    };
+    match format {
+        Format::Protobuf => answer(status, PROTOBUF, otlp::failure(&refusal.why)),
+        Format::Json => answer(status, JSON, otlp::failure_json(&refusal.why)),
+    }
+}
+
+fn unsupported(why: &'static str) -> Answer {
+    answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, TEXT, why)
 }
 
 fn only_post() -> Answer {
@@ -80,89 +153,18 @@ fn flush(request: &Request<Incoming>, inbox: &Inbox) -> Answer {
     answer(StatusCode::ACCEPTED, TEXT, "")
 }
 
-/// Why a request is refused, and with which status.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    why: &'static str,
-}
-
-const fn refusal(status: StatusCode, why: &'static str) -> Refusal {
-    Refusal { status, why }
-}
-
-async fn take(
-    signal: Signal,
-    request: Request<Incoming>,
-    spool: Option<&Spool>,
-    max: usize,
-) -> Result<otlp::Scanned, Refusal> {
-    if !is_protobuf(request.headers()) {
-        return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "only application/x-protobuf is understood"));
-    }
-    let encoding = Encoding::of(request.headers())
-        .ok_or(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "only gzip and identity are understood"))?;
-    let body = read(request.into_body(), max).await.map_err(|error| match error {
-        BodyError::TooLong => refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"),
-        BodyError::Broken => refusal(StatusCode::BAD_REQUEST, "the body broke off"),
-    })?;
-    let body = match encoding {
-        Encoding::Identity => body,
-        Encoding::Gzip => gunzip(&body, max)?,
-    };
-    let scanned = otlp::scan(signal, &body)
-        .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body is not an OTLP request"))?;
-    if let Some(spool) = spool {
-        put_on_record(signal, &scanned.receipt, &body, spool);
-    }
-    Ok(scanned)
-}
-
-/// Before the 200: should we be killed now, the next process sends it. A disk that fails loses nothing yet.
-fn put_on_record(signal: Signal, receipt: &Receipt<Body>, body: &Bytes, spool: &Spool) {
-    let first_span = receipt.spans.first().map(|span| &span.body);
-    let Some(first) = first_span.or(receipt.parcels.first().map(|parcel| &parcel.body)) else { return };
-    let count = u32::try_from(receipt.count(signal)).unwrap_or(u32::MAX);
-    if let Some(keepsake) = spool.keep(Kind::Accepted(signal), count, body) {
-        first.keep(keepsake);
-    }
-}
-
-fn is_protobuf(headers: &HeaderMap) -> bool {
+fn format_of(headers: &HeaderMap) -> Option<Format> {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case(PROTOBUF)
-}
-
-enum Encoding {
-    Identity,
-    Gzip,
-}
-
-impl Encoding {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(CONTENT_ENCODING).map_or(Some(""), |value| value.to_str().ok())?;
-        match value.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Self::Identity),
-            "gzip" => Some(Self::Gzip),
-            _ => None,
-        }
+    match media_type {
+        _ if media_type.eq_ignore_ascii_case(PROTOBUF) => Some(Format::Protobuf),
+        _ if media_type.eq_ignore_ascii_case(JSON) => Some(Format::Json),
+        _ => None,
     }
 }
 
-/// Unpacks at most `max` bytes: a bomb is noticed one byte later.
-fn gunzip(packed: &[u8], max: usize) -> Result<Bytes, Refusal> {
-    let mut unpacked = Vec::with_capacity(packed.len().saturating_mul(4).min(max));
-    let mut bounded = MultiGzDecoder::new(packed).take(max as u64 + 1);
-    bounded
-        .read_to_end(&mut unpacked)
-        .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body is not gzip, though it says so"))?;
-    if unpacked.len() > max {
-        return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long once unpacked"));
-    }
-    // Kept for as long as a backend is down: what was reserved and not used is given back.
-    unpacked.shrink_to_fit();
-    Ok(unpacked.into())
+fn packing_of(headers: &HeaderMap) -> Option<Packing> {
+    Packing::named(headers.get(CONTENT_ENCODING).map_or(Some(""), |value| value.to_str().ok())?)
 }
 
 /// A request under way. However it ends, policy hears of the end: it waits for no request that is gone.
@@ -188,32 +190,5 @@ impl Drop for Receiving {
         if !self.is_ended {
             self.inbox.send(Message::Input(Input::Received(Receipt::EMPTY)));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn gzip(content: &[u8]) -> Vec<u8> {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(content).expect("memory");
-        packer.finish().expect("memory")
-    }
-
-    #[test]
-    fn unpacking_stops_at_the_bound() {
-        let packed = gzip(&vec![0; 1_000_000]);
-        assert_eq!(gunzip(&packed, 1_000_000).ok().map(|body| body.len()), Some(1_000_000));
-        let refused = gunzip(&packed, 999_999).expect_err("one byte too many");
-        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(gunzip(b"plain", 10).err().map(|refused| refused.status), Some(StatusCode::BAD_REQUEST));
-    }
-
-    #[test]
-    fn members_of_gzip_follow_each_other() {
-        let packed = [gzip(b"one"), gzip(b"two")].concat();
-        assert_eq!(gunzip(&packed, 10).ok().as_deref(), Some(&b"onetwo"[..]));
     }
 }

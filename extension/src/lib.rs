@@ -21,6 +21,7 @@ use wire::otlp::{Body, Identity};
 use crate::clock::Clock;
 use crate::driver::{Driver, Inbox, Message};
 use crate::exporter::Exporter;
+use crate::intake::Intake;
 use crate::lambda::Events;
 use crate::log::Level;
 use crate::settings::Settings;
@@ -117,7 +118,8 @@ async fn listen_for_spans(settings: &Settings, inbox: &Inbox, records: &Arc<Once
     let Some(address) = settings.receiver else { return };
     match intake::bind(address).await {
         Ok(listener) => {
-            tokio::spawn(intake::receive(listener, inbox.clone(), records.clone(), settings.max_body));
+            let intake = Intake { inbox: inbox.clone(), spool: records.clone(), max_body: settings.max_body };
+            tokio::spawn(intake.receive(listener));
         }
         Err(error) => {
             let message = "the OTLP address cannot be taken (PREFREEZE_RECEIVER_HTTP); the function's spans are not received";

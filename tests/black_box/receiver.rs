@@ -159,17 +159,47 @@ fn a_body_that_never_ends_holds_up_no_shutdown() {
     assert!(asked.elapsed() < Duration::from_secs(1), "it took {:?}", asked.elapsed());
 }
 
+/// The specification's own example of a span, as `request_id`'s.
+const JSON_SPAN: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"my.service"}}]},"scopeSpans":[{"scope":{"name":"my.library","version":"1.0.0"},"spans":[{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"EEE19B7EC3C1B174","parentSpanId":"EEE19B7EC3C1B173","name":"json","kind":2,"startTimeUnixNano":"1795000000000000000","endTimeUnixNano":"1795000000010000000","attributes":[{"key":"faas.invocation_id","value":{"stringValue":"r-1"}},{"key":"n","value":{"intValue":"-7"}}],"aFieldOfTheFuture":{"x":[null]}}]}]}]}"#;
+
 #[test]
-fn json_is_understood_or_refused_but_never_lost() {
+fn json_is_understood_and_answered_in_json() {
     let world = World::start();
     world.invoke("r-1");
+    let json = Headers::from([("Content-Type", "application/json; charset=utf-8")]);
+    let response = world.platform.post_otlp("/v1/traces", JSON_SPAN.as_bytes(), &json);
+    assert_eq!((response.status, &response.body[..]), (200, &b"{}"[..]));
+    assert_eq!(response.headers.get("content-type"), Some("application/json"));
+    world.platform.wait_next();
+    let seen = world.span("json");
+    assert_eq!(seen.span.trace_id, 0x5B8E_FFF7_9803_8103_D269_B633_813F_C60C_u128.to_be_bytes());
+    assert_eq!((seen.span.kind, seen.span.start_time_unix_nano), (2, 1_795_000_000_000_000_000));
+}
+
+#[test]
+fn gzipped_json_is_understood() {
+    let world = World::start();
+    world.invoke("r-1");
+    let headers = Headers::from([("Content-Type", "application/json"), ("Content-Encoding", "gzip")]);
+    assert_eq!(status(&world, "/v1/traces", &headers, &gzip(JSON_SPAN.as_bytes())), 200);
+    world.platform.wait_next();
+    world.span("json");
+}
+
+#[test]
+fn bad_json_is_refused_in_json_and_costs_nothing_else() {
+    let world = World::start();
     let json = Headers::from([("Content-Type", "application/json")]);
-    let body = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"json","kind":2,"startTimeUnixNano":"1795000000000000000","endTimeUnixNano":"1795000000010000000","attributes":[{"key":"faas.invocation_id","value":{"stringValue":"r-1"}}]}]}]}]}"#;
-    let status = status(&world, "/v1/traces", &json, body);
-    if status == 200 {
-        world.platform.wait_next();
-        world.span("json");
-    } else {
-        assert_eq!(status, 415);
+    for bad in [&b""[..], b"[]", b"{", b"\xff\xfe", br#"{"resourceSpans":[{"scopeSpans":7}]}"#] {
+        let response = world.platform.post_otlp("/v1/traces", bad, &json);
+        assert_eq!(response.status, 400);
+        let body: serde_json::Value = serde_json::from_slice(&response.body).expect("an answer in JSON");
+        assert!(body["message"].as_str().is_some_and(|why| why.contains("line 1")), "{body}");
     }
+    let half = JSON_SPAN.replace("EEE19B7EC3C1B174", "no id");
+    let response = world.platform.post_otlp("/v1/traces", half.as_bytes(), &json);
+    let body: serde_json::Value = serde_json::from_slice(&response.body).expect("an answer in JSON");
+    assert_eq!((response.status, &body["partialSuccess"]["rejectedSpans"]), (200, &"1".into()));
+    world.invoke_well("r-1", 1);
+    world.span("r-1");
 }

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use fuzz::{mutate, rounds};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -14,7 +15,7 @@ use policy::{
     SpanId, TraceId, UnixNanos, Usage,
 };
 use prost::Message;
-use wire::otlp::{Body, Identity, request, scan};
+use wire::otlp::{Body, Identity, from_json, request, scan};
 
 fn text(key: &str, value: &str) -> KeyValue {
     let value = any_value::Value::StringValue(value.to_owned());
@@ -118,6 +119,28 @@ fn metrics_and_logs_are_scanned_without_a_panic() {
                     .collect();
                 let _ = request(&held, &Identity::default());
             }
+        }
+    });
+}
+
+#[test]
+fn json_becomes_protobuf_or_is_refused() {
+    let points = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","histogram":{"dataPoints":[{"count":"3",
+        "sum":-1.5e9,"bucketCounts":["1",2,0],"explicitBounds":[0.5,"Infinity"],"attributes":[{"key":"k","value":
+        {"kvlistValue":{"values":[{"key":"x","value":{"arrayValue":{"values":[{"bytesValue":"aGk="}]}}}]}}}]}]}}]}]}]}"#;
+    let span = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":
+        "eee19b7ec3c1b174","name":"a\u00e9 \ud83d","kind":2,"startTimeUnixNano":"1795000000000000000","status":null}]}]}]}"#;
+    rounds("otlp json", |seed| {
+        let mut rng = Rng::new(seed);
+        let (signal, sample) =
+            if rng.below(2) == 0 { (Signal::Traces, &span[..]) } else { (Signal::Metrics, &points[..]) };
+        let json = mutate(&mut rng, sample);
+        let Ok(bytes) = from_json(signal, &json, 1 << 16) else { return };
+        assert!(bytes.len() <= 1 << 16);
+        scan(signal, &Bytes::from(bytes.clone())).expect("what is written is a request");
+        match signal {
+            Signal::Traces => drop(ExportTraceServiceRequest::decode(&bytes[..]).expect("and decodes")),
+            _ => drop(ExportMetricsServiceRequest::decode(&bytes[..]).expect("and decodes")),
         }
     });
 }

@@ -1,5 +1,6 @@
 //! Bytes to policy's nouns and back, and nothing else: pure functions, no I/O, no clock, no async.
 
+mod base64;
 pub mod collector;
 pub mod extensions_api;
 pub mod invocation;

@@ -179,6 +179,11 @@ pub(crate) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+pub(crate) fn put_fixed32(out: &mut Vec<u8>, number: u32, value: u32) {
+    put_tag(out, number, 5);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 /// A length-delimited field whose content `fill` writes.
 pub(crate) fn put_message(out: &mut Vec<u8>, number: u32, fill: impl FnOnce(&mut Vec<u8>)) {
     let mut content = Vec::new();

@@ -7,13 +7,15 @@ mod answer;
 mod chunk;
 mod encode;
 mod facts;
+mod json;
 mod resource;
 mod scan;
 mod splice;
 
 pub use crate::proto::WireError;
-pub use answer::{failure, success};
+pub use answer::{failure, failure_json, success, success_json};
 pub use chunk::Body;
+pub use json::{JsonError, from_json};
 pub use resource::Identity;
 pub use scan::{Scanned, scan};
 pub use splice::request;

@@ -1,0 +1,338 @@
+//! The messages of OTLP: the key of each field in JSON, its number, and how it is written in protobuf.
+//!
+//! # Source
+//! <https://github.com/open-telemetry/opentelemetry-proto/tree/v1.11.0/opentelemetry/proto>
+
+use policy::Signal;
+
+/// A field of a message.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) key: &'static str,
+    pub(super) number: u32,
+    pub(super) kind: Kind,
+    pub(super) is_repeated: bool,
+}
+
+/// What a field holds, and how it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Text,
+    /// Bytes that are hex in JSON: trace ids and span ids.
+    Id,
+    /// Bytes that are base64 in JSON.
+    Bytes,
+    Flag,
+    /// `int32`, `int64`.
+    Int,
+    /// `uint32`, `uint64`.
+    Unsigned,
+    /// `sint32`.
+    Zigzag,
+    Fixed32,
+    Fixed64,
+    /// `sfixed64`.
+    Signed64,
+    Double,
+    /// A number; its names, in the order of their numbers, are understood although they are not OTLP: protobuf's
+    /// own JSON writers send them, and a batch is not lost for that.
+    Enum(&'static [&'static str]),
+    Message(&'static &'static [Row]),
+}
+
+impl Kind {
+    /// Whether several are put into one field.
+    pub(super) const fn is_packed(self) -> bool {
+        !matches!(self, Self::Text | Self::Id | Self::Bytes | Self::Message(_))
+    }
+}
+
+/// The export request of a signal.
+pub(super) const fn request(signal: Signal) -> &'static [Row] {
+    match signal {
+        Signal::Traces => TRACES,
+        Signal::Metrics => METRICS,
+        Signal::Logs => LOGS,
+    }
+}
+
+const fn one(key: &'static str, number: u32, kind: Kind) -> Row {
+    Row { key, number, kind, is_repeated: false }
+}
+
+const fn many(key: &'static str, number: u32, kind: Kind) -> Row {
+    Row { key, number, kind, is_repeated: true }
+}
+
+static TRACES: &[Row] = &[many("resourceSpans", 1, Kind::Message(&RESOURCE_SPANS))];
+static METRICS: &[Row] = &[many("resourceMetrics", 1, Kind::Message(&RESOURCE_METRICS))];
+static LOGS: &[Row] = &[many("resourceLogs", 1, Kind::Message(&RESOURCE_LOGS))];
+
+static RESOURCE: &[Row] = &[
+    many("attributes", 1, Kind::Message(&KEY_VALUE)),
+    one("droppedAttributesCount", 2, Kind::Unsigned),
+    many("entityRefs", 3, Kind::Message(&ENTITY_REF)),
+];
+
+static ENTITY_REF: &[Row] = &[
+    one("schemaUrl", 1, Kind::Text),
+    one("type", 2, Kind::Text),
+    many("idKeys", 3, Kind::Text),
+    many("descriptionKeys", 4, Kind::Text),
+];
+
+static SCOPE: &[Row] = &[
+    one("name", 1, Kind::Text),
+    one("version", 2, Kind::Text),
+    many("attributes", 3, Kind::Message(&KEY_VALUE)),
+    one("droppedAttributesCount", 4, Kind::Unsigned),
+];
+
+static KEY_VALUE: &[Row] = &[
+    one("key", 1, Kind::Text),
+    one("value", 2, Kind::Message(&ANY_VALUE)),
+    one("keyStrindex", 3, Kind::Int),
+];
+
+static ANY_VALUE: &[Row] = &[
+    one("stringValue", 1, Kind::Text),
+    one("boolValue", 2, Kind::Flag),
+    one("intValue", 3, Kind::Int),
+    one("doubleValue", 4, Kind::Double),
+    one("arrayValue", 5, Kind::Message(&ARRAY_VALUE)),
+    one("kvlistValue", 6, Kind::Message(&KEY_VALUE_LIST)),
+    one("bytesValue", 7, Kind::Bytes),
+    one("stringValueStrindex", 8, Kind::Int),
+];
+
+static ARRAY_VALUE: &[Row] = &[many("values", 1, Kind::Message(&ANY_VALUE))];
+static KEY_VALUE_LIST: &[Row] = &[many("values", 1, Kind::Message(&KEY_VALUE))];
+
+static RESOURCE_SPANS: &[Row] = &[
+    one("resource", 1, Kind::Message(&RESOURCE)),
+    many("scopeSpans", 2, Kind::Message(&SCOPE_SPANS)),
+    one("schemaUrl", 3, Kind::Text),
+];
+
+static SCOPE_SPANS: &[Row] = &[
+    one("scope", 1, Kind::Message(&SCOPE)),
+    many("spans", 2, Kind::Message(&SPAN)),
+    one("schemaUrl", 3, Kind::Text),
+];
+
+static SPAN: &[Row] = &[
+    one("traceId", 1, Kind::Id),
+    one("spanId", 2, Kind::Id),
+    one("traceState", 3, Kind::Text),
+    one("parentSpanId", 4, Kind::Id),
+    one("name", 5, Kind::Text),
+    one("kind", 6, Kind::Enum(SPAN_KINDS)),
+    one("startTimeUnixNano", 7, Kind::Fixed64),
+    one("endTimeUnixNano", 8, Kind::Fixed64),
+    many("attributes", 9, Kind::Message(&KEY_VALUE)),
+    one("droppedAttributesCount", 10, Kind::Unsigned),
+    many("events", 11, Kind::Message(&EVENT)),
+    one("droppedEventsCount", 12, Kind::Unsigned),
+    many("links", 13, Kind::Message(&LINK)),
+    one("droppedLinksCount", 14, Kind::Unsigned),
+    one("status", 15, Kind::Message(&STATUS)),
+    one("flags", 16, Kind::Fixed32),
+];
+
+static SPAN_KINDS: &[&str] = &[
+    "SPAN_KIND_UNSPECIFIED",
+    "SPAN_KIND_INTERNAL",
+    "SPAN_KIND_SERVER",
+    "SPAN_KIND_CLIENT",
+    "SPAN_KIND_PRODUCER",
+    "SPAN_KIND_CONSUMER",
+];
+
+static EVENT: &[Row] = &[
+    one("timeUnixNano", 1, Kind::Fixed64),
+    one("name", 2, Kind::Text),
+    many("attributes", 3, Kind::Message(&KEY_VALUE)),
+    one("droppedAttributesCount", 4, Kind::Unsigned),
+];
+
+static LINK: &[Row] = &[
+    one("traceId", 1, Kind::Id),
+    one("spanId", 2, Kind::Id),
+    one("traceState", 3, Kind::Text),
+    many("attributes", 4, Kind::Message(&KEY_VALUE)),
+    one("droppedAttributesCount", 5, Kind::Unsigned),
+    one("flags", 6, Kind::Fixed32),
+];
+
+static STATUS: &[Row] = &[
+    one("message", 2, Kind::Text),
+    one("code", 3, Kind::Enum(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"])),
+];
+
+static RESOURCE_LOGS: &[Row] = &[
+    one("resource", 1, Kind::Message(&RESOURCE)),
+    many("scopeLogs", 2, Kind::Message(&SCOPE_LOGS)),
+    one("schemaUrl", 3, Kind::Text),
+];
+
+static SCOPE_LOGS: &[Row] = &[
+    one("scope", 1, Kind::Message(&SCOPE)),
+    many("logRecords", 2, Kind::Message(&LOG_RECORD)),
+    one("schemaUrl", 3, Kind::Text),
+];
+
+static LOG_RECORD: &[Row] = &[
+    one("timeUnixNano", 1, Kind::Fixed64),
+    one("severityNumber", 2, Kind::Enum(SEVERITIES)),
+    one("severityText", 3, Kind::Text),
+    one("body", 5, Kind::Message(&ANY_VALUE)),
+    many("attributes", 6, Kind::Message(&KEY_VALUE)),
+    one("droppedAttributesCount", 7, Kind::Unsigned),
+    one("flags", 8, Kind::Fixed32),
+    one("traceId", 9, Kind::Id),
+    one("spanId", 10, Kind::Id),
+    one("observedTimeUnixNano", 11, Kind::Fixed64),
+    one("eventName", 12, Kind::Text),
+];
+
+static SEVERITIES: &[&str] = &[
+    "SEVERITY_NUMBER_UNSPECIFIED",
+    "SEVERITY_NUMBER_TRACE",
+    "SEVERITY_NUMBER_TRACE2",
+    "SEVERITY_NUMBER_TRACE3",
+    "SEVERITY_NUMBER_TRACE4",
+    "SEVERITY_NUMBER_DEBUG",
+    "SEVERITY_NUMBER_DEBUG2",
+    "SEVERITY_NUMBER_DEBUG3",
+    "SEVERITY_NUMBER_DEBUG4",
+    "SEVERITY_NUMBER_INFO",
+    "SEVERITY_NUMBER_INFO2",
+    "SEVERITY_NUMBER_INFO3",
+    "SEVERITY_NUMBER_INFO4",
+    "SEVERITY_NUMBER_WARN",
+    "SEVERITY_NUMBER_WARN2",
+    "SEVERITY_NUMBER_WARN3",
+    "SEVERITY_NUMBER_WARN4",
+    "SEVERITY_NUMBER_ERROR",
+    "SEVERITY_NUMBER_ERROR2",
+    "SEVERITY_NUMBER_ERROR3",
+    "SEVERITY_NUMBER_ERROR4",
+    "SEVERITY_NUMBER_FATAL",
+    "SEVERITY_NUMBER_FATAL2",
+    "SEVERITY_NUMBER_FATAL3",
+    "SEVERITY_NUMBER_FATAL4",
+];
+
+static RESOURCE_METRICS: &[Row] = &[
+    one("resource", 1, Kind::Message(&RESOURCE)),
+    many("scopeMetrics", 2, Kind::Message(&SCOPE_METRICS)),
+    one("schemaUrl", 3, Kind::Text),
+];
+
+static SCOPE_METRICS: &[Row] = &[
+    one("scope", 1, Kind::Message(&SCOPE)),
+    many("metrics", 2, Kind::Message(&METRIC)),
+    one("schemaUrl", 3, Kind::Text),
+];
+
+static METRIC: &[Row] = &[
+    one("name", 1, Kind::Text),
+    one("description", 2, Kind::Text),
+    one("unit", 3, Kind::Text),
+    one("gauge", 5, Kind::Message(&GAUGE)),
+    one("sum", 7, Kind::Message(&SUM)),
+    one("histogram", 9, Kind::Message(&HISTOGRAM)),
+    one("exponentialHistogram", 10, Kind::Message(&EXPONENTIAL_HISTOGRAM)),
+    one("summary", 11, Kind::Message(&SUMMARY)),
+    many("metadata", 12, Kind::Message(&KEY_VALUE)),
+];
+
+static TEMPORALITIES: &[&str] = &[
+    "AGGREGATION_TEMPORALITY_UNSPECIFIED",
+    "AGGREGATION_TEMPORALITY_DELTA",
+    "AGGREGATION_TEMPORALITY_CUMULATIVE",
+];
+
+static GAUGE: &[Row] = &[many("dataPoints", 1, Kind::Message(&NUMBER_POINT))];
+
+static SUM: &[Row] = &[
+    many("dataPoints", 1, Kind::Message(&NUMBER_POINT)),
+    one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
+    one("isMonotonic", 3, Kind::Flag),
+];
+
+static HISTOGRAM: &[Row] = &[
+    many("dataPoints", 1, Kind::Message(&HISTOGRAM_POINT)),
+    one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
+];
+
+static EXPONENTIAL_HISTOGRAM: &[Row] = &[
+    many("dataPoints", 1, Kind::Message(&EXPONENTIAL_POINT)),
+    one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
+];
+
+static SUMMARY: &[Row] = &[many("dataPoints", 1, Kind::Message(&SUMMARY_POINT))];
+
+static NUMBER_POINT: &[Row] = &[
+    one("startTimeUnixNano", 2, Kind::Fixed64),
+    one("timeUnixNano", 3, Kind::Fixed64),
+    one("asDouble", 4, Kind::Double),
+    many("exemplars", 5, Kind::Message(&EXEMPLAR)),
+    one("asInt", 6, Kind::Signed64),
+    many("attributes", 7, Kind::Message(&KEY_VALUE)),
+    one("flags", 8, Kind::Unsigned),
+];
+
+static HISTOGRAM_POINT: &[Row] = &[
+    one("startTimeUnixNano", 2, Kind::Fixed64),
+    one("timeUnixNano", 3, Kind::Fixed64),
+    one("count", 4, Kind::Fixed64),
+    one("sum", 5, Kind::Double),
+    many("bucketCounts", 6, Kind::Fixed64),
+    many("explicitBounds", 7, Kind::Double),
+    many("exemplars", 8, Kind::Message(&EXEMPLAR)),
+    many("attributes", 9, Kind::Message(&KEY_VALUE)),
+    one("flags", 10, Kind::Unsigned),
+    one("min", 11, Kind::Double),
+    one("max", 12, Kind::Double),
+];
+
+static EXPONENTIAL_POINT: &[Row] = &[
+    many("attributes", 1, Kind::Message(&KEY_VALUE)),
+    one("startTimeUnixNano", 2, Kind::Fixed64),
+    one("timeUnixNano", 3, Kind::Fixed64),
+    one("count", 4, Kind::Fixed64),
+    one("sum", 5, Kind::Double),
+    one("scale", 6, Kind::Zigzag),
+    one("zeroCount", 7, Kind::Fixed64),
+    one("positive", 8, Kind::Message(&BUCKETS)),
+    one("negative", 9, Kind::Message(&BUCKETS)),
+    one("flags", 10, Kind::Unsigned),
+    many("exemplars", 11, Kind::Message(&EXEMPLAR)),
+    one("min", 12, Kind::Double),
+    one("max", 13, Kind::Double),
+    one("zeroThreshold", 14, Kind::Double),
+];
+
+static BUCKETS: &[Row] = &[one("offset", 1, Kind::Zigzag), many("bucketCounts", 2, Kind::Unsigned)];
+
+static SUMMARY_POINT: &[Row] = &[
+    one("startTimeUnixNano", 2, Kind::Fixed64),
+    one("timeUnixNano", 3, Kind::Fixed64),
+    one("count", 4, Kind::Fixed64),
+    one("sum", 5, Kind::Double),
+    many("quantileValues", 6, Kind::Message(&QUANTILE)),
+    many("attributes", 7, Kind::Message(&KEY_VALUE)),
+    one("flags", 8, Kind::Unsigned),
+];
+
+static QUANTILE: &[Row] = &[one("quantile", 1, Kind::Double), one("value", 2, Kind::Double)];
+
+static EXEMPLAR: &[Row] = &[
+    one("timeUnixNano", 2, Kind::Fixed64),
+    one("asDouble", 3, Kind::Double),
+    one("spanId", 4, Kind::Id),
+    one("traceId", 5, Kind::Id),
+    one("asInt", 6, Kind::Signed64),
+    many("filteredAttributes", 7, Kind::Message(&KEY_VALUE)),
+];
