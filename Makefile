@@ -1,6 +1,6 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt demo sim fuzz bench layer size clean deny \
+.PHONY: help build test check fmt demo sim fuzz bench layer layer-test reproduce size clean deny \
         deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -10,7 +10,7 @@ DENY_VERSION := 0.20.2
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build everything for this machine
 	cargo build --workspace
@@ -40,16 +40,26 @@ bench: ## Measure the release binary against a static C baseline
 	cargo build --release --package extension
 	cargo run --release --package bench
 
-ARCH ?= x86_64
-layer: ## Build the layer's zip, checksum and size report: make layer ARCH=arm64
-	$(XTASK) layer --target $(ARCH)
+# One architecture, x86_64 or arm64; both without it.
+ARCH ?=
+layer: ## Build the layers' zips, checksums, bills of materials and size reports: make layer ARCH=arm64 for one
+	$(XTASK) layer $(if $(ARCH),--target $(ARCH))
 
-size: ## Report the size of the last layer built
-	$(XTASK) size --target $(ARCH)
+layer-test: layer ## See both layers work: in an emulator, and in a root file system with nothing in it
+	$(XTASK) emulator
+	LAYER_TESTS=required cargo test --package tests --test layer
 
+reproduce: layer ## Build the layers a second time from nothing, and compare them byte by byte
+	$(XTASK) reproduce $(if $(ARCH),--target $(ARCH))
+
+size: ## Report the size of the layers built last
+	$(XTASK) size $(if $(ARCH),--target $(ARCH))
+
+# The template has one architecture for all, and the same default.
+SAM_ARCH := $(or $(ARCH),arm64)
 deploy: ## Deploy the payment flow with its layer to your AWS account (needs the sam command)
-	ARCH=$(ARCH) sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
-	sam deploy --guided --capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH)
+	ARCH=$(SAM_ARCH) sam build --build-in-source --parameter-overrides Architecture=$(SAM_ARCH)
+	sam deploy --guided --capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(SAM_ARCH)
 
 clean: ## Remove everything that was built
 	cargo clean
@@ -63,16 +73,16 @@ $(DENY):
 
 # What `sam build` calls, by the logical ids of template.yaml.
 build-PrefreezeLayer:
-	$(XTASK) layer --target $(ARCH) --into "$(ARTIFACTS_DIR)"
+	$(XTASK) layer --target $(SAM_ARCH) --into "$(ARTIFACTS_DIR)"
 
 build-AuthorizeFunction:
-	$(XTASK) function authorize --target $(ARCH) --into "$(ARTIFACTS_DIR)"
+	$(XTASK) function authorize --target $(SAM_ARCH) --into "$(ARTIFACTS_DIR)"
 
 build-ReconcileFunction:
-	$(XTASK) function reconcile --target $(ARCH) --into "$(ARTIFACTS_DIR)"
+	$(XTASK) function reconcile --target $(SAM_ARCH) --into "$(ARTIFACTS_DIR)"
 
 build-ReceiptFunction: # awslambdaric is part of the managed runtime
 	grep -v awslambdaric examples/payments/receipt/requirements.txt | python3 -m pip install --quiet --no-compile \
 		--target "$(ARTIFACTS_DIR)" --requirement /dev/stdin --only-binary :all: \
-		--python-version 3.13 --platform manylinux2014_$(ARCH:arm64=aarch64)
+		--python-version 3.13 --platform manylinux2014_$(SAM_ARCH:arm64=aarch64)
 	cp examples/payments/receipt/receipt.py "$(ARTIFACTS_DIR)"

@@ -4,8 +4,12 @@ use sha2::{Digest, Sha256};
 
 /// One line: the digest in hex, two blanks, the file's name.
 pub(crate) fn line(bytes: &[u8], name: &str) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{hex}  {name}\n")
+    format!("{}  {name}\n", hex(bytes))
+}
+
+/// The digest in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -8,9 +8,19 @@ use crate::target::{GLIBC, Target};
 use crate::{Result, elf, tools};
 
 /// Builds `binary` of `package`, checks that Lambda can start it, and returns its bytes.
+pub(crate) fn release(package: &str, binary: &str, target: Target) -> Result<Vec<u8>> {
+    release_in(None, package, binary, target)
+}
+
+/// The same in a target folder of its own, where nothing that was built before can be used.
 ///
 /// One package at a time: cargo would otherwise give the extension the dependency features of the examples.
-pub(crate) fn release(package: &str, binary: &str, target: Target) -> Result<Vec<u8>> {
+pub(crate) fn release_in(
+    folder: Option<&Path>,
+    package: &str,
+    binary: &str,
+    target: Target,
+) -> Result<Vec<u8>> {
     let rustc = tools::rustc(target)?;
     let tools = tools::zigbuild()?;
     let (major, minor) = GLIBC;
@@ -22,17 +32,22 @@ pub(crate) fn release(package: &str, binary: &str, target: Target) -> Result<Vec
         .current_dir(tools::workspace())
         .env("PATH", with_first(&tools)?)
         .env("RUSTFLAGS", remapped_paths())
+        .envs(folder.map(|folder| ("CARGO_TARGET_DIR", folder)))
         .envs(rustc.map(|rustc| ("RUSTC", rustc)));
     tools::run(&mut cargo)?;
 
-    let bytes = std::fs::read(path(binary, target))?;
+    let bytes = std::fs::read(path_in(folder.unwrap_or(&tools::target_folder()), binary, target))?;
     elf::check(&bytes, target, GLIBC)?;
     Ok(bytes)
 }
 
 /// Where cargo leaves the binary.
 pub(crate) fn path(binary: &str, target: Target) -> PathBuf {
-    tools::target_folder().join(target.triple()).join("release").join(binary)
+    path_in(&tools::target_folder(), binary, target)
+}
+
+fn path_in(folder: &Path, binary: &str, target: Target) -> PathBuf {
+    folder.join(target.triple()).join("release").join(binary)
 }
 
 /// `PATH` with `folder` before all else.

@@ -1,4 +1,4 @@
-//! A Rust compiler for the other architecture from Debian's packages, where rustup cannot fetch one.
+//! A Rust compiler and an emulator for the other architecture, from Debian's packages.
 //!
 //! The packages are unpacked below `target/tools` and never installed: the system stays as it was, and no
 //! privilege is needed.
@@ -15,6 +15,8 @@ use crate::tools::{output, run};
 /// Debian's build of a recent Rust, kept up to date for the browsers; it brings its own LLVM.
 const COMPILER: &str = "rustc-web";
 const STD: &str = "libstd-rust-web-dev";
+/// Runs programs of another processor; linked statically, so that it needs nothing beside it.
+const EMULATOR: &str = "qemu-user-static";
 /// What the compiler loads at run time: its own library, and LLVM. Their names hold version numbers.
 const LIBRARIES: &[&str] = &["libstd-rust-web-", "libllvm"];
 
@@ -27,19 +29,37 @@ pub(crate) fn is_here() -> bool {
 pub(crate) fn rustc(folder: &Path, target: Target) -> Result<PathBuf> {
     let wrapper = folder.join("rustc");
     if !wrapper.exists() {
-        eprintln!(
-            "fetching a Rust compiler for {} from Debian into {} (once)",
-            target.name(),
-            folder.display()
-        );
+        say_fetching("a Rust compiler", target, folder);
         let apt = Apt::new(folder, target)?;
-        apt.get(&["update"])?;
-        let packages = apt.packages()?;
-        apt.download(&packages)?;
-        apt.unpack()?;
-        write_wrapper(&wrapper, &folder.join("root"))?;
+        apt.fetch(&apt.compiler()?)?;
+        let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+        let root = folder.join("root");
+        let root = root.display();
+        // The unpacked compiler looks for its libraries where they would be if it were installed.
+        let line = format!("LD_LIBRARY_PATH='{root}/usr/lib/{multiarch}' exec '{root}/usr/bin/rustc' \"$@\"");
+        write_wrapper(&wrapper, &line)?;
     }
     Ok(wrapper)
+}
+
+/// The path of a program in `folder` that runs a binary for `target`; fetched when it is not there yet.
+pub(crate) fn emulator(folder: &Path, target: Target) -> Result<PathBuf> {
+    let wrapper = folder.join("run");
+    if !wrapper.exists() {
+        say_fetching("an emulator and a C library", target, folder);
+        let apt = Apt::new(folder, target)?;
+        let library = |name: &str| format!("{name}:{}", target.debian());
+        apt.fetch(&[EMULATOR.to_owned(), library("libc6"), library("libgcc-s1")])?;
+        let root = folder.join("root");
+        let root = root.display();
+        let line = format!("exec '{root}/usr/bin/{}' -L '{root}' \"$@\"", target.emulator());
+        write_wrapper(&wrapper, &line)?;
+    }
+    Ok(wrapper)
+}
+
+fn say_fetching(what: &str, target: Target, folder: &Path) {
+    eprintln!("fetching {what} for {} from Debian into {} (once)", target.name(), folder.display());
 }
 
 /// The package tools, with lists and a cache of their own, so that both architectures can be looked up.
@@ -55,7 +75,9 @@ impl Apt {
             fs::create_dir_all(folder.join(part))?;
         }
         let native = output(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned();
-        Ok(Self { folder: folder.to_owned(), native, foreign: target.debian() })
+        let apt = Self { folder: folder.to_owned(), native, foreign: target.debian() };
+        apt.get(&["update"])?;
+        Ok(apt)
     }
 
     fn command(&self, program: &str) -> Command {
@@ -79,8 +101,14 @@ impl Apt {
         run(self.command("apt-get").args(args))
     }
 
+    /// Downloads and unpacks.
+    fn fetch(&self, packages: &[String]) -> Result<()> {
+        self.download(packages)?;
+        self.unpack()
+    }
+
     /// The compiler, the libraries it loads, and both standard libraries.
-    fn packages(&self) -> Result<Vec<String>> {
+    fn compiler(&self) -> Result<Vec<String>> {
         let recursive =
             ["depends", "--recurse", "--important", "--no-conflicts", "--no-breaks", "--no-replaces"];
         let text = output(self.command("apt-cache").args(recursive).arg(COMPILER))?;
@@ -105,14 +133,9 @@ impl Apt {
     }
 }
 
-/// The unpacked compiler looks for its libraries where they would be if it were installed.
-fn write_wrapper(wrapper: &Path, root: &Path) -> Result<()> {
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let root = root.display();
-    let script = format!(
-        "#!/bin/sh\nLD_LIBRARY_PATH='{root}/usr/lib/{multiarch}' exec '{root}/usr/bin/rustc' \"$@\"\n"
-    );
-    fs::write(wrapper, script)?;
+/// A shell script of one line that can be started like the program it starts.
+fn write_wrapper(wrapper: &Path, line: &str) -> Result<()> {
+    fs::write(wrapper, format!("#!/bin/sh\n{line}\n"))?;
     fs::set_permissions(wrapper, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }

@@ -3,11 +3,13 @@
 mod archive;
 mod checksum;
 mod compile;
+mod crates;
 mod debian;
 mod elf;
 mod notices;
 mod options;
 mod pack;
+mod sbom;
 mod size;
 mod target;
 mod tools;
@@ -33,10 +35,20 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Help => println!("{}", options::HELP),
-        Command::Layer { target, into: None } => pack::layer(target)?,
-        Command::Layer { target, into: Some(folder) } => pack::layer_into(target, &folder)?,
+        Command::Layer { targets } => targets.into_iter().try_for_each(pack::layer)?,
+        Command::LayerInto { target, into } => pack::layer_into(target, &into)?,
         Command::Function { name, target, into } => pack::function_into(&name, target, &into)?,
-        Command::Size { target } => size::print(target)?,
+        Command::Size { targets } => targets.into_iter().try_for_each(size::print)?,
+        Command::Reproduce { targets } => targets.into_iter().try_for_each(pack::reproduce)?,
+        Command::Emulator { targets } => targets.into_iter().try_for_each(emulator)?,
+    }
+    Ok(())
+}
+
+fn emulator(target: target::Target) -> Result<()> {
+    match tools::emulator(target)? {
+        Some(program) => println!("{} runs under {}", target.name(), program.display()),
+        None => println!("{} runs here as it is", target.name()),
     }
     Ok(())
 }

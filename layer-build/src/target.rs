@@ -14,6 +14,9 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// Both, in the order in which they are built.
+    pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Arm64];
+
     /// The name that Lambda, SAM and our file names use.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -38,6 +41,14 @@ impl Target {
         }
     }
 
+    /// The program that runs its binaries on another processor, as qemu calls it.
+    pub(crate) fn emulator(self) -> &'static str {
+        match self {
+            Self::X86_64 => "qemu-x86_64-static",
+            Self::Arm64 => "qemu-aarch64-static",
+        }
+    }
+
     /// The number in the ELF header.
     pub(crate) fn machine(self) -> Machine {
         match self {
@@ -51,7 +62,7 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        [Self::X86_64, Self::Arm64]
+        Self::ALL
             .into_iter()
             .find(|target| target.name() == name)
             .ok_or_else(|| format!("\"{name}\" is neither x86_64 nor arm64"))

@@ -56,6 +56,22 @@ pub(crate) fn rustc(target: Target) -> Result<Option<PathBuf>> {
     Err(format!("rustc has no standard library for {triple}; install it: rustup target add {triple}").into())
 }
 
+/// Sees to it that binaries for `target` can be run here: `None` where the machine itself does, or else the program
+/// that is to be given the binary.
+///
+/// # Errors
+/// When there is no emulator and none can be fetched.
+pub(crate) fn emulator(target: Target) -> Result<Option<PathBuf>> {
+    if target.triple().starts_with(std::env::consts::ARCH) {
+        return Ok(None);
+    }
+    if !debian::is_here() {
+        return Err(format!("cannot fetch an emulator for {}: this is no Debian", target.name()).into());
+    }
+    let folder = target_folder().join("tools").join(format!("emulator-{}", target.name()));
+    debian::emulator(&folder, target).map(Some)
+}
+
 /// Runs a program to its end; an error names it when it cannot start or says no.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().display().to_string();

@@ -21,6 +21,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct TlsBackend {
     address: SocketAddr,
+    /// What its certificate is for.
+    name: &'static str,
     taken: Taken,
     seen: Arc<Seen>,
     authority: String,
@@ -40,17 +42,22 @@ type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
 impl TlsBackend {
     /// Starts it; with `wants_client_certificate`, only clients of the same authority are let in.
     pub fn start(wants_client_certificate: bool) -> Self {
-        Self::start_with(wants_client_certificate, 0)
+        Self::start_with("localhost", wants_client_certificate, 0)
+    }
+
+    /// Starts it with its address in its certificate, for clients that have nobody to ask for names.
+    pub fn start_by_address() -> Self {
+        Self::start_with("127.0.0.1", false, 0)
     }
 
     /// Starts it; it accepts its first `mute` connections, and never says a word on them.
     pub fn start_mute(mute: usize) -> Self {
-        Self::start_with(false, mute)
+        Self::start_with("localhost", false, mute)
     }
 
-    fn start_with(wants_client_certificate: bool, mute: usize) -> Self {
+    fn start_with(name: &'static str, wants_client_certificate: bool, mute: usize) -> Self {
         let authority = authority();
-        let config = server_config(&authority, wants_client_certificate);
+        let config = server_config(&authority, name, wants_client_certificate);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let taken = Taken::default();
@@ -71,6 +78,7 @@ impl TlsBackend {
         let (certificate, key) = issue(&authority, "client");
         Self {
             address,
+            name,
             taken,
             seen,
             authority: authority.pem(),
@@ -80,7 +88,7 @@ impl TlsBackend {
 
     /// Its base URL, under the name in its certificate.
     pub fn endpoint(&self) -> String {
-        format!("https://localhost:{}", self.address.port())
+        format!("https://{}:{}", self.name, self.address.port())
     }
 
     /// Its base URL under a name that its certificate does not have.
@@ -139,12 +147,12 @@ fn authority() -> Authority {
 
 fn issue(authority: &Authority, name: &str) -> (rcgen::Certificate, KeyPair) {
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
+    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name or an address");
     (params.signed_by(&key, authority).expect("a certificate"), key)
 }
 
-fn server_config(authority: &Authority, wants_client_certificate: bool) -> Arc<ServerConfig> {
-    let (certificate, key) = issue(authority, "localhost");
+fn server_config(authority: &Authority, name: &str, wants_client_certificate: bool) -> Arc<ServerConfig> {
+    let (certificate, key) = issue(authority, name);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

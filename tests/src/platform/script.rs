@@ -1,6 +1,7 @@
 //! What a test decides before the extension starts: its environment, and how the platform answers its first calls.
 
 use std::env;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +30,8 @@ pub enum Subscription {
     Silence,
 }
 
-/// The start of a story. The binary is `PREFREEZE_BIN`, or else `prefreeze` in the directory above the test's own.
+/// The start of a story. The binary is `PREFREEZE_BIN`, or else `prefreeze` in the directory above the test's own;
+/// a test of another one names it.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub(super) environment: Vec<(String, String)>,
@@ -39,7 +41,7 @@ pub struct Script {
     pub(super) is_strict: bool,
     pub(super) receiver: Arc<Reserved>,
     pub(super) scratch: Arc<Scratch>,
-    pub(super) stand_in: Option<String>,
+    pub(super) program: Option<Vec<OsString>>,
 }
 
 impl Script {
@@ -53,7 +55,7 @@ impl Script {
             is_strict: true,
             receiver: Arc::default(),
             scratch: Arc::default(),
-            stand_in: None,
+            program: None,
         }
     }
 
@@ -105,17 +107,23 @@ impl Script {
 
     /// With a shell script in place of the extension.
     #[must_use]
-    pub fn stand_in(mut self, script: &str) -> Self {
-        self.stand_in = Some(script.to_owned());
+    pub fn stand_in(self, script: &str) -> Self {
+        self.program(["/bin/sh", "-c", script])
+    }
+
+    /// With this program and its arguments in place of the binary just built: another build of it, or what runs one.
+    #[must_use]
+    pub fn program<Word: Into<OsString>>(mut self, words: impl IntoIterator<Item = Word>) -> Self {
+        self.program = Some(words.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The program to start, which is given no arguments unless it stands in for the real one.
+    /// What to start.
     pub(super) fn command(&self) -> Command {
-        if let Some(script) = &self.stand_in {
-            let mut shell = Command::new("/bin/sh");
-            shell.args(["-c", script]);
-            return shell;
+        if let Some([program, arguments @ ..]) = self.program.as_deref() {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            return command;
         }
         let built = || {
             let test = env::current_exe().expect("a test knows its own path");
