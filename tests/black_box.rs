@@ -4,6 +4,7 @@
 //! The binary is found as `tests::platform::Script` says; `make test` builds it first.
 
 mod black_box {
+    mod announced;
     mod backend;
     mod cold_start;
     mod completion;

@@ -87,8 +87,8 @@ impl Driver {
     }
 
     fn take(&mut self, input: Input<Body>) {
-        if let Input::Received(receipt) = &input {
-            let bodies = receipt.spans.first().map(|span| &span.body);
+        if let Input::Received(Receipt { spans, .. }) | Input::Announced(spans) = &input {
+            let bodies = spans.first().map(|span| &span.body);
             if let Some(body) = bodies.filter(|body| !self.identity.knows(body)) {
                 Arc::make_mut(&mut self.identity).observe(body);
             }

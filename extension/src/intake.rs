@@ -3,6 +3,7 @@
 //! # Source
 //! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 
+mod announced;
 mod body;
 
 use std::net::SocketAddr;
@@ -66,17 +67,17 @@ async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
         "/v1/traces" => Signal::Traces,
         "/v1/metrics" => Signal::Metrics,
         "/v1/logs" => Signal::Logs,
+        "/v1/started" => return started(request, &intake).await,
         "/v1/flush" => return flush(&request, &intake.inbox),
         _ => return answer(StatusCode::NOT_FOUND, TEXT, "not an OTLP path\n"),
     };
     if request.method() != Method::POST {
         return only_post();
     }
-    let Some(format) = format_of(request.headers()) else {
-        return unsupported("only application/x-protobuf and application/json are understood\n");
-    };
+    let Some(format) = format_of(request.headers()) else { return no_format() };
     let receiving = Receiving::begin(intake.inbox.clone());
-    match take(signal, format, request, &intake).await {
+    let message = message(signal, format, request, &intake).await;
+    match message.and_then(|message| intake.take(signal, &message)) {
         Ok(scanned) => {
             receiving.end(scanned.receipt);
             accepted(signal, format, scanned.refused)
@@ -85,20 +86,36 @@ async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
     }
 }
 
-async fn take(
+/// The protobuf message that a request brings, or means.
+async fn message(
     signal: Signal,
     format: Format,
     request: Request<Incoming>,
     intake: &Intake,
-) -> Result<otlp::Scanned, Refusal> {
+) -> Result<Bytes, Refusal> {
     let packing = packing_of(request.headers())
         .ok_or(refusal(Fault::Unsupported, "only gzip and identity are understood"))?;
     let body = read(request.into_body(), intake.max_body).await.map_err(|error| match error {
         BodyError::TooLong => refusal(Fault::TooLong, "the body is too long"),
         BodyError::Broken => refusal(Fault::Bad, "the body broke off"),
     })?;
-    let body = unfold(signal, format, packing, body, intake.max_body).await?;
-    intake.take(signal, &body)
+    unfold(signal, format, packing, body, intake.max_body).await
+}
+
+/// `POST /v1/started`: the function says which spans it has begun.
+async fn started(request: Request<Incoming>, intake: &Intake) -> Answer {
+    if request.method() != Method::POST {
+        return only_post();
+    }
+    let Some(format) = format_of(request.headers()) else { return no_format() };
+    let message = message(Signal::Traces, format, request, intake).await;
+    match message.and_then(|message| announced::take(&message, intake.spool.get())) {
+        Ok((spans, refused)) => {
+            intake.inbox.send(Message::Input(Input::Announced(spans)));
+            accepted(Signal::Traces, format, refused)
+        }
+        Err(refusal) => refused(format, &refusal),
+    }
 }
 
 /// Before the answer: should we be killed now, the next process sends it. A disk that fails loses nothing yet.
@@ -132,7 +149,8 @@ fn refused(format: Format, refusal: &Refusal) -> Answer {
     }
 }
 
-fn unsupported(why: &'static str) -> Answer {
+fn no_format() -> Answer {
+    let why = "only application/x-protobuf and application/json are understood\n";
     answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, TEXT, why)
 }
 

@@ -86,6 +86,7 @@ fn a_trace_request_that_decodes_is_scanned_and_spliced_alike() {
                 body.attribute("http.route"),
                 body.resource("service.name"),
             );
+            check_closed(body, decoded.is_ok());
         }
         if let Ok(decoded) = &decoded {
             assert_eq!(found, count(decoded), "the scan and a decode see different spans");
@@ -98,6 +99,22 @@ fn a_trace_request_that_decodes_is_scanned_and_spliced_alike() {
             assert_eq!(count(&spliced), kept.len());
         }
     });
+}
+
+/// Closed, a span is one span, failed and ended, in a request that is as valid as the one it came in.
+fn check_closed(body: &Body, is_valid: bool) {
+    let (closed, size) = body.closed(UnixNanos(7), "timeout").expect("it is a span");
+    let content = Content::Received(closed);
+    let entry = Entry { signal: Signal::Traces, count: 1, size, is_precious: true, content };
+    let bytes = request(&[entry], &Identity::default());
+    match ExportTraceServiceRequest::decode(&bytes[..]) {
+        Ok(request) => {
+            let span = &request.resource_spans[0].scope_spans[0].spans[0];
+            let code = span.status.as_ref().map(|status| status.code);
+            assert_eq!((count(&request), span.end_time_unix_nano, code), (1, 7, Some(2)));
+        }
+        Err(error) => assert!(!is_valid, "closing a span has spoiled it: {error}"),
+    }
 }
 
 #[test]
@@ -216,12 +233,16 @@ impl policy::Body for Number {
     fn trace_state(&self) -> &str {
         ["", "ot=th:8", "ot=th:c;rv:ffffffffffffff,x=y", "ot=;;"][self.0 as usize % 4]
     }
+
+    fn closed(&self, _end: UnixNanos, _class: &str) -> Option<(Self, u32)> {
+        (!self.0.is_multiple_of(5)).then(|| (self.clone(), self.0 as u32 % 1_000))
+    }
 }
 
 fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
     let request_id = || -> policy::RequestId { "r".into() };
     let soon = |rng: &mut Rng| Instant::from_nanos(now.saturating_add(rng.below(5_000_000_000)));
-    match rng.below(10) {
+    match rng.below(12) {
         0 => Input::Ready,
         1 | 2 => Input::Invoke(Invoke {
             request_id: format!("r{}", rng.below(3)).as_str().into(),
@@ -245,6 +266,15 @@ fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
         }),
         6 => Input::Flush { request_id: (rng.below(2) == 0).then(request_id) },
         7 => Input::Platform(any_event(rng)),
+        9 => Input::Announced((0..rng.below(4)).map(|_| any_span(rng)).collect()),
+        10 if rng.below(20) == 0 => Input::Recovered {
+            invoke: None,
+            receipt: Receipt {
+                spans: (0..rng.below(3)).map(|_| any_span(rng)).collect(),
+                parcels: Vec::new(),
+            },
+            announced: (0..rng.below(3)).map(|_| any_span(rng)).collect(),
+        },
         8 if !flying.is_empty() => Input::Exported {
             id: flying[rng.below(flying.len() as u64) as usize],
             outcome: any_outcome(rng),

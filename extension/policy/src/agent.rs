@@ -3,6 +3,7 @@
 //! The only place in which the others meet. Contract: after every [`Agent::handle`], drain [`Agent::poll`]
 //! until it is `None`; then wait for the next input or for [`Agent::deadline`], whichever is first.
 
+mod announcing;
 mod exports;
 mod spooling;
 
@@ -10,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::announced::Announced;
 use crate::batch::Entry;
 use crate::breaker::Breaker;
 use crate::budget;
@@ -32,6 +34,8 @@ use crate::time::{Duration, Instant};
 /// After a signal said that the function is done, how long requests of it that are still being received
 /// may take. They were begun before the signal, so this is only reached by a sender that stalls.
 const RECEIVING_GRACE: Duration = Duration::from_millis(100);
+/// Announced spans may take this part of what may be held, on top of it.
+const ANNOUNCED_PART: usize = 8;
 /// Pauses shorter than this are ours to end when a new invocation comes; longer ones the backend asked for.
 const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// On Managed Instances nothing freezes and no invocation end is awaited: data leaves on this beat.
@@ -43,6 +47,7 @@ pub struct Agent<B> {
     config: Config,
     phase: Phase,
     invocations: Invocations,
+    announced: Announced<B>,
     outbox: Outbox<B>,
     shelf: Shelf<B>,
     breaker: Breaker,
@@ -95,6 +100,7 @@ impl<B: Body> Agent<B> {
         Self {
             phase: Phase::Starting,
             invocations: Invocations::default(),
+            announced: Announced::new(config.bounds.held_bytes / ANNOUNCED_PART),
             outbox: Outbox::new(config.bounds),
             shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
             breaker: Breaker::new(),
@@ -133,12 +139,15 @@ impl<B: Body> Agent<B> {
             Input::Shutdown(shutdown) => self.on_shutdown(now, &shutdown),
             Input::Receiving => self.receiving += 1,
             Input::Received(receipt) => self.on_received(now, receipt),
+            Input::Announced(spans) => self.on_announced(spans),
             Input::Flush { request_id } => self.invocations.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),
             Input::Parked { place } => self.on_parked(place),
             Input::Unparked(receipt) => self.on_unparked(now, receipt),
             Input::Found(parked) => self.on_found(parked),
-            Input::Recovered { invoke, receipt } => self.on_recovered(now, invoke, receipt),
+            Input::Recovered { invoke, receipt, announced } => {
+                self.on_recovered(now, invoke, receipt, announced);
+            }
             Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
                 self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
             }
@@ -232,6 +241,7 @@ impl<B: Body> Agent<B> {
         }
         self.after_wait(now, invoke.waited);
         self.ledger.invocations += 1;
+        self.forget_announced();
         self.pace.on_invoke(now);
         self.done_since = self.is_unheard.then_some(now);
         self.deadline = invoke.deadline + self.slept;
@@ -292,6 +302,7 @@ impl<B: Body> Agent<B> {
         self.receiving = self.receiving.saturating_sub(1);
         for span in &receipt.spans {
             self.invocations.on_span(span);
+            self.announced.on_span(span);
         }
         for signal in Signal::ALL {
             self.ledger.of_mut(signal).received += receipt.count(signal);
@@ -383,7 +394,7 @@ impl<B: Body> Agent<B> {
     fn begin_flush(&mut self, now: Instant) {
         self.is_unheard |= self.done_since.is_none();
         self.enter(Event::Done);
-        self.invocations.settle_before_current(&self.config);
+        self.invocations.settle_before_current(&self.config, &self.announced);
         self.close_known(now);
         self.store_made(now);
         self.flush_began = now;
@@ -461,8 +472,9 @@ impl<B: Body> Agent<B> {
 
     fn close_all(&mut self, now: Instant) {
         if let Some(shutdown) = self.shutdown.take() {
-            self.invocations.close_all(&self.config, &shutdown);
+            self.invocations.close_all(&self.config, &shutdown, &self.announced);
             self.store_made(now);
+            self.bury_announced(now, &shutdown);
         }
     }
 
@@ -475,7 +487,7 @@ impl<B: Body> Agent<B> {
     }
 
     fn close_known(&mut self, now: Instant) {
-        self.invocations.close_known(&self.config);
+        self.invocations.close_known(&self.config, &self.announced);
         self.store_made(now);
     }
 
@@ -484,6 +496,7 @@ impl<B: Body> Agent<B> {
             self.ledger.spans.made += 1;
             self.store(now, Entry::made(span));
         }
+        self.store_deaths(now);
     }
 
     fn store(&mut self, now: Instant, entry: Entry<B>) {

@@ -1,5 +1,7 @@
 //! What may be asked of a body: its name, its attributes, its trace state; read only when someone asks.
 
+use crate::time::UnixNanos;
+
 /// The value of an attribute, as far as decisions need it: arrays, maps and bytes are none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fact<'a> {
@@ -46,6 +48,12 @@ pub trait Body: Clone {
     /// The span's `tracestate`, as it was sent; empty when it has none.
     fn trace_state(&self) -> &str {
         ""
+    }
+
+    /// The span as it is when its function has died at `end`: a failure of `class`, and unfinished; with its
+    /// encoded size in bytes. `None` for a body that has no end to be given.
+    fn closed(&self, _end: UnixNanos, _class: &str) -> Option<(Self, u32)> {
+        None
     }
 }
 

@@ -3,12 +3,14 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::announced::Announced;
 use crate::config::Config;
+use crate::facts::Body;
 use crate::family::{Family, Place};
 use crate::init::Init;
 use crate::platform::{EndStatus, Ending, Invoke, PlatformEvent, Shutdown, ShutdownReason};
 use crate::root;
-use crate::span::{PlatformSpan, RequestId, Span};
+use crate::span::{PlatformSpan, RequestId, Span, TraceId};
 use crate::time::{Duration, UnixNanos};
 
 /// Finished invocations remembered for data that comes late.
@@ -43,6 +45,15 @@ pub(crate) struct Open {
     pub(crate) finish: Option<Finish>,
     /// The function said that it is done with it (`POST /v1/flush`).
     pub(crate) flush_requested: bool,
+}
+
+/// The death of a function in one of its invocations.
+#[derive(Clone, Debug)]
+pub(crate) struct Death {
+    pub(crate) at: UnixNanos,
+    pub(crate) ending: Ending,
+    /// The only trace that is concerned, where others run beside it.
+    pub(crate) trace: Option<TraceId>,
 }
 
 /// What was heard of an invocation before its INVOKE: the platform hands INVOKE to the function and to us
@@ -83,6 +94,7 @@ pub(crate) struct Invocations {
     /// Whether the end of some invocation was heard since the last look.
     was_heard: bool,
     made: Vec<PlatformSpan>,
+    deaths: Vec<Death>,
 }
 
 impl Invocations {
@@ -135,7 +147,13 @@ impl Invocations {
     }
 
     /// An invocation that a killed process leaves behind, with the spans it had accepted: it has failed.
-    pub(crate) fn recover<B>(&mut self, config: &Config, invoke: Invoke, spans: &[Span<B>]) {
+    pub(crate) fn recover<B: Body>(
+        &mut self,
+        config: &Config,
+        invoke: Invoke,
+        spans: &[Span<B>],
+        announced: &Announced<B>,
+    ) {
         let begun = core::mem::replace(&mut self.begun, 1);
         self.begin(invoke);
         self.begun = begun;
@@ -144,10 +162,11 @@ impl Invocations {
         }
         if let Some(mut open) = self.open.pop() {
             let ending = Ending { status: EndStatus::Failure, error_type: None };
-            let at = open.family.latest();
+            let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
+            let at = open.family.latest().max(begun);
             let finish = Finish { ending, at, duration: None, produced_bytes: None, has_died: true };
             open.finish = Some(finish);
-            self.close(config, open);
+            self.close(config, open, announced);
         }
     }
 
@@ -245,22 +264,22 @@ impl Invocations {
     }
 
     /// Closes every invocation whose end, or whose own root, is known.
-    pub(crate) fn close_known(&mut self, config: &Config) {
+    pub(crate) fn close_known<B: Body>(&mut self, config: &Config, announced: &Announced<B>) {
         let is_known = |open: &Open| open.finish.is_some() || open.entry.is_some();
         while let Some(index) = self.open.iter().position(is_known) {
             let open = self.open.remove(index);
-            self.close(config, open);
+            self.close(config, open, announced);
         }
         self.tell_init(config);
     }
 
     /// The current invocation is done: what was put off for those before it is due.
-    pub(crate) fn settle_before_current(&mut self, config: &Config) {
+    pub(crate) fn settle_before_current<B: Body>(&mut self, config: &Config, announced: &Announced<B>) {
         let current = self.open.last().map(|open| open.invoke.request_id.clone());
         // The platform never told how an older one ended, and it has long gone on: a good end.
         while self.open.len() > 1 {
             let open = self.open.remove(0);
-            self.close(config, open);
+            self.close(config, open, announced);
         }
         self.settle(config, current.as_ref());
     }
@@ -285,11 +304,16 @@ impl Invocations {
     }
 
     /// The environment ends: everything open is closed with what SHUTDOWN says of it.
-    pub(crate) fn close_all(&mut self, config: &Config, shutdown: &Shutdown) {
-        self.close_known(config);
+    pub(crate) fn close_all<B: Body>(
+        &mut self,
+        config: &Config,
+        shutdown: &Shutdown,
+        announced: &Announced<B>,
+    ) {
+        self.close_known(config, announced);
         for mut open in core::mem::take(&mut self.open) {
             open.finish = Some(finish_of_shutdown(&open, shutdown));
-            self.close(config, open);
+            self.close(config, open, announced);
         }
         self.settle(config, None);
     }
@@ -299,11 +323,14 @@ impl Invocations {
         self.open.iter().any(|open| open.finish.is_none() && open.entry.is_none())
     }
 
-    fn close(&mut self, config: &Config, mut open: Open) {
+    fn close<B: Body>(&mut self, config: &Config, mut open: Open, announced: &Announced<B>) {
         let finish = open.finish.take();
         let told_end = finish.as_ref().and_then(|finish| finish.at).or(open.family.latest());
         self.last_end = self.last_end.max(told_end.unwrap_or(open.invoke.received_at));
         let has_died = finish.as_ref().is_some_and(|finish| finish.has_died);
+        if let Some(finish) = finish.as_ref().filter(|finish| finish.has_died) {
+            self.deaths.extend(bury(config, &mut open, finish, announced));
+        }
         let own = open.entry.or_else(|| open.family.entry().filter(|_| !has_died));
         let mut deferred_root = None;
         if let Some(place) = own {
@@ -345,10 +372,40 @@ impl Invocations {
         self.made.extend(self.init.tell(config));
     }
 
+    /// The deaths found since the last call.
+    pub(crate) fn take_deaths(&mut self) -> Vec<Death> {
+        core::mem::take(&mut self.deaths)
+    }
+
     /// The spans made since the last call.
     pub(crate) fn take_made(&mut self) -> Vec<PlatformSpan> {
         core::mem::take(&mut self.made)
     }
+}
+
+/// The function has died in `open`: what it had announced belongs to the invocation as if it had been sent.
+///
+/// Shape: on Managed Instances, where other invocations run beside it, only the trace whose announced entry
+/// names it is concerned; `None` where there is none.
+fn bury<B: Body>(
+    config: &Config,
+    open: &mut Open,
+    finish: &Finish,
+    announced: &Announced<B>,
+) -> Option<Death> {
+    let names_it = |span: &&Span<B>| span.request_id.as_ref() == Some(&open.invoke.request_id);
+    let all = announced.in_order(None);
+    let trace = all.iter().copied().find(names_it).map(|span| span.trace_id);
+    let trace = if config.is_managed() { Some(trace?) } else { None };
+    for span in announced.in_order(trace) {
+        let is_own = span.request_id.as_ref().is_none_or(|id| *id == open.invoke.request_id);
+        if open.entry.is_none() && span.kind.is_entry() && is_own {
+            open.entry = Some(Place { trace_id: span.trace_id, span_id: span.span_id, parent: span.parent });
+        }
+        open.family.add(span);
+    }
+    let at = root::ended_at(open, Some(finish), root::started_at(open));
+    Some(Death { at, ending: finish.ending.clone(), trace })
 }
 
 /// Whether an ending means that the runtime's process is gone.

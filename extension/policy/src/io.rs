@@ -23,6 +23,8 @@ pub enum Input<B> {
     Receiving,
     /// A request that was announced by [`Input::Receiving`] is over; empty when it was refused.
     Received(Receipt<B>),
+    /// The function has begun these spans; each comes again when it ends, unless the function is killed.
+    Announced(Vec<Span<B>>),
     /// The function asks for a flush: it is done with `request_id`, or with whatever runs.
     Flush {
         /// The invocation that it is done with.
@@ -45,6 +47,8 @@ pub enum Input<B> {
         invoke: Option<Invoke>,
         /// What the function had sent.
         receipt: Receipt<B>,
+        /// Spans that it had announced and not ended.
+        announced: Vec<Span<B>>,
     },
     /// An export has ended.
     Exported {

@@ -55,7 +55,7 @@ pub struct Counts {
     pub received: u64,
     /// Found in the spool of a process that was killed in this environment.
     pub recovered: u64,
-    /// Made here from the platform's events.
+    /// Made here from the platform's events, or closed here because the function died.
     pub made: u64,
     /// Acknowledged by the backend.
     pub delivered: u64,

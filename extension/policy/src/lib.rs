@@ -16,6 +16,7 @@
 extern crate alloc;
 
 mod agent;
+mod announced;
 mod batch;
 mod breaker;
 mod budget;

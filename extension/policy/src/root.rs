@@ -106,14 +106,14 @@ fn single(ids: &[SpanId]) -> Option<SpanId> {
     }
 }
 
-fn started_at(open: &Open) -> UnixNanos {
+pub(crate) fn started_at(open: &Open) -> UnixNanos {
     // `platform.start` is the platform's word; INVOKE reaches us within a millisecond of it. A span that
     // began earlier shows that the function was faster than our wake-up.
     let told = open.started_at.unwrap_or(open.invoke.received_at);
     open.family.earliest().map_or(told, |earliest| told.min(earliest))
 }
 
-fn ended_at(open: &Open, finish: Option<&Finish>, start: UnixNanos) -> UnixNanos {
+pub(crate) fn ended_at(open: &Open, finish: Option<&Finish>, start: UnixNanos) -> UnixNanos {
     let timed_out = finish.is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
     let told = finish.and_then(|finish| {
         let measured = open.started_at.zip(finish.duration).map(|(start, duration)| start + duration);

@@ -19,6 +19,8 @@ pub enum Kind {
     Parked(Signal),
     /// The invocation that runs.
     Invocation,
+    /// A span that the function has begun, in a request of its own.
+    Announced,
     /// The offset of a record in the same segment that is settled.
     Settled,
 }
@@ -30,6 +32,7 @@ impl Kind {
             Self::Parked(signal) => 4 + signal as u8,
             Self::Invocation => 7,
             Self::Settled => 8,
+            Self::Announced => 9,
         }
     }
 
@@ -39,6 +42,7 @@ impl Kind {
             4..=6 => Self::Parked(Signal::ALL[usize::from(code) - 4]),
             7 => Self::Invocation,
             8 => Self::Settled,
+            9 => Self::Announced,
             _ => return None,
         })
     }

@@ -118,7 +118,7 @@ impl World {
         self.deadline = self.now + TIMEOUT;
         if self.config.spool == SpoolMode::Always {
             let (invoke, receipt) = (self.running.take(), disk.recovered());
-            self.step(Input::Recovered { invoke, receipt });
+            self.step(Input::Recovered { invoke, receipt, announced: Vec::new() });
         }
         for parked in disk.found() {
             self.step(Input::Found(parked));

@@ -1,5 +1,7 @@
 //! The spool: what goes there when memory is full or the end has come, and how it comes back.
 
+use alloc::vec::Vec;
+
 use crate::facts::Body;
 use crate::io::{Output, Receipt};
 use crate::ledger::DropReason;
@@ -7,7 +9,7 @@ use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::platform::Invoke;
 use crate::shelf::{Parked, Place};
-use crate::span::Signal;
+use crate::span::{Signal, Span};
 use crate::time::Instant;
 
 use super::Agent;
@@ -38,14 +40,24 @@ impl<B: Body> Agent<B> {
 
     /// The process before this one was killed in the middle of an invocation: its data is ours now, and
     /// its end is told as far as it is known.
-    pub(super) fn on_recovered(&mut self, now: Instant, invoke: Option<Invoke>, receipt: Receipt<B>) {
+    pub(super) fn on_recovered(
+        &mut self,
+        now: Instant,
+        invoke: Option<Invoke>,
+        receipt: Receipt<B>,
+        announced: Vec<Span<B>>,
+    ) {
         for signal in Signal::ALL {
             self.ledger.of_mut(signal).recovered += receipt.count(signal);
         }
         self.say(Notice::Recovered(receipt.count(Signal::Traces)));
+        receipt.spans.iter().for_each(|span| self.announced.on_span(span));
+        self.on_announced(announced);
         if let Some(invoke) = invoke {
-            self.invocations.recover(&self.config, invoke, &receipt.spans);
+            self.invocations.recover(&self.config, invoke, &receipt.spans, &self.announced);
             self.store_made(now);
+        } else {
+            self.bury_unattended(now);
         }
         self.take_in(now, receipt);
         self.outbox.seal(false);

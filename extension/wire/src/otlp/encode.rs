@@ -8,7 +8,7 @@ use crate::proto::{put_bytes, put_fixed64, put_message, put_number};
 /// The instrumentation scope of the spans made here.
 const SCOPE_NAME: &str = "prefreeze.lambda";
 const SCOPE_VERSION: &str = env!("CARGO_PKG_VERSION");
-const STATUS_ERROR: u64 = 2;
+pub(super) const STATUS_ERROR: u64 = 2;
 
 /// A `ResourceSpans` field that holds `spans`.
 pub(super) fn put_made(out: &mut Vec<u8>, spans: &[&PlatformSpan], identity: &Identity) {
@@ -52,7 +52,7 @@ fn put_span(out: &mut Vec<u8>, span: &PlatformSpan) {
     }
 }
 
-fn put_attribute(out: &mut Vec<u8>, key: &str, value: &Value) {
+pub(super) fn put_attribute(out: &mut Vec<u8>, key: &str, value: &Value) {
     put_message(out, 9, |attribute| {
         put_bytes(attribute, 1, key.as_bytes());
         put_message(attribute, 2, |any| match value {

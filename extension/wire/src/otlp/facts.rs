@@ -2,8 +2,9 @@
 
 use std::str::from_utf8;
 
-use policy::Fact;
+use policy::{Fact, UnixNanos};
 
+use super::announced;
 use super::chunk::Body;
 use super::resource::{RESOURCE_ATTRIBUTES, content};
 use super::scan::{SPAN_ATTRIBUTES, key_value};
@@ -35,6 +36,10 @@ impl policy::Body for Body {
 
     fn trace_state(&self) -> &str {
         self.text(SPAN_TRACE_STATE)
+    }
+
+    fn closed(&self, end: UnixNanos, class: &str) -> Option<(Self, u32)> {
+        announced::closed(self, end, class)
     }
 }
 

@@ -3,6 +3,7 @@
 //! # Source
 //! Field numbers: <https://github.com/open-telemetry/opentelemetry-proto/tree/v1.11.0/opentelemetry/proto>
 
+mod announced;
 mod answer;
 mod chunk;
 mod encode;
@@ -13,6 +14,7 @@ mod scan;
 mod splice;
 
 pub use crate::proto::WireError;
+pub use announced::apart;
 pub use answer::{failure, failure_json, success, success_json};
 pub use chunk::Body;
 pub use json::{JsonError, from_json};

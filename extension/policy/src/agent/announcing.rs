@@ -1,0 +1,64 @@
+//! Announced spans: kept while their invocation runs, closed when it dies, forgotten when it has ended well.
+
+use alloc::vec::Vec;
+
+use crate::facts::Body;
+use crate::invocations::Death;
+use crate::io::Receipt;
+use crate::lifecycle::Phase;
+use crate::platform::{EndStatus, Ending, Shutdown, ShutdownReason};
+use crate::span::Span;
+use crate::time::Instant;
+
+use super::Agent;
+
+impl<B: Body> Agent<B> {
+    pub(super) fn on_announced(&mut self, spans: Vec<Span<B>>) {
+        // While none runs, the next one may have begun before we heard of it.
+        let ordinal = self.ledger.invocations + u64::from(self.phase != Phase::Running);
+        for span in spans {
+            self.announced.add(span, ordinal);
+        }
+    }
+
+    /// An invocation begins. On Managed Instances it says nothing of the others.
+    pub(super) fn forget_announced(&mut self) {
+        if !self.config.is_managed() {
+            self.announced.forget_before(self.ledger.invocations);
+        }
+    }
+
+    /// What died with the invocations that were closed is sent as it was left.
+    pub(super) fn store_deaths(&mut self, now: Instant) {
+        for death in self.invocations.take_deaths() {
+            self.close_announced(now, &death);
+        }
+    }
+
+    /// The process that announced has gone, or is about to: no span of it will end.
+    pub(super) fn bury_announced(&mut self, now: Instant, shutdown: &Shutdown) {
+        let status = match shutdown.reason {
+            ShutdownReason::Spindown => return,
+            ShutdownReason::Timeout => EndStatus::Timeout,
+            ShutdownReason::Failure => EndStatus::Failure,
+        };
+        let ending = Ending { status, error_type: None };
+        self.close_announced(now, &Death { at: shutdown.received_at, ending, trace: None });
+    }
+
+    /// The process that announced has gone, and nobody knows in which invocation.
+    pub(super) fn bury_unattended(&mut self, now: Instant) {
+        let begun = self.announced.in_order(None).into_iter().map(|span| span.start).max();
+        let ending = Ending { status: EndStatus::Failure, error_type: None };
+        if let Some(at) = begun {
+            self.close_announced(now, &Death { at, ending, trace: None });
+        }
+    }
+
+    fn close_announced(&mut self, now: Instant, death: &Death) {
+        let Some(class) = death.ending.error_class() else { return };
+        let spans = self.announced.close(death.trace, death.at, &class);
+        self.ledger.spans.made += spans.len() as u64;
+        self.take_in(now, Receipt { spans, parcels: Vec::new() });
+    }
+}

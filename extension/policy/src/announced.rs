@@ -1,0 +1,186 @@
+//! Spans that the function has announced and not ended: what it was at, should it be killed.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::facts::Body;
+use crate::span::{Span, SpanId, TraceId};
+use crate::time::UnixNanos;
+
+/// Open spans that are remembered. Whoever announces more is told of as far as this: the outer spans, which
+/// are announced first, tell most.
+const OPEN_MAX: usize = 512;
+/// Ended spans that are remembered, because an announcement may come after the span itself.
+const ENDED_MAX: usize = 1_024;
+
+/// Which invocation, in order of INVOKE, a span can have been announced in at the latest.
+pub(crate) type Ordinal = u64;
+
+#[derive(Clone, Debug)]
+struct Open<B> {
+    span: Span<B>,
+    ordinal: Ordinal,
+    /// Counts announcements.
+    number: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Announced<B> {
+    open: BTreeMap<(TraceId, SpanId), Open<B>>,
+    /// Sum of the open spans' sizes, and the most that it may be.
+    bytes: usize,
+    bytes_max: usize,
+    ended: VecDeque<SpanId>,
+    numbers: u64,
+}
+
+impl<B: Body> Announced<B> {
+    /// Nothing is announced yet; at most `bytes_max` bytes of spans will be held.
+    pub(crate) const fn new(bytes_max: usize) -> Self {
+        Self { open: BTreeMap::new(), bytes: 0, bytes_max, ended: VecDeque::new(), numbers: 0 }
+    }
+
+    /// A span has begun. Its end, if it tells one, is none: a span without an end may say anything there.
+    pub(crate) fn add(&mut self, mut span: Span<B>, ordinal: Ordinal) {
+        let size = span.size as usize;
+        let has_room = self.open.len() < OPEN_MAX && self.bytes + size <= self.bytes_max;
+        if !has_room || self.ended.contains(&span.span_id) {
+            return;
+        }
+        span.end = span.start;
+        self.numbers += 1;
+        self.bytes += size;
+        let open = Open { span, ordinal, number: self.numbers };
+        let known = self.open.insert((open.span.trace_id, open.span.span_id), open);
+        self.bytes -= known.map_or(0, |known| known.span.size as usize);
+    }
+
+    /// The span itself has come: it speaks for itself.
+    pub(crate) fn on_span(&mut self, span: &Span<B>) {
+        if self.ended.len() == ENDED_MAX {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(span.span_id);
+        self.take(span.trace_id, span.span_id);
+    }
+
+    /// Forgets what was announced before invocation `ordinal` began: what it belonged to has ended well.
+    pub(crate) fn forget_before(&mut self, ordinal: Ordinal) {
+        let bytes = &mut self.bytes;
+        self.open.retain(|_, open| {
+            let is_kept = open.ordinal >= ordinal;
+            *bytes -= if is_kept { 0 } else { open.span.size as usize };
+            is_kept
+        });
+    }
+
+    /// The open spans, in the order in which they were announced; those of `trace` only, where one is given.
+    pub(crate) fn in_order(&self, trace: Option<TraceId>) -> Vec<&Span<B>> {
+        let is_meant = |open: &&Open<B>| trace.is_none_or(|trace| open.span.trace_id == trace);
+        let mut open: Vec<_> = self.open.values().filter(is_meant).collect();
+        open.sort_unstable_by_key(|open| open.number);
+        open.into_iter().map(|open| &open.span).collect()
+    }
+
+    /// Takes the open spans out, closed at `at` with a failure of `class`.
+    pub(crate) fn close(&mut self, trace: Option<TraceId>, at: UnixNanos, class: &str) -> Vec<Span<B>> {
+        let spans: Vec<_> = self.in_order(trace).into_iter().cloned().collect();
+        let closed = spans.into_iter().filter_map(|span| {
+            self.take(span.trace_id, span.span_id);
+            let end = at.max(span.start);
+            let (body, size) = span.body.closed(end, class)?;
+            Some(Span { end, is_error: true, body, size, ..span })
+        });
+        closed.collect()
+    }
+
+    fn take(&mut self, trace_id: TraceId, span_id: SpanId) {
+        if let Some(open) = self.open.remove(&(trace_id, span_id)) {
+            self.bytes -= open.span.size as usize;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::Kind;
+    use alloc::string::{String, ToString};
+
+    /// A body that knows how it was closed.
+    #[derive(Clone, Debug, Default)]
+    struct Note(String);
+
+    impl Body for Note {
+        fn closed(&self, _end: UnixNanos, class: &str) -> Option<(Self, u32)> {
+            Some((Self(class.to_string()), 20))
+        }
+    }
+
+    fn span(id: u16) -> Span<Note> {
+        let bytes = u64::from(id).to_be_bytes();
+        Span {
+            trace_id: TraceId::new([9; 16]).expect("not zero"),
+            span_id: SpanId::new(bytes).expect("not zero"),
+            parent: None,
+            parent_is_remote: None,
+            kind: Kind::Internal,
+            start: UnixNanos(u64::from(id)),
+            end: UnixNanos(0),
+            is_error: false,
+            request_id: None,
+            size: 10,
+            body: Note::default(),
+        }
+    }
+
+    fn ids(spans: &[Span<Note>]) -> Vec<u64> {
+        spans.iter().map(|span| u64::from_be_bytes(*span.span_id.bytes())).collect()
+    }
+
+    #[test]
+    fn what_has_not_ended_is_closed_in_order_and_once() {
+        let mut announced = Announced::new(1_000);
+        for id in [3, 1, 2] {
+            announced.add(span(id), 1);
+        }
+        announced.on_span(&span(1));
+        let closed = announced.close(None, UnixNanos(2), "timeout");
+        assert_eq!(ids(&closed), [3, 2]);
+        assert_eq!(closed[0].end, UnixNanos(3), "never before its start");
+        assert_eq!((closed[1].end, closed[1].is_error, &*closed[1].body.0), (UnixNanos(2), true, "timeout"));
+        assert!(announced.close(None, UnixNanos(9), "timeout").is_empty());
+        assert_eq!(announced.bytes, 0);
+    }
+
+    #[test]
+    fn an_announcement_that_comes_after_its_span_means_nothing() {
+        let mut announced = Announced::new(1_000);
+        announced.on_span(&span(1));
+        announced.add(span(1), 1);
+        assert!(announced.in_order(None).is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_invocation_announced_is_forgotten() {
+        let mut announced = Announced::new(1_000);
+        announced.add(span(1), 1);
+        announced.add(span(2), 2);
+        announced.forget_before(2);
+        assert_eq!(announced.bytes, 10);
+        assert_eq!(ids(&announced.close(None, UnixNanos(9), "x")), [2]);
+    }
+
+    #[test]
+    fn it_holds_no_more_than_it_may() {
+        let mut announced = Announced::new(25);
+        (1..=5).for_each(|id| announced.add(span(id), 1));
+        announced.add(span(1), 1);
+        assert_eq!((announced.open.len(), announced.bytes), (2, 20));
+        let mut announced = Announced::new(usize::MAX);
+        (1..=2_000).for_each(|id| announced.add(span(id), 1));
+        (3_000..=6_000).for_each(|id| announced.on_span(&span(id)));
+        assert_eq!((announced.open.len(), announced.ended.len()), (OPEN_MAX, ENDED_MAX));
+    }
+}
