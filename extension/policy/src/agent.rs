@@ -26,6 +26,7 @@ use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
+use crate::retry::OWN_PAUSE_MAX;
 use crate::rng::Rng;
 use crate::shelf::Shelf;
 use crate::span::Signal;
@@ -36,8 +37,6 @@ use crate::time::{Duration, Instant};
 const RECEIVING_GRACE: Duration = Duration::from_millis(100);
 /// Announced spans may take this part of what may be held, on top of it.
 const ANNOUNCED_PART: usize = 8;
-/// Pauses shorter than this are ours to end when a new invocation comes; longer ones the backend asked for.
-const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// On Managed Instances nothing freezes and no invocation end is awaited: data leaves on this beat.
 const MANAGED_BEAT: Duration = Duration::from_secs(1);
 
@@ -167,8 +166,8 @@ impl<B: Body> Agent<B> {
             Input::Invoke(Invoke { waited, .. }) | Input::Shutdown(Shutdown { waited, .. }) => *waited,
             _ => Duration::ZERO,
         };
-        let seen = (now + self.slept).since(self.asked_at);
-        self.slept += waited.saturating_sub(seen);
+        // A restored snapshot may even bring an earlier reading than the one before.
+        self.slept += (self.asked_at + waited).since(now + self.slept);
         now + self.slept
     }
 
@@ -247,7 +246,8 @@ impl<B: Body> Agent<B> {
         self.deadline = invoke.deadline + self.slept;
         self.give_up_at = budget::give_up_at(&self.config, now, self.deadline);
         self.shelf.try_again(self.config.spool != SpoolMode::Off);
-        // What is left from before goes out beside the handler, where it costs nothing.
+        // What is left from before goes out beside the handler, where it costs nothing; pauses longer than our own
+        // the backend asked for.
         self.outbox.seal(false);
         self.outbox.end_pauses(now, OWN_PAUSE_MAX);
         self.invocations.begin(invoke);
@@ -262,7 +262,7 @@ impl<B: Body> Agent<B> {
         self.flush_began = now;
         self.flush_end = budget::shutdown_end(&self.config, now, self.deadline);
         self.last_words_end = budget::last_words_end(now, self.flush_end);
-        self.outbox.end_pauses(now, Duration::MAX);
+        self.outbox.begin_anew();
         // An answer that is not there after half of the time will not come: there is still time for another try.
         let half = now + self.flush_end.since(now) / 2;
         for flight in self.outbox.in_flight_mut() {
@@ -358,14 +358,18 @@ impl<B: Body> Agent<B> {
     fn advance_waiting(&mut self, now: Instant) {
         // Late words of the platform close what is open, and the spans wait in the outbox.
         self.close_known(now);
-        if self.config.is_managed() && now >= self.next_beat {
+        if !self.config.is_managed() {
+            return;
+        }
+        self.unpark(now);
+        if now >= self.next_beat {
             self.next_beat = now + MANAGED_BEAT;
-            self.unpark(now);
             self.invocations.settle_all(&self.config);
             self.store_made(now);
             self.outbox.seal(false);
-            self.export_or_probe(now);
         }
+        // The beat cuts batches; what is cut leaves as soon as the backend has answered what was before it.
+        self.export_or_probe(now);
     }
 
     fn advance_running(&mut self, now: Instant) {

@@ -116,9 +116,17 @@ impl<B: Clone> Outbox<B> {
     /// Forgets pauses that we chose: a new invocation is a new chance. What the backend asked for stays.
     pub(crate) fn end_pauses(&mut self, now: Instant, keep_from: Duration) {
         for batch in &mut self.ready {
-            if batch.not_before.is_some_and(|at| at.since(now) < keep_from) {
+            if batch.not_before.is_some_and(|at| at.since(now) <= keep_from) {
                 batch.not_before = None;
             }
+        }
+    }
+
+    /// Forgets every pause, and what makes the next ones long: this is the last chance.
+    pub(crate) fn begin_anew(&mut self) {
+        let in_flight = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
+        for batch in self.ready.iter_mut().chain(in_flight) {
+            (batch.not_before, batch.attempts) = (None, 0);
         }
     }
 

@@ -33,20 +33,23 @@ pub enum Outcome {
 
 /// The first pause; each further one doubles it.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-/// No pause is longer than this, whatever the backend asks: the next invocation is a new chance.
-const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// No pause that we choose is longer than this: a backend that is down is left alone by the breaker, for all batches
+/// at once. A batch that grew its own pauses in an outage would still be waiting when the backend is long well.
+pub(crate) const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// No pause is longer than this, whatever the backend asks.
+const ASKED_PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// How long to leave a batch alone after its `attempts`th failure.
 ///
-/// Shape: what the backend asked for, else 50 ms doubled per attempt with up to half of it as jitter;
-/// never above five minutes.
+/// Shape: what the backend asked for, five minutes at the most; else 50 ms doubled per attempt with up to half of
+/// it as jitter, two seconds at the most.
 pub(crate) fn pause(attempts: u32, asked: Option<Duration>, rng: &mut Rng) -> Duration {
     if let Some(asked) = asked {
-        return asked.min(BACKOFF_MAX);
+        return asked.min(ASKED_PAUSE_MAX);
     }
-    let base = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(BACKOFF_MAX);
+    let base = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(OWN_PAUSE_MAX);
     let jitter = u64::try_from(base.as_nanos() / 2).unwrap_or(u64::MAX);
-    (base + Duration::from_nanos(rng.below(jitter.saturating_add(1)))).min(BACKOFF_MAX)
+    (base + Duration::from_nanos(rng.below(jitter.saturating_add(1)))).min(OWN_PAUSE_MAX)
 }
 
 #[cfg(test)]
@@ -62,7 +65,7 @@ mod tests {
             assert!(pause >= floor && pause <= floor * 3 / 2, "{attempts}: {pause:?}");
         }
         assert_eq!(pause(1, Some(Duration::from_secs(7)), &mut rng), Duration::from_secs(7));
-        assert_eq!(pause(90, None, &mut rng), BACKOFF_MAX);
-        assert_eq!(pause(1, Some(Duration::from_secs(90_000)), &mut rng), BACKOFF_MAX);
+        assert_eq!(pause(90, None, &mut rng), OWN_PAUSE_MAX);
+        assert_eq!(pause(1, Some(Duration::from_secs(90_000)), &mut rng), ASKED_PAUSE_MAX);
     }
 }

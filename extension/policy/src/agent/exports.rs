@@ -9,10 +9,10 @@ use crate::io::Output;
 use crate::ledger::DropReason;
 use crate::notice::Notice;
 use crate::outbox::InFlight;
-use crate::retry::{self, Outcome};
+use crate::retry::{self, OWN_PAUSE_MAX, Outcome};
 use crate::time::{Duration, Instant};
 
-use super::{Agent, OWN_PAUSE_MAX};
+use super::Agent;
 
 impl<B: Body> Agent<B> {
     pub(super) fn on_exported(

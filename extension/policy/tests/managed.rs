@@ -1,0 +1,58 @@
+//! On Managed Instances nothing freezes: what is cut leaves as soon as there is room for it, between two beats too.
+
+use policy::{
+    Agent, BatchId, Bounds, Config, InitType, Input, Instant, Kind, Outcome, Output, Receipt, Span, SpanId,
+    TraceId, UnixNanos,
+};
+
+const SPANS: u64 = 12;
+
+#[derive(Clone)]
+struct Nothing;
+
+impl policy::Body for Nothing {}
+
+fn span(number: u64) -> Span<Nothing> {
+    Span {
+        trace_id: TraceId::new([1; 16]).expect("not zero"),
+        span_id: SpanId::new((number + 1).to_be_bytes()).expect("not zero"),
+        parent: None,
+        parent_is_remote: None,
+        kind: Kind::Client,
+        start: UnixNanos(1),
+        end: UnixNanos(2),
+        is_error: false,
+        request_id: None,
+        size: 100,
+        body: Nothing,
+    }
+}
+
+#[test]
+fn a_backlog_leaves_at_the_pace_of_the_backend() {
+    let bounds = Bounds { batch_items: 1, in_flight: 2, ..Config::default().bounds };
+    let config = Config { init_type: InitType::ManagedInstances, bounds, ..Config::default() };
+    let mut agent: Agent<Nothing> = Agent::new(config);
+    let mut now = Instant::from_nanos(0);
+    let mut hear = |millis: u64, input| -> Vec<BatchId> {
+        now = now + policy::Duration::from_millis(millis);
+        agent.handle(now, input);
+        let outputs = std::iter::from_fn(|| agent.poll());
+        outputs
+            .filter_map(|output| if let Output::Export { id, .. } = output { Some(id) } else { None })
+            .collect()
+    };
+    hear(0, Input::Ready);
+    let receipt = Receipt { spans: (0..SPANS).map(span).collect(), parcels: Vec::new() };
+    let mut flying = hear(0, Input::Received(receipt));
+    flying.extend(hear(1_000, Input::Tick));
+    let mut sent = flying.len() as u64;
+    while let Some(id) = flying.pop() {
+        let delivered =
+            Input::Exported { id, outcome: Outcome::Delivered { rejected: 0 }, raw_bytes: 1, sent_bytes: 1 };
+        let more = hear(5, delivered);
+        sent += more.len() as u64;
+        flying.extend(more);
+    }
+    assert_eq!(sent, SPANS, "within one beat of a second, with two requests at a time");
+}
