@@ -16,7 +16,8 @@ build: ## Build everything for this machine
 	cargo build --workspace
 
 test: build ## Run every test; the black-box ones use the binaries just built
-	cargo test --workspace
+	cargo test --workspace --exclude simulation
+	cargo test --profile sim -p simulation -- --nocapture
 
 check: deny ## Hold the code to its law: format, lints, dependencies, documentation
 	cargo fmt --all --check

@@ -5,7 +5,7 @@ use policy::{Agent, Phase, Signal};
 use super::disk::Body;
 
 /// Checks the agent itself.
-pub(crate) fn after_step(agent: &Agent<Body>, held_max: usize) {
+pub(crate) fn after_step(agent: &Agent<Body>, held_max: usize, is_managed: bool) {
     for signal in Signal::ALL {
         let counts = agent.ledger().of(signal);
         let gone = counts.delivered + counts.sampled_out + counts.dropped.iter().sum::<u64>();
@@ -20,7 +20,8 @@ pub(crate) fn after_step(agent: &Agent<Body>, held_max: usize) {
         );
     }
     assert!(agent.held_bytes() <= held_max, "{} bytes are held, {held_max} may be", agent.held_bytes());
-    if matches!(agent.phase(), Phase::Waiting | Phase::Exited) {
+    let may_freeze = agent.phase() == Phase::Waiting && !is_managed;
+    if may_freeze || agent.phase() == Phase::Exited {
         assert_eq!(agent.deadline(), None, "a timer is armed in {:?}", agent.phase());
     }
 }

@@ -60,6 +60,9 @@ enum Piece {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk(Rc<RefCell<Records>>);
 
+/// What a span that was read back is taken to be: about the mean of those that are sent.
+const SPAN_BYTES: usize = 300;
+
 /// Numbers from here on stand for spans that were made, parked and read back.
 pub(crate) const MADE: u64 = 1 << 60;
 
@@ -101,6 +104,19 @@ impl Disk {
         Receipt { spans: spans.collect(), parcels: Vec::new() }
     }
 
+    /// What was read and not looked at before the process left goes back.
+    pub(crate) fn put_back(&self, receipt: &Receipt<Body>, made: &[Rc<PlatformSpan>]) {
+        let piece = |id: u64| match id.checked_sub(MADE) {
+            Some(index) => Piece::Made(made[index as usize].clone()),
+            None => Piece::Received(id),
+        };
+        let pieces = receipt.spans.iter().map(|span| piece(span.body.id)).collect();
+        let mut disk = self.0.borrow_mut();
+        disk.places += 1;
+        let place = disk.places;
+        disk.parked.insert(place, pieces);
+    }
+
     /// The process is killed: `let_go` drops everything it held, and the disk keeps its records.
     pub(crate) fn survive(&self, let_go: impl FnOnce()) {
         self.0.borrow_mut().is_dying = true;
@@ -121,7 +137,7 @@ impl Disk {
             place: Place(*place),
             signal: Signal::Traces,
             count: pieces.len() as u64,
-            size: pieces.len() * 300,
+            size: pieces.len() * SPAN_BYTES,
         });
         parked.collect()
     }
@@ -129,6 +145,11 @@ impl Disk {
     /// Spans in parked records.
     pub(crate) fn parked(&self) -> u64 {
         self.0.borrow().parked.values().map(|pieces| pieces.len() as u64).sum()
+    }
+
+    /// About how many bytes they are.
+    pub(crate) fn parked_bytes(&self) -> usize {
+        self.parked() as usize * SPAN_BYTES
     }
 
     /// Whether `id` is in a parked record.
@@ -149,7 +170,7 @@ impl Disk {
             end: UnixNanos(1),
             is_error: false,
             request_id: None,
-            size: 300,
+            size: SPAN_BYTES as u32,
             body: self.body(id),
         }
     }

@@ -1,9 +1,11 @@
 //! A virtual platform, function and backend around the real policy: one seed decides everything.
 
 mod checks;
+mod coverage;
 mod disk;
 mod faults;
 mod function;
 mod world;
 
+pub use coverage::Coverage;
 pub use world::{Story, World};

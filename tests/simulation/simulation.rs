@@ -2,10 +2,12 @@
 //!
 //! `make sim SEED=7` replays one seed and tells its story; `make sim N=100000` runs many.
 
-use simulation::{Story, World};
+use simulation::{Coverage, Story, World};
 
-/// Seeds run by `make test`: some seconds; `make sim N=…` runs more.
-const RUNS: u64 = 20_000;
+/// Seeds run by `make test`: within half a minute; `make sim N=…` runs more.
+const RUNS: u64 = 29_000;
+/// What they must come to at least.
+const INVOCATIONS_MIN: u64 = 1_000_000;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -25,15 +27,31 @@ fn every_seed_keeps_every_promise() {
         World::new(seed).aloud().run();
         return;
     }
-    let (mut invocations, mut spans, mut exports) = (0, 0, 0);
     let runs = variable("SIM_RUNS").unwrap_or(RUNS);
-    for seed in 0..runs {
-        let story = run(seed);
-        invocations += story.ledger.invocations;
-        spans += story.ledger.spans.received + story.ledger.spans.made;
-        exports += story.ledger.exports;
+    let coverage = run_all(runs);
+    println!("{}{runs} seeds: {} invocations", coverage.text(), coverage.of("invocation"));
+    if runs >= RUNS {
+        assert!(coverage.of("invocation") >= INVOCATIONS_MIN, "too few invocations prove too little");
+        assert_eq!(coverage.missing(), Vec::<&str>::new(), "so much has never happened");
     }
-    println!("{runs} seeds: {invocations} invocations, {spans} spans, {exports} exports");
+}
+
+/// Every seed below `runs`, on all cores.
+fn run_all(runs: u64) -> Coverage {
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let share = move |first: u64| {
+        let mut coverage = Coverage::default();
+        (first..runs).step_by(threads as usize).for_each(|seed| coverage.merge(&run(seed).coverage));
+        coverage
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || share(first))).collect();
+        let mut all = Coverage::default();
+        for worker in workers {
+            all.merge(&worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    })
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A virtual platform, function and backend around the real policy, in virtual time.
 
 mod backend;
+mod budget;
 mod ending;
 mod platform;
+mod start;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -11,17 +13,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use policy::{
-    Agent, BatchId, Bounds, Config, Entry, FlushMode, Input, Instant, Invoke, Ledger, Notice, Outcome,
-    Output, PlatformEvent, PlatformSpan, Receipt, Rng, ShutdownReason, SpoolMode, UnixNanos,
+    Agent, BatchId, Bounds, Config, Entry, FlushMode, InitType, Input, Instant, Invoke, Ledger, Notice,
+    Outcome, Output, PlatformEvent, PlatformSpan, Receipt, Rng, ShutdownReason, SpoolMode, UnixNanos,
 };
 
 use super::checks;
+use super::coverage::Coverage;
 use super::disk::{Body, Disk};
 use super::faults::Faults;
 use super::function::{Bodies, MS, Plan};
 
+use budget::Held;
+
 /// Steps after which a world is stuck: a quiet one takes some hundred.
-const STEPS_MAX: u64 = 60_000;
+const STEPS_MAX: u64 = 120_000;
+/// The last invocations of every world meet one in which everything works again.
+const HEALTHY: u64 = 8;
+/// Between the last fault and the first of those: longer than any pause between probes, or that a backend asks for here.
+const RESPITE: u64 = 61_000 * MS;
+/// On Managed Instances: from the last invocation to SHUTDOWN, some beats.
+const MANAGED_END: u64 = 10_000 * MS;
 /// Wall time at the origin of the virtual clock.
 const EPOCH: u64 = 1_795_334_400_000_000_000;
 
@@ -29,6 +40,8 @@ const EPOCH: u64 = 1_795_334_400_000_000_000;
 #[derive(Clone, Debug)]
 enum Event {
     Invoke,
+    /// Our process is scheduled at last, and reads INVOKE.
+    Hear(String),
     Begin(Receipt<Body>),
     Arrive(Receipt<Body>),
     Ends(Plan),
@@ -45,13 +58,16 @@ enum Event {
 struct Request {
     entries: Arc<[Entry<Body>]>,
     outcome: Outcome,
+    launched: u64,
 }
 
 /// What happened in a world.
 pub struct Story {
     lines: Vec<String>,
-    /// The books at the end.
+    /// The books of the last process.
     pub ledger: Ledger,
+    /// What has happened, how often.
+    pub coverage: Coverage,
 }
 
 impl Story {
@@ -76,13 +92,21 @@ pub struct World {
     config: Config,
     invocations_left: u64,
     invocations: u64,
+    /// The faults end with this invocation, or at this time.
     healthy_from: u64,
+    well_from: u64,
+    /// The faults have ended with this process's SHUTDOWN.
+    is_well_at_last: bool,
     is_asked: bool,
     asked_at: u64,
     runs: bool,
     is_frozen: bool,
     /// What would have happened while frozen.
     frozen: Vec<Event>,
+    /// Whether what ends the wait for `/next` has been decided on.
+    is_planned: bool,
+    /// Whether a frozen environment of this process has ever been thawed.
+    has_thawed: bool,
     has_exited: bool,
     deadline: u64,
     backend: BTreeMap<BatchId, Request>,
@@ -95,7 +119,23 @@ pub struct World {
     /// Dropped by processes that were killed later.
     dropped_before: u64,
     kills: u32,
+    /// Requests of the function that are being received.
+    receiving: u32,
+    /// Invocations that have begun and not ended.
+    in_progress: u32,
+    /// Processes of ours so far.
+    processes: u32,
+    /// After this SHUTDOWN, the platform starts everything anew in the same environment.
+    is_reset: bool,
     running: Option<Invoke>,
+    held: Held,
+    coverage: Coverage,
+    /// Spans of cold starts that the backend has, by id.
+    cold_starts: BTreeSet<[u8; 8]>,
+    /// Invocations whose ends may be known before they begin.
+    ends_told: BTreeSet<String>,
+    /// When the last two invocations of this process began: what had come into its books, and the last span accepted.
+    before: [(u64, u64); 2],
     lines: Vec<String>,
     is_aloud: bool,
 }
@@ -114,26 +154,38 @@ impl World {
         let flush = [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive][rng.below(3) as usize];
         let invocations = 3 + rng.below(60);
         let spool = [SpoolMode::Off, SpoolMode::Outage, SpoolMode::Always][rng.below(3) as usize];
-        Self::build(seed, rng, faults, (flush, spool), invocations)
+        let init_type = match rng.below(10) {
+            0 => InitType::ProvisionedConcurrency,
+            1 | 2 => InitType::SnapStart,
+            3 | 4 => InitType::ManagedInstances,
+            _ => InitType::OnDemand,
+        };
+        Self::build(seed, rng, faults, (flush, spool, init_type), invocations)
     }
 
     /// A world without faults.
     pub fn quiet(seed: u64) -> Self {
-        Self::build(seed, Rng::new(seed), Faults::default(), (FlushMode::End, SpoolMode::Always), 2)
+        Self::build(
+            seed,
+            Rng::new(seed),
+            Faults::default(),
+            (FlushMode::End, SpoolMode::Always, InitType::OnDemand),
+            2,
+        )
     }
 
     fn build(
         seed: u64,
         rng: Rng,
         faults: Faults,
-        modes: (FlushMode, SpoolMode),
+        modes: (FlushMode, SpoolMode, InitType),
         invocations_left: u64,
     ) -> Self {
-        let (flush, spool) = modes;
+        let (flush, spool, init_type) = modes;
         let held_bytes = if faults.is_tight { 20_000 } else { 4 << 20 };
         let bounds =
             Bounds { held_bytes, spooled_bytes: 200_000, batch_bytes: 16_000, batch_items: 64, in_flight: 4 };
-        let config = Config { flush, bounds, spool, seed, ..Config::default() };
+        let config = Config { flush, bounds, spool, seed, init_type, ..Config::default() };
         let disk = Disk::default();
         Self {
             rng,
@@ -145,15 +197,18 @@ impl World {
             sequence: 0,
             agent: Agent::new(config.clone()),
             config,
-            invocations_left,
+            invocations_left: invocations_left + HEALTHY,
             invocations: 0,
-            // The last five invocations meet a world in which everything works again.
             healthy_from: invocations_left,
+            well_from: u64::MAX,
+            is_well_at_last: false,
             is_asked: false,
             asked_at: 0,
             runs: false,
             is_frozen: false,
             frozen: Vec::new(),
+            is_planned: false,
+            has_thawed: false,
             has_exited: false,
             deadline: 0,
             backend: BTreeMap::new(),
@@ -165,34 +220,67 @@ impl World {
             made: Vec::new(),
             dropped_before: 0,
             kills: 0,
+            receiving: 0,
+            in_progress: 0,
+            processes: 0,
+            is_reset: false,
             running: None,
+            held: Held::default(),
+            coverage: Coverage::default(),
+            cold_starts: BTreeSet::new(),
+            ends_told: BTreeSet::new(),
+            before: [(0, 0); 2],
             lines: Vec::new(),
             is_aloud: false,
         }
-        .with_recovery()
-    }
-
-    fn with_recovery(mut self) -> Self {
-        self.invocations_left += 5;
-        self
     }
 
     fn is_healthy(&self) -> bool {
-        self.invocations > self.healthy_from
+        self.invocations > self.healthy_from || self.now > self.well_from || self.is_well_at_last
+    }
+
+    /// The faults that are there now.
+    fn faults_now(&self) -> Faults {
+        if self.is_healthy() { Faults::default() } else { self.faults.clone() }
     }
 
     /// Lives it to the end.
     pub fn run(mut self) -> Story {
-        self.tell_init();
-        self.step(Input::Ready);
+        self.note_kind();
+        self.start();
         let mut steps = 0;
         while !self.has_exited {
             steps += 1;
             assert!(steps < STEPS_MAX, "stuck at {} ms in {:?}", self.now / MS, self.agent.phase());
             self.next_step();
+            if self.has_exited && self.is_reset && self.invocations_left > 0 {
+                self.restart();
+                self.freeze_if_idle();
+            }
         }
         self.check_end();
-        Story { lines: self.lines, ledger: *self.agent.ledger() }
+        self.coverage.add("invocation", self.invocations);
+        Story { lines: self.lines, ledger: *self.agent.ledger(), coverage: self.coverage }
+    }
+
+    /// What this world is, and what it can suffer.
+    fn note_kind(&mut self) {
+        self.coverage.note(match self.config.init_type {
+            InitType::OnDemand => "environment on demand",
+            InitType::ProvisionedConcurrency => "environment provisioned",
+            InitType::SnapStart => "environment from a snapshot",
+            InitType::ManagedInstances => "environment managed",
+        });
+        self.coverage.note(match self.config.flush {
+            FlushMode::End => "mode end",
+            FlushMode::Continuous => "mode continuous",
+            FlushMode::Adaptive => "mode adaptive",
+        });
+        self.coverage.note(match self.config.spool {
+            SpoolMode::Off => "spool off",
+            SpoolMode::Outage => "spool outage",
+            SpoolMode::Always => "spool always",
+        });
     }
 
     /// Takes the next event, or the agent's own deadline if that is first.
@@ -235,8 +323,17 @@ impl World {
 
     fn thaw(&mut self, at: u64) {
         self.is_frozen = false;
-        if self.faults.clock_stands_in_freeze {
+        let is_restore = self.config.init_type == InitType::SnapStart && !self.has_thawed;
+        self.has_thawed = true;
+        if is_restore {
+            // The clock of a snapshot is that of another machine: it may be behind what was read before.
+            self.slept = at - self.rng.below(self.monotonic() + 1);
+            self.coverage.note("clock set back");
+            self.now = at;
+            self.tell_restore();
+        } else if self.faults.clock_stands_in_freeze {
             self.slept += at.saturating_sub(self.now);
+            self.coverage.note("clock stood in a freeze");
         }
         for event in std::mem::take(&mut self.frozen) {
             let jitter = self.rng.below(5 * MS);
@@ -245,42 +342,88 @@ impl World {
     }
 
     fn freeze_if_idle(&mut self) {
-        if self.is_asked && !self.runs && !self.has_exited && !self.is_frozen {
-            self.is_frozen = true;
-            self.plan_next();
+        let is_idle = self.is_asked && !self.runs && !self.has_exited;
+        if !is_idle || self.is_frozen || self.is_planned {
+            return;
         }
+        if self.config.is_managed() {
+            return self.plan_next();
+        }
+        if self.faults.never_freezes && self.config.init_type != InitType::SnapStart {
+            self.coverage.note("idle without a freeze");
+        } else {
+            self.is_frozen = true;
+        }
+        self.plan_next();
     }
 
     fn plan_next(&mut self) {
-        let gap = match self.rng.below(4) {
-            _ if self.faults.freezes_long && self.rng.below(3) == 0 => 3_600_000 * MS,
-            0 => 0,
-            // An environment is made on demand: its first request waits for it.
-            _ if self.invocations == 0 && !self.faults.freezes_long => 30 * MS,
-            1 => self.rng.below(50) * MS,
-            _ => self.rng.below(20_000) * MS,
-        };
+        self.is_planned = true;
+        let gap = self.gap();
         let abrupt = self.faults.shuts_down_abruptly && self.rng.below(30) == 0;
         if self.invocations_left == 0 || abrupt {
-            self.later(self.now + gap, Event::Shutdown(ShutdownReason::Spindown));
+            let rest = if self.config.is_managed() { MANAGED_END } else { 0 };
+            self.later(self.now + gap + rest, Event::Shutdown(ShutdownReason::Spindown));
         } else {
             self.invocations_left -= 1;
             self.later(self.now + gap, Event::Invoke);
         }
     }
 
+    /// From the end of an invocation to the next one.
+    fn gap(&mut self) -> u64 {
+        let is_first = self.held.is_new;
+        let gap = match self.rng.below(4) {
+            // Many at once, and at times a pause.
+            0 if self.config.is_managed() => self.rng.below(5_000) * MS,
+            _ if self.config.is_managed() => self.rng.below(200) * MS,
+            _ if self.faults.freezes_long && self.rng.below(3) == 0 => {
+                self.coverage.note("frozen for an hour");
+                3_600_000 * MS
+            }
+            // Made ahead of requests, or a snapshot that is restored some day.
+            _ if is_first && self.config.init_type != InitType::OnDemand => self.rng.below(3_600_000) * MS,
+            0 => {
+                self.coverage.note("two INVOKEs back to back");
+                0
+            }
+            // An environment is made on demand: its first request waits for it.
+            _ if is_first && !self.faults.freezes_long => 30 * MS,
+            1 => self.rng.below(50) * MS,
+            _ => self.rng.below(20_000) * MS,
+        };
+        if self.invocations != self.healthy_from {
+            return gap;
+        }
+        if self.config.is_managed() {
+            // Nothing freezes there: what is sent during the respite must not meet a fault.
+            self.well_from = self.now;
+        }
+        gap.max(RESPITE)
+    }
+
     fn happen(&mut self, event: Event) {
         match event {
             Event::Invoke => self.invoke(),
+            Event::Hear(request_id) => self.hear_invoke(&request_id),
             Event::Begin(receipt) => {
+                self.receiving += 1;
                 self.step(Input::Receiving);
-                let stalls = self.faults.stalls_in_sending && self.rng.below(4) == 0;
+                let stalls = self.faults_now().stalls_in_sending && self.rng.below(4) == 0;
+                if stalls {
+                    self.coverage.note("function stalls in sending");
+                }
                 let takes = if stalls { 800 * MS } else { MS / 5 };
                 self.later(self.now + takes, Event::Arrive(receipt));
             }
             Event::Arrive(receipt) => self.arrive(receipt),
             Event::Ends(plan) => self.end(&plan),
-            Event::Tell(event) => self.step(Input::Platform(event)),
+            Event::Tell(event) => {
+                if let PlatformEvent::RuntimeDone { request_id, .. } = &event {
+                    self.note_end_told(request_id);
+                }
+                self.step(Input::Platform(event));
+            }
             Event::Answer(id) => self.answer(id),
             Event::Shutdown(reason) => self.shut_down(reason),
             Event::Spool(_) => unreachable!("taken before the freeze is looked at"),
@@ -294,13 +437,19 @@ impl World {
         self.pending.insert(self.sequence, event);
     }
 
+    /// What the clock of the environment shows.
+    fn monotonic(&self) -> u64 {
+        self.now - self.slept
+    }
+
     fn wall(&self) -> UnixNanos {
         UnixNanos(EPOCH + self.now)
     }
 
     /// Hands `input` over, carries out what is wanted, and checks everything.
     fn step(&mut self, input: Input<Body>) {
-        self.agent.handle(Instant::from_nanos(self.now - self.slept), input);
+        let full_before = self.given_up();
+        self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {
             assert!(!self.has_exited, "an output after Exit: {output:?}");
             self.carry_out(output);
@@ -309,7 +458,11 @@ impl World {
         let bounds = self.config.bounds;
         let batch_max = bounds.batch_bytes + bounds.batch_items * policy::BOOKKEEPING_BYTES;
         let held_max = bounds.held_bytes + bounds.in_flight * batch_max;
-        checks::after_step(&self.agent, held_max);
+        checks::after_step(&self.agent, held_max, self.config.is_managed());
+        self.check_requests();
+        if self.given_up() > full_before {
+            self.check_full();
+        }
     }
 
     fn carry_out(&mut self, output: Output<Body>) {
@@ -321,40 +474,56 @@ impl World {
                 self.backend.remove(&id);
             }
             Output::Park { entries, .. } => {
-                let fails = self.faults.disk_fails && self.rng.below(3) == 0;
+                let fails = self.faults_now().disk_fails && self.rng.below(3) == 0;
+                self.coverage.note(if fails { "disk fails" } else { "parked" });
                 let place = (!fails).then(|| self.disk.park(&entries));
                 self.say(&format!("park {} {place:?}", entries.len()));
                 self.later(self.now, Event::Spool(Input::Parked { place }));
             }
             Output::Unpark(place) => {
                 let receipt = self.disk.unpark(place, &mut self.made);
+                self.coverage.note("unparked");
                 self.say(&format!("unpark {}", receipt.spans.len()));
                 self.later(self.now, Event::Spool(Input::Unparked(receipt)));
             }
             Output::Connect => self.say("connect"),
-            Output::Reconnect => self.say("reconnect"),
-            Output::Say(Notice::Summary(_)) => self.say("summary"),
-            Output::Say(notice) => self.say(&format!("{notice:?}")),
+            Output::Reconnect => {
+                self.coverage.note("reconnect");
+                self.say("reconnect");
+            }
+            Output::Say(notice) => self.hear(&notice),
             Output::Exit => {
                 self.say("exit");
                 self.has_exited = true;
+                self.check_left();
             }
         }
     }
 
+    fn hear(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Summary(_) => return self.say("summary"),
+            Notice::BackendDown => {
+                self.held.is_down = true;
+                self.coverage.note("breaker opened");
+            }
+            Notice::BackendBack => {
+                (self.held.is_down, self.held.was_down) = (false, false);
+                self.coverage.note("breaker closed again");
+            }
+            _ => {}
+        }
+        self.say(&format!("{notice:?}"));
+    }
+
     fn ask(&mut self) {
         assert!(!std::mem::replace(&mut self.is_asked, true), "/next was asked twice");
-        assert!(
-            self.invocations == 0 || self.now <= self.deadline,
-            "/next was asked {} ms after the deadline",
-            (self.now - self.deadline) / MS
-        );
+        self.check_held();
         self.asked_at = self.now;
+        self.is_planned = false;
         self.running = None;
         self.say("next");
-        if self.invocations == 0 {
-            self.freeze_if_idle();
-        }
+        self.freeze_if_idle();
     }
 
     fn say(&mut self, text: &str) {

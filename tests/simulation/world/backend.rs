@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use policy::{BatchId, Content, Entry, Input, Outcome, PlatformSpan};
+use policy::{BatchId, Content, Entry, InitType, Input, Outcome, PlatformSpan};
 
 use super::super::disk::{Body, MADE};
-use super::super::faults::Faults;
 use super::super::function::MS;
 use super::{Event, Request, World};
 
 impl World {
     pub(super) fn export(&mut self, id: BatchId, entries: Arc<[Entry<Body>]>) {
-        assert!(!self.is_asked, "an export begins while /next is asked: it may be frozen at once");
+        assert!(
+            !self.is_asked || self.config.is_managed(),
+            "an export begins while /next is asked: it may be frozen at once"
+        );
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
         let (outcome, takes) = self.answer_of(&entries);
         self.say(&format!("export {} of {count}: {outcome:?}", id.0));
-        self.backend.insert(id, Request { entries, outcome });
+        self.backend.insert(id, Request { entries, outcome, launched: self.now });
         if let Some(takes) = takes {
             self.later(self.now + takes, Event::Answer(id));
         }
@@ -23,30 +25,34 @@ impl World {
 
     /// What the backend will say, and after how long; never for one that hangs.
     pub(super) fn answer_of(&mut self, entries: &[Entry<Body>]) -> (Outcome, Option<u64>) {
-        let faults = if self.is_healthy() { Faults::default() } else { self.faults.clone() };
+        let faults = self.faults_now();
         let takes = if faults.is_slow { self.rng.below(3_000) * MS } else { (2 + self.rng.below(20)) * MS };
         let mut on = |is_possible: bool| is_possible && self.rng.below(2) == 0;
-        let delivered = (Outcome::Delivered { rejected: 0 }, Some(takes));
-        if on(faults.refuses) {
-            (Outcome::Retry { after: None }, Some(MS / 10))
+        let (what, outcome, takes) = if on(faults.refuses) {
+            ("backend refuses", Outcome::Retry { after: None }, Some(MS / 10))
         } else if on(faults.hangs) {
-            (Outcome::Lost, None)
+            ("backend hangs", Outcome::Lost, None)
         } else if on(faults.answers_503) {
-            (Outcome::Retry { after: None }, Some(takes))
+            ("backend answers 503", Outcome::Retry { after: None }, Some(takes))
         } else if on(faults.asks_for_patience) {
-            let after = std::time::Duration::from_millis(self.rng.below(60_000));
-            (Outcome::Retry { after: Some(after) }, Some(takes))
+            let after = Some(std::time::Duration::from_millis(self.rng.below(60_000)));
+            ("backend asks for patience", Outcome::Retry { after }, Some(takes))
         } else if on(faults.breaks_connections) {
-            (Outcome::Lost, Some(takes / 2))
+            ("backend breaks a connection", Outcome::Lost, Some(takes / 2))
         } else if on(faults.answers_400) {
-            (Outcome::Rejected { status: 400 }, Some(takes))
+            ("backend answers 400", Outcome::Rejected { status: 400 }, Some(takes))
         } else if faults.answers_413 && entries.len() > 3 {
-            (Outcome::TooLarge, Some(takes))
+            ("backend answers 413", Outcome::TooLarge, Some(takes))
         } else if on(faults.takes_part) {
-            (Outcome::Delivered { rejected: 1 }, Some(takes))
+            ("backend takes a part", Outcome::Delivered { rejected: 1 }, Some(takes))
         } else {
-            delivered
-        }
+            if faults.is_slow {
+                self.coverage.note("backend is slow");
+            }
+            return (Outcome::Delivered { rejected: 0 }, Some(takes));
+        };
+        self.coverage.note(what);
+        (outcome, takes)
     }
 
     pub(super) fn answer(&mut self, id: BatchId) {
@@ -69,10 +75,26 @@ impl World {
         self.step(Input::Exported { id, outcome: request.outcome, raw_bytes: 1, sent_bytes: 1 });
     }
 
-    pub(super) fn note_root(&mut self, span: &PlatformSpan) {
+    fn note_root(&mut self, span: &PlatformSpan) {
         let invocation = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
         if let Some((_, policy::Value::Text(request_id))) = invocation {
             *self.roots.entry(request_id.to_string()).or_default() += 1;
+        } else if span.attributes.iter().any(|(key, _)| *key == "aws.lambda.initialization_type") {
+            self.check_cold_start(span);
         }
+    }
+
+    /// A cold start is told where somebody waited for it, by the word of its kind, and once for each process.
+    fn check_cold_start(&mut self, span: &PlatformSpan) {
+        let word = match self.config.init_type {
+            InitType::OnDemand => "init ",
+            InitType::SnapStart => "restore ",
+            InitType::ProvisionedConcurrency | InitType::ManagedInstances => {
+                panic!("nobody waited for {span:?}")
+            }
+        };
+        assert!(span.name.starts_with(word), "a cold start of another kind: {span:?}");
+        self.cold_starts.insert(*span.span_id.bytes());
+        assert!(self.cold_starts.len() <= self.processes as usize, "more cold starts than processes");
     }
 }

@@ -1,8 +1,8 @@
 //! The virtual platform and the function in it: invocations, their ends, kills, SHUTDOWN, and what is told of them.
 
 use policy::{
-    Agent, EndStatus, Ending, InitPhase, Input, Instant, Invoke, PlatformEvent, Receipt, Response, Shutdown,
-    ShutdownReason, SpoolMode, UnixNanos,
+    EndStatus, Ending, Input, Instant, Invoke, PlatformEvent, Receipt, Response, Shutdown, ShutdownReason,
+    UnixNanos, Usage,
 };
 
 use super::super::disk::Body;
@@ -11,35 +11,56 @@ use super::super::function::{Fate, MS, Plan, TIMEOUT, plan};
 use super::{EPOCH, Event, World};
 
 impl World {
-    pub(super) fn tell_init(&mut self) {
-        let at = |ms: u64| UnixNanos(EPOCH - ms * MS);
-        let start = PlatformEvent::InitStart {
-            at: at(300),
-            phase: InitPhase::Init,
-            restore: false,
-            runtime_version: None,
-        };
-        let done = PlatformEvent::InitRuntimeDone { at: at(10), restore: false, ending: Ending::SUCCESS };
-        self.tell(20 * MS, start);
-        self.tell(25 * MS, done);
-    }
-
     pub(super) fn invoke(&mut self) {
-        assert!(std::mem::take(&mut self.is_asked), "INVOKE is only given to who asks");
+        let is_managed = self.config.is_managed();
+        if is_managed {
+            // Nothing is asked for there, and nothing waits for the one before.
+            self.is_planned = false;
+        } else {
+            assert!(std::mem::take(&mut self.is_asked), "INVOKE is only given to who asks");
+        }
         self.invocations += 1;
-        let faults = if self.is_healthy() { Faults::default() } else { self.faults.clone() };
+        let faults = self.faults_now();
         let plan = plan(self.invocations, &faults, &mut self.rng, &mut self.bodies);
-        self.runs = true;
-        self.deadline = self.now + TIMEOUT;
+        self.note_plan(&plan);
         self.roots.insert(plan.request_id.clone(), 0);
         self.say(&format!("INVOKE {} {:?}", plan.request_id, plan.fate));
-        for (after, receipt) in &plan.sends {
-            self.later(self.now + after, Event::Begin(receipt.clone()));
-        }
         let start = PlatformEvent::Start { request_id: plan.request_id.as_str().into(), at: self.wall() };
         self.tell(25 * MS, start);
+        let delay = if is_managed { 0 } else { self.begin(&plan, &faults) };
+        for (after, receipt) in &plan.sends {
+            self.later(self.now + delay + after, Event::Begin(receipt.clone()));
+        }
+        if faults.is_killed && !is_managed && self.rng.below(6) == 0 {
+            let at = self.now + self.rng.below(delay + plan.duration + 1);
+            self.later(at, Event::Kill);
+        }
+        self.later(self.now + delay + plan.duration, Event::Ends(plan));
+    }
+
+    /// The function begins, and we are told; says how much later its handler does.
+    fn begin(&mut self, plan: &Plan, faults: &Faults) -> u64 {
+        self.runs = true;
+        self.deadline = self.now + TIMEOUT;
+        let delay = if std::mem::take(&mut self.held.is_new) && faults.fails_init {
+            self.tell_init_again()
+        } else {
+            0
+        };
+        let late = if faults.wakes_late { self.rng.below(500) * MS } else { 0 };
+        if late > 0 {
+            self.coverage.note("INVOKE heard late");
+            self.later(self.now + late, Event::Hear(plan.request_id.clone()));
+        } else {
+            self.hear_invoke(&plan.request_id);
+        }
+        delay
+    }
+
+    /// INVOKE reaches us; the function may be done before.
+    pub(super) fn hear_invoke(&mut self, request_id: &str) {
         let invoke = Invoke {
-            request_id: plan.request_id.as_str().into(),
+            request_id: request_id.into(),
             deadline: Instant::from_nanos(self.deadline - self.slept),
             deadline_at: UnixNanos(EPOCH + self.deadline),
             received_at: self.wall(),
@@ -47,13 +68,32 @@ impl World {
             xray: None,
             waited: std::time::Duration::from_nanos(self.now - self.asked_at),
         };
-        if faults.is_killed && self.rng.below(6) == 0 {
-            let at = self.now + self.rng.below(plan.duration + 1);
-            self.later(at, Event::Kill);
-        }
-        self.later(self.now + plan.duration, Event::Ends(plan));
         self.running = Some(invoke.clone());
+        self.note_begin(request_id);
         self.step(Input::Invoke(invoke));
+    }
+
+    fn note_plan(&mut self, plan: &Plan) {
+        self.in_progress += 1;
+        if self.in_progress > 1 {
+            self.coverage.note("invocations at once");
+        }
+        let spans = plan.sends.iter().map(|(_, receipt)| receipt.spans.len()).sum::<usize>();
+        let is_named =
+            plan.sends.iter().flat_map(|(_, receipt)| &receipt.spans).any(|span| span.request_id.is_some());
+        let is_late = plan.sends.iter().any(|(at, _)| *at > plan.duration);
+        for (is_it, what) in [
+            (plan.fate == Fate::TimesOut, "function times out"),
+            (plan.fate == Fate::Crashes, "function crashes"),
+            (spans == 0, "function sends nothing"),
+            (spans > 100, "function sends much"),
+            (spans > 0 && !is_named && plan.fate == Fate::Returns, "function never names itself"),
+            (is_late, "function sends late"),
+        ] {
+            if is_it {
+                self.coverage.note(what);
+            }
+        }
     }
 
     pub(super) fn arrive(&mut self, receipt: Receipt<Body>) {
@@ -62,69 +102,48 @@ impl World {
             self.disk.accept(span.body.id);
             if let Some(request_id) = span.request_id.as_deref() {
                 *self.roots.entry(request_id.to_owned()).or_default() += 1;
+                self.note_end_told(request_id);
             }
         }
+        self.receiving = self.receiving.saturating_sub(1);
         self.step(Input::Received(receipt));
     }
 
     pub(super) fn end(&mut self, plan: &Plan) {
         self.runs = false;
+        self.in_progress -= 1;
         self.say(&format!("ends {}", plan.request_id));
         let (status, class) = match plan.fate {
             Fate::Returns => (EndStatus::Success, None),
             Fate::TimesOut => (EndStatus::Timeout, None),
             Fate::Crashes => (EndStatus::Error, Some("Runtime.ExitError".into())),
         };
-        let done = PlatformEvent::RuntimeDone {
-            request_id: plan.request_id.as_str().into(),
-            at: self.wall(),
-            ending: Ending { status, error_type: class },
-            duration: Some(std::time::Duration::from_nanos(plan.duration)),
-            produced_bytes: None,
-            response: Response::default(),
-        };
-        self.tell(25 * MS, done);
+        let (request_id, at, ending) =
+            (plan.request_id.as_str().into(), self.wall(), Ending { status, error_type: class });
+        let duration = Some(std::time::Duration::from_nanos(plan.duration));
+        if self.config.is_managed() {
+            // One process serves many invocations: it is not ended for one of them.
+            return self.tell(
+                25 * MS,
+                PlatformEvent::Report { request_id, at, ending, duration, usage: Usage::default() },
+            );
+        }
+        self.tell(
+            25 * MS,
+            PlatformEvent::RuntimeDone {
+                request_id,
+                at,
+                ending,
+                duration,
+                produced_bytes: None,
+                response: Response::default(),
+            },
+        );
         match plan.fate {
             Fate::Returns => {}
             Fate::TimesOut => self.reset(ShutdownReason::Timeout),
             Fate::Crashes => self.reset(ShutdownReason::Failure),
         }
-    }
-
-    /// The platform resets the environment: nothing runs after, in this world.
-    pub(super) fn reset(&mut self, reason: ShutdownReason) {
-        self.invocations_left = 0;
-        let when = if self.is_asked { self.now } else { self.now + 40 * MS };
-        self.runs = true;
-        self.later(when, Event::Shutdown(reason));
-    }
-
-    /// Our process is killed; the platform resets the environment, and a new process starts in it.
-    pub(super) fn kill(&mut self) {
-        self.say("killed");
-        self.kills += 1;
-        self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
-        let fresh = Agent::new(self.config.clone());
-        let disk = self.disk.clone();
-        disk.survive(|| {
-            self.agent = fresh;
-            self.backend.clear();
-            self.events.clear();
-            self.pending.clear();
-            self.frozen.clear();
-        });
-        (self.is_asked, self.runs, self.is_frozen) = (false, false, false);
-        self.now += 300 * MS;
-        self.deadline = self.now + TIMEOUT;
-        if self.config.spool == SpoolMode::Always {
-            let (invoke, receipt) = (self.running.take(), disk.recovered());
-            self.step(Input::Recovered { invoke, receipt, announced: Vec::new() });
-        }
-        for parked in disk.found() {
-            self.step(Input::Found(parked));
-        }
-        self.tell_init();
-        self.step(Input::Ready);
     }
 
     pub(super) fn shut_down(&mut self, reason: ShutdownReason) {
@@ -133,9 +152,15 @@ impl World {
             self.later(self.now + 10 * MS, Event::Shutdown(reason));
             return;
         }
+        self.check_drained();
         self.is_asked = false;
+        self.note_thaw();
         self.say(&format!("SHUTDOWN {reason:?}"));
-        let allowed = if self.faults.shuts_down_abruptly { self.rng.below(2_000) * MS } else { 2_000 * MS };
+        // Who has asked for patience, with an answer that is still on its way, gets it.
+        let is_hasty = self.faults.shuts_down_abruptly || self.faults.asks_for_patience;
+        self.is_well_at_last = !is_hasty && self.rng.below(2) == 0;
+        let allowed =
+            if self.faults_now().shuts_down_abruptly { self.rng.below(2_000) * MS } else { 2_000 * MS };
         self.deadline = self.now + allowed;
         self.step(Input::Shutdown(Shutdown {
             reason,
@@ -146,13 +171,20 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, after: u64, event: PlatformEvent) {
-        let faults = if self.is_healthy() { Faults::default() } else { self.faults.clone() };
-        if self.faults.has_no_telemetry || (faults.loses_telemetry && self.rng.below(4) == 0) {
-            return;
+        let faults = self.faults_now();
+        if self.faults.has_no_telemetry {
+            return self.coverage.note("telemetry missing altogether");
+        }
+        if faults.loses_telemetry && self.rng.below(4) == 0 {
+            return self.coverage.note("telemetry lost");
         }
         let delay = if faults.delays_telemetry { self.rng.below(2_000) * MS } else { 0 };
+        if delay > 0 {
+            self.coverage.note("telemetry delayed");
+        }
         self.later(self.now + after + delay, Event::Tell(event.clone()));
         if faults.doubles_telemetry && self.rng.below(3) == 0 {
+            self.coverage.note("telemetry doubled");
             let again = self.rng.below(500) * MS;
             self.later(self.now + after + again, Event::Tell(event));
         }

@@ -1,0 +1,98 @@
+//! What has happened in the worlds so far: a fault that never happens proves nothing.
+
+use std::collections::BTreeMap;
+
+/// Everything that must happen somewhere in a run of many seeds.
+const EXPECTED: &[&str] = &[
+    "backend answers 400",
+    "backend answers 413",
+    "backend answers 503",
+    "backend asks for patience",
+    "backend breaks a connection",
+    "backend hangs",
+    "backend is slow",
+    "backend refuses",
+    "backend takes a part",
+    "breaker closed again",
+    "breaker opened",
+    "clock set back",
+    "clock stood in a freeze",
+    "disk fails",
+    "drained before SHUTDOWN",
+    "environment from a snapshot",
+    "environment managed",
+    "environment on demand",
+    "environment provisioned",
+    "faults end with SHUTDOWN",
+    "found in the spool",
+    "frozen for an hour",
+    "function crashes",
+    "function never names itself",
+    "function sends late",
+    "function sends much",
+    "function sends nothing",
+    "function stalls in sending",
+    "function times out",
+    "held for a flush",
+    "idle without a freeze",
+    "init fails, and runs again in the invocation",
+    "INVOKE heard late",
+    "invocation",
+    "invocations at once",
+    "killed",
+    "mode adaptive",
+    "mode continuous",
+    "mode end",
+    "nothing held: the backend is down",
+    "outbox full",
+    "parked",
+    "reconnect",
+    "recovered after a kill",
+    "restored",
+    "spool always",
+    "spool off",
+    "spool outage",
+    "started again after a reset",
+    "telemetry delayed",
+    "telemetry doubled",
+    "telemetry lost",
+    "telemetry missing altogether",
+    "two INVOKEs back to back",
+    "unparked",
+];
+
+/// How often each thing has happened.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage(BTreeMap<&'static str, u64>);
+
+impl Coverage {
+    /// It has happened once more.
+    pub(crate) fn note(&mut self, what: &'static str) {
+        self.add(what, 1);
+    }
+
+    pub(crate) fn add(&mut self, what: &'static str, times: u64) {
+        debug_assert!(EXPECTED.contains(&what), "{what:?} is not expected of any world");
+        *self.0.entry(what).or_default() += times;
+    }
+
+    /// Adds what happened elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, times)| self.add(what, *times));
+    }
+
+    /// How often it has happened.
+    pub fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or_default()
+    }
+
+    /// What has never happened and should have.
+    pub fn missing(&self) -> Vec<&'static str> {
+        EXPECTED.iter().copied().filter(|what| self.of(what) == 0).collect()
+    }
+
+    /// A line each.
+    pub fn text(&self) -> String {
+        self.0.iter().map(|(what, times)| format!("{times:>12}  {what}\n")).collect()
+    }
+}

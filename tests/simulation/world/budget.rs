@@ -1,0 +1,152 @@
+//! What an invocation may be held for, and how long a request may stay without an answer.
+
+use policy::{DropReason, FlushMode, InitType, Phase, SpoolMode};
+
+use super::super::function::MS;
+use super::{Request, World};
+
+/// After a signal said that the function is done, requests of it that are being received are waited for so long.
+const GRACE: u64 = 100 * MS;
+
+/// How the running invocation is held.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// No invocation has begun in this process.
+    pub(super) is_new: bool,
+    /// When the agent could first know that the function is done.
+    done_at: Option<u64>,
+    /// Whether a request of the function was being received then.
+    receives: bool,
+    /// Whether the agent has said that the backend is down.
+    pub(super) is_down: bool,
+    /// Whether it had said so when the function was done, and nothing else since.
+    pub(super) was_down: bool,
+    begun_at: u64,
+}
+
+impl Held {
+    pub(super) fn of_a_new_process() -> Self {
+        Self { is_new: true, ..Self::default() }
+    }
+}
+
+impl World {
+    pub(super) fn note_begin(&mut self, request_id: &str) {
+        self.held = Held { is_down: self.held.is_down, begun_at: self.now, ..Held::default() };
+        let spans = &self.agent.ledger().spans;
+        let came = spans.received + spans.recovered + spans.made;
+        self.before = [self.before[1], (came, self.accepted.last().copied().unwrap_or_default())];
+        if self.ends_told.contains(request_id) {
+            self.note_done();
+        }
+    }
+
+    /// No timer has run before now.
+    pub(super) const fn note_thaw(&mut self) {
+        self.held.begun_at = self.now;
+    }
+
+    /// The agent is about to hear that `request_id` has ended.
+    pub(super) fn note_end_told(&mut self, request_id: &str) {
+        self.ends_told.insert(request_id.to_owned());
+        if self.running.as_ref().is_some_and(|invoke| &*invoke.request_id == request_id) {
+            self.note_done();
+        }
+    }
+
+    fn note_done(&mut self) {
+        // Where nothing was ever heard of an end, an invocation is not held until it is.
+        if self.held.done_at.is_none() && self.agent.phase() != Phase::Flushing {
+            self.held.done_at = Some(self.now);
+            self.held.receives = self.receiving > 0;
+            self.held.was_down = self.held.is_down;
+        }
+    }
+
+    /// `/next` is asked: the invocation was held for no longer than it may be.
+    pub(super) fn check_held(&mut self) {
+        if self.running.is_none() {
+            return;
+        }
+        let (now, deadline) = (self.now, self.deadline);
+        assert!(now <= deadline, "/next was asked {} ms after the deadline", (now - deadline) / MS);
+        let nanos = |duration: std::time::Duration| duration.as_nanos() as u64;
+        let give_up = deadline - nanos(self.config.deadline_margin);
+        let done = self.held.done_at.unwrap_or(give_up).min(give_up);
+        let latest = done + if self.held.receives { GRACE } else { 0 };
+        let is_free = self.config.flush == FlushMode::Continuous || self.held.was_down;
+        let ceiling = if is_free { 0 } else { nanos(self.config.flush_ceiling) };
+        let end = (latest + ceiling).min((deadline - nanos(self.config.safety)).max(latest));
+        let (most, known) = (nanos(self.config.export_timeouts[0]), self.held.done_at);
+        let is_stale = |request: &&Request| {
+            request.launched < self.held.begun_at && known.is_some_and(|at| at >= request.launched + most)
+        };
+        assert_eq!(
+            self.backend.values().filter(is_stale).count(),
+            0,
+            "requests from before the wait are still there"
+        );
+        assert!(now <= end, "held {} ms longer than it may be: {:?}", (now - end) / MS, self.held);
+        if now > done {
+            self.coverage.note("held for a flush");
+        } else if self.held.was_down {
+            self.coverage.note("nothing held: the backend is down");
+        }
+    }
+
+    /// No request outlives its time, counted from its beginning or from the last thaw; none from before the last
+    /// wait outlives the invocation as well.
+    pub(super) fn check_requests(&self) {
+        let most = self.config.export_timeouts[0].as_nanos() as u64;
+        let is_managed = self.config.init_type == InitType::ManagedInstances;
+        if self.has_exited || (self.agent.phase() == Phase::Waiting && !is_managed) {
+            return;
+        }
+        for (id, request) in &self.backend {
+            let since = request.launched.max(self.held.begun_at);
+            assert!(
+                self.now <= since + most + MS,
+                "{id:?} has been under way for {} ms",
+                (self.now - since) / MS
+            );
+        }
+    }
+
+    /// The backend has been well for some invocations: nothing that came before the last two is still here. (A short
+    /// last one may have frozen the request that carried what was left of the one before.)
+    pub(super) fn check_drained(&mut self) {
+        if self.invocations < self.healthy_from + super::HEALTHY {
+            return;
+        }
+        self.coverage.note("drained before SHUTDOWN");
+        let spans = &self.agent.ledger().spans;
+        let (held, came) = (spans.held(), spans.received + spans.recovered + spans.made);
+        let (came_before, last) = if self.config.is_managed() { (came, u64::MAX) } else { self.before[0] };
+        let newest = came - came_before;
+        assert!(
+            held <= newest,
+            "{held} held, {newest} new: the backend is well and was not found: {spans:?}"
+        );
+        let dropped = self.dropped_before + spans.dropped.iter().sum::<u64>();
+        let old = self.accepted.range(..=last).filter(|id| !self.delivered.contains(id)).count() as u64;
+        // What could not be written at the end of an earlier process, or was only in the memory of a killed one.
+        let can_lose = self.faults.disk_fails || self.kills > 0 && self.config.spool != SpoolMode::Always;
+        assert!(can_lose || old <= dropped, "{old} old ones not delivered, {dropped} dropped: {spans:?}");
+    }
+
+    /// Spans that had to go for want of room.
+    pub(super) fn given_up(&self) -> u64 {
+        self.agent.ledger().spans.dropped_for(DropReason::OutboxFull)
+    }
+
+    /// Some more had to: then the disk was of no use, or not nearly empty either.
+    pub(super) fn check_full(&mut self) {
+        self.coverage.note("outbox full");
+        let (on_disk, bound) = (self.disk.parked_bytes(), self.config.bounds.spooled_bytes);
+        let is_useless = self.config.spool == SpoolMode::Off || self.faults.disk_fails;
+        assert!(
+            is_useless || on_disk > bound / 3,
+            "given up for want of room, with {on_disk} of {bound} on disk"
+        );
+    }
+}

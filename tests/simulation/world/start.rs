@@ -1,0 +1,134 @@
+//! How our processes come and go in one environment: init, restore, kill, reset, and what the spool hands on.
+
+use policy::{
+    Agent, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, ShutdownReason, SpoolMode, UnixNanos,
+};
+
+use super::super::function::{MS, TIMEOUT};
+use super::{Event, Held, World};
+
+/// How long a process takes from its start to the first `/next`, and the platform to start another.
+const START: u64 = 300 * MS;
+
+impl World {
+    /// Our process asks for its first event.
+    pub(super) fn start(&mut self) {
+        self.processes += 1;
+        self.held = Held::of_a_new_process();
+        self.before = Default::default();
+        self.tell_init();
+        self.step(Input::Ready);
+    }
+
+    fn tell_init(&mut self) {
+        let has_failed = self.faults_now().fails_init && self.config.init_type == InitType::OnDemand;
+        let status = if has_failed { EndStatus::Error } else { EndStatus::Success };
+        let (begun, ended) = (UnixNanos(self.wall().0 - 300 * MS), UnixNanos(self.wall().0 - 10 * MS));
+        self.tell_of_init(20 * MS, InitPhase::Init, false, (begun, ended), status);
+    }
+
+    /// Init has failed, and runs again inside the first invocation; says how long it takes.
+    pub(super) fn tell_init_again(&mut self) -> u64 {
+        if self.config.init_type != InitType::OnDemand {
+            return 0;
+        }
+        self.coverage.note("init fails, and runs again in the invocation");
+        let (begun, ended) = (self.wall(), UnixNanos(self.wall().0 + 200 * MS));
+        self.tell_of_init(200 * MS, InitPhase::Invoke, false, (begun, ended), EndStatus::Success);
+        200 * MS
+    }
+
+    /// A snapshot is restored: its init was long ago, and on another machine.
+    pub(super) fn tell_restore(&mut self) {
+        self.coverage.note("restored");
+        let (begun, ended) = (UnixNanos(self.wall().0 - 200 * MS), self.wall());
+        self.tell_of_init(20 * MS, InitPhase::Init, true, (begun, ended), EndStatus::Success);
+    }
+
+    fn tell_of_init(
+        &mut self,
+        after: u64,
+        phase: InitPhase,
+        restore: bool,
+        (begun, ended): (UnixNanos, UnixNanos),
+        status: EndStatus,
+    ) {
+        let start = PlatformEvent::InitStart { at: begun, phase, restore, runtime_version: None };
+        let ending = Ending { status, error_type: None };
+        let done = PlatformEvent::InitRuntimeDone { at: ended, restore, ending: ending.clone() };
+        let report = PlatformEvent::InitReport { at: ended, phase, restore, ending, duration: None };
+        self.tell(after, start);
+        self.tell(after + 5 * MS, done);
+        self.tell(after + 6 * MS, report);
+    }
+
+    /// The platform resets the environment: SHUTDOWN, and new processes in it.
+    pub(super) fn reset(&mut self, reason: ShutdownReason) {
+        self.is_reset = true;
+        let when = if self.is_asked { self.now } else { self.now + 40 * MS };
+        self.runs = true;
+        self.later(when, Event::Shutdown(reason));
+    }
+
+    /// A new process after one that has left in order.
+    pub(super) fn restart(&mut self) {
+        self.say("started again");
+        self.coverage.note("started again after a reset");
+        // What was being read is still on disk: a process that ends lets nothing go that it has not looked at.
+        let read: Vec<_> = self
+            .pending
+            .values()
+            .filter_map(|event| match event {
+                Event::Spool(Input::Unparked(receipt)) => Some(receipt.clone()),
+                _ => None,
+            })
+            .collect();
+        read.iter().for_each(|receipt| self.disk.put_back(receipt, &self.made));
+        self.replace();
+        self.begin_anew();
+    }
+
+    /// Our process is killed; the platform resets the environment, and a new process starts in it.
+    pub(super) fn kill(&mut self) {
+        self.say("killed");
+        self.coverage.note("killed");
+        self.kills += 1;
+        let disk = self.disk.clone();
+        disk.survive(|| self.replace());
+        let (invoke, receipt) = (self.running.take(), disk.recovered());
+        self.pass_time();
+        if self.config.spool == SpoolMode::Always {
+            self.coverage.note("recovered after a kill");
+            self.step(Input::Recovered { invoke, receipt, announced: Vec::new() });
+        }
+        self.begin_anew();
+    }
+
+    /// Nothing of the old process is left but its books.
+    fn replace(&mut self) {
+        self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
+        self.agent = Agent::new(self.config.clone());
+        self.backend.clear();
+        self.events.clear();
+        self.pending.clear();
+        self.frozen.clear();
+        (self.is_asked, self.runs, self.is_frozen, self.is_planned) = (false, false, false, false);
+        (self.has_thawed, self.has_exited, self.is_reset) = (false, false, false);
+        (self.receiving, self.in_progress, self.is_well_at_last) = (0, 0, false);
+        self.running = None;
+    }
+
+    fn pass_time(&mut self) {
+        self.now += START;
+        self.deadline = self.now + TIMEOUT;
+    }
+
+    fn begin_anew(&mut self) {
+        self.pass_time();
+        for parked in self.disk.found() {
+            self.coverage.note("found in the spool");
+            self.step(Input::Found(parked));
+        }
+        self.start();
+    }
+}
