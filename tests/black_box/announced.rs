@@ -118,7 +118,7 @@ fn parents_that_were_announced_are_not_made_up() {
     let world = World::start();
     let [root, step, call] = payment("r-1");
     world.invoke("r-1");
-    announce(&world, [step.clone()]);
+    announce(&world, [step]);
     world.post_spans([call]);
     dies(&world, now_unix_ms());
     ends(&world, Reason::Failure);

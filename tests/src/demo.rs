@@ -35,6 +35,7 @@ use self::{
     play::Part,
     progress::Progress,
     stage::Stage,
+    trace::Trace,
 };
 
 /// As a shell reports a program that SIGINT ended.
@@ -112,17 +113,26 @@ fn show(evidence: &Evidence, paint: Paint) {
     section("Invocations");
     println!("{}", table::invocations(evidence, paint));
 
-    // The payment with a story: cold starts, an error, and two deliveries that link to it.
-    let shown = PAYMENTS.iter().find(|payment| payment.end == End::DeadLetter);
-    let is_shown =
-        |part: &Part| matches!(part, Part::Payment(paid) if shown.is_some_and(|it| it.id == paid.id));
-    let invocation = evidence.played.invocations.iter().find(|invocation| is_shown(&invocation.part));
-    if let Some(trace) = invocation.and_then(|invocation| evidence.traces(invocation).first().copied()) {
-        section(&format!("Trace {}: a payment that reconciliation refuses, twice", trace.id));
-        print!("{}", tree::draw(evidence, trace, paint));
+    // The payments with a story: one has cold starts, an error, and two deliveries that link to it.
+    for (end, story) in [
+        (End::DeadLetter, "a payment that reconciliation refuses, twice"),
+        (End::Timeout, "a payment whose function is killed while it waits"),
+    ] {
+        if let Some(trace) = trace_of(evidence, end) {
+            section(&format!("Trace {}: {story}", trace.id));
+            print!("{}", tree::draw(evidence, trace, paint));
+        }
     }
     section("What the extension did");
     println!("{}", table::extension(evidence, paint));
+}
+
+/// The trace of the first payment that came to this end.
+fn trace_of(evidence: &Evidence, end: End) -> Option<&Trace> {
+    let shown = PAYMENTS.iter().find(|payment| payment.end == end)?;
+    let is_shown = |part: &Part| matches!(part, Part::Payment(paid) if paid.id == shown.id);
+    let invocation = evidence.played.invocations.iter().find(|invocation| is_shown(&invocation.part))?;
+    evidence.traces(invocation).first().copied()
 }
 
 fn conclude(evidence: &Evidence, problems: &[String], places: &Places, paint: Paint) {

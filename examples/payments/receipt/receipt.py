@@ -5,13 +5,33 @@ import os
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 FUNCTION = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "receipt")
+COLLECTOR = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318").rstrip("/")
 FLUSH_BUDGET_S = 1
+ANNOUNCE_DELAY_MS = 20
 TEMPLATE = "Receipt for payment {id}: {amount:.2f} {currency}. Thank you."
+
+
+class Announcer(SpanProcessor):
+    """Announces spans when they begin: a killed function cannot tell of those that it leaves open."""
+
+    def __init__(self):
+        exporter = OTLPSpanExporter(endpoint=f"{COLLECTOR}/v1/started", timeout=FLUSH_BUDGET_S)
+        self.batches = BatchSpanProcessor(exporter, schedule_delay_millis=ANNOUNCE_DELAY_MS)
+
+    def on_start(self, span, parent_context=None):
+        self.batches.on_end(span)
+
+    def on_end(self, span):
+        """An announcement that has not left is not needed any more."""
+
+    def shutdown(self):
+        self.batches.shutdown()
+
 
 provider = TracerProvider(
     resource=Resource.create(
@@ -23,6 +43,7 @@ provider = TracerProvider(
         }
     )
 )
+provider.add_span_processor(Announcer())
 # The exporter keeps to its timeout, retries included; `force_flush` does not keep to the one it is given.
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=FLUSH_BUDGET_S)))
 tracer = provider.get_tracer("receipt")

@@ -4,6 +4,7 @@
 //! event arrives, [`Telemetry::flush`] before the handler returns. The exporter reads the standard
 //! variables; left alone it speaks OTLP over HTTP to `localhost:4318`, where the extension listens.
 
+mod announce;
 mod invocation;
 mod propagation;
 mod resource;
@@ -20,6 +21,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 
+use self::announce::Announcer;
 pub use propagation::{context_from, headers, linked_context, xray_header};
 
 /// How long an invocation may wait for its spans to be handed over. The extension answers within a
@@ -48,8 +50,10 @@ impl Telemetry {
         let provider = SdkTracerProvider::builder().with_resource(resource::detect());
         // The extension is next door: when it does not answer now, waiting only costs the caller.
         let exporter = SpanExporter::builder().with_http().with_retry_policy(RetryPolicy::disabled()).build();
-        let provider = match exporter {
-            Ok(exporter) => provider.with_batch_exporter(exporter).build(),
+        let provider = match exporter.and_then(|exporter| Ok((exporter, Announcer::start()?))) {
+            Ok((exporter, announcer)) => {
+                provider.with_span_processor(announcer).with_batch_exporter(exporter).build()
+            }
             Err(error) => {
                 eprintln!("running untraced: {error}");
                 provider.build()
@@ -62,14 +66,14 @@ impl Telemetry {
     /// End it last, so that it is the one to tell the extension that the invocation is over.
     pub fn invocation(
         &self,
-        span: SpanBuilder,
+        mut span: SpanBuilder,
         parent: &Context,
         event: &lambda_runtime::Context,
     ) -> Context {
-        let span = span.start_with_context(&self.tracer, parent);
-        let cx = parent.with_span(span);
-        cx.span().set_attributes(invocation::attributes(event, &self.is_cold));
-        cx
+        // Before it begins, because so it is announced: with the id of its invocation.
+        let attributes = invocation::attributes(event, &self.is_cold);
+        span.attributes.get_or_insert_default().extend(attributes);
+        parent.with_span(span.start_with_context(&self.tracer, parent))
     }
 
     /// Starts a span below the current one.

@@ -30,10 +30,11 @@ fn a_batch_has_a_span_per_message_and_one_per_failure() {
 }
 
 #[test]
-fn who_dies_leaves_a_root_of_the_extensions_making() {
+fn who_dies_leaves_what_was_open_closed() {
     assert_eq!(
         expected(&Part::Payment(payment(End::Crash)), false).to_string(),
-        "SERVER authorize ERROR Runtime.ExitError\n  INTERNAL validate payment\n"
+        "SERVER POST /payments ERROR Runtime.ExitError\n  CLIENT POST /v1/scores ERROR Runtime.ExitError\n  \
+         INTERNAL validate payment\n"
     );
 }
 
