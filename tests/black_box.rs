@@ -12,6 +12,7 @@ mod black_box {
     mod done;
     mod flush;
     mod late;
+    mod metrics;
     mod next;
     mod receiver;
     mod settings;

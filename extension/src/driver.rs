@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Agent, Entry, Input, Output, Place, Receipt, Signal};
+use policy::{Agent, Entry, Input, Measured, Output, Place, Receipt, Signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use wire::otlp::{Body, Identity};
@@ -54,6 +54,10 @@ pub struct Driver {
     pub identity: Arc<Identity>,
     /// Told once for each `/next` that may be asked.
     pub next: mpsc::UnboundedSender<()>,
+    /// Under which names CloudWatch keeps metrics that are written as lines.
+    pub emf_namespace: String,
+    /// The function they are of.
+    pub function_name: Arc<str>,
     /// Where to tell oneself what a disk has answered.
     pub inbox: Inbox,
     /// Keeps what the agent wants kept, where there is one.
@@ -117,11 +121,18 @@ impl Driver {
                 Output::Cancel(id) => self.exporter.cancel(id),
                 Output::Reconnect => self.exporter.reconnect(),
                 Output::Connect => self.exporter.connect(),
+                Output::Measured(measured) => self.write_line(&measured),
                 Output::Say(notice) => log::notice(&notice),
                 Output::Exit => return true,
             }
         }
         false
+    }
+
+    fn write_line(&self, measured: &Measured) {
+        if let Some(line) = wire::emf::line(measured, &self.emf_namespace, &self.function_name) {
+            log::print(&(line + "\n"));
+        }
     }
 
     fn park(&self, signal: Signal, entries: &[Entry<Body>]) {

@@ -8,6 +8,7 @@ pub mod intake;
 pub mod lambda;
 pub mod log;
 pub mod recovery;
+pub mod reference;
 pub mod settings;
 pub mod spool;
 pub mod telemetry;
@@ -157,6 +158,7 @@ fn driver(
     if registration.is_managed {
         policy.init_type = InitType::ManagedInstances;
     }
+    let function_name = policy.function_name.clone();
     let mut identity = settings.identity;
     if let Some(account) = &registration.account_id {
         identity.set_if_missing("cloud.account.id", account);
@@ -167,6 +169,8 @@ fn driver(
         exporter: Exporter::new(settings.destinations, inbox.clone(), clock),
         identity: Arc::<Identity>::new(identity),
         next,
+        emf_namespace: settings.emf_namespace,
+        function_name,
         inbox: inbox.clone(),
         spool,
         records_invocations,

@@ -67,6 +67,12 @@ pub fn notice(notice: &Notice) {
             "the backend accepted a request but not all of its content",
             json!({ "signal": word(*signal) }),
         ),
+        Notice::NoMetrics(status) => say(
+            Level::Info,
+            "no_metrics",
+            "the backend takes no metrics; Prefreeze makes none from now on (PREFREEZE_METRICS=none says so at once)",
+            json!({ "status": status }),
+        ),
         Notice::BackendDown => say(
             Level::Warn,
             "backend_down",
@@ -136,7 +142,7 @@ const fn word(signal: Signal) -> &'static str {
     }
 }
 
-/// Prints `text` as it is, for the commands that people run.
+/// Prints `text` as it is: for the commands that people run, and lines that CloudWatch reads.
 pub fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
+use extension::reference;
 use extension::settings::{self, Settings};
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         None => extend(),
         Some("config") => config(),
+        Some("metrics") => metrics(),
         Some("--version" | "-V") => print(concat!("prefreeze ", env!("CARGO_PKG_VERSION"), "\n")),
         Some("--help" | "-h" | "help") => print(HELP),
         Some(_) => {
@@ -24,6 +26,9 @@ prefreeze: a tracing extension for AWS Lambda
   prefreeze config     show the effective settings, and every problem in them
   prefreeze config --markdown
                        the reference of all settings
+  prefreeze metrics    every metric that is emitted: name, instrument, unit, attributes
+  prefreeze metrics --markdown
+                       the reference of them
   prefreeze --version  the version
 ";
 
@@ -49,6 +54,11 @@ fn config() -> ExitCode {
     let settings = Settings::from_environment();
     print(&settings.describe());
     if settings.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn metrics() -> ExitCode {
+    let is_page = std::env::args().nth(2).as_deref() == Some("--markdown");
+    print(&if is_page { reference::metrics() } else { reference::metrics_plain() })
 }
 
 fn print(text: &str) -> ExitCode {

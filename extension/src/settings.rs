@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Config, Destinations, FlushMode, InitType, Signal, SpoolMode, XrayParent};
+use policy::{Config, Destinations, FlushMode, InitType, Measuring, Signal, SpoolMode, XrayParent};
 use wire::key_values;
 use wire::otlp::Identity;
 
@@ -26,6 +26,8 @@ pub struct Settings {
     pub identity: Identity,
     /// Where the function sends to; `None` when it was switched off.
     pub receiver: Option<SocketAddr>,
+    /// The CloudWatch namespace of metrics that are written as lines.
+    pub emf_namespace: String,
     /// The spool's folder.
     pub spool_dir: PathBuf,
     /// The longest request taken from the function, in bytes.
@@ -116,9 +118,10 @@ impl Settings {
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
         let identity = reader.identity();
         let spool_dir = reader.spool_dir();
+        let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let Reader { set, mut problems } = reader;
         problems.dedup();
-        Self { policy, destinations, identity, receiver, spool_dir, max_body, problems, set }
+        Self { policy, destinations, identity, receiver, emf_namespace, spool_dir, max_body, problems, set }
     }
 
     /// What holds, and what is wrong, for people.
@@ -332,9 +335,32 @@ impl Reader {
             export_timeouts: Signal::ALL.map(|signal| self.export_timeout(signal)),
             spool: self.word("PREFREEZE_SPOOL", SpoolMode::default(), &spool),
             xray_parent: self.word("PREFREEZE_XRAY_PARENT", XrayParent::default(), &xray),
+            measuring: self.measuring(),
             destinations: Destinations { traces, metrics, logs },
             bounds: self.bounds(default.bounds),
             ..default
+        }
+    }
+
+    fn measuring(&mut self) -> Measuring {
+        let ways = [
+            ("otlp", (true, false)),
+            ("emf", (false, true)),
+            ("both", (true, true)),
+            ("none", (false, false)),
+        ];
+        let (otlp, emf) = self.word("PREFREEZE_METRICS", (true, false), &ways);
+        let aggregations =
+            [("base2_exponential_bucket_histogram", false), ("explicit_bucket_histogram", true)];
+        let explicit_buckets =
+            self.word("PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", false, &aggregations);
+        Measuring {
+            otlp,
+            emf,
+            spans: self.word("PREFREEZE_METRICS_SPANS", true, &[("on", true), ("off", false)]),
+            interval: self.millis("PREFREEZE_METRICS_INTERVAL_MS", 60_000),
+            series_max: self.number("PREFREEZE_METRICS_SERIES_MAX", 200, 2..=10_000) as usize,
+            explicit_buckets,
         }
     }
 

@@ -11,8 +11,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
 use policy::{
     Agent, BatchId, Body as _, Config, Content, EndStatus, Ending, Entry, Fact, InitPhase, Input, Instant,
-    Invoke, Kind, Outcome, Output, PlatformEvent, Receipt, Response, Rng, Shutdown, ShutdownReason, Signal,
-    SpanId, TraceId, UnixNanos, Usage,
+    Invoke, Kind, Measuring, Outcome, Output, PlatformEvent, Receipt, Response, Rng, Shutdown,
+    ShutdownReason, Signal, SpanId, TraceId, UnixNanos, Usage,
 };
 use prost::Message;
 use wire::otlp::{Body, Identity, from_json, request, scan};
@@ -190,7 +190,11 @@ fn the_platforms_and_the_backends_words_are_read_without_a_panic() {
 fn policy_survives_any_sequence_of_inputs() {
     rounds("policy", |seed| {
         let mut rng = Rng::new(seed);
-        let mut agent: Agent<Number> = Agent::new(Config { seed, ..Config::default() });
+        let mut agent: Agent<Number> = {
+            let interval = policy::Duration::from_nanos(rng.below(2_000_000_000));
+            let measuring = Measuring { interval, emf: rng.below(2) == 0, ..Measuring::DEFAULT };
+            Agent::new(Config { seed, measuring, ..Config::default() })
+        };
         let (mut now, mut flying, mut has_exited) = (0, Vec::new(), false);
         for _ in 0..rng.below(60) {
             now += rng.below(2_000_000_000);
@@ -205,8 +209,9 @@ fn policy_survives_any_sequence_of_inputs() {
                     _ => {}
                 }
             }
-            let spans = agent.ledger().of(Signal::Traces);
-            assert_eq!(spans.held(), agent.held_items(Signal::Traces));
+            for signal in [Signal::Traces, Signal::Metrics] {
+                assert_eq!(agent.ledger().of(signal).held(), agent.held_items(signal), "{signal:?}");
+            }
         }
     });
 }

@@ -40,6 +40,7 @@ const EXPECTED: &[&str] = &[
     "invocation",
     "invocations at once",
     "killed",
+    "metrics exact",
     "mode adaptive",
     "mode continuous",
     "mode end",

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use policy::{
-    Content, Entry, Kind, Parked, Place, PlatformSpan, Receipt, Signal, Span, SpanId, TraceId, UnixNanos,
+    Content, Entry, Kind, Measured, Parcel, Parked, Place, PlatformSpan, Receipt, Signal, Span, SpanId,
+    TraceId, UnixNanos,
 };
 
 /// What a span of this world carries: its number, and its place on record while anyone holds it.
@@ -45,6 +47,8 @@ struct Records {
     /// Accepted and still held by someone, where everything accepted is recorded.
     accepted: BTreeSet<u64>,
     parked: BTreeMap<u64, Vec<Piece>>,
+    /// Points that were ever parked.
+    metered: Vec<Arc<Measured>>,
     places: u64,
     is_dying: bool,
 }
@@ -54,6 +58,8 @@ struct Records {
 enum Piece {
     Received(u64),
     Made(Rc<PlatformSpan>),
+    /// Points, by their number.
+    Metered(u64),
 }
 
 /// See the module.
@@ -65,6 +71,8 @@ const SPAN_BYTES: usize = 300;
 
 /// Numbers from here on stand for spans that were made, parked and read back.
 pub(crate) const MADE: u64 = 1 << 60;
+/// The same of metrics.
+pub(crate) const METERED: u64 = 1 << 61;
 
 impl Disk {
     /// A body that is not on record yet.
@@ -79,12 +87,17 @@ impl Disk {
 
     /// Writes a record.
     pub(crate) fn park(&self, entries: &[Entry<Body>]) -> Place {
+        let mut disk = self.0.borrow_mut();
         let pieces = entries.iter().map(|entry| match &entry.content {
+            Content::Received(body) if body.id >= METERED => Piece::Metered(body.id),
             Content::Received(body) => Piece::Received(body.id),
             Content::Made(span) => Piece::Made(Rc::new((**span).clone())),
+            Content::Measured(measured) => {
+                disk.metered.push(measured.clone());
+                Piece::Metered(METERED + disk.metered.len() as u64 - 1)
+            }
         });
         let pieces = pieces.collect();
-        let mut disk = self.0.borrow_mut();
         disk.places += 1;
         let place = disk.places;
         disk.parked.insert(place, pieces);
@@ -94,14 +107,28 @@ impl Disk {
     /// Reads a record back; it is gone from the disk when its last body is.
     pub(crate) fn unpark(&self, place: Place, made: &mut Vec<Rc<PlatformSpan>>) -> Receipt<Body> {
         let pieces = self.0.borrow_mut().parked.remove(&place.0).unwrap_or_default();
-        let spans = pieces.into_iter().map(|piece| match piece {
-            Piece::Received(id) => self.span(id),
-            Piece::Made(span) => {
-                made.push(span);
-                self.span(MADE + made.len() as u64 - 1)
+        let mut receipt = Receipt::EMPTY;
+        for piece in pieces {
+            match piece {
+                Piece::Received(id) => receipt.spans.push(self.span(id)),
+                Piece::Made(span) => {
+                    made.push(span);
+                    receipt.spans.push(self.span(MADE + made.len() as u64 - 1));
+                }
+                Piece::Metered(id) => receipt.parcels.push(Parcel {
+                    signal: Signal::Metrics,
+                    count: self.metered(id).points.len() as u32,
+                    size: SPAN_BYTES as u32,
+                    body: self.body(id),
+                }),
             }
-        });
-        Receipt { spans: spans.collect(), parcels: Vec::new() }
+        }
+        receipt
+    }
+
+    /// Points that were parked under this number.
+    pub(crate) fn metered(&self, id: u64) -> Arc<Measured> {
+        self.0.borrow().metered[(id - METERED) as usize].clone()
     }
 
     /// What was read and not looked at before the process left goes back.
@@ -110,7 +137,9 @@ impl Disk {
             Some(index) => Piece::Made(made[index as usize].clone()),
             None => Piece::Received(id),
         };
-        let pieces = receipt.spans.iter().map(|span| piece(span.body.id)).collect();
+        let spans = receipt.spans.iter().map(|span| piece(span.body.id));
+        let points = receipt.parcels.iter().map(|parcel| Piece::Metered(parcel.body.id));
+        let pieces = spans.chain(points).collect();
         let mut disk = self.0.borrow_mut();
         disk.places += 1;
         let place = disk.places;
@@ -133,23 +162,37 @@ impl Disk {
     /// The records, for the next process.
     pub(crate) fn found(&self) -> Vec<Parked> {
         let disk = self.0.borrow();
-        let parked = disk.parked.iter().map(|(place, pieces)| Parked {
-            place: Place(*place),
-            signal: Signal::Traces,
-            count: pieces.len() as u64,
-            size: pieces.len() * SPAN_BYTES,
+        let points = |piece: &Piece| match piece {
+            Piece::Metered(id) => Some(disk.metered[(id - METERED) as usize].points.len() as u64),
+            _ => None,
+        };
+        let parked = disk.parked.iter().map(|(place, pieces)| {
+            let is_metrics = pieces.iter().any(|piece| points(piece).is_some());
+            Parked {
+                place: Place(*place),
+                signal: if is_metrics { Signal::Metrics } else { Signal::Traces },
+                count: pieces.iter().map(|piece| points(piece).unwrap_or(1)).sum(),
+                size: pieces.len() * SPAN_BYTES,
+            }
         });
         parked.collect()
     }
 
     /// Spans in parked records.
     pub(crate) fn parked(&self) -> u64 {
-        self.0.borrow().parked.values().map(|pieces| pieces.len() as u64).sum()
+        let disk = self.0.borrow();
+        let spans = disk.parked.values().flatten().filter(|piece| !matches!(piece, Piece::Metered(_)));
+        spans.count() as u64
     }
 
     /// About how many bytes they are.
     pub(crate) fn parked_bytes(&self) -> usize {
-        self.parked() as usize * SPAN_BYTES
+        let disk = self.0.borrow();
+        let size = |piece: &Piece| match piece {
+            Piece::Metered(id) => disk.metered[(id - METERED) as usize].points.len() * SPAN_BYTES,
+            Piece::Received(_) | Piece::Made(_) => SPAN_BYTES,
+        };
+        disk.parked.values().flatten().map(size).sum()
     }
 
     /// Whether `id` is in a parked record.

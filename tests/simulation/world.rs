@@ -3,6 +3,7 @@
 mod backend;
 mod budget;
 mod ending;
+mod metered;
 mod platform;
 mod start;
 
@@ -13,8 +14,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use policy::{
-    Agent, BatchId, Bounds, Config, Entry, FlushMode, InitType, Input, Instant, Invoke, Ledger, Notice,
-    Outcome, Output, PlatformEvent, PlatformSpan, Receipt, Rng, ShutdownReason, SpoolMode, UnixNanos,
+    Agent, BatchId, Bounds, Config, Duration, Entry, FlushMode, InitType, Input, Instant, Invoke, Ledger,
+    Measuring, Notice, Outcome, Output, PlatformEvent, PlatformSpan, Receipt, Rng, ShutdownReason, SpoolMode,
+    UnixNanos,
 };
 
 use super::checks;
@@ -22,6 +24,7 @@ use super::coverage::Coverage;
 use super::disk::{Body, Disk};
 use super::faults::Faults;
 use super::function::{Bodies, MS, Plan};
+use metered::Metered;
 
 use budget::Held;
 
@@ -116,6 +119,11 @@ pub struct World {
     bodies: Bodies,
     disk: Disk,
     made: Vec<Rc<PlatformSpan>>,
+    metered: Metered,
+    /// CLIENT spans that were accepted.
+    clients: u64,
+    crashes: u64,
+    timeouts: u64,
     /// Dropped by processes that were killed later.
     dropped_before: u64,
     kills: u32,
@@ -185,7 +193,9 @@ impl World {
         let held_bytes = if faults.is_tight { 20_000 } else { 4 << 20 };
         let bounds =
             Bounds { held_bytes, spooled_bytes: 200_000, batch_bytes: 16_000, batch_items: 64, in_flight: 4 };
-        let config = Config { flush, bounds, spool, seed, init_type, ..Config::default() };
+        let interval = Duration::from_millis([0, 1_000, 60_000][(seed % 3) as usize]);
+        let measuring = Measuring { interval, ..Measuring::DEFAULT };
+        let config = Config { flush, bounds, spool, seed, init_type, measuring, ..Config::default() };
         let disk = Disk::default();
         Self {
             rng,
@@ -218,6 +228,10 @@ impl World {
             bodies: Bodies { last: 0, disk: disk.clone() },
             disk,
             made: Vec::new(),
+            metered: Metered::default(),
+            clients: 0,
+            crashes: 0,
+            timeouts: 0,
             dropped_before: 0,
             kills: 0,
             receiving: 0,
@@ -259,6 +273,7 @@ impl World {
             }
         }
         self.check_end();
+        self.check_metrics();
         self.coverage.add("invocation", self.invocations);
         Story { lines: self.lines, ledger: *self.agent.ledger(), coverage: self.coverage }
     }
@@ -487,6 +502,7 @@ impl World {
                 self.later(self.now, Event::Spool(Input::Unparked(receipt)));
             }
             Output::Connect => self.say("connect"),
+            Output::Measured(_) => unreachable!("lines are off"),
             Output::Reconnect => {
                 self.coverage.note("reconnect");
                 self.say("reconnect");

@@ -3,6 +3,7 @@
 pub mod collector;
 pub mod demo;
 pub mod http1;
+pub mod metrics;
 pub mod otlp;
 pub mod platform;
 pub mod tls;

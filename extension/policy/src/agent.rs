@@ -5,6 +5,7 @@
 
 mod announcing;
 mod exports;
+mod metering;
 mod spooling;
 
 use alloc::boxed::Box;
@@ -22,6 +23,7 @@ use crate::invocations::Invocations;
 use crate::io::{Input, Output, Receipt};
 use crate::ledger::{DropReason, Ledger};
 use crate::lifecycle::{Event, Phase};
+use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
@@ -53,6 +55,7 @@ pub struct Agent<B> {
     pace: Pace,
     cap: Cap,
     ledger: Ledger,
+    metrics: Metrics,
     rng: Rng,
     /// Requests of the function that are being received.
     receiving: u32,
@@ -106,6 +109,7 @@ impl<B: Body> Agent<B> {
             pace: Pace::default(),
             cap: Cap::new(config.cost_cap),
             ledger: Ledger::default(),
+            metrics: Metrics::new(&config),
             rng: Rng::new(config.seed),
             receiving: 0,
             done_since: None,
@@ -241,6 +245,8 @@ impl<B: Body> Agent<B> {
         self.after_wait(now, invoke.waited);
         self.ledger.invocations += 1;
         self.forget_announced();
+        self.metrics.on_time(now, invoke.received_at);
+        self.metrics.on_invoke(&invoke.request_id);
         self.pace.on_invoke(now);
         self.done_since = self.is_unheard.then_some(now);
         self.deadline = invoke.deadline + self.slept;
@@ -258,6 +264,7 @@ impl<B: Body> Agent<B> {
             return;
         }
         self.after_wait(now, shutdown.waited);
+        self.metrics.on_time(now, shutdown.received_at);
         self.deadline = shutdown.deadline + self.slept;
         self.flush_began = now;
         self.flush_end = budget::shutdown_end(&self.config, now, self.deadline);
@@ -303,6 +310,7 @@ impl<B: Body> Agent<B> {
         for span in &receipt.spans {
             self.invocations.on_span(span);
             self.announced.on_span(span);
+            self.metrics.on_span(span);
         }
         for signal in Signal::ALL {
             self.ledger.of_mut(signal).received += receipt.count(signal);
@@ -323,6 +331,7 @@ impl<B: Body> Agent<B> {
         if self.config.is_managed() {
             self.begin_managed(now, event);
         }
+        self.metrics.on_event(&self.config, event);
         self.invocations.on_event(&self.config, event);
     }
 
@@ -333,6 +342,8 @@ impl<B: Body> Agent<B> {
             return;
         }
         self.ledger.invocations += 1;
+        self.metrics.on_time(now, *at);
+        self.metrics.on_invoke(request_id);
         self.invocations.begin(Invoke {
             request_id: request_id.clone(),
             deadline: now,
@@ -366,6 +377,7 @@ impl<B: Body> Agent<B> {
             self.next_beat = now + MANAGED_BEAT;
             self.invocations.settle_all(&self.config);
             self.store_made(now);
+            self.meter_if_due(now);
             self.outbox.seal(false);
         }
         // The beat cuts batches; what is cut leaves as soon as the backend has answered what was before it.
@@ -401,6 +413,7 @@ impl<B: Body> Agent<B> {
         self.invocations.settle_before_current(&self.config, &self.announced);
         self.close_known(now);
         self.store_made(now);
+        self.meter_if_due(now);
         self.flush_began = now;
         self.flush_end = budget::flush_end(&self.config, now, self.deadline);
         self.end_stale_exports(now);
@@ -446,6 +459,7 @@ impl<B: Body> Agent<B> {
     fn end_flush(&mut self, now: Instant) {
         let held = now.since(self.flush_began);
         self.ledger.flush += held;
+        self.meter_flush(held);
         self.pace.on_flush(held);
         self.cap.on_flush(held);
         self.enter(Event::Flushed);
@@ -461,6 +475,7 @@ impl<B: Body> Agent<B> {
         if may_close || now >= self.last_words_end {
             self.close_all(now);
         }
+        self.meter_news(now);
         self.unpark(now);
         self.outbox.seal(false);
         self.export_ready(now);
@@ -477,8 +492,10 @@ impl<B: Body> Agent<B> {
     fn close_all(&mut self, now: Instant) {
         if let Some(shutdown) = self.shutdown.take() {
             self.invocations.close_all(&self.config, &shutdown, &self.announced);
+            self.metrics.on_end(&self.config, &shutdown);
             self.store_made(now);
             self.bury_announced(now, &shutdown);
+            self.meter_at_end(now);
         }
     }
 
@@ -498,6 +515,7 @@ impl<B: Body> Agent<B> {
     fn store_made(&mut self, now: Instant) {
         for span in self.invocations.take_made() {
             self.ledger.spans.made += 1;
+            self.metrics.on_made(&span);
             self.store(now, Entry::made(span));
         }
         self.store_deaths(now);

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::metrics::Measured;
 use crate::span::{PlatformSpan, Signal};
 use crate::time::Instant;
 
@@ -28,6 +29,8 @@ pub enum Content<B> {
     Received(B),
     /// A span made here.
     Made(Arc<PlatformSpan>),
+    /// Metrics measured here.
+    Measured(Arc<Measured>),
 }
 
 /// A rough size of an encoded [`PlatformSpan`]: bounds need no better.
@@ -51,6 +54,17 @@ impl<B> Entry<B> {
             size: PLATFORM_SPAN_SIZE,
             is_precious: true,
             content: Content::Made(Arc::new(span)),
+        }
+    }
+
+    /// Points go last when room runs out: they are few, and what they tell of is told nowhere else.
+    pub(crate) fn measured(measured: Measured) -> Self {
+        Self {
+            signal: Signal::Metrics,
+            count: u32::try_from(measured.points.len()).unwrap_or(u32::MAX),
+            size: u32::try_from(measured.size()).unwrap_or(u32::MAX),
+            is_precious: true,
+            content: Content::Measured(Arc::new(measured)),
         }
     }
 }

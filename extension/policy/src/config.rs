@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use crate::batch::BOOKKEEPING_BYTES;
+use crate::metrics::Measuring;
 use crate::platform::InitType;
 use crate::span::Signal;
 use crate::time::Duration;
@@ -99,6 +100,8 @@ pub struct Config {
     pub spool: SpoolMode,
     /// What the X-Ray header means.
     pub xray_parent: XrayParent,
+    /// What is measured.
+    pub measuring: Measuring,
     /// Which signals have somewhere to go.
     pub destinations: Destinations,
     /// How much may be held.
@@ -157,6 +160,7 @@ impl Default for Config {
             thaw_gap: Duration::from_secs(20),
             spool: SpoolMode::Off,
             xray_parent: XrayParent::Link,
+            measuring: Measuring::DEFAULT,
             destinations: Destinations::ALL,
             bounds: Bounds {
                 held_bytes: 32 << 20,

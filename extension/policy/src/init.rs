@@ -88,6 +88,11 @@ impl Init {
         on_request && ended.is_none_or(|ended| received_at.since(ended) <= PROACTIVE_AFTER)
     }
 
+    /// Whether the platform has told when it ended.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// The first invocation's place in its trace is certain.
     pub(crate) fn on_first_placed(&mut self, request_id: &RequestId, received_at: UnixNanos, place: Place) {
         self.first.get_or_insert_with(|| First { request_id: request_id.clone(), received_at, place });
@@ -105,7 +110,7 @@ impl Init {
 }
 
 /// A restored environment replays the init events of its snapshot: only restore events count there.
-fn counts(config: &Config, is_restore: bool) -> bool {
+pub(crate) fn counts(config: &Config, is_restore: bool) -> bool {
     is_restore == (config.init_type == InitType::SnapStart)
 }
 

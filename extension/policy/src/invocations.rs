@@ -88,6 +88,8 @@ pub(crate) struct Invocations {
     last_end: UnixNanos,
     init: Init,
     begun: u64,
+    /// When the first one was received.
+    first_received_at: Option<UnixNanos>,
     /// Whether this function has ever sent a span that names its invocation. Then a missing one is
     /// probably late, and rebuilding it at once would make two.
     sends_entries: bool,
@@ -102,6 +104,7 @@ impl Invocations {
     pub(crate) fn begin(&mut self, invoke: Invoke) {
         let is_first = self.begun == 0;
         self.begun += 1;
+        self.first_received_at.get_or_insert(invoke.received_at);
         if self.open.len() == OPEN_MAX {
             self.open.remove(0);
         }
@@ -146,6 +149,13 @@ impl Invocations {
         }
     }
 
+    /// Whether the first invocation waited for a cold start; `None` before it has begun, and, unless nothing more will
+    /// be told, before the platform has said when init ended.
+    pub(crate) fn first_is_cold(&self, config: &Config, is_final: bool) -> Option<bool> {
+        let received_at = self.first_received_at.filter(|_| is_final || self.init.is_known())?;
+        Some(self.init.is_cold_for(config, received_at))
+    }
+
     /// An invocation that a killed process leaves behind, with the spans it had accepted: it has failed.
     pub(crate) fn recover<B: Body>(
         &mut self,
@@ -155,8 +165,9 @@ impl Invocations {
         announced: &Announced<B>,
     ) {
         let begun = core::mem::replace(&mut self.begun, 1);
+        let first_received_at = self.first_received_at;
         self.begin(invoke);
-        self.begun = begun;
+        (self.begun, self.first_received_at) = (begun, first_received_at);
         for span in spans {
             self.on_span(span);
         }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::batch::{BatchId, Content, Entry};
+use crate::metrics::Measured;
 use crate::notice::Notice;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
 use crate::retry::Outcome;
@@ -138,6 +139,8 @@ pub enum Output<B> {
     Reconnect,
     /// Open a connection to each backend, for the exports to come. Nobody waits for it.
     Connect,
+    /// Write these points where CloudWatch reads them.
+    Measured(Arc<Measured>),
     /// Say something.
     Say(Notice),
     /// Leave the process. Nothing follows.

@@ -9,7 +9,7 @@
 //! is left, and ends with [`Output::Exit`].
 //!
 //! There is no clock, socket, file, environment variable, thread or random source here, and none can be
-//! named: the crate is `no_std` and depends on nothing. All of these arrive as inputs.
+//! named: the crate is `no_std` and depends on nothing but arithmetic. All of these arrive as inputs.
 
 #![no_std]
 
@@ -30,6 +30,7 @@ mod invocations;
 mod io;
 mod ledger;
 mod lifecycle;
+mod metrics;
 mod notice;
 mod outbox;
 mod pace;
@@ -48,6 +49,9 @@ pub use facts::{Body, Fact};
 pub use io::{Input, Output, Receipt};
 pub use ledger::{Counts, DropReason, Ledger};
 pub use lifecycle::{Event, Phase};
+pub use metrics::{
+    Attributes, Buckets, Definition, Histogram, Instrument, Measured, Measuring, Metric, Point, Reading,
+};
 pub use notice::Notice;
 pub use platform::{
     EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Response, Shutdown, ShutdownReason, Usage,

@@ -19,6 +19,8 @@ pub enum Notice {
     },
     /// The backend accepted a request, but not all of its items. Said once per signal.
     PartlyRejected(Signal),
+    /// The backend answers so to metrics that were made here: it knows none, and no more are made. Said once.
+    NoMetrics(u16),
     /// The backend does not answer: flushes stop waiting for it until it does.
     BackendDown,
     /// It answers again.

@@ -20,6 +20,8 @@ pub(crate) struct Pace {
     /// Mean time for which a flush held an invocation.
     cost: Duration,
     continuous: bool,
+    /// How often that has changed.
+    changes: u64,
 }
 
 impl Pace {
@@ -38,6 +40,16 @@ impl Pace {
         self.cost = if self.cost.is_zero() { cost } else { smooth(self.cost, cost) };
     }
 
+    /// Whether data leaves beside the next invocation, as things stand.
+    pub(crate) const fn is_continuous(&self) -> bool {
+        self.continuous
+    }
+
+    /// How often that was decided otherwise.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Whether the data of the invocation that is done now waits for the next one.
     ///
     /// Shape: with hysteresis. It begins when the next invocation is expected within half the staleness
@@ -46,9 +58,13 @@ impl Pace {
     pub(crate) fn defers(&mut self, config: &Config, oldest: Duration) -> bool {
         match config.flush {
             FlushMode::End => false,
-            FlushMode::Continuous => true,
+            FlushMode::Continuous => {
+                self.continuous = true;
+                true
+            }
             FlushMode::Adaptive => {
                 let expected = self.gap + self.spread * 4;
+                let was_continuous = self.continuous;
                 self.continuous = self.seen >= WARM_UP
                     && self.cost > CHEAP_FLUSH
                     && if self.continuous {
@@ -56,6 +72,7 @@ impl Pace {
                     } else {
                         expected <= config.staleness / 2
                     };
+                self.changes += u64::from(self.continuous != was_continuous);
                 self.continuous && oldest <= config.staleness
             }
         }

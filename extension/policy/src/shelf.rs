@@ -98,6 +98,11 @@ impl<B> Shelf<B> {
         Some(parked)
     }
 
+    /// Bytes on disk.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nothing is on disk, or on its way there or back.
     pub(crate) fn is_empty(&self) -> bool {
         self.parked.is_empty() && self.writing.is_empty() && self.reading.is_none()

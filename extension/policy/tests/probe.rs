@@ -1,8 +1,8 @@
 //! A probe that is lost without an answer: the backend must be probed again, not given up on until SHUTDOWN.
 
 use policy::{
-    Agent, BatchId, Config, Duration, FlushMode, Input, Instant, Invoke, Kind, Outcome, Output, Receipt,
-    Span, SpanId, TraceId, UnixNanos,
+    Agent, BatchId, Config, Duration, FlushMode, Input, Instant, Invoke, Kind, Measuring, Outcome, Output,
+    Receipt, Span, SpanId, TraceId, UnixNanos,
 };
 
 /// An environment, and what it wanted since it was last asked.
@@ -14,7 +14,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let config = Config { flush: FlushMode::End, ..Config::default() };
+        let config = Config { flush: FlushMode::End, measuring: Measuring::OFF, ..Config::default() };
         let mut story = Self { agent: Agent::new(config), now: 0, invocations: 0 };
         story.hear(Input::Ready);
         story

@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 21] = [
+pub(super) static TABLE: [Setting; 27] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -176,6 +176,48 @@ pub(super) static TABLE: [Setting; 21] = [
         kind: "link, parent, ignore",
         default: "link",
         help: "What the X-Ray header means for a span that has no other parent; `parent` is for X-Ray backends.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_METRICS",
+        kind: "otlp, emf, both, none",
+        default: "otlp",
+        help: "How metrics leave: as OTLP where there is an endpoint for metrics, as lines of CloudWatch's embedded metric format, both, or not at all. docs/metrics.md lists them.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_METRICS_INTERVAL_MS",
+        kind: "ms",
+        default: "60000",
+        help: "The least time between two exports of metrics; they ride on a flush, and always on SHUTDOWN.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_METRICS_SPANS",
+        kind: "on, off",
+        default: "on",
+        help: "Calls, errors and durations of every operation, from all SERVER, CONSUMER and CLIENT spans, before sampling.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_METRICS_SERIES_MAX",
+        kind: "count",
+        default: "200",
+        help: "The most series of one metric; what finds no place is counted under `otel.metric.overflow`.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_METRICS_EMF_NAMESPACE",
+        kind: "text",
+        default: "Prefreeze",
+        help: "The CloudWatch namespace of `emf` lines.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        kind: "base2_exponential_bucket_histogram, explicit_bucket_histogram",
+        default: "base2_exponential_bucket_histogram",
+        help: "How distributions are told; the second is for backends that do not know the first, and less exact.",
         ..PLAIN
     },
 ];

@@ -2,6 +2,7 @@
 
 mod base64;
 pub mod collector;
+pub mod emf;
 pub mod extensions_api;
 pub mod invocation;
 pub mod key_values;

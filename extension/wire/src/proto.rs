@@ -184,6 +184,20 @@ pub(crate) fn put_fixed32(out: &mut Vec<u8>, number: u32, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+pub(crate) fn put_double(out: &mut Vec<u8>, number: u32, value: f64) {
+    put_fixed64(out, number, value.to_bits());
+}
+
+/// A `sint32`, whose sign is its lowest bit.
+pub(crate) fn put_signed(out: &mut Vec<u8>, number: u32, value: i32) {
+    put_number(out, number, u64::from(((value << 1) ^ (value >> 31)).cast_unsigned()));
+}
+
+/// A repeated field of varints, in one piece.
+pub(crate) fn put_packed(out: &mut Vec<u8>, number: u32, values: &[u64]) {
+    put_message(out, number, |content| values.iter().for_each(|value| put_varint(content, *value)));
+}
+
 /// A length-delimited field whose content `fill` writes.
 pub(crate) fn put_message(out: &mut Vec<u8>, number: u32, fill: impl FnOnce(&mut Vec<u8>)) {
     let mut content = Vec::new();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policy::{BatchId, Content, Entry, InitType, Input, Outcome, PlatformSpan};
 
-use super::super::disk::{Body, MADE};
+use super::super::disk::{Body, MADE, METERED};
 use super::super::function::MS;
 use super::{Event, Request, World};
 
@@ -60,6 +60,11 @@ impl World {
         if matches!(request.outcome, Outcome::Delivered { .. }) {
             for entry in request.entries.iter() {
                 match &entry.content {
+                    Content::Measured(measured) => self.note_measured(measured),
+                    Content::Received(body) if body.id >= METERED => {
+                        let measured = self.disk.metered(body.id);
+                        self.note_measured(&measured);
+                    }
                     Content::Received(body) if body.id >= MADE => {
                         let span = self.made[(body.id - MADE) as usize].clone();
                         self.note_root(&span);

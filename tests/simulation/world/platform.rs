@@ -1,8 +1,8 @@
 //! The virtual platform and the function in it: invocations, their ends, kills, SHUTDOWN, and what is told of them.
 
 use policy::{
-    EndStatus, Ending, Input, Instant, Invoke, PlatformEvent, Receipt, Response, Shutdown, ShutdownReason,
-    UnixNanos, Usage,
+    EndStatus, Ending, Input, Instant, Invoke, Kind, PlatformEvent, Receipt, Response, Shutdown,
+    ShutdownReason, UnixNanos, Usage,
 };
 
 use super::super::disk::Body;
@@ -99,6 +99,7 @@ impl World {
     pub(super) fn arrive(&mut self, receipt: Receipt<Body>) {
         for span in &receipt.spans {
             self.accepted.insert(span.body.id);
+            self.clients += u64::from(span.kind == Kind::Client);
             self.disk.accept(span.body.id);
             if let Some(request_id) = span.request_id.as_deref() {
                 *self.roots.entry(request_id.to_owned()).or_default() += 1;
@@ -121,6 +122,11 @@ impl World {
         let (request_id, at, ending) =
             (plan.request_id.as_str().into(), self.wall(), Ending { status, error_type: class });
         let duration = Some(std::time::Duration::from_nanos(plan.duration));
+        match plan.fate {
+            Fate::Returns => {}
+            Fate::TimesOut => self.timeouts += 1,
+            Fate::Crashes => self.crashes += 1,
+        }
         if self.config.is_managed() {
             // One process serves many invocations: it is not ended for one of them.
             return self.tell(

@@ -107,6 +107,7 @@ impl World {
     /// Nothing of the old process is left but its books.
     fn replace(&mut self) {
         self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
+        self.metered.leave(self.agent.ledger());
         self.agent = Agent::new(self.config.clone());
         self.backend.clear();
         self.events.clear();

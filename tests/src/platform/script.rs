@@ -45,10 +45,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// A function `orders` with 128 MB in us-east-1, started on demand, and a platform without surprises.
+    /// A function `orders` with 128 MB in us-east-1, started on demand, without metrics, and a platform without surprises.
     pub fn new() -> Self {
         Self {
-            environment: Vec::new(),
+            // Metrics leave in requests of their own, which most stories would have to tell apart from what they count.
+            environment: vec![("PREFREEZE_METRICS".to_owned(), "none".to_owned())],
             removed: Vec::new(),
             registration: Registration::Accept,
             subscription: Subscription::Status(200),
@@ -63,6 +64,13 @@ impl Script {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// With metrics as they are by default.
+    #[must_use]
+    pub fn with_metrics(mut self) -> Self {
+        self.environment.retain(|(name, _)| name != "PREFREEZE_METRICS");
         self
     }
 

@@ -59,6 +59,7 @@ impl<B: Body> Agent<B> {
         let Some(class) = death.ending.error_class() else { return };
         let spans = self.announced.close(death.trace, death.at, &class);
         self.ledger.spans.made += spans.len() as u64;
+        spans.iter().for_each(|span| self.metrics.on_span(span));
         self.take_in(now, Receipt { spans, parcels: Vec::new() });
     }
 }

@@ -25,6 +25,8 @@ impl<B: Body> Agent<B> {
     ) {
         let Some(flight) = self.outbox.land(id) else { return };
         self.ledger.exports += 1;
+        let took = (!flight.is_carried).then(|| now.since(flight.launched));
+        self.meter_request(flight.batch.signal, took, outcome);
         let mut batch = flight.batch;
         match outcome {
             Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
@@ -51,7 +53,7 @@ impl<B: Body> Agent<B> {
             }
             Outcome::Rejected { status } => {
                 self.note_success();
-                if !self.said.statuses.contains(&status) {
+                if !self.is_without_metrics(&batch, status) && !self.said.statuses.contains(&status) {
                     self.said.statuses.push(status);
                     self.say(Notice::Rejected { signal: batch.signal, status });
                 }
@@ -86,6 +88,7 @@ impl<B: Body> Agent<B> {
 
     pub(super) fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
         batch.attempts += 1;
+        self.meter_retry();
         batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
         self.outbox.put_back(batch);
         self.make_room();

@@ -54,6 +54,8 @@ impl<B: Body> Agent<B> {
         receipt.spans.iter().for_each(|span| self.announced.on_span(span));
         self.on_announced(announced);
         if let Some(invoke) = invoke {
+            self.metrics.on_time(now, invoke.received_at);
+            self.metrics.on_recovered(&invoke.request_id);
             self.invocations.recover(&self.config, invoke, &receipt.spans, &self.announced);
             self.store_made(now);
         } else {

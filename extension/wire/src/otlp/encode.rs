@@ -5,7 +5,7 @@ use policy::{Kind, Link, PlatformSpan, Value};
 use super::resource::{Identity, SCHEMA_URL};
 use crate::proto::{put_bytes, put_fixed64, put_message, put_number};
 
-/// The instrumentation scope of the spans made here.
+/// The instrumentation scope of the spans and metrics made here.
 const SCOPE_NAME: &str = "prefreeze.lambda";
 const SCOPE_VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) const STATUS_ERROR: u64 = 2;
@@ -15,10 +15,7 @@ pub(super) fn put_made(out: &mut Vec<u8>, spans: &[&PlatformSpan], identity: &Id
     put_message(out, 1, |group| {
         put_bytes(group, 1, &identity.resource());
         put_message(group, 2, |scope_spans| {
-            put_message(scope_spans, 1, |scope| {
-                put_bytes(scope, 1, SCOPE_NAME.as_bytes());
-                put_bytes(scope, 2, SCOPE_VERSION.as_bytes());
-            });
+            put_message(scope_spans, 1, put_scope);
             for span in spans {
                 put_message(scope_spans, 2, |out| put_span(out, span));
             }
@@ -26,6 +23,12 @@ pub(super) fn put_made(out: &mut Vec<u8>, spans: &[&PlatformSpan], identity: &Id
         });
         put_bytes(group, 3, SCHEMA_URL.as_bytes());
     });
+}
+
+/// The content of the scope of everything made here.
+pub(super) fn put_scope(scope: &mut Vec<u8>) {
+    put_bytes(scope, 1, SCOPE_NAME.as_bytes());
+    put_bytes(scope, 2, SCOPE_VERSION.as_bytes());
 }
 
 fn put_span(out: &mut Vec<u8>, span: &PlatformSpan) {

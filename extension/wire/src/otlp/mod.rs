@@ -9,6 +9,7 @@ mod chunk;
 mod encode;
 mod facts;
 mod json;
+mod measured;
 mod resource;
 mod scan;
 mod splice;

@@ -1,9 +1,10 @@
 //! Putting spans of many requests into one, without decoding them.
 
-use policy::{Content, Entry, PlatformSpan};
+use policy::{Content, Entry, Measured, PlatformSpan};
 
 use super::chunk::{Body, Chunk, Group, Stretch};
 use super::encode;
+use super::measured::put_measured;
 use super::resource::{Identity, put_resource, resource_len};
 use crate::proto::{field_len, put_head};
 
@@ -15,16 +16,17 @@ const SCOPES: u32 = 2;
 /// The export request that holds `entries`, every resource completed with what `identity` knows.
 ///
 /// Shape: spans keep their bytes, unknown fields included; neighbours from one request share its
-/// envelopes; spans made here come last, under a resource and a scope of their own.
+/// envelopes; spans and metrics made here come last, under a resource and a scope of their own.
 pub fn request(entries: &[Entry<Body>], identity: &Identity) -> Vec<u8> {
     let capacity = entries.iter().map(|entry| entry.size as usize).sum::<usize>();
     let mut out = Vec::with_capacity(capacity + capacity / 8 + 1_024);
-    let mut made: Vec<&PlatformSpan> = Vec::new();
+    let (mut made, mut measured): (Vec<&PlatformSpan>, Vec<&Measured>) = (Vec::new(), Vec::new());
     let mut rest = entries;
     while let Some((first, others)) = rest.split_first() {
         rest = others;
         match &first.content {
             Content::Made(span) => made.push(span),
+            Content::Measured(points) => measured.push(points),
             Content::Received(Body { chunk, span: None }) => put_whole(&mut out, chunk, identity),
             Content::Received(Body { chunk, span: Some(index) }) => {
                 let run = neighbours(chunk, *index, others);
@@ -35,6 +37,9 @@ pub fn request(entries: &[Entry<Body>], identity: &Identity) -> Vec<u8> {
     }
     if !made.is_empty() {
         encode::put_made(&mut out, &made, identity);
+    }
+    if !measured.is_empty() {
+        put_measured(&mut out, &measured, identity);
     }
     out
 }

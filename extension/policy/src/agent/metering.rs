@@ -1,0 +1,118 @@
+//! Metrics on their way out: when points are made, and with what they leave.
+
+use alloc::sync::Arc;
+
+use crate::batch::{Batch, Content, Entry};
+use crate::facts::Body;
+use crate::io::Output;
+use crate::metrics::{Gauges, Own};
+use crate::notice::Notice;
+use crate::retry::Outcome;
+use crate::span::Signal;
+use crate::time::{Duration, Instant};
+
+use super::Agent;
+
+/// A point has some 300 bytes: so many are far below any backend's bound on requests, and small enough for a batch.
+const PIECE_POINTS: usize = 256;
+/// What a backend that knows no metrics answers to them: not found, not allowed, not implemented.
+const NO_METRICS: [u16; 3] = [404, 405, 501];
+
+impl<B: Body> Agent<B> {
+    /// At the begin of a flush: points that are due go with it, and never alone.
+    pub(super) fn meter_if_due(&mut self, now: Instant) {
+        if self.metrics.is_due(now) {
+            self.meter(now, false);
+        }
+    }
+
+    /// At the end: everything that is left to tell.
+    pub(super) fn meter_at_end(&mut self, now: Instant) {
+        if self.metrics.is_on() {
+            self.meter(now, true);
+        }
+    }
+
+    /// After the last points were made, the platform may still tell of the last invocation.
+    pub(super) fn meter_news(&mut self, now: Instant) {
+        if self.shutdown.is_none() && self.metrics.has_news() {
+            self.meter(now, true);
+        }
+    }
+
+    fn meter(&mut self, now: Instant, is_final: bool) {
+        if let Some(is_cold) = self.invocations.first_is_cold(&self.config, is_final) {
+            self.metrics.on_first(&self.config, is_cold);
+        }
+        let gauges = self.gauges();
+        let measured = Arc::new(self.metrics.take(now, &gauges));
+        if self.metrics.has_lines() {
+            self.outputs.push_back(Output::Measured(measured.clone()));
+        }
+        if self.metrics.has_otlp() {
+            for piece in measured.pieces(PIECE_POINTS) {
+                let entry = Entry::measured(piece);
+                self.ledger.metrics.made += u64::from(entry.count);
+                self.store(now, entry);
+            }
+        }
+    }
+
+    fn gauges(&self) -> Gauges {
+        let in_flight = |signal| {
+            let batches = self.outbox.in_flight().iter().map(|flight| &flight.batch);
+            batches.filter(|batch| batch.signal == signal).map(|batch| batch.count).sum()
+        };
+        Gauges {
+            ledger: self.ledger,
+            in_memory: Signal::ALL.map(|signal| self.outbox.held_items(signal)),
+            in_flight: Signal::ALL.map(in_flight),
+            spooled: Signal::ALL.map(|signal| self.shelf.items(signal)),
+            spooled_bytes: self.shelf.bytes() as u64,
+            is_continuous: self.pace.is_continuous(),
+            flush_changes: self.pace.changes(),
+        }
+    }
+
+    /// A request has ended; `took` is `None` where a freeze was in it.
+    pub(super) fn meter_request(&mut self, signal: Signal, took: Option<Duration>, outcome: Outcome) {
+        if !self.metrics.is_on() {
+            return;
+        }
+        let class = match outcome {
+            Outcome::Delivered { rejected: 0 } => None,
+            Outcome::Delivered { .. } => Some("partly_rejected"),
+            Outcome::Lost => Some("lost"),
+            Outcome::Retry { .. } => Some("unavailable"),
+            Outcome::TooLarge => Some("too_large"),
+            Outcome::Rejected { .. } => Some("rejected"),
+        };
+        if let Some(took) = took {
+            Own::on_request(self.metrics.store(), signal, took, class);
+        }
+    }
+
+    pub(super) fn meter_retry(&mut self) {
+        if self.metrics.is_on() {
+            Own::on_retry(self.metrics.store());
+        }
+    }
+
+    pub(super) fn meter_flush(&mut self, held: Duration) {
+        if self.metrics.is_on() {
+            Own::on_flush(self.metrics.store(), held);
+        }
+    }
+
+    /// Whether a backend that refused this batch does not know metrics at all: then no more are made, and that is no
+    /// fault worth an alarm, for nobody had asked for them.
+    pub(super) fn is_without_metrics(&mut self, batch: &Batch<B>, status: u16) -> bool {
+        let is_ours = batch.entries.iter().all(|entry| matches!(entry.content, Content::Measured(_)));
+        let is_without = is_ours && batch.signal == Signal::Metrics && NO_METRICS.contains(&status);
+        if is_without && self.metrics.has_otlp() {
+            self.metrics.stop_otlp();
+            self.say(Notice::NoMetrics(status));
+        }
+        is_without
+    }
+}

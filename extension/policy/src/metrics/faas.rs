@@ -1,0 +1,463 @@
+//! What the platform tells of invocations and init, each told once however often it is delivered.
+//!
+//! # Source
+//! `faas.*`: <https://opentelemetry.io/docs/specs/semconv/faas/faas-metrics/>
+
+use alloc::collections::VecDeque;
+
+use super::series::{Label, Store};
+use super::table::Metric;
+use crate::config::Config;
+use crate::init;
+use crate::platform::{EndStatus, Ending, InitType, PlatformEvent, Response, ShutdownReason, Usage};
+use crate::span::RequestId;
+use crate::time::{Duration, UnixNanos};
+
+/// Invocations remembered for what comes late, or twice. The platform tells of one before the next but one begins;
+/// on Managed Instances an environment runs so many at once.
+const KNOWN_MAX: usize = 64;
+const KNOWN_MAX_MANAGED: usize = 1_024;
+/// Where the platform has never said a word, an invocation has ended well when so many have begun after it.
+const SILENT_AFTER: usize = 2;
+/// Reports on init that are told apart by their times: one for each try, and there are two.
+const INITS_MAX: usize = 4;
+/// The word for a failure whose class is not known.
+const OTHER: &str = "_OTHER";
+/// Classes of failures are the function's own words in part: longer ones are cut.
+const CLASS_MAX: usize = 128;
+
+/// What is known of one invocation.
+#[derive(Debug, Default)]
+struct Known {
+    request_id: RequestId,
+    /// Whether its INVOKE was read; what is told before waits for that.
+    is_begun: bool,
+    /// Whether its end is in a count.
+    is_counted: bool,
+    /// `platform.runtimeDone` that came before INVOKE was read.
+    early: Option<Done>,
+    /// From `platform.runtimeDone`.
+    runtime: Option<Duration>,
+    has_exited: bool,
+    is_done: bool,
+    is_reported: bool,
+}
+
+/// What `platform.runtimeDone` says.
+#[derive(Clone, Debug)]
+struct Done {
+    ending: Ending,
+    duration: Option<Duration>,
+    produced_bytes: Option<u64>,
+    response: Response,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Faas {
+    known: VecDeque<Known>,
+    /// Whether the platform has ever told anything.
+    is_told: bool,
+    is_first_counted: bool,
+    /// When init, or restores, were reported.
+    inits: VecDeque<UnixNanos>,
+    has_init: bool,
+    has_restore: bool,
+}
+
+impl Faas {
+    pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId) {
+        let known = self.entry(store, request_id);
+        known.is_begun = true;
+        if let Some(done) = known.early.take() {
+            on_done(known, store, &done);
+        }
+        if !self.is_told {
+            let silent = self.known.len().saturating_sub(SILENT_AFTER);
+            self.known.iter_mut().take(silent).for_each(|known| settle(known, store, EndStatus::Success));
+        }
+    }
+
+    /// Our own process was killed in it, and the invocation failed by that.
+    pub(super) fn on_recovered(&mut self, store: &mut Store, request_id: &RequestId) {
+        let known = self.entry(store, request_id);
+        known.is_begun = true;
+        settle(known, store, EndStatus::Failure);
+    }
+
+    pub(super) fn on_event(&mut self, config: &Config, store: &mut Store, event: &PlatformEvent) {
+        self.is_told = true;
+        match event {
+            PlatformEvent::RuntimeDone { request_id, ending, duration, produced_bytes, response, .. } => {
+                let (ending, response) = (ending.clone(), *response);
+                let done = Done { ending, duration: *duration, produced_bytes: *produced_bytes, response };
+                self.on_runtime_done(store, request_id, done);
+            }
+            PlatformEvent::Report { request_id, ending, duration, usage, .. } => {
+                if config.is_managed() {
+                    let (ending, response) = (ending.clone(), Response::default());
+                    let done = Done { ending, duration: *duration, produced_bytes: None, response };
+                    self.on_runtime_done(store, request_id, done);
+                }
+                self.on_report(config, store, request_id, *duration, usage);
+            }
+            PlatformEvent::InitReport { at, restore, ending, duration, .. }
+                if init::counts(config, *restore) =>
+            {
+                self.on_init_report(config, store, *at, *restore, ending, *duration);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_runtime_done(&mut self, store: &mut Store, request_id: &RequestId, done: Done) {
+        let known = self.entry(store, request_id);
+        if known.is_begun {
+            on_done(known, store, &done);
+        } else {
+            known.early.get_or_insert(done);
+        }
+    }
+
+    fn on_report(
+        &mut self,
+        config: &Config,
+        store: &mut Store,
+        request_id: &RequestId,
+        duration: Option<Duration>,
+        usage: &Usage,
+    ) {
+        let known = self.known.iter_mut().find(|known| known.request_id == *request_id);
+        // A report comes after everything else: one of an invocation that never began here is of another process.
+        let Some(known) = known.filter(|known| known.is_begun && !known.is_reported) else { return };
+        known.is_reported = true;
+        let post_runtime = duration.zip(known.runtime).map(|(whole, runtime)| whole.saturating_sub(runtime));
+        for (metric, value) in [
+            (Metric::Duration, duration),
+            (Metric::BilledDuration, usage.billed),
+            (Metric::PostRuntimeDuration, post_runtime),
+        ] {
+            if let Some(value) = value {
+                store.measure(metric, &[], value.as_secs_f64());
+            }
+        }
+        if let Some(used) = usage.memory_used_bytes {
+            store.measure(Metric::MemUsage, &[], used as f64);
+            let is_full = usage.memory_bytes.is_some_and(|memory| used >= memory);
+            store.count(Metric::OutOfMemory, &[], u64::from(known.has_exited && is_full));
+        }
+        self.on_report_of_init(config, store, usage);
+    }
+
+    /// The first report of an environment tells of init too, where `platform.initReport` was lost.
+    fn on_report_of_init(&mut self, config: &Config, store: &mut Store, usage: &Usage) {
+        if let Some(took) = usage.init.filter(|_| !core::mem::replace(&mut self.has_init, true)) {
+            measure_init(config, store, Metric::InitDuration, took, None);
+        }
+        if let Some(took) = usage.restore.filter(|_| !core::mem::replace(&mut self.has_restore, true)) {
+            measure_init(config, store, Metric::RestoreDuration, took, None);
+        }
+    }
+
+    fn on_init_report(
+        &mut self,
+        config: &Config,
+        store: &mut Store,
+        at: UnixNanos,
+        restore: bool,
+        ending: &Ending,
+        duration: Option<Duration>,
+    ) {
+        let Some(took) = duration.filter(|_| !self.inits.contains(&at)) else { return };
+        let (metric, was_told) = if restore {
+            (Metric::RestoreDuration, core::mem::replace(&mut self.has_restore, true))
+        } else {
+            (Metric::InitDuration, core::mem::replace(&mut self.has_init, true))
+        };
+        // Told by the first `platform.report` already, which had overtaken this.
+        let is_known = was_told && self.inits.is_empty();
+        if self.inits.len() == INITS_MAX {
+            self.inits.pop_front();
+        }
+        self.inits.push_back(at);
+        if !is_known {
+            measure_init(config, store, metric, took, ending.error_class().as_deref());
+        }
+    }
+
+    pub(super) fn on_first(&mut self, config: &Config, store: &mut Store, is_cold: bool) {
+        if !core::mem::replace(&mut self.is_first_counted, true) && is_cold {
+            store.count(Metric::Coldstarts, &[init_type(config)], 1);
+        }
+    }
+
+    /// The environment ends: what was never told of the running invocation follows from why, the others went well.
+    pub(super) fn settle_all(&mut self, config: &Config, store: &mut Store, reason: ShutdownReason) {
+        let status = match reason {
+            ShutdownReason::Spindown => EndStatus::Success,
+            ShutdownReason::Timeout => EndStatus::Timeout,
+            ShutdownReason::Failure => EndStatus::Failure,
+        };
+        let last = self.known.iter().rposition(|known| known.is_begun);
+        for (index, known) in self.known.iter_mut().enumerate() {
+            let is_meant = config.init_type == InitType::ManagedInstances || Some(index) == last;
+            settle(known, store, if is_meant { status } else { EndStatus::Success });
+        }
+    }
+
+    /// What is known of `request_id`, from now on at least.
+    fn entry(&mut self, store: &mut Store, request_id: &RequestId) -> &mut Known {
+        let found = self.known.iter().position(|known| known.request_id == *request_id);
+        let index = found.unwrap_or_else(|| {
+            // On demand there are never more than a few open; the larger bound costs nothing until it is needed.
+            let open = self.known.iter().filter(|known| known.is_begun && !known.is_counted).count();
+            if self.known.len() >= KNOWN_MAX && (open < KNOWN_MAX || self.known.len() >= KNOWN_MAX_MANAGED) {
+                self.forget_one(store);
+            }
+            self.known.push_back(Known { request_id: request_id.clone(), ..Known::default() });
+            self.known.len() - 1
+        });
+        &mut self.known[index]
+    }
+
+    /// Forgets the oldest one that nothing is to be told of any more, else the oldest.
+    fn forget_one(&mut self, store: &mut Store) {
+        let told = self.known.iter().position(|known| known.is_counted && known.is_done);
+        if let Some(mut known) = self.known.remove(told.unwrap_or(0)) {
+            settle(&mut known, store, EndStatus::Success);
+        }
+    }
+}
+
+/// Counts the end of an invocation, and measures what was told with it.
+fn on_done(known: &mut Known, store: &mut Store, done: &Done) {
+    if core::mem::replace(&mut known.is_done, true) {
+        return;
+    }
+    let class = done.ending.error_class();
+    count_end(known, store, done.ending.status, class.as_deref());
+    known.has_exited = class.as_deref() == Some("Runtime.ExitError");
+    known.runtime = done.duration;
+    store.count(Metric::OutOfMemory, &[], u64::from(class.as_deref() == Some("Runtime.OutOfMemory")));
+    if let Some(took) = done.duration {
+        store.measure(Metric::InvokeDuration, error_type(class.as_deref()).as_slice(), took.as_secs_f64());
+    }
+    for (metric, value) in
+        [(Metric::ResponseLatency, done.response.latency), (Metric::ResponseDuration, done.response.duration)]
+    {
+        if let Some(value) = value {
+            store.measure(metric, &[], value.as_secs_f64());
+        }
+    }
+    if let Some(bytes) = done.produced_bytes {
+        store.measure(Metric::ProducedBytes, &[], bytes as f64);
+    }
+}
+
+/// Counts an end that nobody will tell of any more.
+fn settle(known: &mut Known, store: &mut Store, status: EndStatus) {
+    if known.is_begun {
+        count_end(known, store, status, None);
+    }
+}
+
+fn count_end(known: &mut Known, store: &mut Store, status: EndStatus, class: Option<&str>) {
+    if core::mem::replace(&mut known.is_counted, true) {
+        return;
+    }
+    match status {
+        EndStatus::Success => store.count(Metric::Invocations, &[], 1),
+        EndStatus::Timeout => store.count(Metric::Timeouts, &[], 1),
+        EndStatus::Error | EndStatus::Failure => {
+            store.count(Metric::Errors, error_type(Some(class.unwrap_or(OTHER))).as_slice(), 1);
+        }
+    }
+}
+
+fn measure_init(config: &Config, store: &mut Store, metric: Metric, took: Duration, class: Option<&str>) {
+    let class = error_type(class);
+    let kind = init_type(config);
+    let labels: &[Label<'_>] = match (metric, class.as_slice()) {
+        (Metric::InitDuration, [class]) => &[kind, *class],
+        (Metric::InitDuration, _) => &[kind],
+        (_, [class]) => &[*class],
+        _ => &[],
+    };
+    store.measure(metric, labels, took.as_secs_f64());
+}
+
+fn init_type(config: &Config) -> Label<'static> {
+    ("aws.lambda.initialization_type", config.init_type.as_str())
+}
+
+/// The attribute of a failure, or nothing.
+fn error_type(class: Option<&str>) -> alloc::vec::Vec<Label<'_>> {
+    class.map(|class| ("error.type", cut(class, CLASS_MAX))).into_iter().collect()
+}
+
+/// The begin of `text`, of `max` bytes at the most.
+pub(super) fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::series::Reading;
+    use super::*;
+    use alloc::format;
+
+    fn config() -> Config {
+        Config::default()
+    }
+
+    fn done(request_id: &str, status: EndStatus, class: Option<&str>) -> PlatformEvent {
+        PlatformEvent::RuntimeDone {
+            request_id: request_id.into(),
+            at: UnixNanos(1),
+            ending: Ending { status, error_type: class.map(Into::into) },
+            duration: Some(Duration::from_millis(10)),
+            produced_bytes: Some(7),
+            response: Response::default(),
+        }
+    }
+
+    fn report(request_id: &str, used: u64) -> PlatformEvent {
+        PlatformEvent::Report {
+            request_id: request_id.into(),
+            at: UnixNanos(2),
+            ending: Ending::SUCCESS,
+            duration: Some(Duration::from_millis(25)),
+            usage: Usage {
+                billed: Some(Duration::from_millis(26)),
+                memory_bytes: Some(128),
+                memory_used_bytes: Some(used),
+                init: Some(Duration::from_millis(300)),
+                restore: None,
+            },
+        }
+    }
+
+    /// The count, or the number of values, of a metric over all of its series.
+    fn total(points: &[super::super::Point], metric: Metric) -> i64 {
+        let of_metric = points.iter().filter(|point| point.metric == metric);
+        let counts = of_metric.map(|point| match &point.reading {
+            Reading::Int(int) => *int,
+            Reading::Histogram(histogram) => histogram.count as i64,
+            Reading::Double(_) => panic!("{point:?}"),
+        });
+        counts.sum()
+    }
+
+    fn ends(store: &mut Store) -> [i64; 3] {
+        let points = store.take();
+        [Metric::Invocations, Metric::Errors, Metric::Timeouts].map(|metric| total(&points, metric))
+    }
+
+    #[test]
+    fn every_end_is_counted_once_whatever_is_told_twice_or_early() {
+        let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+        let rows = [
+            ("ok", EndStatus::Success, None),
+            ("bad", EndStatus::Error, Some("Function.Error")),
+            ("slow", EndStatus::Timeout, None),
+            ("gone", EndStatus::Failure, Some("Sandbox.Failure")),
+        ];
+        for (index, (request_id, status, class)) in rows.into_iter().enumerate() {
+            if index % 2 == 0 {
+                faas.on_invoke(&mut store, &request_id.into());
+            }
+            faas.on_event(&config(), &mut store, &done(request_id, status, class));
+            faas.on_event(&config(), &mut store, &done(request_id, status, class));
+            faas.on_invoke(&mut store, &request_id.into());
+            faas.on_event(&config(), &mut store, &report(request_id, 90));
+            faas.on_event(&config(), &mut store, &report(request_id, 90));
+        }
+        faas.settle_all(&config(), &mut store, ShutdownReason::Failure);
+        let points = store.take();
+        let counts = |metric| total(&points, metric);
+        assert_eq!([Metric::Invocations, Metric::Errors, Metric::Timeouts].map(counts), [1, 2, 1]);
+        assert_eq!(
+            [Metric::InvokeDuration, Metric::Duration, Metric::PostRuntimeDuration].map(counts),
+            [4, 4, 4]
+        );
+        assert_eq!(counts(Metric::InitDuration), 1);
+    }
+
+    #[test]
+    fn what_is_never_told_follows_from_shutdown() {
+        for (reason, expected) in [
+            (ShutdownReason::Spindown, [2, 0, 0]),
+            (ShutdownReason::Timeout, [1, 0, 1]),
+            (ShutdownReason::Failure, [1, 1, 0]),
+        ] {
+            let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+            faas.on_invoke(&mut store, &"one".into());
+            faas.on_invoke(&mut store, &"two".into());
+            faas.settle_all(&config(), &mut store, reason);
+            assert_eq!(ends(&mut store), expected, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_word_of_the_platform_ends_are_told_all_the_same() {
+        let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+        for n in 0..1_000 {
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into());
+        }
+        assert_eq!(ends(&mut store), [998, 0, 0]);
+        assert!(faas.known.len() <= KNOWN_MAX);
+        // With one word of it, they wait for theirs, within bounds.
+        faas.on_event(
+            &config(),
+            &mut store,
+            &PlatformEvent::Start { request_id: "x".into(), at: UnixNanos(1) },
+        );
+        for n in 1_000..3_000 {
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into());
+        }
+        assert!(faas.known.len() <= KNOWN_MAX_MANAGED);
+        faas.settle_all(&config(), &mut store, ShutdownReason::Spindown);
+        assert_eq!(ends(&mut store), [2_002, 0, 0]);
+    }
+
+    #[test]
+    fn an_exit_with_all_memory_in_use_is_for_want_of_memory() {
+        for (class, used, expected) in [
+            ("Runtime.ExitError", 128, 1),
+            ("Runtime.ExitError", 127, 0),
+            ("Function.Error", 128, 0),
+            ("Runtime.OutOfMemory", 128, 1),
+        ] {
+            let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+            faas.on_invoke(&mut store, &"r".into());
+            faas.on_event(&config(), &mut store, &done("r", EndStatus::Error, Some(class)));
+            faas.on_event(&config(), &mut store, &report("r", used));
+            assert_eq!(total(&store.take(), Metric::OutOfMemory), expected, "{class} {used}");
+        }
+    }
+
+    #[test]
+    fn each_try_of_init_is_measured_once() {
+        let tried = |at| PlatformEvent::InitReport {
+            at: UnixNanos(at),
+            phase: crate::platform::InitPhase::Init,
+            restore: false,
+            ending: Ending::SUCCESS,
+            duration: Some(Duration::from_millis(300)),
+        };
+        for (events, expected) in [
+            (alloc::vec![tried(1), tried(1), report("r", 1)], 1),
+            (alloc::vec![report("r", 1), tried(1)], 1),
+            (alloc::vec![tried(1), tried(2), tried(1)], 2),
+        ] {
+            let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+            faas.on_invoke(&mut store, &"r".into());
+            events.iter().for_each(|event| faas.on_event(&config(), &mut store, event));
+            assert_eq!(total(&store.take(), Metric::InitDuration), expected, "{events:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What Prefreeze tells of itself: its books, its exports, its flushes.
+
+use super::series::{Label, Point, Reading, Store};
+use super::table::Metric;
+use crate::ledger::{Counts, DropReason, Ledger};
+use crate::span::Signal;
+use crate::time::Duration;
+
+/// What holds at the moment, beside what has happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gauges {
+    pub(crate) ledger: Ledger,
+    /// Items in memory, by signal: waiting and in flight.
+    pub(crate) in_memory: [u64; Signal::ALL.len()],
+    /// Of those, with the backend.
+    pub(crate) in_flight: [u64; Signal::ALL.len()],
+    /// Items that are in the spool only.
+    pub(crate) spooled: [u64; Signal::ALL.len()],
+    pub(crate) spooled_bytes: u64,
+    pub(crate) is_continuous: bool,
+    pub(crate) flush_changes: u64,
+}
+
+/// What was told last, so that the next points tell what came since.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    told: Ledger,
+    told_changes: u64,
+}
+
+/// How an exporter of a signal is called in `otel.component.type`.
+const fn component(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "otlp_http_span_exporter",
+        Signal::Metrics => "otlp_http_metric_exporter",
+        Signal::Logs => "otlp_http_log_exporter",
+    }
+}
+
+const fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "otlp_http_span_exporter/prefreeze",
+        Signal::Metrics => "otlp_http_metric_exporter/prefreeze",
+        Signal::Logs => "otlp_http_log_exporter/prefreeze",
+    }
+}
+
+/// The word for a signal in `signal`.
+const fn word(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "traces",
+        Signal::Metrics => "metrics",
+        Signal::Logs => "logs",
+    }
+}
+
+impl Own {
+    /// A request ended after `took`, in a failure of `class` if in one.
+    pub(crate) fn on_request(store: &mut Store, signal: Signal, took: Duration, class: Option<&str>) {
+        let both: [Label<'_>; 2] =
+            [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
+        let took = took.as_secs_f64();
+        match class {
+            None => store.measure(Metric::OperationDuration, &both, took),
+            Some(class) => {
+                store.measure(Metric::OperationDuration, &[both[0], both[1], ("error.type", class)], took);
+            }
+        }
+    }
+
+    pub(crate) fn on_retry(store: &mut Store) {
+        store.count(Metric::Retries, &[], 1);
+    }
+
+    pub(crate) fn on_flush(store: &mut Store, held: Duration) {
+        store.measure(Metric::FlushDuration, &[], held.as_secs_f64());
+    }
+
+    /// Counts what the books say has come since the last time.
+    pub(super) fn tell(&mut self, store: &mut Store, gauges: &Gauges) {
+        let now = gauges.ledger;
+        for signal in Signal::ALL {
+            tell_items(store, signal, now.of(signal), self.told.of(signal));
+        }
+        for (stage, now, told) in
+            [("raw", now.raw_bytes, self.told.raw_bytes), ("sent", now.sent_bytes, self.told.sent_bytes)]
+        {
+            store.count(Metric::ExportBytes, &[("stage", stage)], now - told);
+        }
+        let lost = now.platform_events_lost - self.told.platform_events_lost;
+        store.count(Metric::TelemetryLost, &[], lost);
+        store.count(Metric::FlushChanges, &[], gauges.flush_changes - self.told_changes);
+        (self.told, self.told_changes) = (now, gauges.flush_changes);
+    }
+
+    /// Points of what holds.
+    #[expect(clippy::unused_self, reason = "what was told belongs to the same teller as what holds")]
+    pub(super) fn levels(&self, gauges: &Gauges, points: &mut alloc::vec::Vec<Point>) {
+        let mut push = |metric, labels: &[Label<'_>], level: u64| {
+            points.push(Point {
+                metric,
+                attributes: labels.iter().map(|(key, value)| (*key, (*value).into())).collect(),
+                is_overflow: false,
+                reading: Reading::Int(level.cast_signed()),
+            });
+        };
+        for (signal, metric) in
+            Signal::ALL.into_iter().zip([Metric::SpanInflight, Metric::PointInflight, Metric::LogInflight])
+        {
+            let labels = [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
+            push(metric, &labels, gauges.in_flight[signal as usize]);
+            push(Metric::Held, &[("signal", word(signal))], gauges.ledger.of(signal).held());
+            push(Metric::SpoolItems, &[("signal", word(signal))], gauges.spooled[signal as usize]);
+        }
+        let queue = [("otel.component.name", "prefreeze"), ("otel.component.type", "prefreeze_outbox")];
+        push(Metric::QueueSize, &queue, gauges.in_memory[Signal::Traces as usize]);
+        push(Metric::SpoolBytes, &[], gauges.spooled_bytes);
+        push(Metric::FlushContinuous, &[], u64::from(gauges.is_continuous));
+    }
+}
+
+fn tell_items(store: &mut Store, signal: Signal, now: &Counts, told: &Counts) {
+    let own = [("signal", word(signal))];
+    for (metric, count) in [
+        (Metric::Received, now.received - told.received),
+        (Metric::Recovered, now.recovered - told.recovered),
+        (Metric::Made, now.made - told.made),
+        (Metric::Delivered, now.delivered - told.delivered),
+        (Metric::SampledOut, now.sampled_out - told.sampled_out),
+    ] {
+        store.count(metric, &own, count);
+    }
+    let exported = match signal {
+        Signal::Traces => Metric::SpanExported,
+        Signal::Metrics => Metric::PointExported,
+        Signal::Logs => Metric::LogExported,
+    };
+    let component = [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
+    store.count(exported, &component, now.delivered - told.delivered);
+    for reason in DropReason::ALL {
+        let count = now.dropped_for(reason) - told.dropped_for(reason);
+        store.count(Metric::Dropped, &[own[0], ("reason", reason.as_str())], count);
+        // What the backend refused was exported, in OpenTelemetry's words, and failed; the rest never got so far.
+        if let DropReason::Rejected | DropReason::PartlyRejected | DropReason::TooLarge = reason {
+            store.count(exported, &[component[0], component[1], ("error.type", reason.as_str())], count);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Requests, errors and durations of operations, from the spans of all traffic.
+
+use super::faas::cut;
+use super::series::{Label, Store};
+use super::table::Metric;
+use crate::facts::{Body, Fact};
+use crate::span::{Kind, PlatformSpan, Span};
+use crate::time::Duration;
+
+/// Names and addresses are the function's own words: longer ones are cut, so that series are bounded in bytes too.
+const WORD_MAX: usize = 200;
+/// Where the address of a called server is: today's name, and those before semantic conventions 1.21.
+const ADDRESS_KEYS: [&str; 3] = ["server.address", "net.peer.name", "http.host"];
+/// The randomness that thresholds are compared with has so many bits.
+const THRESHOLD_DIGITS: usize = 14;
+
+/// Counts and measures a received span, if it is one that asks or is asked.
+pub(super) fn on_span<B: Body>(store: &mut Store, span: &Span<B>) {
+    let Some(kind) = kind_of(span.kind) else { return };
+    let body = &span.body;
+    let text = |key| body.attribute(key).and_then(Fact::text).map(|text| cut(text, WORD_MAX));
+    let mut labels = Labels::new(cut(body.name(), WORD_MAX), kind, span.is_error);
+    if span.kind == Kind::Client {
+        labels.push("server.address", ADDRESS_KEYS.into_iter().find_map(text));
+        labels.push("rpc.method", text("rpc.method"));
+    }
+    record(store, labels.as_slice(), span.end.since(span.start), adjusted_count(body.trace_state()));
+}
+
+/// The same of a span that was made for an invocation.
+pub(super) fn on_made(store: &mut Store, span: &PlatformSpan) {
+    if let Some(kind) = kind_of(span.kind) {
+        let labels = Labels::new(cut(&span.name, WORD_MAX), kind, span.error_type.is_some());
+        record(store, labels.as_slice(), span.end.since(span.start), 1.0);
+    }
+}
+
+fn record(store: &mut Store, labels: &[Label<'_>], took: Duration, weight: f64) {
+    store.count_weighted(Metric::SpanCalls, labels, weight);
+    store.measure_weighted(Metric::SpanDuration, labels, took.as_secs_f64(), weight);
+}
+
+/// The collector's word for a kind that stands for an operation; `None` for the others.
+const fn kind_of(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Server => Some("SPAN_KIND_SERVER"),
+        Kind::Consumer => Some("SPAN_KIND_CONSUMER"),
+        Kind::Client => Some("SPAN_KIND_CLIENT"),
+        Kind::Producer | Kind::Internal | Kind::Unspecified => None,
+    }
+}
+
+/// Labels of an operation, on the stack.
+struct Labels<'a> {
+    all: [Label<'a>; 5],
+    len: usize,
+}
+
+impl<'a> Labels<'a> {
+    fn new(name: &'a str, kind: &'a str, is_error: bool) -> Self {
+        // OK and UNSET are one here: the difference is the developer's, and no one's alarm.
+        let status = if is_error { "STATUS_CODE_ERROR" } else { "STATUS_CODE_UNSET" };
+        let all = [("span.name", name), ("span.kind", kind), ("status.code", status), ("", ""), ("", "")];
+        Self { all, len: 3 }
+    }
+
+    fn push(&mut self, key: &'static str, value: Option<&'a str>) {
+        if let Some(value) = value {
+            self.all[self.len] = (key, value);
+            self.len += 1;
+        }
+    }
+
+    fn as_slice(&self) -> &[Label<'a>] {
+        &self.all[..self.len]
+    }
+}
+
+/// For how many spans one stands that was sampled with `ot=th:…`; one where nothing is said, or nothing sensible.
+///
+/// # Source
+/// <https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#adjusted-count>
+fn adjusted_count(trace_state: &str) -> f64 {
+    let member = trace_state.split(',').find_map(|member| member.trim().strip_prefix("ot="));
+    let digits = member.and_then(|member| member.split(';').find_map(|field| field.strip_prefix("th:")));
+    let Some(digits) = digits.filter(|digits| (1..=THRESHOLD_DIGITS).contains(&digits.len())) else {
+        return 1.0;
+    };
+    let Ok(leading) = u64::from_str_radix(digits, 16) else { return 1.0 };
+    let threshold = leading << (4 * (THRESHOLD_DIGITS - digits.len()));
+    let all = 1_u64 << (4 * THRESHOLD_DIGITS);
+    all as f64 / (all - threshold) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_says_how_many_a_span_stands_for() {
+        let rows = [
+            ("", 1.0),
+            ("ot=th:0", 1.0),
+            ("ot=th:8", 2.0),
+            ("vendor=x, ot=rv:0123456789abcd;th:c", 4.0),
+            ("ot=th:fd70a", 100.0),
+            ("ot=th:zz", 1.0),
+            ("ot=th:", 1.0),
+            ("ot=th:0123456789abcdef", 1.0),
+            ("other=th:8", 1.0),
+        ];
+        for (state, expected) in rows {
+            let told = adjusted_count(state);
+            assert!((told - expected).abs() < expected * 1e-4, "{state}: {told} for {expected}");
+        }
+    }
+}

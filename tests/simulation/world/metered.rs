@@ -1,0 +1,71 @@
+//! What the backend has been told in metrics, against what really happened in the world.
+
+use std::collections::BTreeMap;
+
+use policy::{DropReason, Ledger, Measured, Metric, Reading, Signal};
+
+use super::World;
+
+/// Points that have arrived, summed up.
+#[derive(Debug, Default)]
+pub(super) struct Metered {
+    counts: BTreeMap<Metric, u64>,
+    /// Calls of CLIENT spans.
+    client_calls: u64,
+    /// Whether a process has left that could not send all of its points.
+    is_incomplete: bool,
+}
+
+impl Metered {
+    fn take(&mut self, measured: &Measured) {
+        assert!(measured.start < measured.at, "an empty interval: {measured:?}");
+        for point in &measured.points {
+            let count = match &point.reading {
+                Reading::Int(number) => number.unsigned_abs(),
+                Reading::Histogram(histogram) => histogram.count,
+                Reading::Double(_) => 0,
+            };
+            *self.counts.entry(point.metric).or_default() += count;
+            let is_client = point.attributes.iter().any(|(_, value)| &**value == "SPAN_KIND_CLIENT");
+            if point.metric == Metric::SpanCalls && is_client {
+                self.client_calls += count;
+            }
+        }
+    }
+
+    /// A process leaves with these books.
+    pub(super) fn leave(&mut self, ledger: &Ledger) {
+        let books = ledger.of(Signal::Metrics);
+        let dropped: u64 = DropReason::ALL.into_iter().map(|reason| books.dropped_for(reason)).sum();
+        self.is_incomplete |= dropped > 0 || books.held() > 0;
+    }
+
+    fn count(&self, metric: Metric) -> u64 {
+        self.counts.get(&metric).copied().unwrap_or_default()
+    }
+}
+
+impl World {
+    pub(super) fn note_measured(&mut self, measured: &Measured) {
+        self.metered.take(measured);
+    }
+
+    /// Every invocation and every span is in exactly one point, whatever was told twice, late or never.
+    pub(super) fn check_metrics(&mut self) {
+        self.metered.leave(self.agent.ledger());
+        // On Managed Instances only the platform tells how an invocation ended.
+        let faults = &self.faults;
+        let is_late = faults.has_no_telemetry || faults.loses_telemetry || faults.delays_telemetry;
+        let is_untold = self.config.is_managed() && is_late;
+        if self.kills > 0 || self.metered.is_incomplete || is_untold {
+            return;
+        }
+        self.coverage.note("metrics exact");
+        let ends = [Metric::Invocations, Metric::Errors, Metric::Timeouts].map(|end| self.metered.count(end));
+        let [crashed, timed_out] = [self.crashes, self.timeouts];
+        let returned = self.invocations - crashed - timed_out;
+        assert_eq!(ends, [returned, crashed, timed_out], "successes, errors, timeouts");
+        assert_eq!(self.metered.client_calls, self.clients, "calls of CLIENT spans");
+        assert!(self.metered.count(Metric::Coldstarts) <= self.processes.into());
+    }
+}
