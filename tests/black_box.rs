@@ -14,6 +14,7 @@ mod black_box {
     mod late;
     mod metrics;
     mod next;
+    mod privacy;
     mod receiver;
     mod settings;
     mod shutdown;

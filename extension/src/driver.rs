@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use policy::{Agent, Entry, Input, Measured, Output, Place, Receipt, Signal};
+use policy::{Agent, Entry, Input, Measured, Notice, Output, Place, Receipt, Signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use wire::otlp::{Body, Identity};
 
 use crate::clock::Clock;
 use crate::exporter::Exporter;
+use crate::guarding::Guarding;
 use crate::log;
 use crate::recovery;
 use crate::spool::{Keepsake, Kind, Spool};
@@ -66,6 +67,8 @@ pub struct Driver {
     pub records_invocations: bool,
     /// That record; settled before the next `/next`.
     pub invocation: Option<Keepsake>,
+    /// Keeps count of what was hidden.
+    pub guarding: Guarding,
 }
 
 impl Driver {
@@ -122,7 +125,12 @@ impl Driver {
                 Output::Reconnect => self.exporter.reconnect(),
                 Output::Connect => self.exporter.connect(),
                 Output::Measured(measured) => self.write_line(&measured),
-                Output::Say(notice) => log::notice(&notice),
+                Output::Say(notice) => {
+                    log::notice(&notice);
+                    if matches!(notice, Notice::Summary(_)) {
+                        self.guarding.summarize();
+                    }
+                }
                 Output::Exit => return true,
             }
         }

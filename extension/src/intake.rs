@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use wire::otlp::{self, Body};
 
 use crate::driver::{Inbox, Message};
+use crate::guarding::{Guarded, Guarding};
 use crate::http::{Answer, BodyError, answer, read, serve};
 use crate::spool::{Kind, Spool};
 use body::{Fault, Format, Packing, Refusal, refusal, unfold};
@@ -41,6 +42,8 @@ pub struct Intake {
     pub inbox: Inbox,
     /// On record first, once there is a spool.
     pub spool: Arc<OnceLock<Spool>>,
+    /// Before anything is kept.
+    pub guarding: Guarding,
     /// No body longer than this is read, packed or unpacked, in bytes.
     pub max_body: usize,
 }
@@ -51,8 +54,13 @@ impl Intake {
         serve(listener, move |request| handle(request, self.clone())).await;
     }
 
-    /// Takes the protobuf of a request that has come whole.
-    fn take(&self, signal: Signal, body: &Bytes) -> Result<otlp::Scanned, Refusal> {
+    /// What may go on of the protobuf of a request that has come whole: nothing else is kept of it.
+    fn admit(&self, signal: Signal, body: Bytes) -> Result<Guarded, Refusal> {
+        self.guarding.apply(signal, body).map_err(|refused| refusal(Fault::Bad, refused.to_string()))
+    }
+
+    /// Takes what was admitted of a request.
+    fn take(&self, signal: Signal, body: &Guarded) -> Result<otlp::Scanned, Refusal> {
         let scanned =
             otlp::scan(signal, body).map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
         if let Some(spool) = self.spool.get() {
@@ -92,14 +100,15 @@ async fn message(
     format: Format,
     request: Request<Incoming>,
     intake: &Intake,
-) -> Result<Bytes, Refusal> {
+) -> Result<Guarded, Refusal> {
     let packing = packing_of(request.headers())
         .ok_or(refusal(Fault::Unsupported, "only gzip and identity are understood"))?;
     let body = read(request.into_body(), intake.max_body).await.map_err(|error| match error {
         BodyError::TooLong => refusal(Fault::TooLong, "the body is too long"),
         BodyError::Broken => refusal(Fault::Bad, "the body broke off"),
     })?;
-    unfold(signal, format, packing, body, intake.max_body).await
+    let body = unfold(signal, format, packing, body, intake.max_body).await?;
+    intake.admit(signal, body)
 }
 
 /// `POST /v1/started`: the function says which spans it has begun.

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod driver;
 pub mod exporter;
+pub mod guarding;
 mod http;
 pub mod intake;
 pub mod lambda;
@@ -22,6 +23,7 @@ use wire::otlp::{Body, Identity};
 use crate::clock::Clock;
 use crate::driver::{Driver, Inbox, Message};
 use crate::exporter::Exporter;
+use crate::guarding::Guarding;
 use crate::intake::Intake;
 use crate::lambda::Events;
 use crate::log::Level;
@@ -40,7 +42,8 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     let clock = Clock::start();
     let (inbox, received) = Inbox::new();
     let records = Arc::<OnceLock<Spool>>::default();
-    listen_for_spans(&settings, &inbox, &records).await;
+    let guarding = Guarding::new(std::mem::take(&mut settings.guarding));
+    listen_for_spans(&settings, &inbox, &records, &guarding).await;
     let telemetry_port = listen_for_events(&inbox, clock).await;
 
     let (next, permits) = mpsc::unbounded_channel();
@@ -61,7 +64,7 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());
         }
-        driver(settings, &registration, &inbox, clock, next, spool)
+        driver(settings, &registration, &inbox, clock, next, spool, guarding)
     };
     let ((), driver) = tokio::join!(subscribing, preparing);
     inbox.send(Message::Input(Input::Ready));
@@ -115,11 +118,21 @@ fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
     }
 }
 
-async fn listen_for_spans(settings: &Settings, inbox: &Inbox, records: &Arc<OnceLock<Spool>>) {
+async fn listen_for_spans(
+    settings: &Settings,
+    inbox: &Inbox,
+    records: &Arc<OnceLock<Spool>>,
+    guarding: &Guarding,
+) {
     let Some(address) = settings.receiver else { return };
     match intake::bind(address).await {
         Ok(listener) => {
-            let intake = Intake { inbox: inbox.clone(), spool: records.clone(), max_body: settings.max_body };
+            let intake = Intake {
+                inbox: inbox.clone(),
+                spool: records.clone(),
+                guarding: guarding.clone(),
+                max_body: settings.max_body,
+            };
             tokio::spawn(intake.receive(listener));
         }
         Err(error) => {
@@ -151,6 +164,7 @@ fn driver(
     clock: Clock,
     next: mpsc::UnboundedSender<()>,
     spool: Option<Spool>,
+    guarding: Guarding,
 ) -> Driver {
     let records_invocations = settings.policy.spool == SpoolMode::Always;
     let mut policy = settings.policy;
@@ -175,5 +189,6 @@ fn driver(
         spool,
         records_invocations,
         invocation: None,
+        guarding,
     }
 }

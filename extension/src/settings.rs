@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
 
+mod guarding;
 mod table;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub spool_dir: PathBuf,
     /// The longest request taken from the function, in bytes.
     pub max_body: usize,
+    /// What must not leave.
+    pub guarding: guard::Rules,
     /// What is wrong with the variables; each was ignored.
     pub problems: Vec<Problem>,
     /// The variables that are set, for [`Settings::describe`].
@@ -116,12 +119,24 @@ impl Settings {
         let policy = reader.policy(&destinations);
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
+        let guarding = reader.guarding();
         let identity = reader.identity();
         let spool_dir = reader.spool_dir();
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let Reader { set, mut problems } = reader;
         problems.dedup();
-        Self { policy, destinations, identity, receiver, emf_namespace, spool_dir, max_body, problems, set }
+        Self {
+            policy,
+            destinations,
+            identity,
+            receiver,
+            emf_namespace,
+            spool_dir,
+            max_body,
+            guarding,
+            problems,
+            set,
+        }
     }
 
     /// What holds, and what is wrong, for people.

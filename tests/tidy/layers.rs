@@ -1,4 +1,4 @@
-//! Dependencies point one way: extension to wire to policy, and policy to nothing.
+//! Dependencies point one way: extension to guard to wire to policy, and policy to nothing.
 
 use toml::{Table, Value};
 
@@ -9,13 +9,14 @@ use super::tree::{Tree, Violation};
 const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("wire", &["policy"]),
-    ("extension", &["policy", "wire"]),
+    ("guard", &["policy", "wire"]),
+    ("extension", &["policy", "wire", "guard"]),
     ("layer-build", &[]),
     ("sandbox", &[]),
     ("simulation", &["policy"]),
-    ("fuzz", &["policy", "wire"]),
-    ("bench", &["policy", "wire", "extension"]),
-    ("tests", &["policy", "wire", "extension", "sandbox"]),
+    ("fuzz", &["policy", "wire", "guard"]),
+    ("bench", &["policy", "wire", "guard", "extension"]),
+    ("tests", &["policy", "wire", "guard", "extension", "sandbox"]),
 ];
 
 /// The one crate that policy may depend on: arithmetic that `core` lacks.

@@ -108,6 +108,13 @@ const ONLY: &[Only] = &[
         homes: &[],
     },
     Only {
+        what: "does I/O or waits, in guard",
+        words: OUTSIDE,
+        look: Look::Code,
+        within: "extension/guard/src/",
+        homes: &[],
+    },
+    Only {
         what: "names std or waits, in policy",
         words: &["std", "async", ".await"],
         look: Look::Code,

@@ -1,10 +1,10 @@
 //! `POST /v1/started`: the function says which spans it has begun, in an OTLP request like any other.
 
-use bytes::Bytes;
 use policy::{Signal, Span};
 use wire::otlp::{self, Body};
 
 use super::body::{Fault, Refusal, refusal};
+use crate::guarding::Guarded;
 use crate::spool::{Kind, Spool};
 
 /// Reads an announcement: its spans, each of which is held on its own, and how many were refused.
@@ -13,7 +13,7 @@ use crate::spool::{Kind, Spool};
 ///
 /// # Errors
 /// When the message is not an OTLP request.
-pub(super) fn take(message: &Bytes, spool: Option<&Spool>) -> Result<(Vec<Span<Body>>, u32), Refusal> {
+pub(super) fn take(message: &Guarded, spool: Option<&Spool>) -> Result<(Vec<Span<Body>>, u32), Refusal> {
     let scanned = otlp::scan(Signal::Traces, message)
         .map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
     let apart = scanned.receipt.spans.iter().filter_map(otlp::apart);

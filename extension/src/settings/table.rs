@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 27] = [
+pub(super) static TABLE: [Setting; 38] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -218,6 +218,84 @@ pub(super) static TABLE: [Setting; 27] = [
         kind: "base2_exponential_bucket_histogram, explicit_bucket_histogram",
         default: "base2_exponential_bucket_histogram",
         help: "How distributions are told; the second is for backends that do not know the first, and less exact.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_REDACT",
+        kind: "JSON list",
+        default: "none",
+        help: "What is hidden before anything is kept: `all`, or some of `cards`, `aadhaar`, `pan`, `upi`, `emails`, `phones`, `tokens`, `keys`, `urls`, `sql`, and own rules; see [privacy](privacy.md).",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_REDACT_FILE",
+        kind: "path",
+        default: "none",
+        help: "The same list in a file of the function's package.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_REDACT_KEY",
+        kind: "text",
+        default: "none",
+        help: "The key of the hashes that take the place of values (HMAC-SHA-256); without one, values are masked.",
+        is_secret: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_ATTRIBUTES",
+        kind: "JSON object",
+        default: "none",
+        help: "Which attributes may go on and how many values they may have: `allow`, `deny`, `limit`, `names`, `dimensions`; `{}` bounds span names and metric dimensions and reports identifiers; see [privacy](privacy.md).",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_ATTRIBUTES_FILE",
+        kind: "path",
+        default: "none",
+        help: "The same object in a file of the function's package.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_LIMIT_VALUE_BYTES",
+        kind: "bytes",
+        default: "4096",
+        help: "The longest value of an attribute of a span, event, link or log record; a longer one is cut. 0 is no limit, here and below.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_LIMIT_STACKTRACE_BYTES",
+        kind: "bytes",
+        default: "16384",
+        help: "The same for stack traces.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_LIMIT_ATTRIBUTES",
+        kind: "number",
+        default: "128",
+        help: "The most attributes of a span, event, link or log record; further ones are left out and counted in it.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_LIMIT_EVENTS",
+        kind: "number",
+        default: "128",
+        help: "The most events of a span, alike.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_LIMIT_LINKS",
+        kind: "number",
+        default: "128",
+        help: "The most links of a span, alike.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_LIMIT_SPAN_BYTES",
+        kind: "bytes",
+        default: "65536",
+        help: "The largest span or log record; the largest attributes, events and links of a larger one are left out and counted in it.",
         ..PLAIN
     },
 ];

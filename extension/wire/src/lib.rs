@@ -7,7 +7,7 @@ pub mod extensions_api;
 pub mod invocation;
 pub mod key_values;
 pub mod otlp;
-mod proto;
+pub mod proto;
 pub mod telemetry_api;
 pub mod time;
 pub mod trace_context;

@@ -27,16 +27,20 @@ impl std::error::Error for WireError {}
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
+    /// A number of its own length.
     Varint(u64),
+    /// Eight bytes.
     Fixed64(u64),
+    /// Text, bytes, or a message.
     Bytes(&'a [u8]),
+    /// Four bytes.
     Fixed32(u32),
 }
 
 impl<'a> Value<'a> {
     /// The bytes of a length-delimited field; empty for any other type.
-    pub(crate) const fn bytes(self) -> &'a [u8] {
+    pub const fn bytes(self) -> &'a [u8] {
         match self {
             Self::Bytes(bytes) => bytes,
             _ => &[],
@@ -44,7 +48,7 @@ impl<'a> Value<'a> {
     }
 
     /// The number of a varint field; zero for any other type.
-    pub(crate) const fn varint(self) -> u64 {
+    pub const fn varint(self) -> u64 {
         match self {
             Self::Varint(number) => number,
             _ => 0,
@@ -54,37 +58,47 @@ impl<'a> Value<'a> {
 
 /// One field, and where it stands in the message that was walked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Field<'a> {
-    pub(crate) number: u32,
-    pub(crate) value: Value<'a>,
+pub struct Field<'a> {
+    /// Its number; never zero.
+    pub number: u32,
+    /// What it holds.
+    pub value: Value<'a>,
     /// Where its tag begins.
-    pub(crate) start: usize,
+    pub start: usize,
     /// One past its last byte.
-    pub(crate) end: usize,
+    pub end: usize,
 }
 
 impl Field<'_> {
     /// Where the content of a length-delimited field begins.
-    pub(crate) const fn content_start(&self) -> usize {
+    pub const fn content_start(&self) -> usize {
         self.end - self.value.bytes().len()
     }
 }
 
 /// Walks the fields of a message.
 #[derive(Clone, Debug)]
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     message: &'a [u8],
     at: usize,
 }
 
-pub(crate) const fn fields(message: &[u8]) -> Fields<'_> {
+/// The fields of `message`, from its beginning.
+pub const fn fields(message: &[u8]) -> Fields<'_> {
     Fields { message, at: 0 }
 }
 
 impl<'a> Fields<'a> {
     /// The next field, or `None` at the end of the message.
+    ///
+    /// # Errors
+    /// When the bytes that follow are no field.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, WireError> {
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`?` and then the option read better than an option of results"
+    )]
+    pub fn next(&mut self) -> Result<Option<Field<'a>>, WireError> {
         let start = self.at;
         if start >= self.message.len() {
             return Ok(None);
@@ -136,17 +150,18 @@ impl<'a> Fields<'a> {
 }
 
 /// How many bytes `number` takes as a varint.
-pub(crate) const fn varint_len(number: u64) -> usize {
+pub const fn varint_len(number: u64) -> usize {
     let bits = 64 - (number | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }
 
 /// How many bytes a length-delimited field of `length` bytes takes, for field numbers below 16.
-pub(crate) const fn field_len(length: usize) -> usize {
+pub const fn field_len(length: usize) -> usize {
     1 + varint_len(length as u64) + length
 }
 
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+/// Writes `number` in as few bytes as it takes.
+pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -159,22 +174,25 @@ fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: u32) {
 }
 
 /// The head of a length-delimited field of `length` bytes.
-pub(crate) fn put_head(out: &mut Vec<u8>, number: u32, length: usize) {
+pub fn put_head(out: &mut Vec<u8>, number: u32, length: usize) {
     put_tag(out, number, 2);
     put_varint(out, length as u64);
 }
 
-pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+/// A length-delimited field.
+pub fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_head(out, number, bytes.len());
     out.extend_from_slice(bytes);
 }
 
-pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
+/// A varint field.
+pub fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     put_tag(out, number, 0);
     put_varint(out, value);
 }
 
-pub(crate) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
+/// A field of eight bytes.
+pub fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
     put_tag(out, number, 1);
     out.extend_from_slice(&value.to_le_bytes());
 }
@@ -199,7 +217,7 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, number: u32, values: &[u64]) {
 }
 
 /// A length-delimited field whose content `fill` writes.
-pub(crate) fn put_message(out: &mut Vec<u8>, number: u32, fill: impl FnOnce(&mut Vec<u8>)) {
+pub fn put_message(out: &mut Vec<u8>, number: u32, fill: impl FnOnce(&mut Vec<u8>)) {
     let mut content = Vec::new();
     fill(&mut content);
     put_bytes(out, number, &content);

@@ -1,0 +1,296 @@
+//! What has an at-sign: e-mail addresses, and the payment addresses of UPI, which have no dot behind it.
+
+use super::{before, is_inside};
+use crate::hash::Hasher;
+use crate::rewrite::{Action, Rewrite};
+
+/// Longest parts of an address (RFC 5321).
+const LOCAL_MAX: usize = 64;
+const DOMAIN_MAX: usize = 255;
+
+/// File names such as `icon@2x.png` end like a domain, and packages such as `react@18.2.0.min.js`.
+const FILES: &[&[u8]] = &[
+    b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"js", b"mjs", b"cjs", b"ts", b"css", b"html", b"json",
+];
+
+/// The handles of banks and apps, as NPCI lists them.
+///
+/// # Source
+/// <https://www.npci.org.in/what-we-do/upi/3rd-party-apps>
+const HANDLES: &[&[u8]] = &[
+    b"abfspay",
+    b"airtel",
+    b"allbank",
+    b"apl",
+    b"aubank",
+    b"axis",
+    b"axisb",
+    b"axisbank",
+    b"axisgo",
+    b"axl",
+    b"bandhan",
+    b"barodampay",
+    b"boi",
+    b"cboi",
+    b"centralbank",
+    b"citi",
+    b"citigold",
+    b"cmsidfc",
+    b"cnrb",
+    b"csbpay",
+    b"cub",
+    b"dbs",
+    b"dcb",
+    b"dlb",
+    b"eazypay",
+    b"equitas",
+    b"ezeepay",
+    b"fam",
+    b"fbl",
+    b"federal",
+    b"freecharge",
+    b"goaxb",
+    b"hdfcbank",
+    b"hdfcbankjd",
+    b"hsbc",
+    b"ibl",
+    b"icici",
+    b"idbi",
+    b"idfcbank",
+    b"idfcfirst",
+    b"idfcnetc",
+    b"ikwik",
+    b"imobile",
+    b"inhdfc",
+    b"indianbank",
+    b"indus",
+    b"iob",
+    b"jio",
+    b"jkb",
+    b"jsb",
+    b"jupiteraxis",
+    b"karb",
+    b"kbl",
+    b"kmbl",
+    b"kotak",
+    b"kvb",
+    b"lvb",
+    b"mahb",
+    b"mbk",
+    b"myicici",
+    b"naviaxis",
+    b"nsdl",
+    b"nyes",
+    b"obc",
+    b"okaxis",
+    b"okhdfcbank",
+    b"okicici",
+    b"oksbi",
+    b"payzapp",
+    b"pingpay",
+    b"pnb",
+    b"postbank",
+    b"psb",
+    b"ptaxis",
+    b"pthdfc",
+    b"ptsbi",
+    b"ptyes",
+    b"paytm",
+    b"pz",
+    b"rapl",
+    b"rbl",
+    b"sbi",
+    b"sib",
+    b"sliceaxis",
+    b"superyes",
+    b"tapicici",
+    b"timecosmos",
+    b"tmb",
+    b"ubi",
+    b"uboi",
+    b"uco",
+    b"unionbank",
+    b"upi",
+    b"waaxis",
+    b"wahdfcbank",
+    b"waicici",
+    b"wasbi",
+    b"yapl",
+    b"ybl",
+    b"yesbank",
+    b"yescred",
+    b"yespay",
+    b"zoicici",
+];
+
+/// An at-sign, plain or as a URL has it.
+struct At {
+    start: usize,
+    end: usize,
+}
+
+fn next_at(text: &[u8], from: usize) -> Option<At> {
+    let rest = text.get(from..)?;
+    let start = from
+        + rest.iter().enumerate().position(|(index, byte)| {
+            *byte == b'@' || (*byte == b'%' && rest[index..].starts_with(b"%40"))
+        })?;
+    Some(At { start, end: start + if text[start] == b'@' { 1 } else { 3 } })
+}
+
+/// Replaces the names in e-mail addresses: by a keyed hash where there is a key, else by stars.
+pub(crate) fn redact_emails(text: &[u8], hasher: Option<&Hasher>, action: Action, out: &mut Rewrite<'_>) {
+    let mut from = 0;
+    while let Some(at) = next_at(text, from) {
+        from = at.end;
+        let start = local_start(text, at.start, out.done());
+        let end = domain_end(text, at.end);
+        if start == at.start || !is_domain(&text[at.end..end]) {
+            continue;
+        }
+        let local = &text[start..at.start];
+        let mut fitting = hasher.map_or_else(|| vec![b'*'; local.len()], |hasher| hasher.hash(local));
+        fitting.extend_from_slice(&text[at.start..end]);
+        match action {
+            Action::Fitting => out.put(start, end, &fitting),
+            // The domain of an address that is to go, goes with it.
+            _ => out.put(start, end, b""),
+        }
+        from = end;
+    }
+}
+
+/// Replaces the names in payment addresses by stars.
+pub(crate) fn redact_upi(text: &[u8], out: &mut Rewrite<'_>) {
+    let mut from = 0;
+    while let Some(at) = next_at(text, from) {
+        from = at.end;
+        let start = local_start(text, at.start, out.done());
+        let length = text[at.end..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let end = at.end + length;
+        let dot_follows =
+            text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_alphanumeric);
+        let is_upi = at.start - start >= 2 && !dot_follows && text.get(end) != Some(&b'-');
+        if is_upi && is_handle(&text[at.end..end]) {
+            let mut fitting = vec![b'*'; at.start - start];
+            fitting.extend_from_slice(&text[at.start..end]);
+            out.put(start, end, &fitting);
+            from = end;
+        }
+    }
+}
+
+fn is_handle(word: &[u8]) -> bool {
+    let lower = word.to_ascii_lowercase();
+    HANDLES.iter().any(|handle| *handle == lower)
+}
+
+const fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
+}
+
+/// Where the name before the at-sign begins; never before `floor`.
+fn local_start(text: &[u8], at: usize, floor: usize) -> usize {
+    let floor = floor.max(at.saturating_sub(LOCAL_MAX));
+    let length = text[floor..at].iter().rev().take_while(|byte| is_local(**byte)).count();
+    let mut start = at - length;
+    // A percent-encoded sign before the name is no part of it: `?mail=%22jane%40…`.
+    while start + 3 < at
+        && text[start] == b'%'
+        && text[start + 1..start + 3].iter().all(u8::is_ascii_hexdigit)
+    {
+        start += 3;
+    }
+    // What is masked already is no name; nor is what `urls` has left of one.
+    if before(text, start) == Some(b'*') || &text[start..at] == b"REDACTED" { at } else { start }
+}
+
+fn domain_end(text: &[u8], start: usize) -> usize {
+    let rest = &text[start..text.len().min(start + DOMAIN_MAX)];
+    let is_domain_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(*byte, b'.' | b'-');
+    let length = rest.iter().take_while(|byte| is_domain_byte(byte)).count();
+    // A full stop ends a sentence, not a domain.
+    let trimmed = rest[..length].iter().rev().take_while(|byte| !is_inside(**byte)).count();
+    start + length - trimmed
+}
+
+/// Labels with dots between them, the last one of letters, and no file's ending.
+fn is_domain(domain: &[u8]) -> bool {
+    let Some(dot) = domain.iter().rposition(|byte| *byte == b'.') else { return false };
+    let top = &domain[dot + 1..];
+    dot > 0
+        && domain[0] != b'.'
+        && domain[0] != b'-'
+        && (2..=24).contains(&top.len())
+        && top.iter().all(u8::is_ascii_alphabetic)
+        && !FILES.iter().any(|file| top.eq_ignore_ascii_case(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emails(text: &str, key: Option<&[u8]>) -> String {
+        let hasher = key.map(Hasher::new);
+        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, hasher.as_ref());
+        redact_emails(text.as_bytes(), hasher.as_ref(), Action::Fitting, &mut out);
+        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+    }
+
+    fn upi(text: &str) -> String {
+        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
+        redact_upi(text.as_bytes(), &mut out);
+        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+    }
+
+    #[test]
+    fn the_name_in_an_address_goes() {
+        let rows = [
+            ("jane.doe@example.com", "********@example.com"),
+            ("mailto:jane@example.co.in.", "mailto:****@example.co.in."),
+            ("<a@b.io>, c@d.org", "<*@b.io>, *@d.org"),
+            ("?mail=jane%40example.com&x=1", "?mail=****%40example.com&x=1"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(emails(text, None), expected);
+        }
+    }
+
+    #[test]
+    fn with_a_key_the_same_name_gives_the_same_letters() {
+        let one = emails("jane@example.com", Some(b"key"));
+        assert!(one.ends_with("}@example.com") && one.starts_with('{'), "{one}");
+        assert_eq!(emails(&one, Some(b"key")), one, "a hash is no address");
+        assert_ne!(one, emails("jane@example.com", Some(b"other")));
+    }
+
+    #[test]
+    fn what_is_no_address_stays() {
+        for text in [
+            "react@18.2.0",
+            "icon@2x.png",
+            "@scope/pkg",
+            "a@b",
+            "image@sha256:abc",
+            "x@.com",
+            "jane@okaxis",
+            "a @b.c",
+        ] {
+            assert_eq!(emails(text, None), text);
+        }
+    }
+
+    #[test]
+    fn payment_addresses_are_known_by_their_handle() {
+        let rows = [
+            ("jane.doe@okaxis", "********@okaxis"),
+            ("pay 9876543210@ybl now", "pay **********@ybl now"),
+            ("upi://pay?pa=shop%40paytm&am=1", "upi://pay?pa=****%40paytm&am=1"),
+            ("jane@sbi.co.in", "jane@sbi.co.in"),
+            ("foo@latest", "foo@latest"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(upi(text), expected);
+        }
+    }
+}

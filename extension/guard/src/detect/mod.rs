@@ -1,0 +1,44 @@
+//! What a value can betray, one file for each kind: texts in, replaced stretches out, in linear time.
+
+pub(crate) mod aadhaar;
+pub(crate) mod addresses;
+pub(crate) mod cards;
+pub(crate) mod numbers;
+pub(crate) mod pan;
+pub(crate) mod phones;
+pub(crate) mod secrets;
+pub(crate) mod sql;
+pub(crate) mod tokens;
+pub(crate) mod urls;
+
+/// Whether a value that begins or ends beside this byte goes on there. A star counts: what is masked already
+/// must not become the border of something new.
+pub(crate) const fn is_inside(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'*'
+}
+
+/// The byte before `at`, if there is one.
+pub(crate) fn before(text: &[u8], at: usize) -> Option<u8> {
+    at.checked_sub(1).map(|index| text[index])
+}
+
+/// Whether what begins at `at` goes on from what is before it. A sign that a URL has encoded, such as the `%3D`
+/// for `=`, is no letter.
+pub(crate) fn goes_on(text: &[u8], at: usize) -> bool {
+    before(text, at).is_some_and(is_inside) && !is_after_encoded(text, at)
+}
+
+/// Whether an encoded sign ends at `at`.
+pub(crate) fn is_after_encoded(text: &[u8], at: usize) -> bool {
+    at >= 3 && text[at - 3] == b'%' && text[at - 2..at].iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether `text[start..end]` stands on its own.
+pub(crate) fn is_apart(text: &[u8], start: usize, end: usize) -> bool {
+    !goes_on(text, start) && !text.get(end).copied().is_some_and(is_inside)
+}
+
+/// Whether `text` goes on with `word` at `at`, in any case.
+pub(crate) fn has_word(text: &[u8], at: usize, word: &[u8]) -> bool {
+    text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
+}

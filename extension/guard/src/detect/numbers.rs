@@ -1,0 +1,193 @@
+//! Runs of digits in a text, with what may separate their groups: what cards, Aadhaar numbers and phones are made of.
+
+use super::{goes_on, is_after_encoded};
+
+/// Groups of one run at most: a card has five, and what has more is no number that anyone writes so.
+const GROUPS_MAX: usize = 5;
+
+/// Digits in groups, such as `4111 1111 1111 1111`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Run {
+    /// Where each group is.
+    groups: [(usize, usize); GROUPS_MAX],
+    count: usize,
+}
+
+impl Run {
+    pub(crate) const fn start(&self) -> usize {
+        self.groups[0].0
+    }
+
+    pub(crate) const fn end(&self) -> usize {
+        self.groups[self.count.saturating_sub(1)].1
+    }
+
+    /// How long each group is.
+    pub(crate) fn lengths(&self) -> impl Iterator<Item = usize> {
+        self.groups[..self.count].iter().map(|(start, end)| end - start)
+    }
+
+    /// Whether the groups are as long as `form` says.
+    pub(crate) fn has_form(&self, form: &[usize]) -> bool {
+        self.count == form.len() && self.lengths().eq(form.iter().copied())
+    }
+
+    /// The digits, without what separates them; at most 19 are of interest.
+    pub(crate) fn digits(&self, text: &[u8]) -> Vec<u8> {
+        self.groups[..self.count].iter().flat_map(|(start, end)| &text[*start..*end]).copied().collect()
+    }
+
+    /// The whole run, with stars for its digits but the `first` and the `last` ones.
+    pub(crate) fn masked(&self, text: &[u8], first: usize, last: usize) -> Vec<u8> {
+        let mut masked = text[self.start()..self.end()].to_vec();
+        let places = self.groups[..self.count].iter().flat_map(|(start, end)| *start..*end);
+        let places: Vec<usize> = places.map(|place| place - self.start()).collect();
+        let hidden = places.len().saturating_sub(first + last);
+        places.iter().skip(first).take(hidden).for_each(|place| masked[*place] = b'*');
+        masked
+    }
+
+    /// The first `count` groups of it.
+    pub(crate) fn first(&self, count: usize) -> Self {
+        Self { groups: self.groups, count: count.min(self.count) }
+    }
+
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    fn push(&mut self, group: (usize, usize)) {
+        self.groups[self.count] = group;
+        self.count += 1;
+    }
+}
+
+/// The separators that people and programs write: each run keeps to one of them.
+const SEPARATORS: [&[u8]; 6] = [b" ", b"-", b".", b"+", b"%20", b"\xc2\xa0"];
+
+/// The run whose first group begins at or after `from`: the longest one, of up to five groups. Groups that are
+/// separated alike belong together; a group that stands inside a word begins no run.
+pub(crate) fn next_run(text: &[u8], from: usize) -> Option<Run> {
+    let mut at = from;
+    loop {
+        at += text[at..].iter().position(u8::is_ascii_digit)?;
+        if super::before(text, at) == Some(b'%') && is_after_encoded(text, at + 2) {
+            // The digits of `%20`, which a number may follow at once.
+            at += 2;
+            continue;
+        }
+        let end = end_of_digits(text, at);
+        if goes_on(text, at) && !begins_stripe(text, at) {
+            at = end;
+            continue;
+        }
+        let mut run = Run::default();
+        run.push((at, end));
+        let separator = SEPARATORS.into_iter().find(|separator| follows(text, end, separator));
+        if let Some(separator) = separator {
+            let mut end = end;
+            while run.count < GROUPS_MAX && follows(text, end, separator) {
+                let start = end + separator.len();
+                end = end_of_digits(text, start);
+                run.push((start, end));
+            }
+        }
+        return Some(run);
+    }
+}
+
+/// Whether the digits at `at` are the first of a card's first track: `%B` and its number.
+pub(crate) fn begins_stripe(text: &[u8], at: usize) -> bool {
+    at >= 2 && text[at - 2..at].eq_ignore_ascii_case(b"%b")
+}
+
+/// Whether `separator` and a digit come at `at`.
+fn follows(text: &[u8], at: usize, separator: &[u8]) -> bool {
+    text[at..].strip_prefix(separator).is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+}
+
+fn end_of_digits(text: &[u8], at: usize) -> usize {
+    text[at..].iter().position(|byte| !byte.is_ascii_digit()).map_or(text.len(), |length| at + length)
+}
+
+/// Where the first group of `run` ends: from there the next run is looked for, when this one is nothing.
+pub(crate) const fn end_of_first(run: &Run) -> usize {
+    run.groups[0].1
+}
+
+/// Whether the digits at `start..end` are a part of something longer that is no secret: a UUID, a fraction, an IP
+/// address, a version, the account in an ARN or in a queue's URL.
+pub(crate) fn is_part_of_another(text: &[u8], start: usize, end: usize) -> bool {
+    is_fraction(text, start, end) || is_in_uuid(text, start) || is_account(text, start)
+}
+
+fn is_fraction(text: &[u8], start: usize, end: usize) -> bool {
+    let dot_before = start >= 2 && text[start - 1] == b'.' && text[start - 2].is_ascii_digit();
+    let dot_after = text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
+    dot_before || dot_after
+}
+
+/// Where the groups of a UUID begin.
+const UUID_GROUPS: [usize; 5] = [0, 9, 14, 19, 24];
+const UUID_LENGTH: usize = 36;
+
+fn is_in_uuid(text: &[u8], at: usize) -> bool {
+    UUID_GROUPS.iter().any(|offset| {
+        at.checked_sub(*offset).and_then(|start| text.get(start..start + UUID_LENGTH)).is_some_and(is_uuid)
+    })
+}
+
+/// Whether `text` is hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+pub(crate) fn is_uuid(text: &[u8]) -> bool {
+    text.len() == UUID_LENGTH
+        && text.iter().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// The twelve digits of an AWS account look like an Aadhaar number; one in twelve passes its check.
+fn is_account(text: &[u8], at: usize) -> bool {
+    /// As far back as an ARN may begin before its account.
+    const LOOK_BACK: usize = 64;
+    let head = &text[at.saturating_sub(LOOK_BACK)..at];
+    let word = head.rsplit(|byte| byte.is_ascii_whitespace() || *byte == b'"').next().unwrap_or(head);
+    let is_arn = word.ends_with(b":") && word.windows(4).any(|part| part == b"arn:");
+    is_arn || word.ends_with(b".amazonaws.com/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_are_separated_alike_are_one_run() {
+        let rows: [(&[u8], &[usize]); 5] = [
+            (b"4111 1111 1111 1111", &[4, 4, 4, 4]),
+            (b"2026-11-22 10:00", &[4, 2, 2]),
+            (b"4111%201111", &[4, 4]),
+            (b"x1 22", &[2]),
+            (b"1 2 3 4 5 6", &[1, 1, 1, 1, 1]),
+        ];
+        for (text, lengths) in rows {
+            let run = next_run(text, 0).expect("digits");
+            assert!(run.has_form(lengths), "{:?}: {run:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn what_is_part_of_another_is_known() {
+        let rows: [(&str, &str, bool); 6] = [
+            ("550e8400-e29b-41d4-a716-446655440000", "446655440000", true),
+            ("0.4111111111111111", "4111111111111111", true),
+            ("arn:aws:lambda:eu-west-1:234123412346:function:f", "234123412346", true),
+            ("https://sqs.eu-west-1.amazonaws.com/234123412346/q", "234123412346", true),
+            ("aadhaar:234123412346", "234123412346", false),
+            ("card 4111111111111111.", "4111111111111111", false),
+        ];
+        for (text, number, expected) in rows {
+            let start = text.find(number).expect("it is there");
+            assert_eq!(is_part_of_another(text.as_bytes(), start, start + number.len()), expected, "{text}");
+        }
+    }
+}

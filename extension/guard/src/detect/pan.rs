@@ -1,0 +1,67 @@
+//! Indian income-tax numbers (PAN): five letters, four digits, a letter; the fourth letter says who holds it.
+
+use super::is_apart;
+use crate::rewrite::{Rewrite, stars};
+
+const LENGTH: usize = 10;
+/// Person, company, family, trust and so on.
+///
+/// # Source
+/// <https://incometaxindia.gov.in>, "Permanent Account Number".
+const HOLDERS: &[u8] = b"ABCFGHJLPT";
+
+pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
+    let mut at = 0;
+    // The digits are rarer than the letters: they lead.
+    while let Some(digit) = text[at..].iter().position(u8::is_ascii_digit) {
+        let digit = at + digit;
+        let start = digit.checked_sub(5);
+        let found = start.filter(|start| *start >= out.done() && is_pan(text, *start));
+        at = match found {
+            Some(start) => {
+                out.put(start, start + LENGTH, &stars(&text[start..start + LENGTH], 2, 1));
+                start + LENGTH
+            }
+            None => digit + 1,
+        };
+    }
+}
+
+fn is_pan(text: &[u8], start: usize) -> bool {
+    let Some(candidate) = text.get(start..start + LENGTH) else { return false };
+    let (letters, rest) = candidate.split_at(5);
+    letters.iter().all(u8::is_ascii_uppercase)
+        && HOLDERS.contains(&letters[3])
+        && rest[..4].iter().all(u8::is_ascii_digit)
+        && rest[4].is_ascii_uppercase()
+        && is_apart(text, start, start + LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rewrite::Action;
+
+    fn redacted(text: &str) -> String {
+        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
+        redact(text.as_bytes(), &mut out);
+        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+    }
+
+    #[test]
+    fn a_pan_keeps_its_ends() {
+        let rows = [("ABCPE1234F", "AB*******F"), ("pan=AAACB5678K;", "pan=AA*******K;")];
+        for (text, expected) in rows {
+            assert_eq!(redacted(text), expected);
+        }
+    }
+
+    #[test]
+    fn look_alikes_stay() {
+        for text in
+            ["ABCDE1234F", "abcpe1234f", "XABCPE1234F", "ABCPE12345", "ABCPE1234FG", "AKIAIOSFODNN7EXAMPLE"]
+        {
+            assert_eq!(redacted(text), text);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Credentials that are known by their shape: JWTs, what follows `Bearer` and `Basic`, keys of AWS and others, PEM.
+
+use super::{before, has_word};
+use crate::rewrite::{REDACTED, Rewrite};
+
+/// Beginnings that providers give their keys, and how long a key is at least.
+const PREFIXES: &[(&[u8], usize)] = &[
+    (b"AKIA", 20),
+    (b"ASIA", 20),
+    (b"ghp_", 30),
+    (b"gho_", 30),
+    (b"ghs_", 30),
+    (b"ghu_", 30),
+    (b"ghr_", 30),
+    (b"github_pat_", 30),
+    (b"glpat-", 20),
+    (b"xoxb-", 20),
+    (b"xoxp-", 20),
+    (b"xoxa-", 20),
+    (b"sk_live_", 20),
+    (b"rk_live_", 20),
+    (b"sk_test_", 20),
+    (b"rzp_live_", 20),
+    (b"AIza", 35),
+];
+/// A JWT begins with `{"` in Base64.
+const JWT: &[u8] = b"eyJ";
+const JWT_HEAD_MIN: usize = 10;
+const PEM: &[u8] = b"-----BEGIN ";
+/// Words between `-----BEGIN ` and the five dashes behind them.
+const PEM_LABEL_MAX: usize = 64;
+/// Shorter words behind `Bearer` are a sentence.
+const BEARER_MIN: usize = 8;
+const BEARER_SURE: usize = 20;
+
+pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
+    let mut at = 0;
+    while at < text.len() {
+        // Only a word's beginning can be a credential's: each byte is looked at once.
+        let is_start = !before(text, at).is_some_and(is_token);
+        let found = if is_start { credential(text, at) } else { None };
+        match found {
+            Some((start, end)) => {
+                out.put(start, end, REDACTED);
+                at = end;
+            }
+            None => at += 1,
+        }
+    }
+}
+
+/// The credential of the word that begins at `at`.
+fn credential(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let found = match text[at] {
+        b'e' => jwt_end(text, at).map(|end| (at, end)),
+        b'b' | b'B' => {
+            bearer(text, at).or_else(|| basic(text, at)).or_else(|| key_end(text, at).map(|end| (at, end)))
+        }
+        b'-' => pem_end(text, at).map(|end| (at, end)),
+        _ => key_end(text, at).map(|end| (at, end)),
+    };
+    found.filter(|(start, end)| start < end)
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'*')
+}
+
+fn end_while(text: &[u8], start: usize, is_part: impl Fn(u8) -> bool) -> usize {
+    text[start..].iter().position(|byte| !is_part(*byte)).map_or(text.len(), |length| start + length)
+}
+
+/// Three parts with dots between them; what is cut off in the second is one all the same.
+fn jwt_end(text: &[u8], at: usize) -> Option<usize> {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let head = text[at..].starts_with(JWT).then(|| end_while(text, at, is_base64))?;
+    let is_long = head - at >= JWT_HEAD_MIN;
+    match text.get(head) {
+        None if is_long => Some(head),
+        Some(b'.') if is_long => Some(end_while(text, head, |byte| is_base64(byte) || byte == b'.')),
+        _ => None,
+    }
+}
+
+fn bearer(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = scheme_end(text, at, b"bearer")?;
+    let end = end_while(text, start, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+    });
+    let word = &text[start..end];
+    let has_digit = word.iter().any(u8::is_ascii_digit);
+    (word.len() >= BEARER_SURE || (word.len() >= BEARER_MIN && has_digit)).then_some((start, end))
+}
+
+/// `Basic` and what is a name, a colon and a password in Base64.
+fn basic(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = scheme_end(text, at, b"basic")?;
+    let end =
+        end_while(text, start, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    holds_colon(&text[start..end]).then_some((start, end))
+}
+
+/// Where the credentials behind the name of a scheme begin.
+fn scheme_end(text: &[u8], at: usize, scheme: &[u8]) -> Option<usize> {
+    let end = at + scheme.len();
+    if !has_word(text, at, scheme) {
+        return None;
+    }
+    let rest = &text[end..];
+    let spaces =
+        if rest.starts_with(b"%20") { 3 } else { rest.iter().take_while(|byte| **byte == b' ').count() };
+    (spaces > 0).then_some(end + spaces)
+}
+
+/// Whether `word`, read as Base64, has a colon in it: a name and a password have, a sentence has not.
+fn holds_colon(word: &[u8]) -> bool {
+    let sextet = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let sextets: Vec<u8> = word.iter().map_while(|byte| sextet(*byte)).collect();
+    let plain: Vec<u8> = sextets
+        .chunks_exact(4)
+        .flat_map(|four| [four[0] << 2 | four[1] >> 4, four[1] << 4 | four[2] >> 2, four[2] << 6 | four[3]])
+        .collect();
+    word.len() >= 8 && plain.contains(&b':') && plain.iter().all(|byte| (0x20..0x7f).contains(byte))
+}
+
+fn key_end(text: &[u8], at: usize) -> Option<usize> {
+    let (_, length_min) = PREFIXES.iter().find(|(prefix, _)| text[at..].starts_with(prefix))?;
+    let end = end_while(text, at, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    (end - at >= *length_min).then_some(end)
+}
+
+/// A private key from its first dashes to its last, or to the end of what there is. Certificates are public.
+fn pem_end(text: &[u8], at: usize) -> Option<usize> {
+    let label = text[at..].strip_prefix(PEM)?;
+    let label = &label[..label.len().min(PEM_LABEL_MAX)];
+    let dashes = label.windows(5).position(|part| part == b"-----")?;
+    if !label[..dashes].ends_with(b"PRIVATE KEY") {
+        return None;
+    }
+    let body = at + PEM.len() + dashes + 5;
+    let end = text[body..].windows(9).position(|part| part == b"-----END ").map(|offset| body + offset + 9);
+    let Some(end) = end else { return Some(text.len()) };
+    let last = text[end..].windows(5).position(|part| part == b"-----");
+    Some(last.map_or(text.len(), |offset| end + offset + 5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rewrite::Action;
+
+    fn redacted(text: &str) -> String {
+        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
+        redact(text.as_bytes(), &mut out);
+        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+    }
+
+    #[test]
+    fn credentials_go_whole() {
+        let rows = [
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P", "[redacted]"),
+            ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOi", "token [redacted]"),
+            ("Authorization: Bearer 0a1b2c3d4e5f", "Authorization: Bearer [redacted]"),
+            ("bearer abcdefghijklmnopqrstuvwx", "bearer [redacted]"),
+            ("Basic YWxhZGRpbjpvcGVuc2VzYW1l", "Basic [redacted]"),
+            ("id AKIAIOSFODNN7EXAMPLE.", "id [redacted]."),
+            ("ghp_0123456789abcdefghijklmnopqrstuvwxyz", "[redacted]"),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nnext",
+                "[redacted]\nnext",
+            ),
+            ("-----BEGIN PRIVATE KEY-----\nMIIE", "[redacted]"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(redacted(text), expected);
+            assert_eq!(redacted(expected), expected);
+        }
+    }
+
+    #[test]
+    fn words_stay() {
+        for text in [
+            "Bearer authentication failed",
+            "Basic authentication",
+            "basic access",
+            "eyJ.x",
+            "keyJhbGciOiJIUzI1NiJ9.x",
+            "AKIA1234",
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+        ] {
+            assert_eq!(redacted(text), text);
+        }
+    }
+
+    #[test]
+    fn beginnings_without_end_cost_linear_time() {
+        for word in ["eyJ", "-----BEGIN PRIVATE KEY", "Bearer ", "Basic ", "AKIA"] {
+            let text = word.repeat(1_000_000 / word.len());
+            let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
+            redact(text.as_bytes(), &mut out);
+        }
+    }
+}

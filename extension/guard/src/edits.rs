@@ -1,0 +1,104 @@
+//! What is to change in a request: stretches and what takes their place, made good in one pass.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+/// One stretch of the request and its replacement in [`Edits::with`].
+#[derive(Clone, Debug)]
+struct Edit {
+    old: Range<usize>,
+    new: Range<usize>,
+}
+
+/// Changes in the order of their places, none overlapping another.
+#[derive(Debug, Default)]
+pub(crate) struct Edits {
+    edits: Vec<Edit>,
+    /// All replacements, one after the other.
+    with: Vec<u8>,
+}
+
+impl Edits {
+    pub(crate) const fn len(&self) -> usize {
+        self.edits.len()
+    }
+
+    /// Replaces `old`, which lies behind everything replaced so far; says by how much that lengthens the request.
+    pub(crate) fn push(&mut self, old: Range<usize>, new: &[u8]) -> isize {
+        self.insert(self.edits.len(), old, new)
+    }
+
+    /// Replaces `old` wherever it lies; for what is found out of order.
+    pub(crate) fn put(&mut self, old: Range<usize>, new: &[u8]) -> isize {
+        let index = self.edits.partition_point(|edit| edit.old.start < old.start);
+        self.insert(index, old, new)
+    }
+
+    /// Replaces `old`, which lies before the `index`th change.
+    pub(crate) fn insert(&mut self, index: usize, old: Range<usize>, new: &[u8]) -> isize {
+        let start = self.with.len();
+        self.with.extend_from_slice(new);
+        let delta = new.len().cast_signed() - old.len().cast_signed();
+        self.edits.insert(index, Edit { old, new: start..self.with.len() });
+        delta
+    }
+
+    /// The request with all changes: the same bytes when there are none, patched where it lies when no length
+    /// changes and nobody else holds it, and copied once otherwise.
+    pub(crate) fn apply(&self, bytes: Bytes) -> Bytes {
+        if self.edits.is_empty() {
+            return bytes;
+        }
+        if self.edits.iter().all(|edit| edit.old.len() == edit.new.len()) {
+            let mut patched = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+            for edit in &self.edits {
+                patched[edit.old.clone()].copy_from_slice(&self.with[edit.new.clone()]);
+            }
+            return patched.freeze();
+        }
+        let mut out = Vec::with_capacity(bytes.len() + self.with.len());
+        let mut done = 0;
+        for edit in &self.edits {
+            out.extend_from_slice(&bytes[done..edit.old.start]);
+            out.extend_from_slice(&self.with[edit.new.clone()]);
+            done = edit.old.end;
+        }
+        out.extend_from_slice(&bytes[done..]);
+        // Kept for as long as a backend is down: what was reserved and not used is given back.
+        out.shrink_to_fit();
+        out.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_length_is_patched_in_place() {
+        let bytes = Bytes::from(b"one two".to_vec());
+        let place = bytes.as_ptr();
+        let mut edits = Edits::default();
+        assert_eq!(edits.push(4..7, b"***"), 0);
+        let patched = edits.apply(bytes);
+        assert_eq!((&patched[..], patched.as_ptr()), (&b"one ***"[..], place));
+    }
+
+    #[test]
+    fn what_others_hold_is_copied() {
+        let bytes = Bytes::from(b"one two".to_vec());
+        let mut edits = Edits::default();
+        edits.push(0..3, b"***");
+        let patched = edits.apply(bytes.clone());
+        assert_eq!((&patched[..], &bytes[..]), (&b"*** two"[..], &b"one two"[..]));
+    }
+
+    #[test]
+    fn lengths_may_change_and_order_does_not_matter() {
+        let mut edits = Edits::default();
+        edits.push(4..7, b"");
+        assert_eq!(edits.put(0..3, b"three"), 2);
+        assert_eq!(&edits.apply(Bytes::from_static(b"one two"))[..], b"three ");
+    }
+}

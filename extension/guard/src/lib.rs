@@ -1,0 +1,257 @@
+//! What may not leave, taken out of OTLP requests before anything is kept, counted or sent.
+//!
+//! A request goes in as the bytes that came, and comes out as the bytes that may go on: the same ones where no
+//! rule touches them, patched in place where no length changes, and re-framed around what changed otherwise.
+//! Nothing that no rule touches is decoded, and unknown fields pass as they are.
+//!
+//! Pure: no clock, no I/O. What it remembers is bounded (see [`keys`](self) and [`Limits`]).
+
+mod attributes;
+mod cardinality;
+mod detect;
+mod edits;
+mod hash;
+mod keys;
+mod limits;
+mod names;
+mod rewrite;
+mod rules;
+mod schema;
+mod text;
+mod walk;
+
+use std::fmt;
+
+use bytes::Bytes;
+use policy::Signal;
+use wire::proto::WireError;
+
+use crate::attributes::{Census, Fate};
+use crate::hash::Hasher;
+use crate::keys::{Book, Facts, Verdict};
+use crate::schema::Message;
+use crate::text::Hits;
+use crate::walk::Walk;
+
+pub use crate::attributes::{Attributes, Counts};
+pub use crate::cardinality::Identifier;
+pub use crate::limits::{Limited, Limits};
+pub use crate::rewrite::Action;
+pub use crate::rules::{Kind, Redaction};
+
+/// Why a request cannot be guarded, and so is refused: nothing passes unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is no protobuf.
+    Malformed(WireError),
+    /// Its values are nested deeper than anyone means.
+    TooDeep,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed(_) => "the body is not an OTLP request",
+            Self::TooDeep => "the body has values nested too deeply",
+        })
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Malformed(error) => Some(error),
+            Self::TooDeep => None,
+        }
+    }
+}
+
+impl From<WireError> for Refused {
+    fn from(error: WireError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// What the guard is told.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// What is hidden.
+    pub redaction: Redaction,
+    /// How large things may be.
+    pub limits: Limits,
+    /// Which attributes may go on, and how many values they may have; `None` where nobody asked, and then
+    /// nothing is counted.
+    pub attributes: Option<Attributes>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Guard {
+    redaction: Option<Redaction>,
+    /// Some 100 KiB, where it was asked for.
+    census: Option<Box<Census>>,
+    limits: Limits,
+    /// [`Limits::harmless_len`].
+    harmless_len: usize,
+    book: Book,
+    hits: Hits,
+    limited: Limited,
+}
+
+impl Guard {
+    /// A guard for `rules`, or `None` when they ask for nothing: then there is nothing to call.
+    pub fn new(rules: Rules) -> Option<Self> {
+        let Rules { redaction, limits, attributes } = rules;
+        let harmless_len = limits.harmless_len();
+        if redaction.is_empty() && harmless_len.is_none() && attributes.is_none() {
+            return None;
+        }
+        let hits = Hits { own: vec![0; redaction.own.len()], ..Hits::default() };
+        Some(Self {
+            redaction: (!redaction.is_empty()).then_some(redaction),
+            census: attributes.map(|rules| Box::new(Census::new(rules))),
+            limits,
+            harmless_len: harmless_len.unwrap_or(usize::MAX),
+            book: Book::new(),
+            hits,
+            limited: Limited::default(),
+        })
+    }
+
+    /// What may go on of an export request of `signal`.
+    ///
+    /// # Errors
+    /// When the bytes are no such request: then nothing of it may go on, for what it holds cannot be told.
+    pub fn apply(&mut self, signal: Signal, bytes: Bytes) -> Result<Bytes, Refused> {
+        let (guarded, has_large) = self.pass(signal, bytes, false)?;
+        Ok(if has_large { self.pass(signal, guarded, true)?.0 } else { guarded })
+    }
+
+    fn pass(&mut self, signal: Signal, bytes: Bytes, is_trimming: bool) -> Result<(Bytes, bool), Refused> {
+        // Limits are not about metrics.
+        if signal == Signal::Metrics && !self.is_searching() {
+            return Ok((bytes, false));
+        }
+        let mut walk = Walk::new(self, signal, &bytes, is_trimming);
+        walk.message(Message::Request, 0..bytes.len())?;
+        let (edits, has_large) = (walk.edits, walk.has_large);
+        Ok((edits.apply(bytes), has_large && !is_trimming))
+    }
+
+    /// What may go on of a text that is no part of a request, such as the name of an error.
+    pub fn text(&mut self, text: &str) -> Option<String> {
+        self.redact(text.as_bytes(), &Facts::NONE).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What was hidden so far: the name of each kind or rule, and how often.
+    pub fn redacted(&self) -> impl Iterator<Item = (&str, u64)> {
+        let kinds = Kind::ALL.iter().zip(self.hits.kinds).map(|(kind, hits)| (kind.as_str(), hits));
+        let rules = self.redaction.iter().flat_map(|redaction| &redaction.own);
+        let own = rules.zip(&self.hits.own).map(|(own, hits)| (&*own.name, *hits));
+        kinds.chain(own).filter(|(_, hits)| *hits > 0)
+    }
+
+    /// How often limits were reached so far.
+    pub const fn limited(&self) -> &Limited {
+        &self.limited
+    }
+
+    /// What rules on attributes have done so far.
+    pub fn counts(&self) -> Counts {
+        self.census.as_ref().map_or_else(Counts::default, |census| census.counts)
+    }
+
+    /// The keys that turned out to be identifiers since this was last asked, hidden where they are themselves
+    /// what is to be hidden.
+    pub fn take_identifiers(&mut self) -> Vec<Identifier> {
+        let Some(census) = &mut self.census else { return Vec::new() };
+        let mut found = census.take_identifiers();
+        for identifier in &mut found {
+            if let Some(hidden) = self.text(&identifier.key) {
+                identifier.key = hidden;
+            }
+        }
+        found
+    }
+
+    /// Whether more is asked for than limits.
+    const fn is_searching(&self) -> bool {
+        self.redaction.is_some() || self.census.is_some()
+    }
+
+    fn facts(&mut self, key: &[u8]) -> Facts {
+        let (redaction, census) = (self.redaction.as_ref(), self.census.as_ref());
+        self.book.facts(key, |key| {
+            let mut facts = Facts::of(key);
+            facts.attribute = census.map_or(Verdict::Keep, |census| census.verdict(key, facts.is_convention));
+            let Some(redaction) = redaction else { return facts };
+            let name = String::from_utf8_lossy(key);
+            for (index, own) in redaction.own.iter().enumerate() {
+                let is_about_it = own.key.as_ref().is_some_and(|pattern| pattern.is_match(&name));
+                facts.own |= u64::from(is_about_it) << index;
+            }
+            facts.is_excepted = redaction.except.iter().any(|pattern| pattern.is_match(&name));
+            facts
+        })
+    }
+
+    /// What becomes of an attribute of `of`, by the rules on attributes.
+    fn fate(&mut self, key: &[u8], value: &[u8], facts: &Facts, of: Message) -> Fate {
+        let Some(census) = &mut self.census else { return Fate::Keep };
+        if facts.attribute == Verdict::Deny && of.is_described_freely() {
+            census.counts.dropped += 1;
+            return Fate::Drop;
+        }
+        let hasher: Option<&Hasher> = self.redaction.as_ref().and_then(|redaction| redaction.hasher.as_ref());
+        match of {
+            Message::Span | Message::Event | Message::Link | Message::Record => {
+                census.value(key, value, facts.attribute, hasher)
+            }
+            _ if of.is_point() => census.dimension(key, value),
+            _ => Fate::Keep,
+        }
+    }
+
+    /// What becomes of the name of a span.
+    fn name(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+        self.census.as_mut()?.name(name)
+    }
+
+    fn is_forbidden(&mut self, facts: &Facts) -> bool {
+        let is_forbidden =
+            self.redaction.as_ref().is_some_and(|redaction| text::is_forbidden(facts, redaction));
+        if is_forbidden {
+            self.note_secret();
+        }
+        is_forbidden
+    }
+
+    fn is_secret(&self, facts: &Facts, is_text: bool) -> bool {
+        self.redaction.as_ref().is_some_and(|redaction| text::is_secret(facts, is_text, redaction))
+    }
+
+    /// Whether a rule hides the value of this key, whatever it is.
+    fn hides_whatever(&self, facts: &Facts) -> bool {
+        let rules = self.redaction.iter().flat_map(|redaction| &redaction.own).enumerate();
+        facts.own != 0
+            && rules.into_iter().any(|(index, own)| own.value.is_none() && facts.own & (1 << index) != 0)
+    }
+
+    fn redact(&mut self, text: &[u8], facts: &Facts) -> Option<Vec<u8>> {
+        let redaction = self.redaction.as_ref()?;
+        text::redact(text, facts, redaction, &mut self.hits)
+    }
+
+    fn redact_number(&mut self, number: u64, facts: &Facts) -> Option<Vec<u8>> {
+        let redaction = self.redaction.as_ref()?;
+        text::redact_number(number, facts, redaction, &mut self.hits)
+    }
+
+    fn note_secret(&mut self) {
+        self.hits.kinds[0] += 1;
+    }
+
+    const fn value_max(&self, facts: &Facts) -> usize {
+        if facts.is_stacktrace { self.limits.stacktrace } else { self.limits.value }
+    }
+}

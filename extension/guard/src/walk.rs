@@ -1,0 +1,479 @@
+//! The walk through a request: into the messages that can hold text, past all others, noting what is to change.
+
+use std::ops::Range;
+
+use policy::Signal;
+use wire::proto::{Field, Value, WireError, fields, put_bytes, put_number, put_varint, varint_len};
+
+use crate::attributes::Fate;
+use crate::edits::Edits;
+use crate::keys::Facts;
+use crate::limits::cut;
+use crate::rewrite::REDACTED;
+use crate::schema::{self, DROPPED_EVENTS, DROPPED_LINKS, Message, Part};
+use crate::{Guard, Refused};
+
+const KEY: u32 = 1;
+const VALUE: u32 = 2;
+const ANY_STRING: u32 = 1;
+const ANY_FLAG: u32 = 2;
+const ANY_INT: u32 = 3;
+const ANY_DOUBLE: u32 = 4;
+const ANY_ARRAY: u32 = 5;
+const ANY_MAP: u32 = 6;
+const ANY_BYTES: u32 = 7;
+
+/// Values within values; protobuf's own readers give up at about as many.
+const DEPTH_MAX: usize = 32;
+/// So far beyond its limit a value is searched before it is cut, so that no number stands cut at its end.
+const CUT_MARGIN: usize = 256;
+/// Above this a number in floating point is not exact, and no card.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Where a field stands in the request.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    content: usize,
+    end: usize,
+}
+
+impl Place {
+    const fn of(field: &Field<'_>, base: usize) -> Self {
+        Self { start: base + field.start, content: base + field.content_start(), end: base + field.end }
+    }
+
+    const fn range(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    const fn contents(&self) -> Range<usize> {
+        self.content..self.end
+    }
+}
+
+/// What is counted in one message.
+#[derive(Default)]
+struct Tally {
+    attributes: Counted,
+    events: Counted,
+    links: Counted,
+}
+
+/// One kind of thing in a message: how many were kept, how many left out, and where the message says so.
+#[derive(Default)]
+struct Counted {
+    kept: usize,
+    left_out: u64,
+    said: Option<(Range<usize>, u64)>,
+}
+
+pub(crate) struct Walk<'a> {
+    pub(crate) guard: &'a mut Guard,
+    pub(crate) signal: Signal,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) edits: Edits,
+    /// Only items that are too large as a whole are looked at.
+    pub(crate) is_trimming: bool,
+    /// Whether there was one that may be.
+    pub(crate) has_large: bool,
+    /// What the last message looked into is to lose, where it is too large.
+    surplus: Vec<usize>,
+}
+
+type Delta = Result<isize, Refused>;
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(guard: &'a mut Guard, signal: Signal, bytes: &'a [u8], is_trimming: bool) -> Self {
+        let surplus = Vec::new();
+        Self { guard, signal, bytes, edits: Edits::default(), is_trimming, has_large: false, surplus }
+    }
+
+    /// Walks one message; says by how much it gets longer.
+    pub(crate) fn message(&mut self, kind: Message, range: Range<usize>) -> Delta {
+        let is_item = matches!(kind, Message::Span | Message::Record);
+        let surplus = if is_item { self.surplus_of(kind, &range)? } else { Vec::new() };
+        let saved = std::mem::replace(&mut self.surplus, surplus);
+        let mut tally = Tally::default();
+        let (mut delta, base) = (0, range.start);
+        let mut walk = fields(&self.bytes[range.clone()]);
+        while let Some(field) = walk.next()? {
+            let place = Place::of(&field, base);
+            match field.value {
+                Value::Bytes(_) => delta += self.part(kind, field.number, place, &mut tally)?,
+                Value::Varint(said) => tally.note(kind, field.number, place.range(), said),
+                _ => {}
+            }
+        }
+        self.surplus = saved;
+        Ok(delta + self.settle(kind, range.end, tally))
+    }
+
+    fn part(&mut self, kind: Message, number: u32, place: Place, tally: &mut Tally) -> Delta {
+        match schema::part(self.signal, kind, number) {
+            Part::Other => Ok(0),
+            Part::Text | Part::SpanName if self.is_trimming => Ok(0),
+            Part::SpanName => self.child(place, |walk, range| Ok(walk.name(range))),
+            Part::Text => self.child(place, |walk, range| Ok(walk.text(range, &Facts::NONE, 0))),
+            Part::Any if self.is_trimming => Ok(0),
+            Part::Any => self.child(place, |walk, range| walk.any(range, &Facts::NONE, 0, 0)),
+            Part::Attribute => {
+                let max = self.guard.limits.attributes;
+                self.counted(kind, place, &mut tally.attributes, max, |walk| walk.attribute(place, kind, 0))
+            }
+            Part::Message(Message::Event) => {
+                let max = self.guard.limits.events;
+                self.counted(kind, place, &mut tally.events, max, |walk| {
+                    walk.inner(Message::Event, place).map(Some)
+                })
+            }
+            Part::Message(Message::Link) => {
+                let max = self.guard.limits.links;
+                self.counted(kind, place, &mut tally.links, max, |walk| {
+                    walk.inner(Message::Link, place).map(Some)
+                })
+            }
+            Part::Message(Message::Data) => {
+                let point = schema::point_of(number);
+                self.child(place, |walk, range| walk.points(point, range))
+            }
+            Part::Message(inner) => self.inner(inner, place),
+        }
+    }
+
+    /// A message inside, unless nothing in it can matter.
+    fn inner(&mut self, kind: Message, place: Place) -> Delta {
+        let length = place.end - place.content;
+        if !self.guard.is_searching() || self.is_trimming {
+            let is_harmless = match kind {
+                Message::Resource | Message::Scope | Message::Metric | Message::Status => true,
+                Message::Span | Message::Record if self.is_trimming => length <= self.guard.limits.item,
+                Message::Span | Message::Record => length <= self.guard.harmless_len,
+                _ => false,
+            };
+            if is_harmless {
+                return Ok(0);
+            }
+        }
+        self.child(place, |walk, range| walk.message(kind, range))
+    }
+
+    fn points(&mut self, kind: Message, range: Range<usize>) -> Delta {
+        let (mut delta, base) = (0, range.start);
+        let mut walk = fields(&self.bytes[range]);
+        while let Some(field) = walk.next()? {
+            if let (1, Value::Bytes(_)) = (field.number, field.value) {
+                delta += self.inner(kind, Place::of(&field, base))?;
+            }
+        }
+        Ok(delta)
+    }
+
+    /// Walks the content of a field, and mends its length.
+    fn child(&mut self, place: Place, walk: impl FnOnce(&mut Self, Range<usize>) -> Delta) -> Delta {
+        let mark = self.edits.len();
+        let inner = walk(self, place.contents())?;
+        if inner == 0 {
+            return Ok(0);
+        }
+        let length =
+            (place.end - place.content).checked_add_signed(inner).expect("nothing gets shorter than empty");
+        let mut mended = Vec::with_capacity(varint_len(length as u64));
+        put_varint(&mut mended, length as u64);
+        let tag =
+            self.bytes[place.start..].iter().position(|byte| *byte < 0x80).expect("a tag has an end") + 1;
+        Ok(inner + self.edits.insert(mark, place.start + tag..place.content, &mended))
+    }
+
+    /// One of several: kept, changed, or left out and counted.
+    fn counted(
+        &mut self,
+        kind: Message,
+        place: Place,
+        counted: &mut Counted,
+        max: usize,
+        walk: impl FnOnce(&mut Self) -> Result<Option<isize>, Refused>,
+    ) -> Delta {
+        let is_surplus = (is_limited(kind) && max > 0 && counted.kept >= max && !self.is_trimming)
+            || self.surplus.binary_search(&place.start).is_ok();
+        let kept = if is_surplus { None } else { walk(self)? };
+        match kept {
+            Some(delta) => {
+                counted.kept += 1;
+                Ok(delta)
+            }
+            None => {
+                counted.left_out += 1;
+                Ok(self.edits.push(place.range(), b""))
+            }
+        }
+    }
+
+    /// Writes down in the message what was left out of it.
+    fn settle(&mut self, kind: Message, end: usize, tally: Tally) -> isize {
+        let mut delta = 0;
+        let places = [
+            (schema::attributes(kind).dropped, tally.attributes),
+            (Some(DROPPED_EVENTS), tally.events),
+            (Some(DROPPED_LINKS), tally.links),
+        ];
+        let limited = &mut self.guard.limited;
+        for (index, (field, counted)) in places.into_iter().enumerate() {
+            let (Some(field), true) = (field, counted.left_out > 0) else { continue };
+            *[&mut limited.attributes, &mut limited.events, &mut limited.links][index] += counted.left_out;
+            let (place, said) = counted.said.unwrap_or((end..end, 0));
+            let mut written = Vec::new();
+            put_number(&mut written, field, said.saturating_add(counted.left_out).min(u64::from(u32::MAX)));
+            delta += self.edits.put(place, &written);
+        }
+        delta
+    }
+
+    /// A `KeyValue`; `None` when it is to go.
+    fn attribute(&mut self, place: Place, of: Message, depth: usize) -> Result<Option<isize>, Refused> {
+        if self.is_trimming {
+            return Ok(Some(0));
+        }
+        let (key, value) = key_and_value(&self.bytes[place.contents()])?;
+        let facts = self.guard.facts(key);
+        if self.guard.is_forbidden(&facts) {
+            return Ok(None);
+        }
+        let mut max = if is_limited(of) { self.guard.value_max(&facts) } else { 0 };
+        let mut instead = self.guard.is_secret(&facts, is_text(value)?).then(|| REDACTED.to_vec());
+        if depth == 0 && instead.is_none() {
+            match self.guard.fate(key, value, &facts, of) {
+                Fate::Drop => return Ok(None),
+                Fate::Cut(length) => max = if max == 0 { length } else { max.min(length) },
+                Fate::Become(text) => instead = Some(text),
+                Fate::Keep => {}
+            }
+        }
+        self.child(place, |walk, range| walk.pair(range, &facts, instead.as_deref(), max, depth)).map(Some)
+    }
+
+    /// The two halves of a `KeyValue`, with `instead` in place of the value where there is one.
+    fn pair(
+        &mut self,
+        range: Range<usize>,
+        facts: &Facts,
+        instead: Option<&[u8]>,
+        max: usize,
+        depth: usize,
+    ) -> Delta {
+        let (mut delta, base) = (0, range.start);
+        let mut parts = fields(&self.bytes[range]);
+        while let Some(field) = parts.next()? {
+            let part = Place::of(&field, base);
+            delta += match (field.number, field.value, instead) {
+                (KEY, Value::Bytes(_), _) => {
+                    self.child(part, |walk, range| Ok(walk.text(range, &Facts::NONE, 0)))?
+                }
+                (VALUE, Value::Bytes(content), Some(word)) => {
+                    self.child(part, |walk, range| Ok(walk.replace_any(range, content, word)))?
+                }
+                (VALUE, Value::Bytes(_), None) => {
+                    self.child(part, |walk, range| walk.any(range, facts, max, depth))?
+                }
+                _ => 0,
+            };
+        }
+        Ok(delta)
+    }
+
+    /// In place of a value, whatever its type, a word.
+    fn replace_any(&mut self, range: Range<usize>, content: &[u8], word: &[u8]) -> isize {
+        let mut value = Vec::new();
+        put_bytes(&mut value, ANY_STRING, word);
+        if value == content {
+            return 0;
+        }
+        if word == REDACTED {
+            self.guard.note_secret();
+        }
+        self.edits.push(range, &value)
+    }
+
+    fn any(&mut self, range: Range<usize>, facts: &Facts, max: usize, depth: usize) -> Delta {
+        if depth > DEPTH_MAX {
+            return Err(Refused::TooDeep);
+        }
+        let (mut delta, base) = (0, range.start);
+        let mut parts = fields(&self.bytes[range]);
+        while let Some(field) = parts.next()? {
+            let place = Place::of(&field, base);
+            delta += match (field.number, field.value) {
+                (ANY_STRING | ANY_BYTES, Value::Bytes(_)) => {
+                    self.child(place, |walk, range| Ok(walk.text(range, facts, max)))?
+                }
+                (ANY_FLAG, Value::Varint(_)) => self.flag(place, facts),
+                (ANY_INT, Value::Varint(number)) => {
+                    self.number(place, number.cast_signed().unsigned_abs(), facts)
+                }
+                (ANY_DOUBLE, Value::Fixed64(bits)) => {
+                    let number = f64::from_bits(bits).abs();
+                    let is_exact = number.fract() == 0.0 && number < EXACT_MAX;
+                    if is_exact { self.number(place, number as u64, facts) } else { 0 }
+                }
+                (ANY_ARRAY, Value::Bytes(_)) => self.child(place, |walk, range| {
+                    walk.each(range, |walk, place| {
+                        walk.child(place, |walk, range| walk.any(range, facts, max, depth + 1))
+                    })
+                })?,
+                (ANY_MAP, Value::Bytes(_)) => self.child(place, |walk, range| {
+                    walk.each(range, |walk, place| walk.entry(place, max > 0, depth + 1))
+                })?,
+                _ => 0,
+            };
+        }
+        Ok(delta)
+    }
+
+    /// The messages in field 1 of an array or map.
+    fn each(&mut self, range: Range<usize>, mut walk: impl FnMut(&mut Self, Place) -> Delta) -> Delta {
+        let (mut delta, base) = (0, range.start);
+        let mut parts = fields(&self.bytes[range]);
+        while let Some(field) = parts.next()? {
+            if let (1, Value::Bytes(_)) = (field.number, field.value) {
+                delta += walk(self, Place::of(&field, base))?;
+            }
+        }
+        Ok(delta)
+    }
+
+    /// One entry of a map: an attribute that nobody counts.
+    fn entry(&mut self, place: Place, is_limited: bool, depth: usize) -> Delta {
+        if depth > DEPTH_MAX {
+            return Err(Refused::TooDeep);
+        }
+        let of = if is_limited { Message::Span } else { Message::Resource };
+        match self.attribute(place, of, depth)? {
+            Some(delta) => Ok(delta),
+            None => {
+                self.guard.note_secret();
+                Ok(self.edits.push(place.range(), b""))
+            }
+        }
+    }
+
+    /// The name of a span: redacted first, so that its template is of what is left.
+    fn name(&mut self, range: Range<usize>) -> isize {
+        let whole = &self.bytes[range.clone()];
+        let redacted = self.guard.redact(whole, &Facts::NONE);
+        let named = self.guard.name(redacted.as_deref().unwrap_or(whole));
+        match named.or(redacted) {
+            Some(name) if name != whole => self.edits.push(range, &name),
+            _ => 0,
+        }
+    }
+
+    /// A text, redacted, and then cut to `max` where that is not 0.
+    fn text(&mut self, range: Range<usize>, facts: &Facts, max: usize) -> isize {
+        let whole = &self.bytes[range.clone()];
+        let is_long = max > 0 && whole.len() > max;
+        let seen = if is_long { cut(whole, max + CUT_MARGIN) } else { whole };
+        let redacted = self.guard.redact(seen, facts);
+        let left = redacted.as_deref().unwrap_or(seen);
+        let left = if max > 0 { cut(left, max) } else { left };
+        if is_long {
+            self.guard.limited.values += 1;
+        } else if redacted.is_none() {
+            return 0;
+        }
+        self.edits.push(range, left)
+    }
+
+    /// A number that is to be hidden becomes a text.
+    fn number(&mut self, place: Place, number: u64, facts: &Facts) -> isize {
+        let Some(redacted) = self.guard.redact_number(number, facts) else { return 0 };
+        let mut field = Vec::new();
+        put_bytes(&mut field, ANY_STRING, &redacted);
+        self.edits.push(place.range(), &field)
+    }
+
+    fn flag(&mut self, place: Place, facts: &Facts) -> isize {
+        if !self.guard.hides_whatever(facts) {
+            return 0;
+        }
+        let mut field = Vec::new();
+        put_bytes(&mut field, ANY_STRING, REDACTED);
+        self.edits.push(place.range(), &field)
+    }
+
+    /// The fields that an item too large as a whole is to lose: its largest, sorted by their places.
+    fn surplus_of(&mut self, kind: Message, range: &Range<usize>) -> Result<Vec<usize>, Refused> {
+        let max = self.guard.limits.item;
+        if max == 0 || range.len() <= max {
+            return Ok(Vec::new());
+        }
+        self.has_large = true;
+        if !self.is_trimming {
+            // Cut values may make it small enough: that is seen when they are cut.
+            return Ok(Vec::new());
+        }
+        self.guard.limited.items += 1;
+        let mut parts = Vec::new();
+        let mut walk = fields(&self.bytes[range.clone()]);
+        while let Some(field) = walk.next()? {
+            let part = schema::part(self.signal, kind, field.number);
+            if matches!(part, Part::Attribute | Part::Message(Message::Event | Message::Link)) {
+                parts.push((field.end - field.start, range.start + field.start));
+            }
+        }
+        parts.sort_unstable_by(|one, two| two.cmp(one));
+        let mut excess = range.len() - max;
+        let mut surplus: Vec<usize> = parts
+            .into_iter()
+            .map_while(|(length, start)| {
+                let is_needed = excess > 0;
+                excess = excess.saturating_sub(length);
+                is_needed.then_some(start)
+            })
+            .collect();
+        surplus.sort_unstable();
+        Ok(surplus)
+    }
+}
+
+impl Tally {
+    /// A count that the message brings itself; the last one counts.
+    fn note(&mut self, kind: Message, number: u32, place: Range<usize>, said: u64) {
+        let counted = match (kind, number) {
+            (Message::Span, DROPPED_EVENTS) => &mut self.events,
+            (Message::Span, DROPPED_LINKS) => &mut self.links,
+            _ if schema::attributes(kind).dropped == Some(number) => &mut self.attributes,
+            _ => return,
+        };
+        counted.said = Some((place, said));
+    }
+}
+
+/// Whether limits hold for the attributes of `message`.
+const fn is_limited(message: Message) -> bool {
+    matches!(message, Message::Span | Message::Event | Message::Link | Message::Record)
+}
+
+/// The key and the encoded `AnyValue` of a `KeyValue`; the last ones, should there be several.
+fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let (mut key, mut value): (&[u8], &[u8]) = (&[], &[]);
+    let mut walk = fields(message);
+    while let Some(field) = walk.next()? {
+        match (field.number, field.value) {
+            (KEY, Value::Bytes(bytes)) => key = bytes,
+            (VALUE, Value::Bytes(bytes)) => value = bytes,
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+/// Whether an `AnyValue` is more than a number or a flag.
+fn is_text(value: &[u8]) -> Result<bool, WireError> {
+    let mut walk = fields(value);
+    while let Some(field) = walk.next()? {
+        if matches!(field.number, ANY_STRING | ANY_ARRAY | ANY_MAP | ANY_BYTES) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

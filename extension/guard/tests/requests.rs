@@ -1,0 +1,530 @@
+//! Whole requests through the guard, built and read by a library that knows nothing of it.
+
+use bytes::Bytes;
+use guard::{Attributes, Guard, Kind, Limits, Redaction, Refused, Rules};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
+};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, metric,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use policy::Signal;
+use prost::Message;
+
+const CARD: &str = "4111111111111111";
+const MASKED: &str = "411111******1111";
+
+fn any(value: Value) -> AnyValue {
+    AnyValue { value: Some(value) }
+}
+
+fn pair(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(any(value)), ..KeyValue::default() }
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    pair(key, Value::StringValue(value.into()))
+}
+
+/// Every type a value can have, with a card in each that can hold one.
+fn everywhere() -> Vec<KeyValue> {
+    let inner = || any(Value::StringValue(CARD.into()));
+    vec![
+        text("plain", "nothing"),
+        text("text", &format!("paid with {CARD}")),
+        pair("number", Value::IntValue(4_111_111_111_111_111)),
+        pair("float", Value::DoubleValue(4_111_111_111_111_111.0)),
+        pair("bytes", Value::BytesValue(CARD.into())),
+        pair(
+            "array",
+            Value::ArrayValue(ArrayValue { values: vec![inner(), any(Value::BoolValue(true)), inner()] }),
+        ),
+        pair("map", Value::KvlistValue(KeyValueList { values: vec![text("deep", CARD), text(CARD, "key")] })),
+    ]
+}
+
+fn resource() -> Resource {
+    Resource { attributes: everywhere(), ..Resource::default() }
+}
+
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
+        name: CARD.into(),
+        version: CARD.into(),
+        attributes: everywhere(),
+        ..Default::default()
+    }
+}
+
+fn traces() -> ExportTraceServiceRequest {
+    let event = Event { name: CARD.into(), attributes: everywhere(), time_unix_nano: 7, ..Event::default() };
+    let link =
+        Link { trace_id: vec![1; 16], span_id: vec![2; 8], attributes: everywhere(), ..Link::default() };
+    let span = Span {
+        trace_id: vec![1; 16],
+        span_id: vec![3; 8],
+        name: format!("pay {CARD}"),
+        start_time_unix_nano: 1_795_334_309_858_000_000,
+        attributes: everywhere(),
+        events: vec![event.clone(), event],
+        links: vec![link],
+        status: Some(Status { code: 2, message: format!("card {CARD} declined") }),
+        ..Span::default()
+    };
+    let clean = Span { trace_id: vec![1; 16], span_id: vec![4; 8], name: "clean".into(), ..Span::default() };
+    let scope_spans = ScopeSpans { scope: Some(scope()), spans: vec![span, clean], schema_url: "s".into() };
+    let group =
+        ResourceSpans { resource: Some(resource()), scope_spans: vec![scope_spans], schema_url: "g".into() };
+    ExportTraceServiceRequest { resource_spans: vec![group.clone(), group] }
+}
+
+fn logs() -> ExportLogsServiceRequest {
+    let record = LogRecord {
+        severity_text: CARD.into(),
+        event_name: CARD.into(),
+        body: Some(any(Value::KvlistValue(KeyValueList { values: everywhere() }))),
+        attributes: everywhere(),
+        ..LogRecord::default()
+    };
+    let plain =
+        LogRecord { body: Some(any(Value::StringValue(format!("card={CARD}")))), ..LogRecord::default() };
+    let scope_logs =
+        ScopeLogs { scope: Some(scope()), log_records: vec![record, plain], ..ScopeLogs::default() };
+    let group =
+        ResourceLogs { resource: Some(resource()), scope_logs: vec![scope_logs], ..ResourceLogs::default() };
+    ExportLogsServiceRequest { resource_logs: vec![group] }
+}
+
+fn metrics() -> ExportMetricsServiceRequest {
+    let exemplars = || vec![Exemplar { filtered_attributes: everywhere(), ..Exemplar::default() }];
+    let number =
+        || NumberDataPoint { attributes: everywhere(), exemplars: exemplars(), ..Default::default() };
+    let histogram =
+        HistogramDataPoint { attributes: everywhere(), exemplars: exemplars(), ..Default::default() };
+    let exponential = ExponentialHistogramDataPoint {
+        attributes: everywhere(),
+        exemplars: exemplars(),
+        ..Default::default()
+    };
+    let summary = SummaryDataPoint { attributes: everywhere(), ..SummaryDataPoint::default() };
+    let data = [
+        metric::Data::Gauge(Gauge { data_points: vec![number()] }),
+        metric::Data::Sum(Sum { data_points: vec![number()], ..Sum::default() }),
+        metric::Data::Histogram(Histogram { data_points: vec![histogram], ..Histogram::default() }),
+        metric::Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![exponential],
+            ..ExponentialHistogram::default()
+        }),
+        metric::Data::Summary(Summary { data_points: vec![summary] }),
+    ];
+    let metric = |data| Metric {
+        name: CARD.into(),
+        description: CARD.into(),
+        metadata: everywhere(),
+        data: Some(data),
+        ..Metric::default()
+    };
+    let scope_metrics = ScopeMetrics {
+        scope: Some(scope()),
+        metrics: data.into_iter().map(metric).collect(),
+        ..ScopeMetrics::default()
+    };
+    let group = ResourceMetrics {
+        resource: Some(resource()),
+        scope_metrics: vec![scope_metrics],
+        ..ResourceMetrics::default()
+    };
+    ExportMetricsServiceRequest { resource_metrics: vec![group] }
+}
+
+fn guard(rules: &str) -> Guard {
+    let (redaction, faults) = Redaction::parse(rules, Some(b"key"));
+    assert_eq!(faults, Vec::<String>::new());
+    Guard::new(Rules { redaction, limits: Limits::NONE, attributes: None }).expect("there is something to do")
+}
+
+fn limited(limits: Limits) -> Guard {
+    Guard::new(Rules { redaction: Redaction::default(), limits, attributes: None })
+        .expect("there is something to do")
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn a_card_is_hidden_wherever_it_stands() {
+    let requests = [
+        (Signal::Traces, traces().encode_to_vec()),
+        (Signal::Logs, logs().encode_to_vec()),
+        (Signal::Metrics, metrics().encode_to_vec()),
+    ];
+    for (signal, bytes) in requests {
+        let mut guard = guard(r#"["cards"]"#);
+        let guarded = guard.apply(signal, Bytes::from(bytes)).expect("a good request");
+        let at = guarded.windows(16).position(|window| window == CARD.as_bytes());
+        assert_eq!(
+            at.map(|at| String::from_utf8_lossy(&guarded[at.saturating_sub(60)..at + 30])),
+            None,
+            "{signal:?}"
+        );
+        // Numbers are text now; nothing else can hold them.
+        let debug = match signal {
+            Signal::Traces => {
+                format!("{:?}", ExportTraceServiceRequest::decode(&guarded[..]).expect("decodes"))
+            }
+            Signal::Logs => format!("{:?}", ExportLogsServiceRequest::decode(&guarded[..]).expect("decodes")),
+            Signal::Metrics => {
+                format!("{:?}", ExportMetricsServiceRequest::decode(&guarded[..]).expect("decodes"))
+            }
+        };
+        assert!(!debug.contains(CARD) && !debug.contains("4111111111111111"), "{debug}");
+        assert!(debug.contains(MASKED));
+        let again = guard.apply(signal, guarded.clone()).expect("a good request");
+        assert_eq!(again.as_ptr(), guarded.as_ptr(), "once is enough, and nothing is copied for nothing");
+    }
+}
+
+#[test]
+fn what_no_rule_touches_stays_to_the_byte() {
+    let clean = ExportTraceServiceRequest { resource_spans: Vec::new() }.encode_to_vec();
+    let mut bytes = clean;
+    // Fields that no version of OTLP has yet, in the request, in a group and in a span.
+    let span = [
+        &Span { name: format!("pay {CARD}"), ..Span::default() }.encode_to_vec()[..],
+        &[0xfa, 0x3e, 2, 8, 1],
+    ]
+    .concat();
+    let scope = [&[0x12, span.len() as u8][..], &span, &[0xa2, 0x06, 1, b'u']].concat();
+    let group = [&[0x12, scope.len() as u8][..], &scope, &[0xa8, 0x06, 7]].concat();
+    bytes.extend([&[0x0a, group.len() as u8][..], &group, &[0xb0, 0x06, 9]].concat());
+    let guarded =
+        guard(r#"["cards"]"#).apply(Signal::Traces, Bytes::from(bytes.clone())).expect("a good request");
+    assert_eq!(String::from_utf8_lossy(&guarded), String::from_utf8_lossy(&bytes).replace(CARD, MASKED));
+}
+
+#[test]
+fn a_clean_request_is_the_same_bytes() {
+    let clean = traces().encode_to_vec();
+    let bytes = Bytes::from(String::from_utf8_lossy(&clean).replace(CARD, "no").into_bytes());
+    let _ = bytes;
+    let bytes = Bytes::from(
+        ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                scope_spans: vec![ScopeSpans {
+                    spans: vec![Span { name: "GET /orders".into(), ..Span::default() }],
+                    ..ScopeSpans::default()
+                }],
+                ..ResourceSpans::default()
+            }],
+        }
+        .encode_to_vec(),
+    );
+    let everything =
+        Rules { redaction: Redaction::everything(None), limits: Limits::default(), attributes: None };
+    let guarded = Guard::new(everything).expect("rules").apply(Signal::Traces, bytes.clone()).expect("good");
+    assert_eq!(guarded.as_ptr(), bytes.as_ptr());
+}
+
+#[test]
+fn nothing_asked_for_is_no_guard() {
+    assert!(
+        Guard::new(Rules { redaction: Redaction::default(), limits: Limits::NONE, attributes: None })
+            .is_none()
+    );
+}
+
+fn one_span(attributes: Vec<KeyValue>) -> Bytes {
+    let span = Span { trace_id: vec![1; 16], span_id: vec![3; 8], attributes, ..Span::default() };
+    request(span)
+}
+
+fn request(span: Span) -> Bytes {
+    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+    let group = ResourceSpans { scope_spans, ..ResourceSpans::default() };
+    ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec().into()
+}
+
+fn span_of(guarded: &Bytes) -> Span {
+    let request = ExportTraceServiceRequest::decode(&guarded[..]).expect("decodes");
+    request.resource_spans[0].scope_spans[0].spans[0].clone()
+}
+
+fn attributes(span: &Span) -> Vec<(String, String)> {
+    let shown = |value: &Option<AnyValue>| match value.as_ref().and_then(|any| any.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    span.attributes.iter().map(|pair| (pair.key.clone(), shown(&pair.value))).collect()
+}
+
+#[test]
+fn keys_give_their_values_away() {
+    let sent = one_span(vec![
+        text("db.password", "hunter2"),
+        pair("session.token", Value::BytesValue(b"abc".to_vec())),
+        pair("http.request.header.cookie", Value::ArrayValue(ArrayValue { values: vec![] })),
+        pair("token_count", Value::IntValue(7)),
+        text("card.cvv", "123"),
+        pair("upi.pin", Value::IntValue(1_234)),
+        text("http.route", "/pay"),
+    ]);
+    let span = span_of(&guard(r#"["keys"]"#).apply(Signal::Traces, sent).expect("good"));
+    let rows = [
+        ("db.password", "[redacted]"),
+        ("session.token", "[redacted]"),
+        ("http.request.header.cookie", "[redacted]"),
+        ("token_count", "Some(IntValue(7))"),
+        ("http.route", "/pay"),
+    ];
+    assert_eq!(attributes(&span), rows.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    assert_eq!(span.dropped_attributes_count, 2, "what was deleted is counted where others count");
+}
+
+#[test]
+fn own_rules_work_by_key_and_by_value() {
+    let rules = r#"[{"name":"order","value":"ORD-[0-9]{6}","action":"hash"}, {"key":"^customer\\.","action":"mask"},
+        {"key":"^drop\\.me$","action":"delete"}, {"key":"^note$","value":"secret \\w+","action":"delete"},
+        "aadhaar", {"except":"^ledger\\.entry$"}]"#;
+    let sent = one_span(vec![
+        text("order", "about ORD-123456"),
+        text("again", "ORD-123456"),
+        text("customer.name", "José"),
+        pair("customer.age", Value::IntValue(42)),
+        pair("customer.is_minor", Value::BoolValue(false)),
+        text("drop.me", "x"),
+        text("note", "a secret word"),
+        text("other", "a secret word"),
+        text("ledger.entry", "234123412346"),
+        text("uid", "234123412346"),
+    ]);
+    let mut guard = guard(rules);
+    let span = span_of(&guard.apply(Signal::Traces, sent).expect("good"));
+    let shown = attributes(&span);
+    let hashed = shown[1].1.clone();
+    assert!(hashed.starts_with('{') && hashed.len() == 22, "{hashed}");
+    let rows = [
+        ("order", &*format!("about {hashed}")),
+        ("again", &hashed),
+        ("customer.name", "*****"),
+        ("customer.age", "**"),
+        ("customer.is_minor", "[redacted]"),
+        ("note", "a "),
+        ("other", "a secret word"),
+        ("ledger.entry", "234123412346"),
+        ("uid", "********2346"),
+    ];
+    assert_eq!(shown, rows.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let counts: Vec<_> = guard.redacted().map(|(name, count)| (name.to_owned(), count)).collect();
+    assert!(counts.contains(&("order".into(), 2)) && counts.contains(&("aadhaar".into(), 1)), "{counts:?}");
+}
+
+#[test]
+fn kinds_work_together() {
+    let sent = one_span(vec![
+        text("url.full", "https://jane:pw@shop.io/pay?card=4111111111111111&x=1"),
+        text("db.query.text", "SELECT * FROM cards WHERE pan = '4111111111111111'"),
+        text(
+            "log",
+            "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+        ),
+        text("mail", "jane@example.com"),
+        text("contact.phone", "9876543210"),
+        text("trace", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    ]);
+    let everything = Rules { redaction: Redaction::everything(None), limits: Limits::NONE, attributes: None };
+    let span = span_of(&Guard::new(everything).expect("rules").apply(Signal::Traces, sent).expect("good"));
+    let rows = [
+        ("url.full", "https://REDACTED:REDACTED@shop.io/pay?card=REDACTED&x=REDACTED"),
+        ("db.query.text", "SELECT * FROM cards WHERE pan = ?"),
+        ("log", "Authorization: [redacted]"),
+        ("mail", "****@example.com"),
+        ("contact.phone", "********10"),
+        ("trace", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    ];
+    assert_eq!(attributes(&span), rows.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn every_kind_can_be_masked_hashed_and_deleted() {
+    let value = "4111111111111111 234123412346 ABCPE1234F jane@okaxis jane@example.com +919876543210";
+    for action in ["mask", "hash", "delete"] {
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.as_str() != "sql") {
+            let mut guard = guard(&format!(r#"[{{"use":"{}","action":"{action}"}}]"#, kind.as_str()));
+            let once = guard.apply(Signal::Traces, one_span(vec![text("x", value)])).expect("good");
+            let twice = guard.apply(Signal::Traces, once.clone()).expect("good");
+            assert_eq!(once, twice, "{} {action}", kind.as_str());
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_is_cut_or_left_out_and_counted() {
+    let mut guard = limited(Limits::default());
+    let long = "é".repeat(4_000);
+    let mut sent: Vec<KeyValue> = vec![text("long", &long), text("exception.stacktrace", &long)];
+    sent.extend((0..200).map(|index| pair(&format!("key{index}"), Value::IntValue(index))));
+    let span = Span {
+        attributes: sent,
+        dropped_attributes_count: 5,
+        events: (0..130).map(|_| Event { time_unix_nano: 1, ..Event::default() }).collect(),
+        links: (0..131).map(|_| Link { trace_id: vec![1; 16], ..Link::default() }).collect(),
+        ..Span::default()
+    };
+    let span = span_of(&guard.apply(Signal::Traces, request(span)).expect("good"));
+    let shown = attributes(&span);
+    assert_eq!((shown.len(), span.dropped_attributes_count), (128, 5 + 74));
+    assert_eq!((span.events.len(), span.dropped_events_count), (128, 2));
+    assert_eq!((span.links.len(), span.dropped_links_count), (128, 3));
+    assert_eq!((shown[0].1.len(), shown[1].1.len()), (4_096, 8_000));
+    assert_eq!((guard.limited().values, guard.limited().attributes), (1, 74));
+}
+
+#[test]
+fn a_span_too_large_as_a_whole_loses_its_largest_parts() {
+    let mut guard = limited(Limits::default());
+    let long = "x".repeat(4_000);
+    let mut sent: Vec<KeyValue> = (0..30).map(|index| text(&format!("long{index}"), &long)).collect();
+    sent.push(text("short", "stays"));
+    let span = span_of(&guard.apply(Signal::Traces, one_span(sent)).expect("good"));
+    assert!(span.encoded_len() <= 64 << 10, "{}", span.encoded_len());
+    assert!(span.encoded_len() > 60 << 10, "no more goes than has to: {}", span.encoded_len());
+    assert_eq!(span.attributes.len() + span.dropped_attributes_count as usize, 31);
+    assert!(span.attributes.iter().any(|pair| pair.key == "short"));
+    assert_eq!(guard.limited().items, 1);
+}
+
+#[test]
+fn no_number_stands_cut_at_the_end_of_a_value() {
+    let (redaction, _) = Redaction::parse(r#"["cards"]"#, None);
+    let mut guard =
+        Guard::new(Rules { redaction, limits: Limits { value: 100, ..Limits::NONE }, attributes: None })
+            .expect("rules");
+    for offset in 80..101 {
+        let value = format!("{} {CARD} and more {}", "x".repeat(offset - 1), "y".repeat(300));
+        let span = span_of(&guard.apply(Signal::Traces, one_span(vec![text("x", &value)])).expect("good"));
+        let left = &attributes(&span)[0].1;
+        assert!(left.len() <= 100 && !left.contains("4111111"), "{left}");
+    }
+}
+
+#[test]
+fn limits_hold_for_log_records_and_not_for_metrics() {
+    let many: Vec<_> = (0..300).map(|index| text(&format!("key{index}"), "value")).collect();
+    let record = LogRecord { attributes: many, ..LogRecord::default() };
+    let scope_logs = vec![ScopeLogs { log_records: vec![record], ..ScopeLogs::default() }];
+    let group = ResourceLogs { scope_logs, ..ResourceLogs::default() };
+    let sent = ExportLogsServiceRequest { resource_logs: vec![group] }.encode_to_vec();
+    let guarded = limited(Limits::default()).apply(Signal::Logs, sent.into()).expect("good");
+    let got = ExportLogsServiceRequest::decode(&guarded[..]).expect("decodes");
+    let record = &got.resource_logs[0].scope_logs[0].log_records[0];
+    assert_eq!((record.attributes.len(), record.dropped_attributes_count), (128, 172));
+
+    let bytes = Bytes::from(metrics().encode_to_vec());
+    let guarded =
+        limited(Limits { attributes: 1, value: 1, ..Limits::NONE }).apply(Signal::Metrics, bytes.clone());
+    assert_eq!(guarded.expect("good").as_ptr(), bytes.as_ptr());
+}
+
+#[test]
+fn what_cannot_be_read_does_not_pass() {
+    let mut guard = guard(r#"["cards"]"#);
+    let bad = Bytes::from_static(&[0x0a, 5, 1]);
+    assert!(matches!(guard.apply(Signal::Traces, bad), Err(Refused::Malformed(_))));
+    let mut value = any(Value::StringValue(CARD.into()));
+    for _ in 0..30 {
+        value = any(Value::ArrayValue(ArrayValue { values: vec![value] }));
+    }
+    let deep = |value: AnyValue| {
+        one_span(vec![KeyValue { key: "k".into(), value: Some(value), ..Default::default() }])
+    };
+    let guarded = guard.apply(Signal::Traces, deep(value.clone())).expect("not too deep");
+    assert!(!holds(&guarded, CARD));
+    for _ in 0..10 {
+        value = any(Value::KvlistValue(KeyValueList {
+            values: vec![KeyValue { key: "k".into(), value: Some(value), ..KeyValue::default() }],
+        }));
+    }
+    assert_eq!(guard.apply(Signal::Traces, deep(value)), Err(Refused::TooDeep));
+}
+
+fn census(rules: &str) -> Guard {
+    let (attributes, faults) = Attributes::parse(rules);
+    assert_eq!(faults, Vec::<String>::new());
+    Guard::new(Rules { redaction: Redaction::default(), limits: Limits::NONE, attributes }).expect("rules")
+}
+
+#[test]
+fn attributes_are_denied_cut_and_counted_by_rule() {
+    let mut guard = census(
+        r#"{"deny":["debug.*"],"limit":{"cart":{"length":4},"user":{"distinct":10,"then":"drop"}},"names":3}"#,
+    );
+    let mut kept = 0;
+    for index in 0..100 {
+        let sent = one_span(vec![
+            text("debug.x", "x"),
+            text("cart", "long enough"),
+            text("user", &format!("user-{index}")),
+            text("url.full", &format!("/{index}")),
+        ]);
+        let span = span_of(&guard.apply(Signal::Traces, sent).expect("good"));
+        assert_eq!(span.attributes.len() + span.dropped_attributes_count as usize, 4);
+        assert_eq!(attributes(&span)[0].1, "long");
+        let is_kept = span.attributes.iter().any(|pair| pair.key == "user");
+        kept += u64::from(is_kept);
+        assert!(is_kept == (index < 10) || (8..13).contains(&index), "an estimate is not exact: {index}");
+    }
+    assert_eq!(guard.counts().dropped, 100 + 100 - kept);
+}
+
+#[test]
+fn names_and_dimensions_are_bounded() {
+    let mut guard = census(r#"{"names":2,"dimensions":2}"#);
+    let names: Vec<_> = ["GET /o/1", "GET /o/2", "b", "c"]
+        .map(|name| {
+            span_of(
+                &guard
+                    .apply(Signal::Traces, request(Span { name: name.into(), ..Span::default() }))
+                    .expect("good"),
+            )
+            .name
+        })
+        .into();
+    assert_eq!(names, ["GET /o/{id}", "GET /o/{id}", "b", "other"]);
+
+    let point = |index: i64| NumberDataPoint {
+        attributes: vec![pair("user", Value::IntValue(index))],
+        ..Default::default()
+    };
+    let gauge = Gauge { data_points: (0..5).map(point).collect() };
+    let metric = Metric { name: "m".into(), data: Some(metric::Data::Gauge(gauge)), ..Metric::default() };
+    let scope_metrics = vec![ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() }];
+    let group = ResourceMetrics { scope_metrics, ..ResourceMetrics::default() };
+    let sent = ExportMetricsServiceRequest { resource_metrics: vec![group] }.encode_to_vec();
+    let guarded = guard.apply(Signal::Metrics, sent.into()).expect("good");
+    let got = format!("{:?}", ExportMetricsServiceRequest::decode(&guarded[..]).expect("decodes"));
+    assert_eq!(got.matches("other").count(), 3, "{got}");
+    assert!(got.contains("IntValue(0)") && got.contains("IntValue(1)") && !got.contains("IntValue(2)"));
+}
+
+#[test]
+fn a_key_that_looks_like_an_identifier_is_named_once() {
+    let mut guard = census("{}");
+    for index in 0..1_000 {
+        let sent = one_span(vec![text("order.id", &format!("{index}")), text("method", "upi")]);
+        let before = sent.clone();
+        assert_eq!(guard.apply(Signal::Traces, sent).expect("good"), before, "reported, no more");
+    }
+    let found = guard.take_identifiers();
+    assert_eq!(found.iter().map(|found| &*found.key).collect::<Vec<_>>(), ["order.id"]);
+    assert!(guard.take_identifiers().is_empty());
+}
