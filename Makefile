@@ -1,6 +1,6 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt demo sim fuzz bench layer layer-test reproduce size clean deny \
+.PHONY: help build test check fmt demo sim fuzz bench layer layer-test deploy-test reproduce release dashboards size clean deny \
         deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -10,7 +10,7 @@ DENY_VERSION := 0.20.2
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build everything for this machine
 	cargo build --workspace
@@ -50,11 +50,21 @@ layer-test: layer ## See both layers work: in an emulator, and in a root file sy
 	$(XTASK) emulator
 	LAYER_TESTS=required cargo test --package tests --test layer
 
+DEPLOY_TOOLS := $(TARGET)/tools/deploy
+deploy-test: layer $(DEPLOY_TOOLS)/installed ## Check template.yaml and docs/deploy with the tools that people deploy with
+	DEPLOY_TESTS=required cargo test --package tests --test deploy
+
 reproduce: layer ## Build the layers a second time from nothing, and compare them byte by byte
 	$(XTASK) reproduce $(if $(ARCH),--target $(ARCH))
 
 size: ## Report the size of the layers built last
 	$(XTASK) size $(if $(ARCH),--target $(ARCH))
+
+release: layer ## Gather what a release publishes, and print the commands that would: nothing is published
+	$(XTASK) release
+
+dashboards: ## Write the CloudWatch and Grafana dashboards from their one description
+	$(XTASK) dashboards
 
 # The template has one architecture for all, and the same default.
 SAM_ARCH := $(or $(ARCH),arm64)
@@ -71,6 +81,15 @@ deny: $(DENY)
 $(DENY):
 	@echo "cargo-deny $(DENY_VERSION) is not here yet: installing it under $(TARGET)/tools (about a minute, once)"
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug cargo-deny --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
+
+# SAM and its linter from PyPI, the CDK and the Serverless Framework from npm: half a gigabyte, once for each pin.
+$(DEPLOY_TOOLS)/installed: tests/deploy/requirements.txt tests/deploy/package-lock.json
+	rm -rf $(DEPLOY_TOOLS) && mkdir -p $(DEPLOY_TOOLS)/npm
+	python3 -m venv $(DEPLOY_TOOLS)/venv
+	$(DEPLOY_TOOLS)/venv/bin/pip install --quiet --disable-pip-version-check --requirement tests/deploy/requirements.txt
+	cp tests/deploy/package.json tests/deploy/package-lock.json $(DEPLOY_TOOLS)/npm
+	cd $(DEPLOY_TOOLS)/npm && npm ci --silent --ignore-scripts --no-audit --no-fund
+	touch $@
 
 # What `sam build` calls, by the logical ids of template.yaml.
 build-PrefreezeLayer:

@@ -4,11 +4,13 @@ mod archive;
 mod checksum;
 mod compile;
 mod crates;
+mod dashboards;
 mod debian;
 mod elf;
 mod notices;
 mod options;
 mod pack;
+mod release;
 mod sbom;
 mod size;
 mod target;
@@ -40,6 +42,8 @@ fn run(command: Command) -> Result<()> {
         Command::Function { name, target, into } => pack::function_into(&name, target, &into)?,
         Command::Size { targets } => targets.into_iter().try_for_each(size::print)?,
         Command::Reproduce { targets } => targets.into_iter().try_for_each(pack::reproduce)?,
+        Command::Release => release::prepare()?,
+        Command::Dashboards => dashboards::write()?,
         Command::Emulator { targets } => targets.into_iter().try_for_each(emulator)?,
     }
     Ok(())

@@ -18,7 +18,9 @@ Commands:
                    report its size
   size             report the size of the layer built last
   reproduce        build the layer a second time, from nothing, and compare
+  release          gather both layers with all that is published beside them, and print how
   emulator         fetch what runs the layer's binary on this machine
+  dashboards       write docs/dashboards and the dashboard in template.yaml from their one description
   function NAME    build the example function NAME as a file called bootstrap; needs --into and --target
 
 Options:
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Size { targets: Vec<Target> },
     Reproduce { targets: Vec<Target> },
     Emulator { targets: Vec<Target> },
+    Dashboards,
+    Release,
 }
 
 /// Reads the program's arguments, its own name first.
@@ -69,6 +73,8 @@ fn command(words: &[String], target: Option<Target>, into: Option<PathBuf>) -> R
         (["function", _], _, None) => Err("function needs --into FOLDER".into()),
         (["size"], _, None) => Ok(Command::Size { targets }),
         (["reproduce"], _, None) => Ok(Command::Reproduce { targets }),
+        (["release"], None, None) => Ok(Command::Release),
+        (["dashboards"], None, None) => Ok(Command::Dashboards),
         (["emulator"], _, None) => Ok(Command::Emulator { targets }),
         _ => Err(format!("cannot make sense of \"{}\"; see --help", words.join(" ")).into()),
     }
@@ -113,6 +119,7 @@ mod tests {
             "layer --target sparc",
             "layer --fast",
             "size --into a",
+            "dashboards --target arm64",
         ] {
             assert!(parse_line(line).is_err(), "accepted: {line}");
         }

@@ -6,4 +6,5 @@ pub mod http1;
 pub mod metrics;
 pub mod otlp;
 pub mod platform;
+pub mod template;
 pub mod tls;

@@ -1,11 +1,18 @@
-//! The three functions as Lambda would have them configured.
+//! The functions as `template.yaml` has them configured, and what is different on one machine.
 
-use std::{ffi::OsString, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use sandbox::FunctionSpec;
 
 use super::{Trouble, payments::AUTHORIZE_TIMEOUT, places::Places, sqs::Sqs};
-use crate::http1::Reserved;
+use crate::{
+    http1::Reserved,
+    template::{Function, Template},
+};
 
 pub(super) const AUTHORIZE: &str = "authorize";
 pub(super) const RECONCILE: &str = "reconcile";
@@ -24,53 +31,71 @@ pub(super) struct World<'a> {
 
 /// The functions, and the ports on which their extensions receive: kept from others as long as they are held.
 pub(super) fn specs(world: &World<'_>) -> Result<(Vec<FunctionSpec>, Vec<Reserved>), Trouble> {
-    let ports: Vec<Reserved> = (0..3).map(|_| Reserved::new()).collect();
+    let template = Template::ours().map_err(|error| format!("cannot read template.yaml: {error}"))?;
+    let functions = template
+        .with("BackendEndpoint", &world.backend)
+        .with("FraudUrl", &world.fraud_url)
+        .with("PaymentQueue", &world.sqs.queue_url)
+        .functions()
+        .map_err(|error| format!("template.yaml: {error}"))?;
     let extensions = world.places.extensions()?;
-    let function = |name: &str, port: &Reserved, timeout, command, env: Vec<(&str, String)>| FunctionSpec {
+    let mut specs = Vec::new();
+    let mut ports = Vec::new();
+    for (id, function) in functions {
+        let port = Reserved::new();
+        specs.push(spec(world, &name_of(&id), function, &port, extensions.clone())?);
+        ports.push(port);
+    }
+    Ok((specs, ports))
+}
+
+/// `AuthorizeFunction` is `authorize`: the folder of its sources, and its binary.
+fn name_of(id: &str) -> String {
+    id.strip_suffix("Function").unwrap_or(id).to_lowercase()
+}
+
+fn spec(
+    world: &World<'_>,
+    name: &str,
+    function: Function,
+    port: &Reserved,
+    extensions: PathBuf,
+) -> Result<FunctionSpec, Trouble> {
+    let is_python = function.runtime.starts_with("python");
+    let command = if is_python {
+        let arguments = ["-m", "awslambdaric", &function.handler].map(OsString::from);
+        [world.python.as_os_str().to_owned()].into_iter().chain(arguments).collect()
+    } else {
+        vec![world.places.binary(name)?.into_os_string()]
+    };
+    let mut env = function.environment;
+    env.extend(on_one_machine(name, port, world.sqs));
+    Ok(FunctionSpec {
         name: name.into(),
         command,
-        timeout,
-        env: env
-            .into_iter()
-            .chain(tracing(world, port))
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-        extensions_dir: Some(extensions.clone()),
+        handler: function.handler,
+        working_dir: is_python.then(|| world.places.receipt.clone()),
+        memory_mb: function.memory_mb,
+        // A hanging third party is part of the play, and nobody wants to watch it for long.
+        timeout: if name == AUTHORIZE { AUTHORIZE_TIMEOUT } else { function.timeout },
+        env: env.into_iter().collect(),
+        extensions_dir: Some(extensions),
         // On one host an environment cannot have the port of another to itself: one environment per function.
         max_concurrency: 1,
         ..FunctionSpec::default()
-    };
-    let sqs =
-        |queue: &Sqs| vec![("AWS_ENDPOINT_URL_SQS", queue.url()), ("QUEUE_URL", queue.queue_url.clone())];
-    let rust = |name| Ok::<_, Trouble>(vec![world.places.binary(name)?.into_os_string()]);
-    let python = ["-m", "awslambdaric", "receipt.handler"].map(OsString::from);
-
-    let mut authorize_env = sqs(world.sqs);
-    authorize_env.extend([
-        ("FRAUD_URL", world.fraud_url.clone()),
-        ("FRAUD_TIMEOUT_MS", "60000".to_owned()),
-        ("PAYMENTS_TEST_MODE", "1".to_owned()),
-    ]);
-    let authorize = function(AUTHORIZE, &ports[0], AUTHORIZE_TIMEOUT, rust(AUTHORIZE)?, authorize_env);
-    let patient = Duration::from_secs(10);
-    let reconcile = function(RECONCILE, &ports[1], patient, rust(RECONCILE)?, sqs(world.sqs));
-    let receipt_command = [world.python.as_os_str().to_owned()].into_iter().chain(python).collect();
-    let receipt_env = vec![("PYTHONDONTWRITEBYTECODE", "1".to_owned())];
-    let receipt = FunctionSpec {
-        handler: "receipt.handler".into(),
-        working_dir: Some(world.places.receipt.clone()),
-        ..function(RECEIPT, &ports[2], patient, receipt_command, receipt_env)
-    };
-    Ok((vec![authorize, reconcile, receipt], ports))
+    })
 }
 
-/// The function sends to the extension, the extension to the backend.
-fn tracing<'a>(world: &World<'_>, port: &Reserved) -> [(&'a str, String); 4] {
-    [
+/// Variables that the template does not have, or not so: ports of one's own, a local SQS, and the play's own wishes.
+fn on_one_machine(name: &str, port: &Reserved, sqs: &Sqs) -> BTreeMap<String, String> {
+    let mut variables = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", port.address())),
-        // Spans that ended leave soon, and so outlive a function that dies.
-        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
         ("PREFREEZE_RECEIVER_HTTP", port.address().to_string()),
-        ("PREFREEZE_EXPORTER_OTLP_ENDPOINT", world.backend.clone()),
-    ]
+        ("AWS_ENDPOINT_URL_SQS", sqs.url()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+    ];
+    if name == AUTHORIZE {
+        variables.extend([("FRAUD_TIMEOUT_MS", "60000".to_owned()), ("PAYMENTS_TEST_MODE", "1".to_owned())]);
+    }
+    variables.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
