@@ -6,6 +6,7 @@
 mod black_box {
     mod announced;
     mod backend;
+    mod bounds;
     mod cold_start;
     mod completion;
     mod connections;

@@ -1,8 +1,9 @@
 //! What both listeners share: serving connections, and reading a body no further than its bound.
 
+mod places;
+
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,12 +14,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
+use self::places::Places;
 use crate::clock::pause;
 
-/// Connections served at once; further ones wait. The environment has 1,024 file descriptors for all.
-const CONNECTIONS_MAX: usize = 64;
+/// What is buffered of a connection: 64 of them must not be felt in 128 MB. A head that does not fit is refused;
+/// the buffer grows by doubling, so one of nearly twice that may still be taken.
+const HEAD_MAX: usize = 64 << 10;
 
 /// Between two tries to accept, after one that failed: long enough not to eat the function's CPU share.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
@@ -32,9 +34,8 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::default();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // The peer has gone, or the environment is out of file descriptors, which all its processes share.
@@ -45,15 +46,23 @@ where
         };
         let _ = stream.set_nodelay(true);
         let handle = handle.clone();
-        tokio::spawn(async move {
+        let place = places.take().await;
+        let (seat, busy) = (place.seat(), place.busy());
+        let connection = tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let answer = handle(request);
-                async move { Ok::<_, Infallible>(answer.await) }
+                let (answer, busy) = (handle(request), busy());
+                async move {
+                    let answer = answer.await;
+                    drop(busy);
+                    Ok::<_, Infallible>(answer)
+                }
             });
+            let mut server = http1::Builder::new();
             // A connection that fails is its peer's affair.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = server.max_buf_size(HEAD_MAX).serve_connection(TokioIo::new(stream), service).await;
             drop(place);
         });
+        seat(connection.abort_handle());
     }
 }
 

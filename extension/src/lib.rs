@@ -76,21 +76,17 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     };
     match ended {
         Ok(()) => Ok(()),
-        Err(panicked) => {
-            idle(&panicked, asking, &events).await;
+        Err(_panicked) => {
+            idle(asking, &events).await;
             Ok(())
         }
     }
 }
 
 /// The agent has panicked. That is our bug, and not the function's outage: events are still asked for.
-async fn idle(
-    panicked: &tokio::task::JoinError,
-    asking: std::pin::Pin<&mut impl Future<Output = ()>>,
-    events: &Events,
-) {
+async fn idle(asking: std::pin::Pin<&mut impl Future<Output = ()>>, events: &Events) {
     let message = "a bug stopped Prefreeze in this environment; the function runs on, untraced";
-    log::say(Level::Error, "stopped", message, serde_json::json!({ "error": panicked.to_string() }));
+    log::say(Level::Error, "stopped", message, serde_json::Value::Null);
     tokio::select! {
         () = asking => {}
         () = events.over() => {}

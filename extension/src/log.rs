@@ -46,6 +46,16 @@ pub fn degraded(event: &str, message: &str, error: &dyn std::fmt::Display) {
     say(Level::Warn, event, message, json!({ "error": error.to_string() }));
 }
 
+/// Makes a panic one line as well: the log takes each line of Rust's own report for an event. What the panic said
+/// is left out, because it may quote data; the place is what finds the bug.
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let message = "a bug in Prefreeze; please report it with this line";
+        say(Level::Error, "panic", message, json!({ "at": place }));
+    }));
+}
+
 /// Words policy's notices.
 pub fn notice(notice: &Notice) {
     match notice {

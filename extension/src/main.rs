@@ -33,6 +33,7 @@ prefreeze: a tracing extension for AWS Lambda
 ";
 
 fn extend() -> ExitCode {
+    extension::log::panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(extension::run(Settings::from_environment())),

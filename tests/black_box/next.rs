@@ -4,7 +4,9 @@ use serde_json::json;
 use tests::platform::Turn;
 use tests::platform::events::{FUNCTION_ARN, now_unix_ms};
 
-use super::world::World;
+use tests::otlp::Ids;
+
+use super::world::{World, server_span};
 
 /// After this turn the extension still serves an invocation, and ends as it should.
 #[track_caller]
@@ -40,6 +42,25 @@ fn a_connection_that_breaks_is_replaced() {
 #[test]
 fn an_invoke_that_cannot_be_read_is_passed_over() {
     assert_goes_on_after(Turn::Event(json!({"eventType": "INVOKE", "requestId": 7})));
+}
+
+#[test]
+fn an_invoke_without_an_arn_costs_no_span_and_is_served_from_the_second_on() {
+    let world = World::start();
+    let event = |request_id: &str| json!({"eventType": "INVOKE", "requestId": request_id, "deadlineMs": now_unix_ms() + 60_000});
+    let served = |request_id: &str, seed: u64| {
+        world.platform.queue_turn(Turn::Event(event(request_id)));
+        world.platform.wait_events_sent(seed as usize);
+        world.post_spans([server_span(request_id, Ids::new(seed), request_id)]);
+        world.platform.wait_next();
+    };
+    served("r-1", 1);
+    served("r-2", 2);
+    // The first is not seen as an invocation: what it sent left with the second.
+    assert_eq!(world.names(), ["r-1", "r-2"]);
+    let summary = world.close();
+    assert_eq!((summary.count("invocations"), summary.count("exported")), (1, 2));
+    assert_eq!(world.platform.log("event_unreadable").len(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What happens before the first invocation, in which order.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use serde_json::json;
 use tests::otlp::Ids;
@@ -91,6 +92,16 @@ fn a_platform_that_refuses_every_registration_is_left_with_a_word() {
     let state = platform.state();
     assert_eq!(platform.stdout().len(), 1, "{state}");
     assert!(state.violations.iter().all(|violation| violation.contains("Extension.Crash")), "{state}");
+}
+
+#[test]
+fn a_bug_is_said_in_one_line_without_what_it_was_about() {
+    let ended = Command::new(env!("CARGO_BIN_EXE_panics")).output().expect("it was built with the tests");
+    let said = String::from_utf8(ended.stdout).expect("JSON is UTF-8");
+    let line: serde_json::Value = serde_json::from_str(&said).expect("one line of JSON");
+    assert_eq!((&line["event"], &line["level"]), (&json!("panic"), &json!("error")));
+    assert!(line["at"].as_str().is_some_and(|place| place.contains("panics.rs:")), "{said}");
+    assert!(!said.contains("4111") && ended.stderr.is_empty());
 }
 
 #[test]
