@@ -45,9 +45,9 @@ pub(super) fn closed(body: &Body, end: UnixNanos, class: &str) -> Option<(Body, 
 /// The span in a request of its own, under the same resource and scope; `put` writes its message anew.
 fn rewritten(body: &Body, put: impl FnOnce(&mut Vec<u8>, &[u8])) -> Option<(Bytes, Span<Body>)> {
     let chunk = &body.chunk;
-    let at = chunk.spans.get(body.span? as usize)?;
-    let scope = chunk.scopes.get(at.scope as usize)?;
-    let group = chunk.groups.get(scope.group as usize)?;
+    let at = chunk.places().spans.get(body.span? as usize)?;
+    let scope = chunk.places().scopes.get(at.scope as usize)?;
+    let group = chunk.places().groups.get(scope.group as usize)?;
     let mut request = Vec::new();
     put_message(&mut request, 1, |out| {
         out.extend_from_slice(group.resource.map_or(&[], |resource| chunk.slice(resource)));

@@ -64,13 +64,20 @@ const _: () = assert!(
     "policy counts a span's bookkeeping too low"
 );
 
+/// Where what is.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) groups: Vec<Group>,
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) spans: Vec<SpanAt>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
-    pub(crate) groups: Vec<Group>,
-    pub(crate) scopes: Vec<Scope>,
-    pub(crate) spans: Vec<SpanAt>,
+    /// Set when the scan has ended, and not changed any more: bodies are made while it goes on.
+    places: OnceLock<Places>,
     /// Let go of when the last span of the request is.
     pub(crate) keepsake: OnceLock<Keepsake>,
 }
@@ -85,6 +92,18 @@ impl fmt::Debug for Keepsake {
 }
 
 impl Chunk {
+    pub(crate) const fn new(bytes: Bytes) -> Self {
+        Self { bytes, places: OnceLock::new(), keepsake: OnceLock::new() }
+    }
+
+    pub(crate) fn set_places(&self, places: Places) {
+        self.places.set(places).expect("a request is scanned once");
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        self.places.get().expect("no body leaves a scan before it has ended")
+    }
+
     pub(crate) fn slice(&self, stretch: Stretch) -> &[u8] {
         &self.bytes[stretch.range()]
     }

@@ -28,9 +28,9 @@ impl policy::Body for Body {
     }
 
     fn resource(&self, key: &str) -> Option<Fact<'_>> {
-        let span = self.chunk.spans.get(self.span? as usize)?;
-        let group = self.chunk.scopes.get(span.scope as usize)?.group;
-        let resource = self.chunk.groups.get(group as usize)?.resource?;
+        let span = self.chunk.places().spans.get(self.span? as usize)?;
+        let group = self.chunk.places().scopes.get(span.scope as usize)?.group;
+        let resource = self.chunk.places().groups.get(group as usize)?.resource?;
         fact_of(content(self.chunk.slice(resource)), RESOURCE_ATTRIBUTES, key)
     }
 
@@ -46,7 +46,7 @@ impl policy::Body for Body {
 impl Body {
     /// The span's message; `None` for a body of metrics or logs.
     fn span(&self) -> Option<&[u8]> {
-        let span = self.chunk.spans.get(self.span? as usize)?;
+        let span = self.chunk.places().spans.get(self.span? as usize)?;
         Some(content(self.chunk.slice(span.field)))
     }
 

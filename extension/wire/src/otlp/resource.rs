@@ -1,5 +1,7 @@
 //! Who the function is: attributes that complete the resources it sends, and that our own spans carry.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::chunk::{Body, Chunk, Group};
@@ -28,6 +30,8 @@ pub struct Identity {
     repeated: Vec<Attribute>,
     /// That resource, to see when it changes.
     seen: Bytes,
+    /// What that resource lacks, as fields to append to it: it is the resource of nearly all that is sent.
+    seen_lacks: Vec<u8>,
 }
 
 impl Identity {
@@ -50,6 +54,9 @@ impl Identity {
             Some(known) => *known = attribute,
             None => self.attributes.push(attribute),
         }
+        if !self.seen.is_empty() {
+            self.seen_lacks = self.lacked_by(&self.seen);
+        }
     }
 
     /// Sets a text attribute that is not set yet.
@@ -69,6 +76,7 @@ impl Identity {
         if let Some(resource) = first_resource(body) {
             self.seen = Bytes::copy_from_slice(resource);
             self.repeated = repeated(resource).unwrap_or_default();
+            self.seen_lacks = self.lacked_by(resource);
         }
     }
 
@@ -84,9 +92,15 @@ impl Identity {
     }
 
     /// The attributes that a received resource lacks, as fields to append to it.
-    pub(super) fn missing(&self, chunk: &Chunk, group: &Group) -> Vec<u8> {
-        let present = group.resource.map(|resource| keys(content(chunk.slice(resource))).unwrap_or_default());
-        let present = present.unwrap_or_default();
+    pub(super) fn missing(&self, chunk: &Chunk, group: &Group) -> Cow<'_, [u8]> {
+        match group.resource.map_or(&[][..], |resource| chunk.slice(resource)) {
+            resource if !resource.is_empty() && resource == self.seen => Cow::Borrowed(&self.seen_lacks),
+            resource => Cow::Owned(self.lacked_by(resource)),
+        }
+    }
+
+    fn lacked_by(&self, resource_field: &[u8]) -> Vec<u8> {
+        let present = keys(content(resource_field)).unwrap_or_default();
         let mut out = Vec::new();
         for attribute in &self.attributes {
             if !present.contains(&attribute.key.as_bytes()) {
@@ -98,7 +112,12 @@ impl Identity {
 }
 
 fn first_resource(body: &Body) -> Option<&[u8]> {
-    body.chunk.groups.first().and_then(|group| group.resource).map(|resource| body.chunk.slice(resource))
+    body.chunk
+        .places()
+        .groups
+        .first()
+        .and_then(|group| group.resource)
+        .map(|resource| body.chunk.slice(resource))
 }
 
 /// The content of a length-delimited field that is given with its head.

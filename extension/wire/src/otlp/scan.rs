@@ -1,11 +1,11 @@
 //! Reading a request in place: what policy must know of each span, and where its bytes are.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use policy::{Kind, Parcel, Receipt, Signal, Span, SpanId, TraceId, UnixNanos};
 
-use super::chunk::{Body, Chunk, Group, Scope, SpanAt, Stretch};
+use super::chunk::{Body, Chunk, Group, Places, Scope, SpanAt, Stretch};
 use crate::proto::{Field, Value, WireError, fields};
 
 const RESOURCE_GROUPS: u32 = 1;
@@ -48,7 +48,13 @@ pub struct Scanned {
 /// # Errors
 /// When the bytes are not such a request. Nothing of it is taken then.
 pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
-    let mut scan = Scan { chunk: Chunk::empty(bytes), facts: Vec::new(), items: 0, refused: 0 };
+    let mut scan = Scan {
+        chunk: Arc::new(Chunk::new(bytes.clone())),
+        places: Places::default(),
+        found: Vec::new(),
+        items: 0,
+        refused: 0,
+    };
     let mut request = fields(bytes);
     while let Some(field) = request.next()? {
         if field.number == RESOURCE_GROUPS {
@@ -58,26 +64,10 @@ pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
     Ok(scan.finish(signal))
 }
 
-impl Chunk {
-    fn empty(bytes: &Bytes) -> Self {
-        Self {
-            bytes: bytes.clone(),
-            groups: Vec::new(),
-            scopes: Vec::new(),
-            spans: Vec::new(),
-            keepsake: OnceLock::new(),
-        }
-    }
-}
-
-/// The facts of a span before its body, which needs the finished chunk.
-struct Facts {
-    span: Span<()>,
-}
-
 struct Scan {
-    chunk: Chunk,
-    facts: Vec<Facts>,
+    chunk: Arc<Chunk>,
+    places: Places,
+    found: Vec<Span<Body>>,
     items: u32,
     refused: u32,
 }
@@ -85,120 +75,133 @@ struct Scan {
 impl Scan {
     fn group(&mut self, signal: Signal, group: &Field<'_>) -> Result<(), WireError> {
         let base = group.content_start();
-        let first_span = self.chunk.spans.len() as u32;
+        let first_span = self.places.spans.len() as u32;
         let refused_before = self.refused;
-        let (mut resources, mut rest) = (Vec::new(), Vec::new());
+        let (mut resource, mut is_split, mut rest) = (None, false, Vec::new());
         let mut walk = fields(group.value.bytes());
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
             match (field.number, signal) {
-                (GROUP_RESOURCE, _) => resources.push(stretch),
+                // Protobuf allows the field to be split over several; such a resource is passed on as it is.
+                (GROUP_RESOURCE, _) if is_split => rest.push(stretch),
+                (GROUP_RESOURCE, _) => {
+                    let first = resource.replace(stretch);
+                    is_split = first.is_some();
+                    rest.extend(first);
+                }
                 (GROUP_SCOPES, Signal::Traces) => self.scope(base, &field)?,
                 (GROUP_SCOPES, Signal::Metrics) => self.items += count_points(field.value.bytes())?,
                 (GROUP_SCOPES, Signal::Logs) => self.items += count(field.value.bytes(), SCOPE_ITEMS)?,
                 _ => rest.push(stretch),
             }
         }
-        // Protobuf allows the field to be split over several; such a resource is passed on as it is.
-        let resource = if let [only] = resources[..] { Some(only) } else { None };
-        if resource.is_none() {
-            rest.append(&mut resources);
+        if is_split {
+            rest.extend(resource.take());
         }
-        self.chunk.groups.push(Group {
+        self.places.groups.push(Group {
             content: Stretch::new(base, group.end),
             resource,
             rest,
             is_whole: self.refused == refused_before,
-            spans: first_span..self.chunk.spans.len() as u32,
+            spans: first_span..self.places.spans.len() as u32,
         });
         Ok(())
     }
 
     fn scope(&mut self, group_base: usize, scope: &Field<'_>) -> Result<(), WireError> {
         let base = group_base + scope.content_start();
-        let index = self.chunk.scopes.len() as u32;
+        let index = self.places.scopes.len() as u32;
         let mut rest = Vec::new();
         let mut walk = fields(scope.value.bytes());
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
             if field.number != SCOPE_ITEMS {
                 rest.push(stretch);
-            } else if let Some(span) = span_facts(field.value.bytes(), stretch.len())? {
-                self.chunk.spans.push(SpanAt { scope: index, field: stretch });
-                self.facts.push(Facts { span });
+            } else if let Some(facts) = Facts::read(field.value.bytes())? {
+                let body = Body { chunk: self.chunk.clone(), span: Some(self.places.spans.len() as u32) };
+                self.places.spans.push(SpanAt { scope: index, field: stretch });
+                self.found.push(facts.span(stretch.len(), body));
             } else {
                 self.refused += 1;
             }
         }
-        self.chunk.scopes.push(Scope { group: self.chunk.groups.len() as u32, rest });
+        self.places.scopes.push(Scope { group: self.places.groups.len() as u32, rest });
         Ok(())
     }
 
     fn finish(self, signal: Signal) -> Scanned {
         let size = u32::try_from(self.chunk.bytes.len()).unwrap_or(u32::MAX);
-        let chunk = Arc::new(self.chunk);
-        let body = |span| Body { chunk: chunk.clone(), span };
-        let mut receipt = Receipt::EMPTY;
-        if signal == Signal::Traces {
-            let indexed = self.facts.into_iter().enumerate();
-            receipt.spans =
-                indexed.map(|(index, facts)| with_body(facts.span, body(Some(index as u32)))).collect();
-        } else if self.items > 0 {
-            receipt.parcels.push(Parcel { signal, count: self.items, size, body: body(None) });
+        self.chunk.set_places(self.places);
+        let mut receipt = Receipt { spans: self.found, parcels: Vec::new() };
+        if self.items > 0 {
+            let body = Body { chunk: self.chunk, span: None };
+            receipt.parcels.push(Parcel { signal, count: self.items, size, body });
         }
         Scanned { receipt, refused: self.refused }
     }
 }
 
-fn with_body(span: Span<()>, body: Body) -> Span<Body> {
-    Span {
-        trace_id: span.trace_id,
-        span_id: span.span_id,
-        parent: span.parent,
-        parent_is_remote: span.parent_is_remote,
-        kind: span.kind,
-        start: span.start,
-        end: span.end,
-        is_error: span.is_error,
-        request_id: span.request_id,
-        size: span.size,
-        body,
-    }
+/// What a span says, borrowed: no span is put together before it is known to be one.
+struct Facts<'a> {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    kind: Kind,
+    start: u64,
+    end: u64,
+    flags: u32,
+    is_error: bool,
+    request_id: Option<&'a str>,
 }
 
-/// The facts of a span, or `None` when its ids are not valid.
-fn span_facts(span: &[u8], size: usize) -> Result<Option<Span<()>>, WireError> {
-    let (mut trace_id, mut span_id, mut parent) = (None, None, None);
-    let (mut kind, mut start, mut end, mut flags, mut is_error) = (Kind::Unspecified, 0, 0, 0_u32, false);
-    let mut walk = fields(span);
-    while let Some(field) = walk.next()? {
-        match (field.number, field.value) {
-            (SPAN_TRACE_ID, Value::Bytes(id)) => trace_id = id.try_into().ok().and_then(TraceId::new),
-            (SPAN_ID, Value::Bytes(id)) => span_id = id.try_into().ok().and_then(SpanId::new),
-            (SPAN_PARENT, Value::Bytes(id)) => parent = id.try_into().ok().and_then(SpanId::new),
-            (SPAN_KIND, Value::Varint(code)) => kind = kind_of(code),
-            (SPAN_START, Value::Fixed64(at)) => start = at,
-            (SPAN_END, Value::Fixed64(at)) => end = at,
-            (SPAN_STATUS, Value::Bytes(status)) => is_error = is_error_status(status)?,
-            (SPAN_FLAGS, Value::Fixed32(bits)) => flags = bits,
-            _ => {}
+impl<'a> Facts<'a> {
+    /// `None` when its ids are not valid.
+    #[inline]
+    fn read(span: &'a [u8]) -> Result<Option<Self>, WireError> {
+        let (mut trace_id, mut span_id, mut parent) = (None, None, None);
+        let (mut kind, mut start, mut end, mut flags, mut is_error) = (Kind::Unspecified, 0, 0, 0_u32, false);
+        // From the first attribute to the end of the last: all that is looked into again.
+        let mut attributes = 0..0;
+        let mut walk = fields(span);
+        while let Some(field) = walk.next()? {
+            match (field.number, field.value) {
+                (SPAN_ATTRIBUTES, _) => {
+                    let first = if attributes.is_empty() { field.start } else { attributes.start };
+                    attributes = first..walk.skip_more(SPAN_ATTRIBUTES)?;
+                }
+                (SPAN_TRACE_ID, Value::Bytes(id)) => trace_id = id.try_into().ok().and_then(TraceId::new),
+                (SPAN_ID, Value::Bytes(id)) => span_id = id.try_into().ok().and_then(SpanId::new),
+                (SPAN_PARENT, Value::Bytes(id)) => parent = id.try_into().ok().and_then(SpanId::new),
+                (SPAN_KIND, Value::Varint(code)) => kind = kind_of(code),
+                (SPAN_START, Value::Fixed64(at)) => start = at,
+                (SPAN_END, Value::Fixed64(at)) => end = at,
+                (SPAN_STATUS, Value::Bytes(status)) => is_error = is_error_status(status)?,
+                (SPAN_FLAGS, Value::Fixed32(bits)) => flags = bits,
+                _ => {}
+            }
+        }
+        let (Some(trace_id), Some(span_id)) = (trace_id, span_id) else { return Ok(None) };
+        let request_id = if kind.is_entry() { invocation_of(&span[attributes])? } else { None };
+        Ok(Some(Self { trace_id, span_id, parent, kind, start, end, flags, is_error, request_id }))
+    }
+
+    #[inline]
+    fn span(self, size: usize, body: Body) -> Span<Body> {
+        let knows_remote = self.flags & FLAG_KNOWS_REMOTE != 0;
+        Span {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            parent: self.parent,
+            parent_is_remote: knows_remote.then_some(self.flags & FLAG_IS_REMOTE != 0),
+            kind: self.kind,
+            start: UnixNanos(self.start),
+            end: UnixNanos(self.end),
+            is_error: self.is_error,
+            request_id: self.request_id.map(Into::into),
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            body,
         }
     }
-    let (Some(trace_id), Some(span_id)) = (trace_id, span_id) else { return Ok(None) };
-    let request_id = if kind.is_entry() { invocation_of(span)?.map(Into::into) } else { None };
-    Ok(Some(Span {
-        trace_id,
-        span_id,
-        parent,
-        parent_is_remote: (flags & FLAG_KNOWS_REMOTE != 0).then_some(flags & FLAG_IS_REMOTE != 0),
-        kind,
-        start: UnixNanos(start),
-        end: UnixNanos(end),
-        is_error,
-        request_id,
-        size: u32::try_from(size).unwrap_or(u32::MAX),
-        body: (),
-    }))
 }
 
 const fn kind_of(code: u64) -> Kind {
@@ -222,9 +225,9 @@ fn is_error_status(status: &[u8]) -> Result<bool, WireError> {
     Ok(code == STATUS_CODE_ERROR)
 }
 
-/// The invocation that a span says it is.
-fn invocation_of(span: &[u8]) -> Result<Option<&str>, WireError> {
-    let mut walk = fields(span);
+/// The invocation that a span says it is, among its attributes.
+fn invocation_of(attributes: &[u8]) -> Result<Option<&str>, WireError> {
+    let mut walk = fields(attributes);
     while let Some(field) = walk.next()? {
         if field.number == SPAN_ATTRIBUTES {
             let (key, value) = key_value(field.value.bytes())?;

@@ -60,17 +60,17 @@ fn neighbours(chunk: &std::sync::Arc<Chunk>, first: u32, others: &[Entry<Body>])
 }
 
 fn group_of(chunk: &Chunk, span: u32) -> u32 {
-    chunk.scopes[chunk.spans[span as usize].scope as usize].group
+    chunk.places().scopes[chunk.places().spans[span as usize].scope as usize].group
 }
 
 fn put_whole(out: &mut Vec<u8>, chunk: &Chunk, identity: &Identity) {
-    for group in &chunk.groups {
+    for group in &chunk.places().groups {
         put_whole_group(out, chunk, group, identity);
     }
 }
 
 fn put_spans(out: &mut Vec<u8>, chunk: &Chunk, spans: &[u32], identity: &Identity) {
-    let group = &chunk.groups[group_of(chunk, spans[0]) as usize];
+    let group = &chunk.places().groups[group_of(chunk, spans[0]) as usize];
     if group.is_whole && spans.len() == group.spans.len() {
         put_whole_group(out, chunk, group, identity);
     } else {
@@ -105,22 +105,22 @@ fn put_part(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, spans: &[u32], iden
     put_resource(out, chunk, group, &missing);
     for run in scopes {
         put_head(out, SCOPES, scope_len(chunk, run));
-        let rest = &chunk.scopes[scope_of(chunk, run[0]) as usize].rest;
+        let rest = &chunk.places().scopes[scope_of(chunk, run[0]) as usize].rest;
         rest.iter().for_each(|stretch| out.extend_from_slice(chunk.slice(*stretch)));
         for span in run {
-            out.extend_from_slice(chunk.slice(chunk.spans[*span as usize].field));
+            out.extend_from_slice(chunk.slice(chunk.places().spans[*span as usize].field));
         }
     }
     group.rest.iter().for_each(|stretch| out.extend_from_slice(chunk.slice(*stretch)));
 }
 
 fn scope_of(chunk: &Chunk, span: u32) -> u32 {
-    chunk.spans[span as usize].scope
+    chunk.places().spans[span as usize].scope
 }
 
 fn scope_len(chunk: &Chunk, spans: &[u32]) -> usize {
-    let rest = &chunk.scopes[scope_of(chunk, spans[0]) as usize].rest;
-    total(rest) + spans.iter().map(|span| chunk.spans[*span as usize].field.len()).sum::<usize>()
+    let rest = &chunk.places().scopes[scope_of(chunk, spans[0]) as usize].rest;
+    total(rest) + spans.iter().map(|span| chunk.places().spans[*span as usize].field.len()).sum::<usize>()
 }
 
 fn total(stretches: &[Stretch]) -> usize {
