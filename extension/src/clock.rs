@@ -65,7 +65,8 @@ impl Clock {
     }
 }
 
-/// Waits for `time`. Only after a failure whose end no signal tells, and never for an invocation.
+/// Waits for `time`. Only after a failure whose end no signal tells, or to let something else go first, and
+/// never for an invocation.
 pub(crate) async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }

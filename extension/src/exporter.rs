@@ -46,21 +46,18 @@ struct Route {
 }
 
 impl Exporter {
-    /// Builds the clients. What cannot be built is said once, and the rest works: a certificate file that
-    /// cannot be read leaves the built-in roots.
+    /// Knows where to send; its clients are built when `/next` has been asked. What cannot be built is said once,
+    /// and the rest works: a certificate file that cannot be read leaves the built-in roots.
     pub fn new(destinations: [Option<Destination>; Signal::ALL.len()], inbox: Inbox, clock: Clock) -> Self {
         let mut backends: Vec<Backend> = Vec::new();
         let routes = destinations.map(|destination| {
             let destination = destination?;
             let origin = Origin::of(&destination);
             let known = backends.iter().position(|backend| backend.origin == origin);
-            let backend = match known {
-                Some(known) => known,
-                None => {
-                    backends.push(Backend::new(origin)?);
-                    backends.len() - 1
-                }
-            };
+            let backend = known.unwrap_or_else(|| {
+                backends.push(Backend::new(origin));
+                backends.len() - 1
+            });
             let headers = headers(&destination);
             Some(Route { destination: Arc::new(destination), headers, backend })
         });
@@ -77,11 +74,14 @@ impl Exporter {
     ) {
         self.running.retain(|_, task| !task.is_finished());
         let (inbox, clock) = (self.inbox.clone(), self.clock);
-        let Some(route) = self.routes[signal as usize].clone() else {
+        let route = self.routes[signal as usize].clone();
+        let Some((route, client)) = route.and_then(|route| {
+            let client = self.backends[route.backend].client()?;
+            Some((route, client))
+        }) else {
             inbox.send(exported(id, Outcome::Rejected { status: 0 }, 0, 0));
             return;
         };
-        let client = self.backends[route.backend].client();
         let task = tokio::spawn(async move {
             let raw = wire::otlp::request(&entries, &identity);
             drop(entries);

@@ -219,13 +219,13 @@ impl Reader {
 
     /// A variable that is ours by its prefix and not in the table is a typing error worth naming.
     fn report_unknown(&mut self) {
-        let known: Vec<_> = TABLE.iter().flat_map(Setting::names).collect();
-        let unknown: Vec<_> = self
-            .set
-            .keys()
-            .filter(|name| name.starts_with("PREFREEZE_") && !known.contains(name))
-            .cloned()
-            .collect();
+        let is_known = |name: &String| {
+            // Nearly all are there as they are: the forms for one signal are made for the others only.
+            TABLE.iter().any(|setting| setting.name == name)
+                || TABLE.iter().any(|setting| setting.per_signal && setting.names().contains(name))
+        };
+        let ours = self.set.keys().filter(|name| name.starts_with("PREFREEZE_"));
+        let unknown: Vec<_> = ours.filter(|name| !is_known(name)).cloned().collect();
         for name in unknown {
             self.problem(&name, "no such setting");
         }

@@ -7,6 +7,11 @@ use std::process::Command;
 use crate::target::{GLIBC, Target};
 use crate::{Result, elf, tools};
 
+/// The code at a fixed address: 4,700 relocations less to carry out, and the pages they are in stay untouched and
+/// shared, which is a tenth of a start (docs/performance.md). Heap, stack and libraries are at random addresses
+/// all the same.
+const FIXED_ADDRESS: &str = "-Crelocation-model=static";
+
 /// Builds `binary` of `package`, checks that Lambda can start it, and returns its bytes.
 pub(crate) fn release(package: &str, binary: &str, target: Target) -> Result<Vec<u8>> {
     release_in(None, package, binary, target)
@@ -31,7 +36,7 @@ pub(crate) fn release_in(
         .args(["--target", &format!("{triple}.{major}.{minor}")])
         .current_dir(tools::workspace())
         .env("PATH", with_first(&tools)?)
-        .env("RUSTFLAGS", remapped_paths())
+        .env("RUSTFLAGS", format!("{} {FIXED_ADDRESS}", remapped_paths()))
         .envs(folder.map(|folder| ("CARGO_TARGET_DIR", folder)))
         .envs(rustc.map(|rustc| ("RUSTC", rustc)));
     tools::run(&mut cargo)?;

@@ -7,14 +7,16 @@
 
 use std::any::Any;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::trust;
+use crate::clock::pause;
 use crate::log;
 use crate::settings::{Destination, TlsFiles};
 
@@ -37,48 +39,74 @@ impl Origin {
     }
 }
 
+/// `/next` is asked in this time. Half a millisecond of building clients must not come before it.
+const NEXT_FIRST: Duration = Duration::from_millis(1);
+
 /// See the module.
 pub(super) struct Backend {
     pub(super) origin: Origin,
-    tls: rustls::ClientConfig,
-    client: reqwest::Client,
-    /// Never gets as far as a request: its connector keeps what it has opened for the other.
-    opener: reqwest::Client,
+    /// Built when first needed; empty where they cannot be, which is said once.
+    clients: Arc<OnceLock<Option<Clients>>>,
     ahead: Ahead,
     /// The connection that is being opened ahead.
     opening: Option<AbortHandle>,
 }
 
-impl Backend {
-    /// A client for `origin`; `None`, and a word about it, where none can be built.
-    pub(super) fn new(origin: Origin) -> Option<Self> {
-        let tls = trust::tls(&origin.files);
-        let ahead = Ahead::default();
+#[derive(Clone)]
+struct Clients {
+    tls: rustls::ClientConfig,
+    client: reqwest::Client,
+    /// Never gets as far as a request: its connector keeps what it has opened for the other.
+    opener: reqwest::Client,
+}
+
+impl Clients {
+    fn build(files: &TlsFiles, ahead: &Ahead) -> Option<Self> {
+        let tls = trust::tls(files);
         let opener = client(tls.clone(), Connecting { ahead: ahead.clone(), to: To::Open })?;
         let client = client(tls.clone(), Connecting { ahead: ahead.clone(), to: To::Send })?;
-        Some(Self { origin, tls, client, opener, ahead, opening: None })
+        Some(Self { tls, client, opener })
+    }
+}
+
+impl Backend {
+    /// A backend that nothing has been built for yet.
+    pub(super) fn new(origin: Origin) -> Self {
+        Self { origin, clients: Arc::default(), ahead: Ahead::default(), opening: None }
     }
 
-    /// The client; clones share its connections.
-    pub(super) fn client(&self) -> reqwest::Client {
-        self.client.clone()
+    fn clients(&self) -> Option<&Clients> {
+        self.clients.get_or_init(|| Clients::build(&self.origin.files, &self.ahead)).as_ref()
+    }
+
+    /// The client; clones share its connections. `None`, and a word about it, where none can be built.
+    pub(super) fn client(&self) -> Option<reqwest::Client> {
+        self.clients().map(|clients| clients.client.clone())
     }
 
     /// Begins to open a connection ahead. It may hang as long as it likes: no request waits for it.
     pub(super) fn connect(&mut self) {
         self.forget_ahead();
-        let opening = self.opener.get(&self.origin.url).send();
-        // Its end is always an error: either it could not connect, or it has.
-        self.opening = Some(tokio::spawn(async { drop(opening.await) }).abort_handle());
+        let (clients, origin, ahead) = (self.clients.clone(), self.origin.clone(), self.ahead.clone());
+        let opening = async move {
+            pause(NEXT_FIRST).await;
+            let clients = clients.get_or_init(|| Clients::build(&origin.files, &ahead));
+            if let Some(Clients { opener, .. }) = clients {
+                // Its end is always an error: either it could not connect, or it has.
+                drop(opener.get(&origin.url).send().await);
+            }
+        };
+        self.opening = Some(tokio::spawn(opening).abort_handle());
     }
 
     /// Forgets every connection that is idle or being opened.
     pub(super) fn reconnect(&mut self) {
         self.forget_ahead();
+        let Some(Some(known)) = self.clients.get() else { return };
         // Sessions outlive connections: the next handshake resumes one.
         let to_send = Connecting { ahead: self.ahead.clone(), to: To::Send };
-        if let Some(client) = client(self.tls.clone(), to_send) {
-            self.client = client;
+        if let Some(client) = client(known.tls.clone(), to_send) {
+            self.clients = Arc::new(OnceLock::from(Some(Clients { client, ..known.clone() })));
         }
     }
 
