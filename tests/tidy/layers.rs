@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fuzz", &["policy", "wire", "guard"]),
     ("bench", &["policy", "wire", "guard", "extension"]),
     ("tests", &["policy", "wire", "guard", "extension", "sandbox"]),
+    ("counts", &["policy", "wire", "guard"]),
 ];
 
 /// The one crate that policy may depend on: arithmetic that `core` lacks.

@@ -11,6 +11,7 @@ use crate::http::{self, Client};
 use crate::launch::{Ended, command, free_address};
 use crate::platform::{self, Asked, Platform};
 use crate::process::{self, Usage};
+use crate::quota::Quota;
 
 /// See the module.
 pub(crate) struct Environment {
@@ -78,6 +79,11 @@ impl Environment {
         let next = asked.at;
         self.asked = Some(asked);
         Ok(Timing { answered, next })
+    }
+
+    /// Leaves it the CPU of a small function only, from now on.
+    pub(crate) fn slow_down(&self, quota: &Quota) -> Result<()> {
+        quota.hold(self.extension.0.id())
     }
 
     pub(crate) fn usage(&self) -> Result<Usage> {

@@ -66,19 +66,25 @@ pub(crate) fn serve_success() -> Result<SocketAddr> {
     })
 }
 
-/// Serves each connection in a thread of its own, for as long as the process lives.
+/// Connections that are served at once.
+const SERVED_MAX: usize = 16;
+
+/// Serves each connection in a thread of its own, for as long as the process lives. The threads are there before
+/// the connections: to make one takes as long as some of what is measured.
 pub(crate) fn serve(handle: impl Fn(TcpStream) -> Option<()> + Clone + Send + 'static) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            let handle = handle.clone();
-            thread::spawn(move || {
-                connection.set_nodelay(true).ok()?;
-                handle(connection)
-            });
-        }
-    });
+    for _ in 0..SERVED_MAX {
+        let (listener, handle) = (listener.try_clone()?, handle.clone());
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                if connection.set_nodelay(true).is_ok() {
+                    // However it ended: the next one.
+                    let _ = handle(connection);
+                }
+            }
+        });
+    }
     Ok(address)
 }
 

@@ -8,12 +8,14 @@ mod body;
 mod compression;
 mod environment;
 mod folder;
+mod growth;
 mod http;
 mod ingest;
 mod launch;
 mod platform;
 mod post_runtime;
 mod process;
+mod quota;
 mod report;
 mod setup;
 mod spool;
@@ -42,6 +44,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("spool", spool::run),
     ("ack", ack::run),
     ("post-runtime", post_runtime::run),
+    ("growth", growth::run),
 ];
 
 fn main() -> ExitCode {
@@ -54,20 +57,38 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the benchmarks named on the command line, or all; each table is shown as soon as it is there.
+/// The page whose tables are these.
+const PAGE: &str = "docs/performance.md";
+
+/// Runs the benchmarks named on the command line, or all; each table is shown as soon as it is there. With `--page`
+/// they are put into [`PAGE`] too.
 fn measure() -> Result<()> {
-    let named: Vec<String> = std::env::args().skip(1).collect();
+    let mut named: Vec<String> = std::env::args().skip(1).collect();
+    let is_for_page = named.iter().any(|word| word == "--page");
+    named.retain(|word| word != "--page");
+    if let Some(unknown) = named.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
+        return Err(format!("there is no {unknown}").into());
+    }
     let setup = Setup::prepare()?;
     let mut sections = Vec::new();
     for (name, run) in BENCHMARKS {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {
             let section = run(&setup)?;
             println!("{}", section.table());
+            if is_for_page {
+                put_into_page(name, &section.markdown())?;
+            }
             sections.push(section);
         }
     }
     let path = setup.folder.join("report.json");
-    std::fs::write(&path, report::json(&sections))?;
+    std::fs::write(&path, report::json(&setup::machine(), &sections))?;
     println!("written to {}", path.display());
     Ok(())
+}
+
+fn put_into_page(name: &str, table: &str) -> Result<()> {
+    let path = setup::workspace().join(PAGE);
+    let page = report::put_into_page(&std::fs::read_to_string(&path)?, name, table);
+    Ok(std::fs::write(path, page.ok_or_else(|| format!("{PAGE} has no place for {name}"))?)?)
 }

@@ -8,6 +8,8 @@ use crate::Result;
 pub(crate) struct Usage {
     /// Resident memory, its own and shared pages alike.
     pub(crate) rss_kib: u64,
+    /// The most of it that there ever was.
+    pub(crate) peak_kib: u64,
     /// Time on a processor, all threads.
     pub(crate) cpu_us: u64,
     /// Pages mapped on first touch: what the size of a binary costs.
@@ -18,14 +20,15 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     Ok(Usage {
-        rss_kib: rss_kib(&status).ok_or("no VmRSS")?,
+        rss_kib: kib(&status, "VmRSS:").ok_or("no VmRSS")?,
+        peak_kib: kib(&status, "VmHWM:").ok_or("no VmHWM")?,
         cpu_us: cpu_ns(pid)? / 1000,
         page_faults: page_faults(&stat).ok_or("no minflt")?,
     })
 }
 
-fn rss_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -53,7 +56,7 @@ mod tests {
 
     #[test]
     fn reads_the_kernels_forms() {
-        assert_eq!(rss_kib("Name:\tx\nVmRSS:\t    1234 kB\n"), Some(1234));
+        assert_eq!(kib("Name:\tx\nVmRSS:\t    1234 kB\n", "VmRSS:"), Some(1234));
         assert_eq!(page_faults("7 (a ) b) S 1 7 7 0 -1 4194304 90 0 3 0 0 0"), Some(93));
     }
 

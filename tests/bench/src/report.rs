@@ -28,6 +28,13 @@ impl Row {
         self.cells.push((name, value));
     }
 
+    /// What it takes more than `baseline`.
+    pub(crate) fn less(&self, baseline: &Self) -> Self {
+        let pairs = self.cells.iter().zip(&baseline.cells);
+        let cells = pairs.map(|((name, value), (_, base))| (*name, value.saturating_sub(*base))).collect();
+        Self { name: format!("{} less {}", self.name, baseline.name), cells }
+    }
+
     /// Each number as a multiple of the baseline's.
     fn ratios(&self, baseline: &Self) -> Vec<String> {
         let pairs = self.cells.iter().zip(&baseline.cells);
@@ -65,6 +72,20 @@ impl Section {
         format!("{}\n{}", self.title, aligned(&lines))
     }
 
+    /// The same as [`Section::table`], for a page.
+    pub(crate) fn markdown(&self) -> String {
+        let Some(baseline) = self.rows.first() else { return String::new() };
+        let cells = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let names = baseline.cells.iter().map(|(name, _)| (*name).to_owned());
+        let mut text = cells(std::iter::once(String::new()).chain(names).collect());
+        text += &format!("|---|{}\n", "---:|".repeat(baseline.cells.len()));
+        for row in &self.rows {
+            let values = row.cells.iter().map(|(_, value)| grouped(*value));
+            text += &cells(std::iter::once(row.name.clone()).chain(values).collect());
+        }
+        text
+    }
+
     fn json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let cells = row.cells.iter().map(|(name, value)| (name.replace(' ', "_"), json!(value)));
@@ -74,9 +95,25 @@ impl Section {
     }
 }
 
-pub(crate) fn json(sections: &[Section]) -> String {
+/// All of it, and what it was measured on.
+pub(crate) fn json(machine: &str, sections: &[Section]) -> String {
     let all: Vec<Value> = sections.iter().map(Section::json).collect();
-    format!("{:#}\n", json!({ "sections": all }))
+    format!("{:#}\n", json!({ "machine": machine, "sections": all }))
+}
+
+/// `page` with `text` between the marks of the table `name`; `None` where it has no such marks.
+pub(crate) fn put_into_page(page: &str, name: &str, text: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- bench {name} -->\n"), "<!-- end -->");
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}{text}{end}{after}"))
+}
+
+/// Thousands set apart.
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }
 
 fn line(name: &str, cells: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -119,6 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn a_page_gets_the_table_between_its_marks() {
+        let page = "# Page\n<!-- bench start -->\nold\n<!-- end -->\nmore\n<!-- end -->";
+        let table = section().markdown();
+        assert_eq!(table, "|  | next us |\n|---|---:|\n| floor | 500 |\n| ours | 1,250 |\n");
+        let filled = put_into_page(page, "start", &table).expect("it has the marks");
+        assert_eq!(filled, page.replace("old\n", &table));
+        assert_eq!(put_into_page(page, "other", &table), None);
+    }
+
+    #[test]
     fn a_small_part_keeps_its_digits() {
         assert_eq!(
             [ratio(1, 24), ratio(24, 1), ratio(0, 1), ratio(1, 0)],
@@ -128,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_json_names_every_number() {
-        let value: Value = serde_json::from_str(&json(&[section()])).expect("JSON");
+        let value: Value = serde_json::from_str(&json("a machine", &[section()])).expect("JSON");
         assert_eq!(value["sections"][0]["rows"]["ours"]["next_us"], 1250);
     }
 }

@@ -22,7 +22,8 @@ pub(crate) struct Variant {
 }
 
 impl Setup {
-    /// Compiles the baseline and finds the extension's release binary, which must have been built.
+    /// Compiles the baseline and finds the binary of the layer, which must have been built: what is shipped is linked
+    /// otherwise than what `cargo build --release` makes.
     ///
     /// `BENCH_ALSO=name=path,…` adds other builds of the extension; `BENCH_ROUNDS` changes the rounds.
     pub(crate) fn prepare() -> Result<Self> {
@@ -31,12 +32,12 @@ impl Setup {
         std::fs::create_dir_all(&folder)?;
         let mut variants = vec![
             Variant { name: "floor".to_owned(), path: compile_floor(&folder)? },
-            Variant { name: "prefreeze".to_owned(), path: target.join("release/prefreeze") },
+            Variant { name: "prefreeze".to_owned(), path: target.join(layer_binary()) },
         ];
         variants.extend(other_builds()?);
         for variant in &variants {
             if !variant.path.is_file() {
-                return Err(format!("{} is not there: cargo build --release", variant.path.display()).into());
+                return Err(format!("{} is not there: make layer", variant.path.display()).into());
             }
         }
         let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
@@ -49,13 +50,43 @@ impl Setup {
     }
 }
 
+/// Where `make layer` leaves the binary for this machine.
+fn layer_binary() -> PathBuf {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    PathBuf::from(triple).join("release/prefreeze")
+}
+
 fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     own.and_then(|folder| folder.ancestors().nth(2).map(Path::to_owned)).unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// What it is measured on, in a line: to be read beside the figures.
+pub(crate) fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let load = read("/proc/loadavg");
+    format!(
+        "{}{} of {}, Linux {}, load {}, {}",
+        std::thread::available_parallelism().map_or(0, Into::into),
+        " processors",
+        model.trim_start_matches(['\t', ' ', ':']),
+        read("/proc/sys/kernel/osrelease").trim(),
+        load.split(' ').next().unwrap_or_default(),
+        if is_ahead() { "ahead of all other processes" } else { "among other processes" },
+    )
+}
+
+/// Whether we run before everything that is not of real time: field 41 of `stat`, SCHED_FIFO.
+pub(crate) fn is_ahead() -> bool {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    after_name.split(' ').nth(38) == Some("1")
 }
 
 fn compile_floor(folder: &Path) -> Result<PathBuf> {

@@ -50,7 +50,10 @@ fn run(setup: &Setup, title: &str, is_cold: bool) -> Result<Section> {
             }
         }
     }
-    let rows = setup.variants.iter().zip(&starts).map(|(variant, starts)| row(variant, starts)).collect();
+    let mut rows: Vec<Row> =
+        setup.variants.iter().zip(&starts).map(|(variant, starts)| row(variant, starts)).collect();
+    let more: Vec<Row> = rows[1..].iter().map(|row| row.less(&rows[0])).collect();
+    rows.extend(more);
     Ok(Section { title: format!("{title}, {} rounds", setup.rounds), rows })
 }
 
@@ -59,12 +62,12 @@ fn row(variant: &Variant, starts: &[Start]) -> Row {
     let register = summary(|start| start.register_us);
     let next = summary(|start| start.next_us);
     Row::new(&variant.name)
-        .with("register min us", register.min)
-        .with("register median us", register.median)
-        .with("register p90 us", register.p90)
-        .with("next min us", next.min)
-        .with("next median us", next.median)
-        .with("next p90 us", next.p90)
+        .with("register us, min", register.min)
+        .with("median", register.median)
+        .with("p90", register.p90)
+        .with("next us, min", next.min)
+        .with("next median", next.median)
+        .with("next p90", next.p90)
         .with("CPU us", summary(|start| start.usage.cpu_us).median)
         .with("RSS KiB", summary(|start| start.usage.rss_kib).median)
         .with("page faults", summary(|start| start.usage.page_faults).median)

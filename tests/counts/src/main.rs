@@ -1,0 +1,81 @@
+//! Counts the instructions of what runs for every span, and compares them with figures that are committed.
+//!
+//! Time says nothing on a shared machine; instructions say the same on every one, as far as the compiler is the
+//! same. `counts check` compares, `counts write` sets the figures anew, `counts run CASE N` is what is counted.
+
+mod cases;
+mod figures;
+mod payload;
+mod valgrind;
+
+use std::process::{Command, ExitCode};
+
+use cases::CASES;
+use figures::Figures;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Where the figures are.
+const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
+
+fn main() -> ExitCode {
+    match command() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("counts: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["run", case, times] => {
+            let (_, run) = CASES.iter().find(|(name, _)| *name == case).ok_or("no such case")?;
+            run(times.parse()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        ["check"] => check(),
+        ["write"] => {
+            std::fs::write(FIGURES, Figures { compiler: compiler()?, counts: count_all()? }.to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err("counts check | counts write | counts run CASE N".into()),
+    }
+}
+
+/// Compares all cases; without valgrind, or with another compiler than that of the figures, says so and passes.
+fn check() -> Result<ExitCode> {
+    let known: Figures = std::fs::read_to_string(FIGURES)?.parse()?;
+    let compiler = compiler()?;
+    if compiler != known.compiler {
+        println!(
+            "instruction counts: skipped, they are those of \"{}\", and this is \"{compiler}\"",
+            known.compiler
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !valgrind::is_here() {
+        println!("instruction counts: skipped, there is no valgrind");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (lines, is_held) = known.compare(&count_all()?);
+    println!("instruction counts\n{lines}");
+    if !is_held {
+        println!("If that is meant, `make counts-write` sets the figures anew; say why in the commit.");
+    }
+    Ok(if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn count_all() -> Result<Vec<(String, u64)>> {
+    CASES.iter().map(|(name, _)| Ok(((*name).to_owned(), valgrind::count(name)?))).collect()
+}
+
+/// What the code was compiled by, and for: both decide how many instructions it has.
+fn compiler() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output()?;
+    Ok(format!("{}, {}", String::from_utf8(output.stdout)?.trim(), std::env::consts::ARCH))
+}

@@ -1,0 +1,66 @@
+//! Requests as a function sends them, made without a clock or chance: the same bytes on every machine.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use policy::Signal;
+use wire::otlp;
+
+/// No payload here comes near it.
+const PAYLOAD_MAX: usize = 1 << 20;
+
+/// The request id that the last span of [`traces`] names.
+pub(crate) const REQUEST_ID: &str = "8a9b1c2d-0000-4000-8000-000000000001";
+
+/// `count` spans of twelve attributes, the last of which is the invocation's own, as protobuf.
+pub(crate) fn traces(count: u64) -> Bytes {
+    let bytes = otlp::from_json(Signal::Traces, traces_json(count).as_bytes(), PAYLOAD_MAX);
+    bytes.expect("the payload is OTLP/JSON").into()
+}
+
+/// The same as JSON.
+pub(crate) fn traces_json(count: u64) -> String {
+    let spans: Vec<String> = (1..=count).map(|index| span(index, index == count)).collect();
+    let resource = attributes(&[("service.name", "payments"), ("service.version", "1.4.2")]);
+    format!(
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":[{resource}]}},"scopeSpans":[{{"scope":{{"name":"opentelemetry.instrumentation.requests","version":"0.61b0"}},"spans":[{}]}}]}}]}}"#,
+        spans.join(",")
+    )
+}
+
+fn span(index: u64, is_entry: bool) -> String {
+    let start = 1_790_000_000_000_000_000 + index * 1_000_003;
+    let end = start + 4_000_037;
+    let (kind, own) =
+        if is_entry { (2, ("faas.invocation_id", REQUEST_ID)) } else { (3, ("peer.service", "cards")) };
+    let known = attributes(&[
+        own,
+        ("http.request.method", "POST"),
+        ("url.full", "https://cards.example.com/v2/authorizations?currency=EUR"),
+        ("server.address", "cards.example.com"),
+        ("network.protocol.version", "1.1"),
+        ("user_agent.original", "python-requests/2.32.5"),
+        ("payment.method", "card"),
+        ("payment.currency", "EUR"),
+    ]);
+    format!(
+        r#"{{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"{index:016x}","parentSpanId":"eee19b7ec3c1b174","flags":257,"name":"POST","kind":{kind},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}","attributes":[{known},{numbers}]}}"#,
+        numbers = numbers(index),
+    )
+}
+
+fn numbers(index: u64) -> String {
+    let mut text = String::new();
+    for (key, value) in
+        [("server.port", 443), ("http.response.status_code", 200), ("payment.amount", 1_999 + index)]
+    {
+        let _ = write!(text, r#"{{"key":"{key}","value":{{"intValue":"{value}"}}}},"#);
+    }
+    text + r#"{"key":"payment.score","value":{"doubleValue":0.25}}"#
+}
+
+fn attributes(pairs: &[(&str, &str)]) -> String {
+    let texts =
+        pairs.iter().map(|(key, value)| format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#));
+    texts.collect::<Vec<_>>().join(",")
+}
