@@ -60,9 +60,13 @@ layer-test: layer ## See both layers work: in an emulator, and in a root file sy
 	$(XTASK) emulator
 	LAYER_TESTS=required cargo test --package tests --test layer
 
+# The template has one architecture for all, and the same default.
+SAM_ARCH := $(or $(ARCH),arm64)
 DEPLOY_TOOLS := $(TARGET)/tools/deploy
-deploy-test: layer $(DEPLOY_TOOLS)/installed ## Check template.yaml and docs/deploy with the tools that people deploy with
+deploy-test: build layer $(DEPLOY_TOOLS)/installed ## Check template.yaml and docs/deploy with the tools that people deploy with
 	DEPLOY_TESTS=required cargo test --package tests --test deploy
+	ARCH=$(SAM_ARCH) SAM_CLI_TELEMETRY=0 $(DEPLOY_TOOLS)/venv/bin/sam build --build-in-source \
+		--build-dir $(TARGET)/sam/build --cache-dir $(TARGET)/sam/cache --parameter-overrides Architecture=$(SAM_ARCH)
 
 reproduce: layer ## Build the layers a second time from nothing, and compare them byte by byte
 	$(XTASK) reproduce $(if $(ARCH),--target $(ARCH))
@@ -76,8 +80,6 @@ release: layer ## Gather what a release publishes, and print the commands that w
 dashboards: ## Write the CloudWatch and Grafana dashboards from their one description
 	$(XTASK) dashboards
 
-# The template has one architecture for all, and the same default.
-SAM_ARCH := $(or $(ARCH),arm64)
 deploy: ## Deploy the payment flow with its layer to your AWS account (needs the sam command)
 	ARCH=$(SAM_ARCH) sam build --build-in-source --parameter-overrides Architecture=$(SAM_ARCH)
 	sam deploy --guided --capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(SAM_ARCH)

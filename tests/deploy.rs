@@ -6,9 +6,11 @@ mod deploy {
     mod bill;
     mod blocks;
     mod cdk;
+    mod dashboards;
     mod image;
     mod sam;
     mod serverless;
     mod terraform;
     mod tools;
+    mod typed;
 }

@@ -4,6 +4,7 @@
 //! violation of a new one, add a row to `PLANTED` below.
 
 mod tidy {
+    pub(crate) mod documents;
     pub(crate) mod files;
     pub(crate) mod layers;
     pub(crate) mod links;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tidy::tree::{Tree, Violation};
-use tidy::{files, layers, links, makefile, only, planted};
+use tidy::{documents, files, layers, links, makefile, only, planted};
 
 /// Everything that is held, over a tree.
 const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
@@ -35,6 +36,10 @@ const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
     files::top_level_is_fixed,
     files::changelog_has_unreleased,
     links::relative_links_resolve,
+    documents::named_variables_exist,
+    documents::read_variables_are_documented,
+    documents::named_commands_exist,
+    documents::anchors_lead_to_headings,
     makefile::named_targets_exist,
     makefile::artefacts_have_targets,
 ];

@@ -36,7 +36,7 @@ fn resolves(tree: &Tree, from: &str, link: &str) -> bool {
 }
 
 /// `link` as seen from the folder of the file `from`; `None` when it leads out of the tree.
-fn join(from: &str, link: &str) -> Option<String> {
+pub(crate) fn join(from: &str, link: &str) -> Option<String> {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
     for part in link.split('/') {

@@ -10,7 +10,9 @@ const TEMPLATE: &str = "template.yaml";
 pub(crate) fn named_targets_exist(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for (path, text) in tree.starting_with("").filter(|(path, _)| path.ends_with(".md")) {
-        for (at, opening) in text.match_indices("`make ") {
+        let inline = text.match_indices("`make ");
+        let typed = text.match_indices("\nmake ").filter(|(at, _)| is_in_block(text, *at));
+        for (at, opening) in inline.chain(typed) {
             let target = first_word(&text[at + opening.len()..]);
             if !target.is_empty() && !has_target(tree, target) {
                 found.push(Violation::at(path, line_of(text, at), format!("make has no target {target}")));
@@ -18,6 +20,11 @@ pub(crate) fn named_targets_exist(tree: &Tree) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// Whether a position lies in a fenced block: an odd number of fences goes before it.
+fn is_in_block(text: &str, at: usize) -> bool {
+    text[..=at].matches("\n```").count() % 2 == 1
 }
 
 /// Every artefact that the template has built by make has its target.
