@@ -17,6 +17,7 @@ mod black_box {
     mod next;
     mod privacy;
     mod receiver;
+    mod residency;
     mod settings;
     mod shutdown;
     mod spool;

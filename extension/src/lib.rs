@@ -60,6 +60,9 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
         for problem in &settings.problems {
             log::degraded("setting_ignored", "an invalid setting is ignored", problem);
         }
+        for refusal in &settings.refused {
+            log::refused(refusal);
+        }
         let spool = open_spool(&mut settings, &inbox);
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());

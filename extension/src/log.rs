@@ -56,6 +56,12 @@ pub fn panics() {
     }));
 }
 
+/// Says that data may not go where it was to go.
+pub fn refused(refusal: &dyn std::fmt::Display) {
+    let message = "data may not go there (PREFREEZE_ALLOWED_HOSTS), and does not";
+    say(Level::Error, "destination_refused", message, json!({ "error": refusal.to_string() }));
+}
+
 /// Words policy's notices.
 pub fn notice(notice: &Notice) {
     match notice {

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
 
 mod guarding;
+mod residency;
 mod table;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub guarding: guard::Rules,
     /// What is wrong with the variables; each was ignored.
     pub problems: Vec<Problem>,
+    /// Destinations and proxies that data may not go to, and does not.
+    pub refused: Vec<Problem>,
     /// The variables that are set, for [`Settings::describe`].
     set: BTreeMap<String, String>,
 }
@@ -67,6 +70,8 @@ pub struct Destination {
     pub packing: Packing,
     /// Files for TLS.
     pub tls: TlsFiles,
+    /// Whether the proxies that the environment names are passed by.
+    pub is_direct: bool,
 }
 
 /// How a request is packed.
@@ -109,13 +114,18 @@ impl Settings {
 
     /// Reads `variables`; those that are empty count as not set, as OpenTelemetry has it.
     pub fn from_variables(variables: impl Iterator<Item = (String, String)>) -> Self {
-        let is_known =
-            |name: &str| name.starts_with("PREFREEZE_") || FOREIGN.iter().any(|(own, _)| *own == name);
+        let is_known = |name: &str| {
+            name.starts_with("PREFREEZE_")
+                || FOREIGN.iter().any(|(own, _)| *own == name)
+                || residency::PROXIES.contains(&name)
+        };
         let set = variables.filter(|(name, value)| is_known(name) && !value.trim().is_empty()).collect();
-        let mut reader = Reader { set, problems: Vec::new() };
+        let mut reader = Reader { set, problems: Vec::new(), refused: Vec::new() };
         reader.report_unknown();
         let receiver = reader.receiver();
+        let hosts = reader.allowed_hosts();
         let destinations = Signal::ALL.map(|signal| reader.destination(signal, receiver));
+        let destinations = reader.keep_within(hosts.as_ref(), destinations);
         let policy = reader.policy(&destinations);
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
@@ -123,7 +133,7 @@ impl Settings {
         let identity = reader.identity();
         let spool_dir = reader.spool_dir();
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
-        let Reader { set, mut problems } = reader;
+        let Reader { set, mut problems, refused } = reader;
         problems.dedup();
         Self {
             policy,
@@ -135,6 +145,7 @@ impl Settings {
             max_body,
             guarding,
             problems,
+            refused,
             set,
         }
     }
@@ -165,6 +176,9 @@ impl Settings {
         }
         for problem in &self.problems {
             let _ = writeln!(text, "problem: {problem}");
+        }
+        for refusal in &self.refused {
+            let _ = writeln!(text, "refused: {refusal}");
         }
         text
     }
@@ -206,6 +220,7 @@ const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 struct Reader {
     set: BTreeMap<String, String>,
     problems: Vec<Problem>,
+    refused: Vec<Problem>,
 }
 
 impl Reader {
@@ -300,7 +315,7 @@ impl Reader {
             client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
             client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
         };
-        Some(Destination { url, headers, packing, tls })
+        Some(Destination { url, headers, packing, tls, is_direct: false })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {

@@ -5,9 +5,21 @@ use policy::Rng;
 /// Rounds of one target in `make test`: a few seconds for all.
 const ROUNDS: u64 = 60_000;
 
+/// Rounds of a target whose round does a hundred times as much.
+const LONG_ROUNDS: u64 = 2_000;
+
+/// As [`rounds`], for a target whose round takes long.
+pub fn long_rounds(target: &str, round: impl FnMut(u64)) {
+    run(target, LONG_ROUNDS, round);
+}
+
 /// Calls `round` with ever new seeds: a fixed number of times, or for `FUZZ_SECONDS` where that is set.
 /// The same seed gives the same round; a round that panics names it.
-pub fn rounds(target: &str, mut round: impl FnMut(u64)) {
+pub fn rounds(target: &str, round: impl FnMut(u64)) {
+    run(target, ROUNDS, round);
+}
+
+fn run(target: &str, count: u64, mut round: impl FnMut(u64)) {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let until = seconds.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds));
     let only = std::env::var("FUZZ_SEED").ok().and_then(|text| text.parse().ok());
@@ -16,7 +28,7 @@ pub fn rounds(target: &str, mut round: impl FnMut(u64)) {
         return;
     }
     for seed in 0.. {
-        let is_over = until.map_or(seed >= ROUNDS, |until| std::time::Instant::now() >= until);
+        let is_over = until.map_or(seed >= count, |until| std::time::Instant::now() >= until);
         if is_over {
             println!("{target}: {seed} rounds");
             return;

@@ -26,6 +26,7 @@ pub(super) struct Origin {
     /// With a path that plays no part.
     url: String,
     files: TlsFiles,
+    is_direct: bool,
 }
 
 impl Origin {
@@ -35,7 +36,7 @@ impl Origin {
             (Some(scheme), Some(authority)) => format!("{scheme}://{authority}/"),
             _ => destination.url.clone(),
         };
-        Self { url, files: destination.tls.clone() }
+        Self { url, files: destination.tls.clone(), is_direct: destination.is_direct }
     }
 }
 
@@ -61,10 +62,10 @@ struct Clients {
 }
 
 impl Clients {
-    fn build(files: &TlsFiles, ahead: &Ahead) -> Option<Self> {
-        let tls = trust::tls(files);
-        let opener = client(tls.clone(), Connecting { ahead: ahead.clone(), to: To::Open })?;
-        let client = client(tls.clone(), Connecting { ahead: ahead.clone(), to: To::Send })?;
+    fn build(origin: &Origin, ahead: &Ahead) -> Option<Self> {
+        let (tls, is_direct) = (trust::tls(&origin.files), origin.is_direct);
+        let opener = client(tls.clone(), is_direct, Connecting { ahead: ahead.clone(), to: To::Open })?;
+        let client = client(tls.clone(), is_direct, Connecting { ahead: ahead.clone(), to: To::Send })?;
         Some(Self { tls, client, opener })
     }
 }
@@ -76,7 +77,7 @@ impl Backend {
     }
 
     fn clients(&self) -> Option<&Clients> {
-        self.clients.get_or_init(|| Clients::build(&self.origin.files, &self.ahead)).as_ref()
+        self.clients.get_or_init(|| Clients::build(&self.origin, &self.ahead)).as_ref()
     }
 
     /// The client; clones share its connections. `None`, and a word about it, where none can be built.
@@ -90,7 +91,7 @@ impl Backend {
         let (clients, origin, ahead) = (self.clients.clone(), self.origin.clone(), self.ahead.clone());
         let opening = async move {
             pause(NEXT_FIRST).await;
-            let clients = clients.get_or_init(|| Clients::build(&origin.files, &ahead));
+            let clients = clients.get_or_init(|| Clients::build(&origin, &ahead));
             if let Some(Clients { opener, .. }) = clients {
                 // Its end is always an error: either it could not connect, or it has.
                 drop(opener.get(&origin.url).send().await);
@@ -105,7 +106,7 @@ impl Backend {
         let Some(Some(known)) = self.clients.get() else { return };
         // Sessions outlive connections: the next handshake resumes one.
         let to_send = Connecting { ahead: self.ahead.clone(), to: To::Send };
-        if let Some(client) = client(known.tls.clone(), to_send) {
+        if let Some(client) = client(known.tls.clone(), self.origin.is_direct, to_send) {
             self.clients = Arc::new(OnceLock::from(Some(Clients { client, ..known.clone() })));
         }
     }
@@ -119,8 +120,11 @@ impl Backend {
 }
 
 /// A client without timers, redirects or idle time-outs: none of them survives a freeze as it is meant.
-fn client(tls: rustls::ClientConfig, connecting: Connecting) -> Option<reqwest::Client> {
-    let built = reqwest::Client::builder()
+fn client(tls: rustls::ClientConfig, is_direct: bool, connecting: Connecting) -> Option<reqwest::Client> {
+    let builder = reqwest::Client::builder();
+    // Where data may go to listed hosts only, a proxy that is not listed is passed by.
+    let builder = if is_direct { builder.no_proxy() } else { builder };
+    let built = builder
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .pool_idle_timeout(None)

@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 38] = [
+pub(super) static TABLE: [Setting; 39] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -221,6 +221,13 @@ pub(super) static TABLE: [Setting; 38] = [
         ..PLAIN
     },
     Setting {
+        name: "PREFREEZE_ALLOWED_HOSTS",
+        kind: "host, .ending, region",
+        default: "all",
+        help: "Where data may go, separated by commas: hosts, endings such as `.example.in`, AWS regions such as `ap-south-1`. A destination or proxy that is not among them gets nothing; see [privacy](privacy.md).",
+        ..PLAIN
+    },
+    Setting {
         name: "PREFREEZE_REDACT",
         kind: "JSON list",
         default: "none",
@@ -301,7 +308,7 @@ pub(super) static TABLE: [Setting; 38] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 9] = [
+pub(super) static FOREIGN: [(&str, &str); 10] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     ("AWS_LAMBDA_RUNTIME_API", "The platform's API."),
@@ -310,6 +317,10 @@ pub(super) static FOREIGN: [(&str, &str); 9] = [
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "`faas.max_memory`, and the default of `PREFREEZE_BUFFER_BYTES`."),
     ("AWS_LAMBDA_INITIALIZATION_TYPE", "What counts as a cold start."),
     ("AWS_REGION", "`cloud.region`."),
+    (
+        "HTTPS_PROXY",
+        "A proxy on the way to an HTTP backend, as are `HTTP_PROXY`, `ALL_PROXY` and their forms in small letters; `NO_PROXY` names hosts that need none.",
+    ),
     ("TMPDIR", "Where the spool's folder is by default."),
 ];
 

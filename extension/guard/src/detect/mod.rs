@@ -30,7 +30,8 @@ pub(crate) fn goes_on(text: &[u8], at: usize) -> bool {
 
 /// Whether an encoded sign ends at `at`.
 pub(crate) fn is_after_encoded(text: &[u8], at: usize) -> bool {
-    at >= 3 && text[at - 3] == b'%' && text[at - 2..at].iter().all(u8::is_ascii_hexdigit)
+    let sign = at.checked_sub(3).and_then(|start| text.get(start..at));
+    sign.is_some_and(|sign| sign[0] == b'%' && sign[1..].iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Whether `text[start..end]` stands on its own.

@@ -162,11 +162,12 @@ mod tests {
 
     #[test]
     fn groups_that_are_separated_alike_are_one_run() {
-        let rows: [(&[u8], &[usize]); 5] = [
+        let rows: [(&[u8], &[usize]); 6] = [
             (b"4111 1111 1111 1111", &[4, 4, 4, 4]),
             (b"2026-11-22 10:00", &[4, 2, 2]),
             (b"4111%201111", &[4, 4]),
             (b"x1 22", &[2]),
+            (b"%4", &[1]),
             (b"1 2 3 4 5 6", &[1, 1, 1, 1, 1]),
         ];
         for (text, lengths) in rows {
