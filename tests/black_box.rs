@@ -10,6 +10,7 @@ mod black_box {
     mod cold_start;
     mod completion;
     mod connections;
+    mod cost;
     mod done;
     mod flush;
     mod late;

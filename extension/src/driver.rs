@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Agent, Entry, Input, Measured, Notice, Output, Place, Receipt, Signal};
+use policy::{Agent, Entry, Input, Measured, Notice, Output, Place, Prices, Receipt, Signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use wire::otlp::{Body, Identity};
@@ -57,6 +57,8 @@ pub struct Driver {
     pub next: mpsc::UnboundedSender<()>,
     /// Under which names CloudWatch keeps metrics that are written as lines.
     pub emf_namespace: String,
+    /// For the estimate of cost in the last line.
+    pub prices: Prices,
     /// The function they are of.
     pub function_name: Arc<str>,
     /// Where to tell oneself what a disk has answered.
@@ -126,7 +128,7 @@ impl Driver {
                 Output::Connect => self.exporter.connect(),
                 Output::Measured(measured) => self.write_line(&measured),
                 Output::Say(notice) => {
-                    log::notice(&notice);
+                    log::notice(&notice, &self.prices);
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
                     }

@@ -171,7 +171,7 @@ fn driver(
     if registration.is_managed {
         policy.init_type = InitType::ManagedInstances;
     }
-    let function_name = policy.function_name.clone();
+    let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
     if let Some(account) = &registration.account_id {
         identity.set_if_missing("cloud.account.id", account);
@@ -183,6 +183,7 @@ fn driver(
         identity: Arc::<Identity>::new(identity),
         next,
         emf_namespace: settings.emf_namespace,
+        prices,
         function_name,
         inbox: inbox.clone(),
         spool,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use policy::{DropReason, Ledger, Notice, Signal};
+use policy::{ByteCost, DropReason, Ledger, Notice, Prices, Signal};
 use serde_json::{Map, Value, json};
 
 /// How much a line matters.
@@ -63,7 +63,7 @@ pub fn refused(refusal: &dyn std::fmt::Display) {
 }
 
 /// Words policy's notices.
-pub fn notice(notice: &Notice) {
+pub fn notice(notice: &Notice, prices: &Prices) {
     match notice {
         Notice::NoDestination(signal) => say(
             Level::Warn,
@@ -116,11 +116,11 @@ pub fn notice(notice: &Notice) {
             "a process of ours was killed in this environment; what it had accepted is sent now",
             json!({ "spans": spans }),
         ),
-        Notice::Summary(ledger) => summary(ledger),
+        Notice::Summary(ledger) => summary(ledger, prices),
     }
 }
 
-fn summary(ledger: &Ledger) {
+fn summary(ledger: &Ledger, prices: &Prices) {
     let counts = |signal| {
         let counts = ledger.of(signal);
         let dropped: Map<String, Value> = DropReason::ALL
@@ -147,7 +147,27 @@ fn summary(ledger: &Ledger) {
     fields["sent_bytes"] = ledger.sent_bytes.into();
     fields["flush_ms"] = json!(ledger.flush.as_secs_f64() * 1_000.0);
     fields["platform_events_lost"] = ledger.platform_events_lost.into();
+    fields["flush_mode"] = if ledger.is_continuous { "continuous" } else { "end" }.into();
+    fields["flush_mode_changes"] = ledger.flush_mode_changes.into();
+    fields["cost"] = cost(ledger, prices);
     say(Level::Info, "summary", "what went through this environment, in spans", fields);
+}
+
+/// An estimate, with the date of its prices.
+fn cost(ledger: &Ledger, prices: &Prices) -> Value {
+    let cost = prices.of(ledger);
+    let of_bytes = |bytes: &ByteCost| json!({ "ingestion": bytes.ingestion, "egress": bytes.egress, "storage": bytes.storage });
+    json!({
+        "currency": &*prices.currency,
+        "prices_as_of": &*prices.as_of,
+        "spent": of_bytes(&cost.sent),
+        "avoided": of_bytes(&cost.avoided),
+        "avoided_bytes": ledger.sampled_out_bytes,
+        "function": cost.function,
+        "extension": cost.extension,
+        "billed_ms": ledger.billed.as_secs_f64() * 1_000.0,
+        "billed_for_flushes_ms": ledger.billed_own.as_secs_f64() * 1_000.0,
+    })
 }
 
 const fn word(signal: Signal) -> &'static str {

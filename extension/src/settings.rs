@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
 
 mod guarding;
+mod prices;
 mod residency;
 mod table;
 
@@ -366,6 +367,7 @@ impl Reader {
             spool: self.word("PREFREEZE_SPOOL", SpoolMode::default(), &spool),
             xray_parent: self.word("PREFREEZE_XRAY_PARENT", XrayParent::default(), &xray),
             measuring: self.measuring(),
+            prices: self.prices(),
             destinations: Destinations { traces, metrics, logs },
             bounds: self.bounds(default.bounds),
             ..default

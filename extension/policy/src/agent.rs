@@ -332,6 +332,7 @@ impl<B: Body> Agent<B> {
             self.begin_managed(now, event);
         }
         self.metrics.on_event(&self.config, event);
+        (self.ledger.billed, self.ledger.billed_own) = self.metrics.billed();
         self.invocations.on_event(&self.config, event);
     }
 
@@ -503,6 +504,8 @@ impl<B: Body> Agent<B> {
         self.ledger.flush += now.since(self.flush_began);
         self.keep_the_rest();
         self.enter(Event::Drained);
+        self.ledger.flush_mode_changes = self.pace.changes();
+        self.ledger.is_continuous = self.pace.is_continuous();
         self.say(Notice::Summary(Box::new(self.ledger)));
         self.outputs.push_back(Output::Exit);
     }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use crate::batch::BOOKKEEPING_BYTES;
-use crate::metrics::Measuring;
+use crate::metrics::{Measuring, Prices};
 use crate::platform::InitType;
 use crate::span::Signal;
 use crate::time::Duration;
@@ -102,6 +102,8 @@ pub struct Config {
     pub xray_parent: XrayParent,
     /// What is measured.
     pub measuring: Measuring,
+    /// What things cost.
+    pub prices: Prices,
     /// Which signals have somewhere to go.
     pub destinations: Destinations,
     /// How much may be held.
@@ -161,6 +163,7 @@ impl Default for Config {
             spool: SpoolMode::Off,
             xray_parent: XrayParent::Link,
             measuring: Measuring::DEFAULT,
+            prices: Prices::listed(512 << 20),
             destinations: Destinations::ALL,
             bounds: Bounds {
                 held_bytes: 32 << 20,

@@ -97,6 +97,16 @@ pub struct Ledger {
     pub sent_bytes: u64,
     /// Time for which invocations were held for exports.
     pub flush: Duration,
+    /// How often `adaptive` changed where data leaves; filled in at the end.
+    pub flush_mode_changes: u64,
+    /// Whether data left beside the next invocations in the end.
+    pub is_continuous: bool,
+    /// Encoded bytes of spans that sampling left out.
+    pub sampled_out_bytes: u64,
+    /// Billed time, as far as the platform has reported it.
+    pub billed: Duration,
+    /// Of that, the time for which invocations were held by our flushes.
+    pub billed_own: Duration,
     /// Events the platform gave up on delivering (`platform.logsDropped`).
     pub platform_events_lost: u64,
 }

@@ -1,5 +1,6 @@
 //! Metrics: what is counted and measured of all traffic, before any sampling, between two exports.
 
+mod cost;
 mod faas;
 mod histogram;
 mod own;
@@ -16,6 +17,7 @@ use crate::time::{Duration, Instant, UnixNanos};
 use faas::Faas;
 use series::Store;
 
+pub use cost::{ByteCost, Cost, Prices};
 pub use histogram::{Buckets, Histogram};
 pub(crate) use own::{Gauges, Own};
 pub use series::{Attributes, Measured, Point, Reading};
@@ -188,6 +190,18 @@ impl Metrics {
         }
     }
 
+    /// Our flush held the running invocation.
+    pub(crate) fn on_held(&mut self, held: Duration) {
+        if self.is_on() {
+            self.faas.on_held(held);
+        }
+    }
+
+    /// Billed time so far, and our share in it, as far as they are measured.
+    pub(crate) const fn billed(&self) -> (Duration, Duration) {
+        self.faas.billed()
+    }
+
     /// For what only the agent sees happen.
     pub(crate) const fn store(&mut self) -> &mut Store {
         &mut self.store
@@ -204,10 +218,10 @@ impl Metrics {
     }
 
     /// Everything since the last time, as points; what was told is forgotten.
-    pub(crate) fn take(&mut self, now: Instant, gauges: &Gauges) -> Measured {
+    pub(crate) fn take(&mut self, now: Instant, gauges: &Gauges, prices: &Prices) -> Measured {
         self.last = Some(now);
         self.has_news = false;
-        self.own.tell(&mut self.store, gauges);
+        self.own.tell(&mut self.store, gauges, prices);
         let mut points = self.store.take();
         self.own.levels(gauges, &mut points);
         points.sort_by_key(|point| point.metric);

@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 39] = [
+pub(super) static TABLE: [Setting; 40] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -303,6 +303,13 @@ pub(super) static TABLE: [Setting; 39] = [
         kind: "bytes",
         default: "65536",
         help: "The largest span or log record; the largest attributes, events and links of a larger one are left out and counted in it.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_PRICES",
+        kind: "JSON",
+        default: "list prices of AWS, us-east-1, as of 2025-06 (docs/cost.md)",
+        help: "Prices for the estimate of cost, any of: `as_of`, `currency`, `ingested_gb`, `egress_gb`, `stored_gb_month`, `stored_days`, `lambda_gb_second`.",
         ..PLAIN
     },
 ];

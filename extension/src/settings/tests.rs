@@ -95,6 +95,18 @@ fn the_buffer_follows_the_functions_memory() {
 }
 
 #[test]
+fn prices_that_are_known_better_replace_those_listed() {
+    let text = r#"{"as_of":"2026-11-01","ingested_gb":0.1,"egress_gb":-1,"stored_days":"7","beer":3}"#;
+    let settings = read(&[("PREFREEZE_PRICES", text)]);
+    let prices = &settings.policy.prices;
+    let listed = policy::Prices::listed(512 << 20);
+    assert_eq!((&*prices.as_of, prices.ingested_gb), ("2026-11-01", 0.1));
+    assert_eq!((prices.egress_gb, prices.stored_days), (listed.egress_gb, listed.stored_days));
+    assert_eq!(settings.problems.len(), 3, "{:?}", settings.problems);
+    assert_eq!(read(&[("PREFREEZE_PRICES", "cheap")]).problems.len(), 1);
+}
+
+#[test]
 fn the_reference_page_is_what_the_table_says() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
     let written = std::fs::read_to_string(page).unwrap_or_default();

@@ -45,7 +45,7 @@ impl<B: Body> Agent<B> {
             self.metrics.on_first(&self.config, is_cold);
         }
         let gauges = self.gauges();
-        let measured = Arc::new(self.metrics.take(now, &gauges));
+        let measured = Arc::new(self.metrics.take(now, &gauges, &self.config.prices));
         if self.metrics.has_lines() {
             self.outputs.push_back(Output::Measured(measured.clone()));
         }
@@ -71,6 +71,7 @@ impl<B: Body> Agent<B> {
             spooled_bytes: self.shelf.bytes() as u64,
             is_continuous: self.pace.is_continuous(),
             flush_changes: self.pace.changes(),
+            cost: self.config.prices.of(&self.ledger),
         }
     }
 
@@ -101,6 +102,7 @@ impl<B: Body> Agent<B> {
     pub(super) fn meter_flush(&mut self, held: Duration) {
         if self.metrics.is_on() {
             Own::on_flush(self.metrics.store(), held);
+            self.metrics.on_held(held);
         }
     }
 

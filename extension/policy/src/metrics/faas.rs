@@ -29,7 +29,8 @@ const CLASS_MAX: usize = 128;
 /// What is known of one invocation.
 #[derive(Debug, Default)]
 struct Known {
-    request_id: RequestId,
+    /// Its request id, hashed: kept as text, 64 small pieces of memory would come and go between large ones.
+    request_id: u64,
     /// Whether its INVOKE was read; what is told before waits for that.
     is_begun: bool,
     /// Whether its end is in a count.
@@ -41,6 +42,8 @@ struct Known {
     has_exited: bool,
     is_done: bool,
     is_reported: bool,
+    /// How long our flush held it.
+    held: Duration,
 }
 
 /// What `platform.runtimeDone` says.
@@ -63,6 +66,8 @@ pub(super) struct Faas {
     inits: VecDeque<UnixNanos>,
     has_init: bool,
     has_restore: bool,
+    /// Billed time, and our share in it.
+    billed: (Duration, Duration),
 }
 
 impl Faas {
@@ -127,7 +132,7 @@ impl Faas {
         duration: Option<Duration>,
         usage: &Usage,
     ) {
-        let known = self.known.iter_mut().find(|known| known.request_id == *request_id);
+        let known = self.known.iter_mut().find(|known| known.request_id == hash(request_id));
         // A report comes after everything else: one of an invocation that never began here is of another process.
         let Some(known) = known.filter(|known| known.is_begun && !known.is_reported) else { return };
         known.is_reported = true;
@@ -146,7 +151,26 @@ impl Faas {
             let is_full = usage.memory_bytes.is_some_and(|memory| used >= memory);
             store.count(Metric::OutOfMemory, &[], u64::from(known.has_exited && is_full));
         }
+        if let Some(billed) = usage.billed {
+            // Other extensions run after the function too: what we held it for is ours.
+            let own = known.held.min(post_runtime.unwrap_or(known.held)).min(billed);
+            self.billed = (self.billed.0 + billed, self.billed.1 + own);
+            store.add(Metric::Billed, &[("owner", "function")], (billed - own).as_secs_f64());
+            store.add(Metric::Billed, &[("owner", "prefreeze")], own.as_secs_f64());
+        }
         self.on_report_of_init(config, store, usage);
+    }
+
+    /// Our flush held the running invocation for `held`.
+    pub(super) fn on_held(&mut self, held: Duration) {
+        if let Some(known) = self.known.iter_mut().rev().find(|known| known.is_begun) {
+            known.held += held;
+        }
+    }
+
+    /// Billed time so far, and our share in it.
+    pub(super) const fn billed(&self) -> (Duration, Duration) {
+        self.billed
     }
 
     /// The first report of an environment tells of init too, where `platform.initReport` was lost.
@@ -207,14 +231,15 @@ impl Faas {
 
     /// What is known of `request_id`, from now on at least.
     fn entry(&mut self, store: &mut Store, request_id: &RequestId) -> &mut Known {
-        let found = self.known.iter().position(|known| known.request_id == *request_id);
+        let found = self.known.iter().position(|known| known.request_id == hash(request_id));
         let index = found.unwrap_or_else(|| {
             // On demand there are never more than a few open; the larger bound costs nothing until it is needed.
             let open = self.known.iter().filter(|known| known.is_begun && !known.is_counted).count();
             if self.known.len() >= KNOWN_MAX && (open < KNOWN_MAX || self.known.len() >= KNOWN_MAX_MANAGED) {
                 self.forget_one(store);
             }
-            self.known.push_back(Known { request_id: request_id.clone(), ..Known::default() });
+            self.known.reserve(if self.known.is_empty() { KNOWN_MAX + 1 } else { 0 });
+            self.known.push_back(Known { request_id: hash(request_id), ..Known::default() });
             self.known.len() - 1
         });
         &mut self.known[index]
@@ -227,6 +252,13 @@ impl Faas {
             settle(&mut known, store, EndStatus::Success);
         }
     }
+}
+
+/// FNV-1a: of the few ids that are remembered at once, no two come to the same.
+fn hash(request_id: &str) -> u64 {
+    request_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Counts the end of an invocation, and measures what was told with it.

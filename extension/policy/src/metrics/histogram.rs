@@ -50,16 +50,16 @@ pub enum Buckets {
 }
 
 impl Histogram {
-    /// An empty one that keeps its relative error small for any values.
-    pub(crate) const fn exponential() -> Self {
-        let buckets = Buckets::Exponential { scale: SCALE_MAX, zeros: 0, offset: 0, counts: Vec::new() };
+    /// An empty one that keeps its relative error small for any values; `room` is empty, and used for its buckets.
+    pub(crate) const fn exponential(room: Vec<u64>) -> Self {
+        let buckets = Buckets::Exponential { scale: SCALE_MAX, zeros: 0, offset: 0, counts: room };
         Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, buckets }
     }
 
     /// An empty one with these buckets.
     pub(crate) fn explicit(bounds: &'static [f64]) -> Self {
         let buckets = Buckets::Explicit { bounds, counts: alloc::vec![0; bounds.len() + 1] };
-        Self { buckets, ..Self::exponential() }
+        Self { buckets, ..Self::exponential(Vec::new()) }
     }
 
     /// Takes `value` in, `times` times. What is not a number is no measurement.
@@ -215,15 +215,15 @@ fn coarsen(scale: &mut i32, offset: &mut i32, counts: &mut Vec<u64>, shift: u32)
         return;
     }
     let first = *offset >> shift;
-    let mut merged = Vec::new();
-    for (index, times) in (*offset..).zip(counts.iter()) {
-        let at = ((index >> shift) - first) as usize;
-        if at >= merged.len() {
-            merged.resize(at + 1, 0);
-        }
-        merged[at] += times;
+    let mut last = 0;
+    // In place: a sum never lies behind what it is summed from.
+    for at in 0..counts.len() {
+        let times = core::mem::take(&mut counts[at]);
+        last = (((*offset + at as i32) >> shift) - first) as usize;
+        counts[last] += times;
     }
-    (*scale, *offset, *counts) = (*scale - shift as i32, first, merged);
+    counts.truncate(last + 1);
+    (*scale, *offset) = (*scale - shift as i32, first);
 }
 
 /// The geometric middle of a bucket.
@@ -237,7 +237,7 @@ mod tests {
     use crate::rng::Rng;
 
     fn of(values: &[f64]) -> Histogram {
-        let mut histogram = Histogram::exponential();
+        let mut histogram = Histogram::exponential(Vec::new());
         values.iter().for_each(|value| histogram.record(*value, 1));
         histogram
     }

@@ -1,5 +1,6 @@
 //! What Prefreeze tells of itself: its books, its exports, its flushes.
 
+use super::cost::{Cost, Prices};
 use super::series::{Label, Point, Reading, Store};
 use super::table::Metric;
 use crate::ledger::{Counts, DropReason, Ledger};
@@ -19,6 +20,8 @@ pub(crate) struct Gauges {
     pub(crate) spooled_bytes: u64,
     pub(crate) is_continuous: bool,
     pub(crate) flush_changes: u64,
+    /// What everything so far has cost.
+    pub(crate) cost: Cost,
 }
 
 /// What was told last, so that the next points tell what came since.
@@ -26,6 +29,7 @@ pub(crate) struct Gauges {
 pub(crate) struct Own {
     told: Ledger,
     told_changes: u64,
+    told_cost: Cost,
 }
 
 /// How an exporter of a signal is called in `otel.component.type`.
@@ -77,7 +81,7 @@ impl Own {
     }
 
     /// Counts what the books say has come since the last time.
-    pub(super) fn tell(&mut self, store: &mut Store, gauges: &Gauges) {
+    pub(super) fn tell(&mut self, store: &mut Store, gauges: &Gauges, prices: &Prices) {
         let now = gauges.ledger;
         for signal in Signal::ALL {
             tell_items(store, signal, now.of(signal), self.told.of(signal));
@@ -90,7 +94,10 @@ impl Own {
         let lost = now.platform_events_lost - self.told.platform_events_lost;
         store.count(Metric::TelemetryLost, &[], lost);
         store.count(Metric::FlushChanges, &[], gauges.flush_changes - self.told_changes);
-        (self.told, self.told_changes) = (now, gauges.flush_changes);
+        let avoided = now.sampled_out_bytes - self.told.sampled_out_bytes;
+        store.count(Metric::AvoidedBytes, &[], avoided);
+        tell_cost(store, prices, &gauges.cost, &self.told_cost);
+        (self.told, self.told_changes, self.told_cost) = (now, gauges.flush_changes, gauges.cost);
     }
 
     /// Points of what holds.
@@ -116,6 +123,23 @@ impl Own {
         push(Metric::QueueSize, &queue, gauges.in_memory[Signal::Traces as usize]);
         push(Metric::SpoolBytes, &[], gauges.spooled_bytes);
         push(Metric::FlushContinuous, &[], u64::from(gauges.is_continuous));
+    }
+}
+
+/// Counts what has been spent and avoided since `told`.
+fn tell_cost(store: &mut Store, prices: &Prices, now: &Cost, told: &Cost) {
+    for (metric, kind, now, told) in [
+        (Metric::CostSpent, "ingestion", now.sent.ingestion, told.sent.ingestion),
+        (Metric::CostSpent, "egress", now.sent.egress, told.sent.egress),
+        (Metric::CostSpent, "storage", now.sent.storage, told.sent.storage),
+        (Metric::CostSpent, "function", now.function, told.function),
+        (Metric::CostSpent, "extension", now.extension, told.extension),
+        (Metric::CostAvoided, "ingestion", now.avoided.ingestion, told.avoided.ingestion),
+        (Metric::CostAvoided, "egress", now.avoided.egress, told.avoided.egress),
+        (Metric::CostAvoided, "storage", now.avoided.storage, told.avoided.storage),
+    ] {
+        let labels = [("kind", kind), ("currency", &*prices.currency), ("prices.as_of", &*prices.as_of)];
+        store.add(metric, &labels, now - told);
     }
 }
 

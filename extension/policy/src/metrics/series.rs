@@ -1,10 +1,11 @@
 //! Series: values of one metric under one set of attributes, bounded in number, with one for everything else.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::histogram::Histogram;
-use super::table::{Instrument, Metric};
+use super::histogram::{BUCKETS_MAX, Buckets, Histogram};
+use super::table::Metric;
 use crate::time::UnixNanos;
 
 /// An attribute as it is looked up: without an allocation.
@@ -64,7 +65,6 @@ impl Measured {
 
 impl Point {
     fn size(&self) -> usize {
-        use super::histogram::Buckets;
         let of_attributes: usize =
             self.attributes.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
         let of_reading = match &self.reading {
@@ -79,10 +79,26 @@ impl Point {
     }
 }
 
-/// One set of attributes.
+/// The most attributes of a series.
+const LABELS_MAX: usize = 5;
+/// Room for series of the metrics that have few.
+const FEW: usize = 128;
+/// Room for the texts of a series, in bytes; more is taken in steps that double.
+const TEXT: usize = 96;
+
+/// A stretch of [`Store::texts`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Text {
+    start: u32,
+    len: u32,
+}
+
+/// One set of attributes of one metric.
 #[derive(Debug)]
 struct Series {
-    attributes: Attributes,
+    metric: Metric,
+    labels: [(&'static str, Text); LABELS_MAX],
+    count: u8,
     is_overflow: bool,
     /// What is left of counts that were no whole numbers: it counts with the next ones.
     carry: f64,
@@ -91,9 +107,19 @@ struct Series {
 }
 
 /// All series of all metrics.
+///
+/// Its memory is taken at once, at the first measurement: what is taken bit by bit, between the large buffers of
+/// requests that come and go, keeps the allocator from using their place again. Series that came one by one cost
+/// 200 KB each that way.
 #[derive(Debug)]
 pub(crate) struct Store {
-    metrics: Vec<Vec<Series>>,
+    series: Vec<Series>,
+    /// What their labels say.
+    texts: String,
+    /// Where those that stay are moved to.
+    spare_texts: String,
+    /// Room for buckets, while no series uses it.
+    spare_counts: Vec<Vec<u64>>,
     series_max: usize,
     explicit: bool,
     changes: u64,
@@ -101,8 +127,15 @@ pub(crate) struct Store {
 
 impl Store {
     pub(super) fn new(series_max: usize, explicit: bool) -> Self {
-        let metrics = Metric::ALL.iter().map(|_| Vec::new()).collect();
-        Self { metrics, series_max: series_max.max(1), explicit, changes: 0 }
+        Self {
+            series: Vec::new(),
+            texts: String::new(),
+            spare_texts: String::new(),
+            spare_counts: Vec::new(),
+            series_max: series_max.max(1),
+            explicit,
+            changes: 0,
+        }
     }
 
     /// How often anything was counted or measured.
@@ -113,9 +146,19 @@ impl Store {
     /// Counts `times` more.
     pub(super) fn count(&mut self, metric: Metric, labels: &[Label<'_>], times: u64) {
         if times > 0 {
-            let reading = self.series(metric, labels).reading.get_or_insert(Reading::Int(0));
-            if let Reading::Int(sum) = reading {
+            let index = self.find(metric, labels);
+            if let Reading::Int(sum) = self.series[index].reading.get_or_insert(Reading::Int(0)) {
                 *sum = sum.saturating_add_unsigned(times);
+            }
+        }
+    }
+
+    /// Counts what is no whole number.
+    pub(super) fn add(&mut self, metric: Metric, labels: &[Label<'_>], more: f64) {
+        if more > 0.0 {
+            let index = self.find(metric, labels);
+            if let Reading::Double(sum) = self.series[index].reading.get_or_insert(Reading::Double(0.0)) {
+                *sum += more;
             }
         }
     }
@@ -127,21 +170,23 @@ impl Store {
 
     /// Counts something that stands for `weight` of its kind.
     pub(super) fn count_weighted(&mut self, metric: Metric, labels: &[Label<'_>], weight: f64) {
-        let times = self.series(metric, labels).whole(weight);
+        let index = self.find(metric, labels);
+        let times = self.series[index].whole(weight);
         self.count(metric, labels, times);
     }
 
     /// Measures something that stands for `weight` of its kind.
     pub(super) fn measure_weighted(&mut self, metric: Metric, labels: &[Label<'_>], value: f64, weight: f64) {
-        let explicit = self.explicit;
-        let series = self.series(metric, labels);
+        let index = self.find(metric, labels);
+        let series = &mut self.series[index];
         let times = series.whole(weight);
         if times == 0 || !value.is_finite() {
             return;
         }
-        let empty = || match metric.definition().buckets {
-            [_, ..] if explicit => Histogram::explicit(metric.definition().buckets),
-            _ => Histogram::exponential(),
+        let (explicit, spare) = (self.explicit, &mut self.spare_counts);
+        let mut empty = || match metric.definition().buckets {
+            bounds @ [_, ..] if explicit => Histogram::explicit(bounds),
+            _ => Histogram::exponential(spare.pop().unwrap_or_default()),
         };
         if let Reading::Histogram(histogram) =
             series.reading.get_or_insert_with(|| Reading::Histogram(empty()))
@@ -150,54 +195,104 @@ impl Store {
         }
     }
 
-    /// The series under `labels`, or the one for everything else when there are too many.
-    fn series(&mut self, metric: Metric, labels: &[Label<'_>]) -> &mut Series {
+    /// Where the series under `labels` is, or the one for everything else when there are too many.
+    fn find(&mut self, metric: Metric, labels: &[Label<'_>]) -> usize {
         self.changes += 1;
-        let all = &mut self.metrics[metric as usize];
-        let is_it = |series: &Series| {
-            let same = |((key, value), (other, label)): (&(&str, Arc<str>), &Label<'_>)| {
-                key == other && **value == **label
-            };
-            !series.is_overflow
-                && series.attributes.len() == labels.len()
-                && series.attributes.iter().zip(labels).all(same)
-        };
-        let index = all.iter().position(is_it).unwrap_or_else(|| {
-            let is_overflow = all.len() + 1 >= self.series_max && !labels.is_empty();
-            let known = all.iter().position(|series| series.is_overflow);
-            known.filter(|_| is_overflow).unwrap_or_else(|| {
-                let own = if is_overflow { &[][..] } else { labels };
-                let attributes = own.iter().map(|(key, value)| (*key, Arc::from(*value))).collect();
-                all.push(Series { attributes, is_overflow, carry: 0.0, reading: None });
-                all.len() - 1
-            })
-        });
-        &mut all[index]
+        let (mut known, mut overflow) = (0, None);
+        for (index, series) in self.series.iter().enumerate().filter(|(_, series)| series.metric == metric) {
+            if !series.is_overflow && series.says(labels, &self.texts) {
+                return index;
+            }
+            known += 1;
+            overflow = if series.is_overflow { Some(index) } else { overflow };
+        }
+        let is_overflow = known + 1 >= self.series_max && !labels.is_empty();
+        if let Some(index) = overflow.filter(|_| is_overflow) {
+            return index;
+        }
+        self.make(metric, if is_overflow { &[] } else { labels }, is_overflow)
+    }
+
+    fn make(&mut self, metric: Metric, labels: &[Label<'_>], is_overflow: bool) -> usize {
+        if self.series.capacity() == 0 {
+            self.series.reserve(2 * self.series_max + FEW);
+            self.texts.reserve((self.series_max + FEW) * TEXT);
+            self.spare_texts.reserve((self.series_max + FEW) * TEXT);
+            self.spare_counts.resize_with(self.series_max + FEW / 4, || Vec::with_capacity(BUCKETS_MAX));
+        }
+        let mut series =
+            Series { metric, labels: Default::default(), count: 0, is_overflow, carry: 0.0, reading: None };
+        for (place, (key, value)) in series.labels.iter_mut().zip(labels) {
+            *place = (*key, append(&mut self.texts, value));
+            series.count += 1;
+        }
+        self.series.push(series);
+        self.series.len() - 1
     }
 
     /// Every value that is not empty, and an end of it; only what is left of fractions stays.
     pub(super) fn take(&mut self) -> Vec<Point> {
         let mut points = Vec::new();
-        for (metric, all) in Metric::ALL.iter().zip(&mut self.metrics) {
-            debug_assert!(
-                matches!(metric.definition().instrument, Instrument::Counter | Instrument::Histogram)
-                    || all.is_empty()
-            );
-            for series in all.iter_mut() {
-                points.extend(series.reading.take().map(|reading| Point {
-                    metric: *metric,
-                    attributes: series.attributes.clone(),
-                    is_overflow: series.is_overflow,
-                    reading,
-                }));
-            }
-            all.retain(|series| series.carry > 0.0);
+        for series in &mut self.series {
+            let Some(reading) = series.reading.take() else { continue };
+            let labels = series.labels().iter();
+            points.push(Point {
+                metric: series.metric,
+                attributes: labels.map(|(key, text)| (*key, text.of(&self.texts).into())).collect(),
+                is_overflow: series.is_overflow,
+                reading: kept(reading, &mut self.spare_counts),
+            });
         }
+        self.series.retain(|series| series.carry > 0.0);
+        for series in &mut self.series {
+            for (_, text) in &mut series.labels[..usize::from(series.count)] {
+                *text = append(&mut self.spare_texts, text.of(&self.texts));
+            }
+        }
+        core::mem::swap(&mut self.texts, &mut self.spare_texts);
+        self.spare_texts.clear();
         points
     }
 }
 
+/// A reading to send; the room for its buckets stays here.
+fn kept(reading: Reading, spare: &mut Vec<Vec<u64>>) -> Reading {
+    let mut reading = reading;
+    if let Reading::Histogram(Histogram { buckets: Buckets::Exponential { counts, .. }, .. }) = &mut reading {
+        let sent = counts.clone();
+        let mut room = core::mem::replace(counts, sent);
+        room.clear();
+        spare.push(room);
+    }
+    reading
+}
+
+fn append(texts: &mut String, text: &str) -> Text {
+    let start = texts.len() as u32;
+    texts.push_str(text);
+    Text { start, len: text.len() as u32 }
+}
+
+impl Text {
+    fn of(self, texts: &str) -> &str {
+        &texts[self.start as usize..(self.start + self.len) as usize]
+    }
+}
+
 impl Series {
+    fn labels(&self) -> &[(&'static str, Text)] {
+        &self.labels[..usize::from(self.count)]
+    }
+
+    fn says(&self, labels: &[Label<'_>], texts: &str) -> bool {
+        let own = self.labels();
+        own.len() == labels.len()
+            && own
+                .iter()
+                .zip(labels)
+                .all(|((key, text), (other, value))| key == other && text.of(texts) == *value)
+    }
+
     /// How many whole ones `weight` is, with what was left from before.
     fn whole(&mut self, weight: f64) -> u64 {
         let sum = self.carry + weight;

@@ -207,6 +207,18 @@ table! {
     SpoolBytes = "prefreeze.spool.bytes" UpDownCounter ["By"] []
         "Their size."
         from "spool";
+    Billed = "prefreeze.billed.duration" Counter ["s"] ["owner"]
+        "Billed time, split: `prefreeze` is for how long our flushes held invocations, `function` is the rest."
+        from "`platform.report` and the flush clock";
+    AvoidedBytes = "prefreeze.cost.avoided_bytes" Counter ["By"] []
+        "Bytes of spans that sampling left out, before compression."
+        from "ledger";
+    CostSpent = "prefreeze.cost.spent" Counter ["{currency}"] ["kind", "currency", "prices.as_of"]
+        "An estimate of what was spent, by `PREFREEZE_PRICES`: kinds ingestion, egress, storage, function, extension."
+        from "ledger, prices";
+    CostAvoided = "prefreeze.cost.avoided" Counter ["{currency}"] ["kind", "currency", "prices.as_of"]
+        "The same of what sampling left out: kinds ingestion, egress, storage."
+        from "ledger, prices";
     TelemetryLost = "prefreeze.telemetry.logs_dropped" Counter ["{record}"] []
         "Events that the platform gave up on delivering."
         from "`platform.logsDropped`";
