@@ -39,6 +39,7 @@ const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
     documents::named_variables_exist,
     documents::read_variables_are_documented,
     documents::named_commands_exist,
+    documents::explained_events_are_said,
     documents::anchors_lead_to_headings,
     makefile::named_targets_exist,
     makefile::artefacts_have_targets,

@@ -7,6 +7,7 @@ use super::tree::{Tree, Violation};
 
 /// The reference of all settings, which a test keeps equal to the table in the code.
 const REFERENCE: &str = "docs/configuration.md";
+const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
 const COMMAND: &str = "extension/src/main.rs";
 const PREFIX: &str = "PREFREEZE_";
 /// A setting whose row has this mark also has a form for each signal.
@@ -77,6 +78,28 @@ pub(crate) fn named_commands_exist(tree: &Tree) -> Vec<Violation> {
                     found.push(Violation::at(path, line_of(text, at), format!("prefreeze has no {word}")));
                 }
             }
+        }
+    }
+    found
+}
+
+/// Every line that the page on troubleshooting explains is one that the extension says.
+pub(crate) fn explained_events_are_said(tree: &Tree) -> Vec<Violation> {
+    let page = tree.files.get(TROUBLESHOOTING).map_or("", String::as_str);
+    let is_said = |name: &str| {
+        let literal = format!("\"{name}\"");
+        tree.rust("extension/src/")
+            .any(|(_, text)| without_tests(&keep(text, Look::CodeAndStrings)).contains(&literal))
+    };
+    let mut found = Vec::new();
+    for (at, line) in page.lines().enumerate().filter(|(_, line)| line.starts_with("| `")) {
+        let cell = line.trim_start_matches("| ").split(" |").next().unwrap_or_default();
+        for name in cell
+            .split(", ")
+            .map(|name| name.trim_matches('`'))
+            .filter(|name| !is_said(name) && *name != "event")
+        {
+            found.push(Violation::at(TROUBLESHOOTING, at + 1, format!("nothing says {name}")));
         }
     }
     found

@@ -116,6 +116,11 @@ pub(crate) const GUILTY: &[(&str, &str, &str)] = &[
         "| `PREFREEZE_A` | on |\n| `PREFREEZE_OTLP_B` ¹ |\n| `PREFREEZE_C` | |\n",
         "nothing reads PREFREEZE_C",
     ),
+    (
+        "docs/troubleshooting.md",
+        "| `event` | means |\n|---|---|\n| `no_luck` | bad |\n",
+        "nothing says no_luck",
+    ),
     ("docs/start.md", "Run `prefreeze confi`.\n", "prefreeze has no confi"),
     ("docs/start.md", "Run `prefreeze config --fast`.\n", "prefreeze has no --fast"),
     ("docs/start.md", "See [it](../README.md#x).\n", "no heading for ../README.md#x"),
