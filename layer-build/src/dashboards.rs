@@ -44,6 +44,8 @@ enum Unit {
 enum Shown {
     /// Of a counter.
     Sum,
+    /// Of a counter, one line for each value of this attribute; in CloudWatch all of them together.
+    SumBy(&'static str),
     /// Of a histogram, in percent.
     Quantile(u8),
     /// Of a histogram.
@@ -52,6 +54,10 @@ enum Shown {
 
 const fn sum(label: &'static str, name: &'static str, unit: Unit) -> Line {
     Line { label, metric: Metric::Own(name, unit), shown: Shown::Sum }
+}
+
+const fn sum_by(by: &'static str, label: &'static str, name: &'static str, unit: Unit) -> Line {
+    Line { label, metric: Metric::Own(name, unit), shown: Shown::SumBy(by) }
 }
 
 const fn quantile(label: &'static str, name: &'static str, unit: Unit, percent: u8) -> Line {
@@ -118,7 +124,7 @@ const PANELS: &[Panel] = &[
     },
     Panel {
         title: "Cost: billed time",
-        help: "Times memory and price, it is the bill; docs/cost.md works it through.",
+        help: "Times memory and price, it is the bill.",
         lines: &[Line {
             label: "billed",
             metric: Metric::Own("aws.lambda.billed_duration", Unit::Seconds),
@@ -128,7 +134,15 @@ const PANELS: &[Panel] = &[
     Panel {
         title: "Bytes to the backend",
         help: "Grafana tells `raw` from `sent`; in CloudWatch they are one sum.",
-        lines: &[sum("bytes", "prefreeze.export.bytes", Unit::Bytes)],
+        lines: &[sum_by("stage", "bytes", "prefreeze.export.bytes", Unit::Bytes)],
+    },
+    Panel {
+        title: "Cost of telemetry, estimated",
+        help: "By PREFREEZE_PRICES; Grafana tells the kinds apart, and what sampling avoided is another line.",
+        lines: &[
+            sum_by("kind", "spent", "prefreeze.cost.spent", Unit::Count),
+            sum_by("kind", "avoided", "prefreeze.cost.avoided", Unit::Count),
+        ],
     },
     Panel {
         title: "Telemetry",
@@ -144,7 +158,7 @@ const PANELS: &[Panel] = &[
         title: "Telemetry dropped",
         help: "Anything but zero wants a look: the summary line in the function's log names the reasons.",
         lines: &[
-            sum("dropped", "prefreeze.items.dropped", Unit::Count),
+            sum_by("reason", "dropped", "prefreeze.items.dropped", Unit::Count),
             sum("requests tried again", "prefreeze.export.retries", Unit::Count),
             sum("platform events lost", "prefreeze.telemetry.logs_dropped", Unit::Count),
         ],

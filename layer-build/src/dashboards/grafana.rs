@@ -52,10 +52,7 @@ fn target(letter: u8, line: &Line) -> Option<Value> {
     let Metric::Own(name, unit) = line.metric else { return None };
     let by = "{job=~\"$service\"}[$__rate_interval]";
     let expression = match line.shown {
-        // The stages of one thing, or the kinds of it, are told apart where there are any.
-        Shown::Sum if unit == Unit::Bytes => {
-            format!("sum by (job, stage) (increase({}_total{by}))", series(name, unit))
-        }
+        Shown::SumBy(label) => format!("sum by (job, {label}) (increase({}_total{by}))", series(name, unit)),
         Shown::Sum => format!("sum by (job) (increase({}_total{by}))", series(name, unit)),
         Shown::Total => format!("histogram_sum(sum by (job) (increase({}{by})))", series(name, unit)),
         Shown::Quantile(percent) => {
@@ -63,10 +60,10 @@ fn target(letter: u8, line: &Line) -> Option<Value> {
             format!("histogram_quantile({}, {rate})", f64::from(percent) / 100.0)
         }
     };
-    let stage = if unit == Unit::Bytes && matches!(line.shown, Shown::Sum) { " {{stage}}" } else { "" };
+    let kind = if let Shown::SumBy(label) = line.shown { format!(" {{{{{label}}}}}") } else { String::new() };
     Some(json!({
         "expr": expression,
-        "legendFormat": format!("{}{stage} {{{{job}}}}", line.label),
+        "legendFormat": format!("{}{kind} {{{{job}}}}", line.label),
         "refId": char::from(letter).to_string(),
     }))
 }
