@@ -9,6 +9,7 @@ mod reliability {
     mod books;
     mod faults;
     mod gate;
+    mod kinds;
     mod page;
     mod play;
     mod soak;

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
-use crate::platform::{Invoke, PlatformEvent, Shutdown};
+use crate::platform::{InitType, Invoke, PlatformEvent, Shutdown};
 use crate::retry::OWN_PAUSE_MAX;
 use crate::rng::Rng;
 use crate::shelf::Shelf;
@@ -235,7 +235,10 @@ impl<B: Body> Agent<B> {
     fn on_ready(&mut self, now: Instant) {
         self.enter(Event::Ready);
         self.ask_next(now);
-        self.outputs.push_back(Output::Connect);
+        // What is open in a snapshot is dead in every environment restored from it.
+        if self.config.init_type != InitType::SnapStart {
+            self.outputs.push_back(Output::Connect);
+        }
     }
 
     fn on_invoke(&mut self, now: Instant, invoke: Invoke) {
@@ -281,7 +284,8 @@ impl<B: Body> Agent<B> {
     /// The environment may have been frozen: timers that ran before mean nothing now. An answer that came
     /// meanwhile is read in the next moments, so what is overdue gets until the end of this invocation.
     fn after_wait(&mut self, now: Instant, waited: Duration) {
-        let is_long = waited >= self.config.thaw_gap;
+        let is_restored = self.config.init_type == InitType::SnapStart && self.ledger.invocations == 0;
+        let is_long = is_restored || waited >= self.config.thaw_gap;
         let timeouts = self.config.export_timeouts;
         let mut lost = Vec::new();
         for flight in self.outbox.in_flight_mut() {

@@ -1,10 +1,20 @@
 //! When a connection is opened ahead, and when the old ones are forgotten.
 
-use policy::{Agent, Config, Duration, Input, Instant, Invoke, Output, Shutdown, ShutdownReason, UnixNanos};
+use policy::{
+    Agent, Config, Duration, InitType, Input, Instant, Invoke, Output, Shutdown, ShutdownReason, UnixNanos,
+};
 
 /// What an agent that waits says to an event after `waited`, as far as it is about connections.
 fn after(waited: Duration, event: impl FnOnce(Duration) -> Input<()>) -> Vec<&'static str> {
-    let mut agent = Agent::<()>::new(Config::default());
+    after_in(Config::default(), waited, event)
+}
+
+fn after_in(
+    config: Config,
+    waited: Duration,
+    event: impl FnOnce(Duration) -> Input<()>,
+) -> Vec<&'static str> {
+    let mut agent = Agent::<()>::new(config);
     agent.handle(Instant::from_nanos(0), Input::Ready);
     connections(&mut agent);
     agent.handle(Instant::from_nanos(0) + waited, event(waited));
@@ -56,6 +66,16 @@ fn what_was_open_is_trusted_after_a_short_wait_only() {
     let gap = Config::default().thaw_gap;
     assert_eq!(after(gap - Duration::from_nanos(1), invoke), [""; 0]);
     assert_eq!(after(gap, invoke), ["reconnect", "connect"]);
+}
+
+#[test]
+fn a_snapshot_holds_no_connection_and_a_restored_environment_trusts_none() {
+    let config = || Config { init_type: InitType::SnapStart, ..Config::default() };
+    let mut agent = Agent::<()>::new(config());
+    agent.handle(Instant::from_nanos(0), Input::Ready);
+    assert_eq!(connections(&mut agent), ["next"]);
+    // On another host, the clocks may say that no time has passed.
+    assert_eq!(after_in(config(), Duration::ZERO, invoke), ["reconnect", "connect"]);
 }
 
 #[test]

@@ -102,6 +102,12 @@ pub enum InitType {
         /// How many are started.
         environments: usize,
     },
+    /// Environments are initialised ahead, as for a snapshot, and restored for their first invocation. Each has
+    /// its own processes: stopped from the end of init on, they stand in for the copies of one snapshot.
+    SnapStart {
+        /// How many are prepared when the function is created.
+        environments: usize,
+    },
 }
 
 impl InitType {
@@ -109,6 +115,15 @@ impl InitType {
         match self {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency { .. } => "provisioned-concurrency",
+            Self::SnapStart { .. } => "snap-start",
+        }
+    }
+
+    /// Environments that start with the function.
+    pub(crate) fn ahead(self) -> usize {
+        match self {
+            Self::OnDemand => 0,
+            Self::ProvisionedConcurrency { environments } | Self::SnapStart { environments } => environments,
         }
     }
 }
@@ -244,11 +259,7 @@ impl FunctionSpec {
         if self.timeout.is_zero() || self.timeout > TIMEOUT_MAX {
             return Err(SpecError::Timeout);
         }
-        let provisioned = match self.init_type {
-            InitType::ProvisionedConcurrency { environments } => environments,
-            InitType::OnDemand => 0,
-        };
-        if self.max_concurrency == 0 || provisioned > self.max_concurrency {
+        if self.max_concurrency == 0 || self.init_type.ahead() > self.max_concurrency {
             return Err(SpecError::Concurrency);
         }
         match &self.extensions_dir {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Time;
-use crate::config::{FunctionSpec, InitType, Overflow};
+use crate::config::{FunctionSpec, Overflow};
 use crate::environment::{self, Caller, Message, Shared};
 use crate::history::{EnvironmentId, TimelineEntry, What};
 use crate::ids::Ids;
@@ -143,13 +143,10 @@ impl Pool {
 
     fn create(&mut self, spec: Arc<FunctionSpec>) {
         let name = spec.name.clone();
-        let provisioned = match spec.init_type {
-            InitType::ProvisionedConcurrency { environments } => environments,
-            InitType::OnDemand => 0,
-        };
+        let ahead = spec.init_type.ahead();
         let function = Function { spec, environments: vec![], waiting: VecDeque::new() };
         self.functions.insert(name.clone(), function);
-        for _ in 0..provisioned {
+        for _ in 0..ahead {
             let slot = self.start_environment(&name);
             // An environment that ended already says so with its own message.
             let _ = slot.send(Message::Start);

@@ -60,6 +60,7 @@ impl<B: Body> Agent<B> {
         let spans = self.announced.close(death.trace, death.at, &class);
         self.ledger.spans.made += spans.len() as u64;
         spans.iter().for_each(|span| self.metrics.on_span(span));
+        spans.iter().for_each(|span| self.metrics.on_span(span));
         self.take_in(now, Receipt { spans, parcels: Vec::new() });
     }
 }

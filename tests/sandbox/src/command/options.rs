@@ -27,6 +27,7 @@ Function (before --function: defaults of those that follow)
   --working-dir DIR        LAMBDA_TASK_ROOT                            [the command's]
   --concurrency N          environments at the same time               [10]
   --provisioned N          start N environments at once
+  --snapstart N            initialise N environments at once, and restore each for its first invocation
   --json-logs              AWS_LAMBDA_LOG_FORMAT=JSON
   --function K=V,...       one more function; keys name, command (split at spaces),
                            extensions, timeout, memory, handler, concurrency, working-dir
@@ -134,7 +135,7 @@ impl Options {
                 self.spec.env.push(pair(&text)?);
             }
             "name" | "extensions" | "timeout" | "memory" | "handler" | "wrapper" | "working-dir"
-            | "concurrency" | "provisioned" => set(&mut self.spec, name, parser.value()?)?,
+            | "concurrency" | "provisioned" | "snapstart" => set(&mut self.spec, name, parser.value()?)?,
             _ => return Err(format!("unknown option --{name}; see --help").into()),
         }
         Ok(())
@@ -153,6 +154,7 @@ fn set(spec: &mut FunctionSpec, key: &str, value: OsString) -> Result<(), lexopt
         "working-dir" => spec.working_dir = Some(value.into()),
         "concurrency" => spec.max_concurrency = value.parse()?,
         "provisioned" => spec.init_type = InitType::ProvisionedConcurrency { environments: value.parse()? },
+        "snapstart" => spec.init_type = InitType::SnapStart { environments: value.parse()? },
         "command" => spec.command = value.string()?.split_whitespace().map(OsString::from).collect(),
         _ => return Err(format!("unknown key {key}").into()),
     }

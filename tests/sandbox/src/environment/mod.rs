@@ -284,8 +284,9 @@ impl Environment {
             Output::Idle => self.tell_pool(PoolMessage::Idle(self.facts.environment)),
             Output::Gone(report) => {
                 self.gone = true;
-                // Nothing depends on the directory being gone.
-                let _ = std::fs::remove_dir_all(&self.scratch);
+                let scratch = std::mem::take(&mut self.scratch);
+                // Nothing depends on the directory being gone; a full one must not hold up the other environments.
+                drop(tokio::task::spawn_blocking(move || std::fs::remove_dir_all(scratch)).await);
                 self.tell_pool(PoolMessage::Gone(report));
             }
         }

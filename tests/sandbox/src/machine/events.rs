@@ -20,6 +20,15 @@ impl Machine {
         })
     }
 
+    pub(super) fn restore_start_record(&self) -> Value {
+        json!({
+            "functionName": self.facts.function,
+            "functionVersion": self.facts.version,
+            "instanceId": self.facts.log_stream,
+            "instanceMaxMemory": u64::from(self.facts.memory_mb) * 1024 * 1024,
+        })
+    }
+
     pub(super) fn init_runtime_done_record(&self, phase: &str, status: Status, error: Option<&str>) -> Value {
         let mut record = json!({
             "initializationType": self.facts.init_type.name(),
@@ -103,6 +112,10 @@ pub(super) struct Report {
     /// When the runtime was done, if extensions take part in invocations.
     pub(super) overhead_since: Option<Time>,
     pub(super) overhead_ms: f64,
+}
+
+pub(super) fn restore_done_record() -> Value {
+    json!({"status": Status::Success.name(), "spans": []})
 }
 
 pub(super) fn extension_record(extension: &Extension) -> Value {

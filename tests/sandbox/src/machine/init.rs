@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::events::extension_record;
+use super::events::{extension_record, restore_done_record};
 use super::invocation::Invocation;
 use super::registry::Registry;
 use super::responses::valid_error_type;
@@ -19,7 +19,7 @@ use crate::history::{Status, What};
 use crate::machine::extension_state::ExtensionEvent;
 use crate::telemetry::EventKind;
 
-/// Init limit of provisioned concurrency, unless the function timeout is longer.
+/// Init limit of provisioned concurrency and of snapshots, unless the function timeout is longer.
 const PROVISIONED_INIT_MAX: Duration = Duration::from_secs(130);
 
 /// One attempt to initialise.
@@ -62,7 +62,9 @@ impl Machine {
         match (suppressed, self.facts.init_type) {
             (true, _) => self.facts.timeout,
             (false, InitType::OnDemand) => self.facts.init_timeout,
-            (false, InitType::ProvisionedConcurrency { .. }) => PROVISIONED_INIT_MAX.max(self.facts.timeout),
+            (false, InitType::ProvisionedConcurrency { .. } | InitType::SnapStart { .. }) => {
+                PROVISIONED_INIT_MAX.max(self.facts.timeout)
+            }
         }
     }
 
@@ -179,12 +181,27 @@ impl Machine {
         if self.facts.init_type == InitType::OnDemand {
             self.init_to_report = Some(took);
         }
+        self.restore_due = matches!(self.facts.init_type, InitType::SnapStart { .. });
         match self.job.take() {
             Some(job) => self.begin_invocation(now, job, true),
             None => {
                 self.freeze();
                 self.idle();
             }
+        }
+    }
+
+    /// The processes go on where their snapshot was taken, as far as they can tell.
+    pub(super) fn restore(&mut self, now: Time) {
+        if std::mem::take(&mut self.restore_due) {
+            let start = self.restore_start_record();
+            self.emit(now, EventKind::RestoreStart, start);
+            let done = restore_done_record();
+            self.emit(now, EventKind::RestoreRuntimeDone, done.clone());
+            let mut report = done;
+            // Stopped processes go on at once: there is nothing to load.
+            report["metrics"] = serde_json::json!({"durationMs": 0.0});
+            self.emit(now, EventKind::RestoreReport, report);
         }
     }
 

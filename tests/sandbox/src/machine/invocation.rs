@@ -99,6 +99,7 @@ impl Machine {
         let event = invoke_event(invocation);
         let next = next_answer(invocation);
         self.thaw();
+        self.restore(now);
         self.out.push_back(Output::ReleaseTelemetry(faults));
         self.note(What::Invoke { cold_start });
         self.emit_start(now);

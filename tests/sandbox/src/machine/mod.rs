@@ -57,6 +57,8 @@ pub(crate) struct Machine {
     invocation: Option<Invocation>,
     /// Init duration that the first invocation of an on-demand environment still has to report.
     init_to_report: Option<std::time::Duration>,
+    /// Init was ahead of a snapshot, and nothing has been restored from it yet.
+    restore_due: bool,
     frozen: bool,
     /// The pool counts on hearing [`Output::Idle`].
     busy: bool,
@@ -119,6 +121,7 @@ impl Machine {
             job: None,
             invocation: None,
             init_to_report: None,
+            restore_due: false,
             frozen: false,
             busy: false,
             out: VecDeque::new(),
@@ -201,7 +204,7 @@ impl Machine {
                 self.job = Some(job);
                 self.begin_init(now, true);
             }
-            Phase::Idle => self.begin_invocation(now, job, false),
+            Phase::Idle => self.begin_invocation(now, job, self.restore_due),
             // A process crashed while the environment was idle; the job waits for the reset.
             Phase::Shutdown(_) => self.job = Some(job),
             Phase::Init(_) | Phase::Invoke | Phase::Gone => {

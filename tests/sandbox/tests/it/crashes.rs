@@ -1,6 +1,6 @@
 //! Processes that end when they should not.
 
-use sandbox::{InitType, Status, What};
+use sandbox::{EventKind, InitType, Status, What};
 use serde_json::json;
 
 use crate::harness::{Harness, act};
@@ -155,6 +155,24 @@ async fn a_process_killed_while_idle_resets_the_environment() {
     }
     harness.wait_for(|w| matches!(w, What::Reset)).await;
     recovers(&harness).await;
+    harness.end().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_is_restored_for_its_first_invocation_only() {
+    let harness = Harness::start().await;
+    let init_type = InitType::SnapStart { environments: 1 };
+    let spec = sandbox::FunctionSpec { init_type, ..harness.spec(&[("tracer", "")]) };
+    harness.lambda.create_function(spec).unwrap();
+    harness.idle().await;
+    let restored = |w: &What| matches!(w, What::Telemetry { kind: EventKind::RestoreReport });
+    assert_eq!((harness.count(|w| matches!(w, What::Frozen { .. })), harness.count(restored)), (1, 0));
+    let (outcome, _) = harness.complete(act("env")).await;
+    assert!(outcome.cold_start);
+    assert_eq!(outcome.json()["AWS_LAMBDA_INITIALIZATION_TYPE"], "snap-start");
+    let (outcome, _) = harness.complete(act("env")).await;
+    assert!(!outcome.cold_start);
+    assert_eq!(harness.count(restored), 1);
     harness.end().await;
 }
 
