@@ -50,6 +50,14 @@ impl Guarding {
         self.lock()?.text(text)
     }
 
+    /// What may go on of a resource's attribute that came another way; see [`Guard::value`].
+    pub fn value(&self, key: &str, value: &str) -> Option<String> {
+        match self.lock() {
+            Some(mut guard) => guard.value(key, value),
+            None => Some(value.to_owned()),
+        }
+    }
+
     /// Says what was hidden and what was too large, if anything was: names of rules and counts, never a value.
     pub fn summarize(&self) {
         let Some(guard) = self.lock() else { return };

@@ -42,9 +42,9 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     let clock = Clock::start();
     let (inbox, received) = Inbox::new();
     let records = Arc::<OnceLock<Spool>>::default();
-    let guarding = Guarding::new(std::mem::take(&mut settings.guarding));
+    let guarding = settings.guarding.clone();
     listen_for_spans(&settings, &inbox, &records, &guarding).await;
-    let telemetry_port = listen_for_events(&inbox, clock).await;
+    let telemetry_port = listen_for_events(&inbox, clock, &guarding).await;
 
     let (next, permits) = mpsc::unbounded_channel();
     let events = Events::new(inbox.clone(), clock, permits);
@@ -142,11 +142,11 @@ async fn listen_for_spans(
     }
 }
 
-async fn listen_for_events(inbox: &Inbox, clock: Clock) -> Option<u16> {
+async fn listen_for_events(inbox: &Inbox, clock: Clock, guarding: &Guarding) -> Option<u16> {
     let bound = telemetry::bind().await.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
     match bound {
         Ok((port, listener)) => {
-            tokio::spawn(telemetry::receive(listener, inbox.clone(), clock));
+            tokio::spawn(telemetry::receive(listener, inbox.clone(), clock, guarding.clone()));
             Some(port)
         }
         Err(error) => {

@@ -17,6 +17,7 @@ use policy::{Config, Destinations, FlushMode, InitType, Measuring, Signal, Spool
 use wire::key_values;
 use wire::otlp::Identity;
 
+use crate::guarding::Guarding;
 use table::{FOREIGN, Setting, TABLE};
 
 /// Everything the extension was told.
@@ -36,7 +37,7 @@ pub struct Settings {
     /// The longest request taken from the function, in bytes.
     pub max_body: usize,
     /// What must not leave.
-    pub guarding: guard::Rules,
+    pub guarding: Guarding,
     /// What is wrong with the variables; each was ignored.
     pub problems: Vec<Problem>,
     /// Destinations and proxies that data may not go to, and does not.
@@ -130,8 +131,8 @@ impl Settings {
         let policy = reader.policy(&destinations);
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
-        let guarding = reader.guarding();
-        let identity = reader.identity();
+        let guarding = Guarding::new(reader.guarding());
+        let identity = reader.identity(&guarding);
         let spool_dir = reader.spool_dir();
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let Reader { set, mut problems, refused } = reader;
@@ -428,7 +429,7 @@ impl Reader {
 
     /// # Source
     /// <https://opentelemetry.io/docs/specs/semconv/resource/faas/>
-    fn identity(&mut self) -> Identity {
+    fn identity(&mut self, guarding: &Guarding) -> Identity {
         let mut identity = Identity::default();
         identity.set("cloud.provider", "aws");
         identity.set("cloud.platform", "aws_lambda");
@@ -446,7 +447,9 @@ impl Reader {
             identity.set_int("faas.max_memory", self.memory_mib() << 20);
         }
         for (key, value) in self.resource_attributes() {
-            identity.set(&key, &value);
+            if let Some(value) = guarding.value(&key, &value) {
+                identity.set(&key, &value);
+            }
         }
         if let Some(name) = self.get("OTEL_SERVICE_NAME") {
             identity.set("service.name", name);

@@ -21,6 +21,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use tests::collector::Collector;
 use tests::otlp::{self, Ids, SpanExt, text, traces_of};
+use tests::platform::events::{now_unix_ms, runtime_done};
 use tests::platform::{Platform, Script};
 
 use super::world::{World, server_span, span};
@@ -366,4 +367,74 @@ fn what_exceeds_a_limit_is_cut_or_left_out_and_said() {
     world.close();
     let said = &world.platform.log("guarded")[0];
     assert_eq!((said["values_cut"].as_u64(), said["items_too_large"].as_u64()), (Some(2), Some(1)), "{said}");
+}
+
+#[test]
+fn what_comes_another_way_is_hidden_too() {
+    let variables = "team=pay,contact=jane@example.com,db.password=hunter2,card.cvv=123";
+    let world = World::with(|script| {
+        script.env("PREFREEZE_REDACT", r#"["all"]"#).env("OTEL_RESOURCE_ATTRIBUTES", variables)
+    });
+    world.invoke("r-1");
+    let mut done = runtime_done(now_unix_ms(), "r-1", "error", 12.5);
+    done["record"]["errorType"] = "Declined.jane@example.com".into();
+    world.platform.post_telemetry(&[done]);
+    world.platform.wait_next();
+    world.close();
+    let seen = world.collector.spans();
+    let resource = &seen[0].resource.attributes;
+    let value = |key| tests::collector::attribute_text(resource, key);
+    assert_eq!((value("team"), value("contact")), (Some("pay"), Some("****@example.com")));
+    assert_eq!((value("db.password"), value("card.cvv")), (Some("[redacted]"), None));
+    for request in world.collector.requests() {
+        assert_eq!(
+            found_in(request.plain.as_ref().expect("it unpacks")),
+            BTreeSet::new(),
+            "{}",
+            request.path
+        );
+        let text = String::from_utf8_lossy(request.plain.as_ref().expect("it unpacks")).into_owned();
+        assert!(!text.contains("jane"), "{text}");
+    }
+    assert!(seen.iter().any(|seen| {
+        tests::collector::attribute_text(&seen.span.attributes, "error.type")
+            .is_some_and(|class| class.contains("***"))
+    }));
+}
+
+#[test]
+fn names_are_bounded_and_an_identifier_is_named_once() {
+    let world = World::with(|script| script.env("PREFREEZE_ATTRIBUTES", r#"{"names":3,"deny":["debug.*"]}"#));
+    let root = Ids::new(1);
+    for invocation in 0..3_u64 {
+        let request_id = format!("r-{invocation}");
+        world.invoke(&request_id);
+        let spans = (0..300).map(|index| {
+            let number = invocation * 300 + index;
+            span(&format!("GET /orders/{number}"), root.sibling(number + 1))
+                .with_text("order.id", &format!("order-{number}"))
+                .with_text("payment.method", "upi")
+                .with_text("debug.dump", "x")
+        });
+        world.post_spans(spans);
+        world.post_spans([span(&format!("step {invocation}"), root.sibling(90_000 + invocation))]);
+        world.post_spans([server_span(&request_id, root.sibling(80_000 + invocation), &request_id)]);
+        world.platform.wait_next();
+    }
+    world.close();
+    let names = world.names();
+    let count = |name: &str| names.iter().filter(|other| *other == name).count();
+    assert_eq!((count("GET /orders/{id}"), count("step 0"), count("r-0")), (900, 1, 1), "the first three");
+    assert_eq!(count("other"), 4, "and one for the rest");
+    let spans = world.collector.spans();
+    let first = &spans.iter().find(|seen| seen.span.name == "GET /orders/{id}").expect("it arrives").span;
+    assert_eq!((first.attributes.len(), first.dropped_attributes_count), (2, 1));
+    let said = world.platform.log("identifier_like_attribute");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((said[0]["key"].as_str(), said[0]["observed"].as_u64()), (Some("order.id"), Some(200)));
+    let counts = &world.platform.log("guarded")[0];
+    assert_eq!(
+        (counts["names_other"].as_u64(), counts["attributes_ruled_out"].as_u64()),
+        (Some(4), Some(900))
+    );
 }

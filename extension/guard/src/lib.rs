@@ -143,6 +143,20 @@ impl Guard {
         self.redact(text.as_bytes(), &Facts::NONE).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// What may go on of the value of a resource's attribute that is not in a request; `None` when nothing may.
+    pub fn value(&mut self, key: &str, value: &str) -> Option<String> {
+        let facts = self.facts(key.as_bytes());
+        if self.is_forbidden(&facts) {
+            return None;
+        }
+        if self.is_secret(&facts, true) {
+            self.note_secret();
+            return Some(String::from_utf8_lossy(rewrite::REDACTED).into_owned());
+        }
+        let hidden = self.redact(value.as_bytes(), &facts);
+        Some(hidden.map_or_else(|| value.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
     /// What was hidden so far: the name of each kind or rule, and how often.
     pub fn redacted(&self) -> impl Iterator<Item = (&str, u64)> {
         let kinds = Kind::ALL.iter().zip(self.hits.kinds).map(|(kind, hits)| (kind.as_str(), hits));

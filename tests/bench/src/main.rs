@@ -9,6 +9,7 @@ mod compression;
 mod environment;
 mod folder;
 mod growth;
+mod guard;
 mod http;
 mod ingest;
 mod launch;
@@ -40,6 +41,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("start-warm", startup::warm),
     ("start-cold", startup::cold),
     ("ingest", ingest::run),
+    ("guard", guard::run),
     ("compression", compression::run),
     ("spool", spool::run),
     ("ack", ack::run),
