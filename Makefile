@@ -1,6 +1,6 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
-.PHONY: help build test check counts counts-write fmt demo sim fuzz bench layer layer-test deploy-test reproduce release dashboards size clean deny \
+.PHONY: help build test check counts counts-write fmt demo sim soak outages fuzz bench layer layer-test deploy-test reproduce release dashboards size clean deny \
         deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -38,6 +38,13 @@ demo: build ## Show the payment flow end to end, on this machine, without AWS
 
 sim: ## Replay a simulation: make sim SEED=7, or N=100000 seeds
 	$(if $(SEED),SIM_SEED=$(SEED)) $(if $(N),SIM_RUNS=$(N)) cargo test --profile sim -p simulation -- --nocapture
+
+soak: build ## Drive the real binary through N invocations with a flapping backend: make soak N=20000
+	SOAK=$(or $(N),10000) cargo test -p tests --test reliability soak -- --nocapture
+
+OUTAGE_SECONDS ?= 180
+outages: build ## Make the backend ill for three minutes in every way, side by side: make outages OUTAGE_SECONDS=60
+	OUTAGE_SECONDS=$(OUTAGE_SECONDS) cargo test -p tests --test reliability outages -- --nocapture
 
 T ?= 60
 fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60

@@ -10,6 +10,7 @@ mod reliability {
     mod faults;
     mod gate;
     mod kinds;
+    mod outages;
     mod page;
     mod play;
     mod soak;

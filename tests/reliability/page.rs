@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::play::{Measured, Mode, Recovered};
 
+/// What only `make outages` and `make soak` measure: written by hand, from what they printed.
+const LONG_RUNS: &str = include_str!("long_runs.md");
+
 const TOP: &str = "\
 # Reliability
 
@@ -44,7 +47,7 @@ pub(crate) fn render(tables: &[(Mode, Vec<Measured>)]) -> String {
         page += "|---|---|---|---|---|---|---|---|\n";
         rows.iter().for_each(|row| page += &line(*mode, row));
     }
-    page
+    page + LONG_RUNS
 }
 
 fn line(mode: Mode, row: &Measured) -> String {

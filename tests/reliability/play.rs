@@ -25,7 +25,7 @@ const OFFER: Duration = Duration::from_secs(1);
 const HISTORY: usize = 10_000;
 
 /// How much longer than its ceiling a flush may seem to take on a machine that is busy with other tests.
-const BUSY: u32 = 3;
+pub(crate) const BUSY: u32 = 3;
 
 /// What only waiting for a deadline takes.
 const LONG_MS: f64 = 1_200.0;
@@ -125,7 +125,7 @@ async fn fail(stage: &Stage, fault: &Fault) -> Vec<(Outcome, Record)> {
 }
 
 /// Invokes a function that waits at a gate at this moment, until `happening` has happened.
-async fn invoke_through<T>(
+pub(crate) async fn invoke_through<T>(
     stage: &Stage,
     mut event: Value,
     moment: &str,
@@ -148,7 +148,7 @@ async fn extension_asks(stage: &Stage) {
 }
 
 /// Kills it as the kernel does when memory runs out, and waits until the platform has noticed.
-async fn kill_extension(stage: &Stage) {
+pub(crate) async fn kill_extension(stage: &Stage) {
     let pid = i32::try_from(stage.extension_pid()).expect("Linux counts processes so");
     kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it is ours and it runs");
     stage.in_time("the crash", stage.lambda.wait_for(|entry| is_crash(&entry.what))).await;
@@ -257,7 +257,7 @@ fn check(stage: &Stage, mode: Mode, measured: &Measured) {
     assert(count(&history, |what| matches!(what, What::Frozen { .. })) > 0, "nothing was ever frozen");
 }
 
-fn count(history: &[TimelineEntry], is_it: impl Fn(&What) -> bool) -> usize {
+pub(crate) fn count(history: &[TimelineEntry], is_it: impl Fn(&What) -> bool) -> usize {
     history.iter().filter(|entry| is_it(&entry.what)).count()
 }
 
@@ -265,7 +265,7 @@ fn is_registration(what: &What) -> bool {
     matches!(what, What::Registered { .. })
 }
 
-fn is_crash(what: &What) -> bool {
+pub(crate) fn is_crash(what: &What) -> bool {
     matches!(what, What::Crashed { process, .. } if process == EXTENSION)
 }
 
@@ -277,12 +277,12 @@ fn of_the_fault(accepted: &PerInvocation) -> PerInvocation {
         .collect()
 }
 
-fn event(name: &str, seed: u64, send: &str, end: &str) -> Value {
+pub(crate) fn event(name: &str, seed: u64, send: &str, end: &str) -> Value {
     json!({ "name": name, "seed": seed, "send": send, "end": end })
 }
 
 /// `ok`, or the type of the error.
-fn caller(outcome: &Outcome) -> String {
+pub(crate) fn caller(outcome: &Outcome) -> String {
     let answer = outcome.json();
     if outcome.function_error.is_none() {
         return answer.as_str().unwrap_or("something else").to_owned();

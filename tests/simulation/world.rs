@@ -62,6 +62,8 @@ struct Request {
     entries: Arc<[Entry<Body>]>,
     outcome: Outcome,
     launched: u64,
+    /// Waits for `/next` that it has been through.
+    waits: u32,
 }
 
 /// What happened in a world.
@@ -142,8 +144,8 @@ pub struct World {
     cold_starts: BTreeSet<[u8; 8]>,
     /// Invocations whose ends may be known before they begin.
     ends_told: BTreeSet<String>,
-    /// When the last two invocations of this process began: what had come into its books, and the last span accepted.
-    before: [(u64, u64); 2],
+    /// When the last three invocations of this process began: what had come into its books, and the last span accepted.
+    before: [(u64, u64); 3],
     lines: Vec<String>,
     is_aloud: bool,
 }
@@ -243,7 +245,7 @@ impl World {
             coverage: Coverage::default(),
             cold_starts: BTreeSet::new(),
             ends_told: BTreeSet::new(),
-            before: [(0, 0); 2],
+            before: [(0, 0); 3],
             lines: Vec::new(),
             is_aloud: false,
         }

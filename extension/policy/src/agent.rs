@@ -290,7 +290,7 @@ impl<B: Body> Agent<B> {
         let mut lost = Vec::new();
         for flight in self.outbox.in_flight_mut() {
             flight.due = now + timeouts[flight.batch.signal as usize];
-            flight.is_carried = true;
+            flight.waits += 1;
             if is_long {
                 lost.push(flight.batch.id);
             }
@@ -487,7 +487,7 @@ impl<B: Body> Agent<B> {
         let is_closed = self.shutdown.is_none();
         let is_sent = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
         let is_safe = is_sent && self.shelf.is_empty();
-        let is_lost = self.is_pointless() && !self.shelf.is_reading();
+        let is_lost = self.is_pointless() && !self.shelf.is_busy();
         if is_closed && (is_safe || is_lost) || now >= self.flush_end {
             self.close_all(now);
             self.exit(now);

@@ -4,8 +4,10 @@ use crate::time::{Duration, Instant};
 
 /// Failures in a row after which flushes stop waiting for the backend.
 const FAILURES_TO_OPEN: u32 = 3;
-/// The first pause before a probe; each failed probe doubles it.
-const COOL_DOWN_FIRST: Duration = Duration::from_secs(1);
+/// The first pause before a probe; each failed probe doubles it. Probes go out beside the handler and cost no invocation
+/// anything, and most illnesses are short: with a second, a backend that was ill for 50 ms of every second was hardly
+/// ever found well.
+const COOL_DOWN_FIRST: Duration = Duration::from_millis(200);
 /// No probe waits longer than this.
 const COOL_DOWN_MAX: Duration = Duration::from_secs(30);
 
@@ -114,22 +116,23 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn second(s: u64) -> Instant {
-        Instant::from_nanos(s * 1_000_000_000)
+    /// A moment, in first pauses.
+    fn at(pauses: u64) -> Instant {
+        Instant::from_nanos(0) + COOL_DOWN_FIRST * u32::try_from(pauses).expect("a small number")
     }
 
     #[test]
     fn three_failures_open_it_and_a_good_probe_closes_it() {
         let mut breaker = Breaker::new();
-        assert_eq!(breaker.on_failure(second(0)), Change::None);
-        assert_eq!(breaker.on_failure(second(0)), Change::None);
-        assert_eq!(breaker.on_failure(second(0)), Change::Opened);
-        assert!(!breaker.take_probe(second(0)));
-        assert!(breaker.take_probe(second(1)));
-        assert!(!breaker.take_probe(second(1)), "one probe at a time");
-        assert_eq!(breaker.on_failure(second(1)), Change::None);
-        assert!(!breaker.take_probe(second(2)), "the pause has doubled");
-        assert!(breaker.take_probe(second(3)));
+        assert_eq!(breaker.on_failure(at(0)), Change::None);
+        assert_eq!(breaker.on_failure(at(0)), Change::None);
+        assert_eq!(breaker.on_failure(at(0)), Change::Opened);
+        assert!(!breaker.take_probe(at(0)));
+        assert!(breaker.take_probe(at(1)));
+        assert!(!breaker.take_probe(at(1)), "one probe at a time");
+        assert_eq!(breaker.on_failure(at(1)), Change::None);
+        assert!(!breaker.take_probe(at(2)), "the pause has doubled");
+        assert!(breaker.take_probe(at(3)));
         assert_eq!(breaker.on_success(), Change::Closed);
         assert!(breaker.is_closed());
     }
@@ -138,19 +141,19 @@ mod tests {
     fn a_probe_without_a_verdict_is_due_again() {
         let mut breaker = Breaker::new();
         for _ in 0..3 {
-            breaker.on_failure(second(0));
+            breaker.on_failure(at(0));
         }
-        assert!(breaker.take_probe(second(1)));
-        breaker.on_probe_lost(second(1));
-        assert!(breaker.take_probe(second(1)));
+        assert!(breaker.take_probe(at(1)));
+        breaker.on_probe_lost(at(1));
+        assert!(breaker.take_probe(at(1)));
     }
 
     #[test]
     fn a_success_forgets_earlier_failures() {
         let mut breaker = Breaker::new();
         for _ in 0..10 {
-            breaker.on_failure(second(0));
-            breaker.on_failure(second(0));
+            breaker.on_failure(at(0));
+            breaker.on_failure(at(0));
             assert_eq!(breaker.on_success(), Change::None);
         }
         assert!(breaker.is_closed());

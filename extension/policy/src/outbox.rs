@@ -18,8 +18,8 @@ pub(crate) struct InFlight<B> {
     pub(crate) due: Instant,
     /// Whether it was sent to find out whether the backend is back.
     pub(crate) is_probe: bool,
-    /// Whether it has been through a wait for `/next`.
-    pub(crate) is_carried: bool,
+    /// Waits for `/next` that it has been through.
+    pub(crate) waits: u32,
 }
 
 /// Entries of one signal that are not in a batch yet.

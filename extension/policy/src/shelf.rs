@@ -108,6 +108,11 @@ impl<B> Shelf<B> {
         self.parked.is_empty() && self.writing.is_empty() && self.reading.is_none()
     }
 
+    /// Whether the disk has yet to answer.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_reading() || !self.writing.is_empty()
+    }
+
     /// Whether a read is under way.
     pub(crate) const fn is_reading(&self) -> bool {
         self.reading.is_some()

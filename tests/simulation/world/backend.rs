@@ -17,7 +17,7 @@ impl World {
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
         let (outcome, takes) = self.answer_of(&entries);
         self.say(&format!("export {} of {count}: {outcome:?}", id.0));
-        self.backend.insert(id, Request { entries, outcome, launched: self.now });
+        self.backend.insert(id, Request { entries, outcome, launched: self.now, waits: 0 });
         if let Some(takes) = takes {
             self.later(self.now + takes, Event::Answer(id));
         }

@@ -8,6 +8,9 @@ use super::{Request, World};
 /// After a signal said that the function is done, requests of it that are being received are waited for so long.
 const GRACE: u64 = 100 * MS;
 
+/// After so many waits and invocations, a request that has no answer when its time is over is given up.
+const WAITS_MAX: u32 = 5;
+
 /// How the running invocation is held.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
@@ -34,8 +37,10 @@ impl World {
     pub(super) fn note_begin(&mut self, request_id: &str) {
         self.held = Held { is_down: self.held.is_down, begun_at: self.now, ..Held::default() };
         let spans = &self.agent.ledger().spans;
+        self.backend.values_mut().for_each(|request| request.waits += 1);
         let came = spans.received + spans.recovered + spans.made;
-        self.before = [self.before[1], (came, self.accepted.last().copied().unwrap_or_default())];
+        self.before =
+            [self.before[1], self.before[2], (came, self.accepted.last().copied().unwrap_or_default())];
         if self.ends_told.contains(request_id) {
             self.note_done();
         }
@@ -79,7 +84,7 @@ impl World {
         let end = (latest + ceiling).min((deadline - nanos(self.config.safety)).max(latest));
         let (most, known) = (nanos(self.config.export_timeouts[0]), self.held.done_at);
         let is_stale = |request: &&Request| {
-            request.launched < self.held.begun_at && known.is_some_and(|at| at >= request.launched + most)
+            request.waits >= WAITS_MAX && known.is_some_and(|at| at >= request.launched + most)
         };
         assert_eq!(
             self.backend.values().filter(is_stale).count(),
@@ -94,8 +99,8 @@ impl World {
         }
     }
 
-    /// No request outlives its time, counted from its beginning or from the last thaw; none from before the last
-    /// wait outlives the invocation as well.
+    /// No request outlives its time, counted from its beginning or from the last thaw; none outlives some
+    /// waits and invocations as well.
     pub(super) fn check_requests(&self) {
         let most = self.config.export_timeouts[0].as_nanos() as u64;
         let is_managed = self.config.init_type == InitType::ManagedInstances;
@@ -112,8 +117,8 @@ impl World {
         }
     }
 
-    /// The backend has been well for some invocations: nothing that came before the last two is still here. (A short
-    /// last one may have frozen the request that carried what was left of the one before.)
+    /// The backend has been well for some invocations: nothing that came before the last three is still here.
+    /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
         if self.invocations < self.healthy_from + super::HEALTHY {
             return;
