@@ -233,6 +233,8 @@ pub(crate) struct Facts {
     pub(crate) is_query: bool,
     /// It may be four times as long as other values.
     pub(crate) is_stacktrace: bool,
+    /// Nothing in the key itself is to be hidden.
+    pub(crate) is_clean: bool,
     /// A semantic convention names it.
     pub(crate) is_convention: bool,
     /// A rule says that its value is none of those that are looked for.
@@ -264,6 +266,7 @@ impl Facts {
         is_sql: false,
         is_query: false,
         is_stacktrace: false,
+        is_clean: false,
         is_convention: false,
         is_excepted: false,
         own: 0,

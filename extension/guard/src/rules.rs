@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::hash::Hasher;
 use crate::rewrite::Action;
+use crate::text::shortest;
 
 /// A kind of value that is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,16 +94,29 @@ pub struct Redaction {
     /// Keys whose values are only searched for secrets by name.
     pub(crate) except: Vec<Regex>,
     pub(crate) hasher: Option<Hasher>,
+    /// Shorter texts hold nothing that is looked for.
+    pub(crate) shortest: usize,
+    /// The classes of bytes one of which most of the kinds asked for have.
+    pub(crate) telling: u8,
+    /// Whether credentials are looked for, which have no such byte.
+    pub(crate) has_tokens: bool,
 }
 
 impl Redaction {
     /// Everything that is built in.
     pub fn everything(key: Option<&[u8]>) -> Self {
-        Self {
-            kinds: [Some(Action::Fitting); Kind::ALL.len()],
-            hasher: key.map(Hasher::new),
-            ..Self::default()
-        }
+        let kinds = [Some(Action::Fitting); Kind::ALL.len()];
+        Self { kinds, hasher: key.map(Hasher::new), ..Self::default() }.ready()
+    }
+
+    /// With what follows from the kinds worked out.
+    fn ready(mut self) -> Self {
+        let asked_for = Kind::ALL.into_iter().zip(self.kinds).filter(|(_, action)| action.is_some());
+        let asked_for: Vec<Kind> = asked_for.map(|(kind, _)| kind).collect();
+        self.shortest = asked_for.iter().map(|kind| shortest(*kind)).min().unwrap_or(usize::MAX);
+        self.telling = asked_for.iter().fold(0, |telling, kind| telling | crate::text::telling(*kind));
+        self.has_tokens = asked_for.contains(&Kind::Tokens);
+        self
     }
 
     /// Reads a list; `key` is for keyed hashes. Each fault is named with its place, and the rest of the list
@@ -128,7 +142,7 @@ impl Redaction {
                 faults.push(format!("rule {}: {why}", index + 1));
             }
         }
-        (redaction, faults)
+        (redaction.ready(), faults)
     }
 
     /// Whether nothing is to be redacted.

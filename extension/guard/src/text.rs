@@ -13,6 +13,8 @@ const PASSES_MAX: usize = 3;
 const OWN_TEXT_MAX: usize = 64 << 10;
 /// Fewer digits make none of the numbers.
 const DIGITS_MIN: u32 = 8;
+/// The least number of so many digits.
+pub(crate) const NUMBER_MIN: u64 = 10_000_000;
 /// Shorter texts hold no credential.
 const TOKEN_MIN: usize = 8;
 
@@ -21,6 +23,30 @@ const AT: u8 = 2;
 const SIGN: u8 = 4;
 const QUERY: u8 = 8;
 const CAPITAL: u8 = 16;
+
+/// The classes of bytes without which a kind is not there; none where it is told otherwise.
+pub(crate) const fn telling(kind: Kind) -> u8 {
+    match kind {
+        Kind::Keys => SIGN,
+        Kind::Urls => QUERY,
+        Kind::Emails | Kind::Upi => AT,
+        Kind::Pan => CAPITAL,
+        Kind::Cards | Kind::Aadhaar | Kind::Phones | Kind::Tokens | Kind::Sql => 0,
+    }
+}
+
+/// The bytes of the shortest value of a kind.
+pub(crate) const fn shortest(kind: Kind) -> usize {
+    match kind {
+        Kind::Keys | Kind::Urls => 3,
+        Kind::Sql => 1,
+        Kind::Upi | Kind::Emails => 5,
+        Kind::Phones | Kind::Tokens => 8,
+        Kind::Pan => 10,
+        Kind::Aadhaar => 12,
+        Kind::Cards => 13,
+    }
+}
 
 /// What each byte makes possible.
 const CLASSES: [u8; 256] = {
@@ -61,13 +87,34 @@ pub(crate) fn redact(text: &[u8], facts: &Facts, rules: &Redaction, hits: &mut H
     now
 }
 
+/// Whether nothing in `text` can be touched: told by its length and its bytes alone, and most texts are.
+pub(crate) fn is_quiet(text: &[u8], facts: &Facts, rules: &Redaction) -> bool {
+    let is_short = text.len() < rules.shortest;
+    rules.own.is_empty()
+        && (is_short || {
+            let (classes, digits) = classes_of(text);
+            is_hopeless(text, classes, digits, facts, rules)
+        })
+}
+
+/// What the bytes of `text` make possible, and how many are digits.
+fn classes_of(text: &[u8]) -> (u8, u32) {
+    text.iter().fold((0, 0), |(classes, digits), byte| {
+        let class = CLASSES[usize::from(*byte)];
+        (classes | class, digits + u32::from(class & DIGIT))
+    })
+}
+
+fn is_hopeless(text: &[u8], classes: u8, digits: u32, facts: &Facts, rules: &Redaction) -> bool {
+    let says_nothing = classes & !DIGIT & rules.telling == 0 && digits < DIGITS_MIN;
+    text.len() < rules.shortest || (says_nothing && !facts.is_sql && !rules.has_tokens)
+}
+
 /// One pass of what is built in.
 fn built_in(text: &[u8], facts: &Facts, rules: &Redaction, hits: &mut Hits) -> Option<Vec<u8>> {
-    let (mut classes, mut digits) = (0, 0_u32);
-    for byte in text {
-        let class = CLASSES[usize::from(*byte)];
-        classes |= class;
-        digits += u32::from(class & DIGIT);
+    let (classes, digits) = classes_of(text);
+    if is_hopeless(text, classes, digits, facts, rules) {
+        return None;
     }
     let mut now: Cow<'_, [u8]> = Cow::Borrowed(text);
     for (index, kind) in Kind::ALL.into_iter().enumerate() {
@@ -161,8 +208,7 @@ pub(crate) fn redact_number(
     rules: &Redaction,
     hits: &mut Hits,
 ) -> Option<Vec<u8>> {
-    // Nothing shorter than a telephone number is looked for.
-    if number < 10_000_000 && facts.own == 0 {
+    if number < NUMBER_MIN && facts.own == 0 {
         return None;
     }
     redact(number.to_string().as_bytes(), facts, rules, hits)

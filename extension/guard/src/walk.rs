@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use policy::Signal;
-use wire::proto::{Field, Value, WireError, fields, put_bytes, put_number, put_varint, varint_len};
+use wire::proto::{
+    Field, Value, WireError, field_len, fields, put_bytes, put_number, put_varint, varint_len,
+};
 
 use crate::attributes::Fate;
 use crate::edits::Edits;
-use crate::keys::Facts;
+use crate::keys::{Facts, Naming};
 use crate::limits::cut;
 use crate::rewrite::REDACTED;
 use crate::schema::{self, DROPPED_EVENTS, DROPPED_LINKS, Message, Part};
-use crate::{Guard, Refused};
+use crate::{Guard, Refused, text};
 
 const KEY: u32 = 1;
 const VALUE: u32 = 2;
@@ -240,7 +242,8 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let mut max = if is_limited(of) { self.guard.value_max(&facts) } else { 0 };
-        let mut instead = self.guard.is_secret(&facts, is_text(value)?).then(|| REDACTED.to_vec());
+        let is_secret = facts.naming == Naming::Secret && self.guard.is_secret(&facts, is_text(value)?);
+        let mut instead = is_secret.then(|| REDACTED.to_vec());
         if depth == 0 && instead.is_none() {
             match self.guard.fate(key, value, &facts, of) {
                 Fate::Drop => return Ok(None),
@@ -249,7 +252,24 @@ impl<'a> Walk<'a> {
                 Fate::Keep => {}
             }
         }
+        let is_plain = place.end - place.content == field_len(key.len()) + field_len(value.len());
+        if is_plain && facts.is_clean && instead.is_none() && self.is_quiet(value, &facts, max) {
+            return Ok(Some(0));
+        }
         self.child(place, |walk, range| walk.pair(range, &facts, instead.as_deref(), max, depth)).map(Some)
+    }
+
+    /// Whether an `AnyValue` of one field can be seen at a glance to hold nothing.
+    fn is_quiet(&self, value: &[u8], facts: &Facts, max: usize) -> bool {
+        match fields(value).next() {
+            Ok(Some(field)) if field.end == value.len() => match (field.number, field.value) {
+                (ANY_STRING | ANY_BYTES, Value::Bytes(text)) => self.guard.is_quiet(text, facts, max),
+                (ANY_INT, Value::Varint(number)) => number < text::NUMBER_MIN && facts.own == 0,
+                (ANY_FLAG, Value::Varint(_)) => facts.own == 0,
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// The two halves of a `KeyValue`, with `instead` in place of the value where there is one.
@@ -266,7 +286,7 @@ impl<'a> Walk<'a> {
         while let Some(field) = parts.next()? {
             let part = Place::of(&field, base);
             delta += match (field.number, field.value, instead) {
-                (KEY, Value::Bytes(_), _) => {
+                (KEY, Value::Bytes(_), _) if !facts.is_clean => {
                     self.child(part, |walk, range| Ok(walk.text(range, &Facts::NONE, 0)))?
                 }
                 (VALUE, Value::Bytes(content), Some(word)) => {

@@ -33,6 +33,21 @@ const PEM_LABEL_MAX: usize = 64;
 const BEARER_MIN: usize = 8;
 const BEARER_SURE: usize = 20;
 
+/// The bytes that a credential begins with.
+const STARTS: [bool; 256] = {
+    let mut starts = [false; 256];
+    let mut index = 0;
+    while index < PREFIXES.len() {
+        starts[PREFIXES[index].0[0] as usize] = true;
+        index += 1;
+    }
+    starts[b'e' as usize] = true;
+    starts[b'b' as usize] = true;
+    starts[b'B' as usize] = true;
+    starts[b'-' as usize] = true;
+    starts
+};
+
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let mut at = 0;
     while at < text.len() {
@@ -51,6 +66,9 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 
 /// The credential of the word that begins at `at`.
 fn credential(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    if !STARTS[usize::from(text[at])] {
+        return None;
+    }
     let found = match text[at] {
         b'e' => jwt_end(text, at).map(|end| (at, end)),
         b'b' | b'B' => {
