@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
-use policy::{Input, Receipt, Signal};
+use policy::{Input, Receipt, RequestId, Signal};
 use tokio::net::TcpListener;
-use wire::otlp::{self, Body};
+use wire::otlp::{self, Body, Scanned};
 
 use crate::driver::{Inbox, Message};
 use crate::guarding::{Guarded, Guarding};
@@ -54,13 +54,21 @@ impl Intake {
         serve(listener, move |request| handle(request, self.clone())).await;
     }
 
+    /// Takes log records that were made here of what the platform told, by the same way as any others.
+    pub fn log(&self, request_id: Option<RequestId>, request: Bytes) {
+        let taken = self.admit(Signal::Logs, request).and_then(|request| self.take(Signal::Logs, &request));
+        if let Ok(Scanned { receipt, .. }) = taken {
+            self.inbox.send(Message::Input(Input::Logged { request_id, receipt }));
+        }
+    }
+
     /// What may go on of the protobuf of a request that has come whole: nothing else is kept of it.
     fn admit(&self, signal: Signal, body: Bytes) -> Result<Guarded, Refusal> {
         self.guarding.apply(signal, body).map_err(|refused| refusal(Fault::Bad, refused.to_string()))
     }
 
     /// Takes what was admitted of a request.
-    fn take(&self, signal: Signal, body: &Guarded) -> Result<otlp::Scanned, Refusal> {
+    fn take(&self, signal: Signal, body: &Guarded) -> Result<Scanned, Refusal> {
         let scanned =
             otlp::scan(signal, body).map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
         if let Some(spool) = self.spool.get() {

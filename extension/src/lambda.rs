@@ -200,11 +200,11 @@ async fn plain_loop(events: &Events, extension_id: &str) {
 
 /// Asks for the platform's events to be posted to `port`. Fails open: without them, the ends of
 /// invocations are seen by the function's own spans and by deadlines.
-pub async fn subscribe(extension_id: &str, port: u16) {
+pub async fn subscribe(extension_id: &str, port: u16, with_lines: bool) {
     let request = Request::put(telemetry_api::SUBSCRIBE_PATH)
         .header("Lambda-Extension-Identifier", extension_id)
         .header("Content-Type", "application/json")
-        .body(Bytes::from(telemetry_api::subscription(port)));
+        .body(Bytes::from(telemetry_api::subscription(port, with_lines)));
     let request = request.expect("an identifier from a header is one");
     let message = "no platform events: cold starts, timeouts and crashes are seen less exactly";
     match timeout(SUBSCRIBE_MAX, call(request)).await {

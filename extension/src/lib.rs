@@ -18,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use policy::{Agent, InitType, Input, SpoolMode};
 use tokio::sync::mpsc;
+use wire::logs::Wanted;
 use wire::otlp::{Body, Identity};
 
 use crate::clock::Clock;
@@ -43,8 +44,9 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     let (inbox, received) = Inbox::new();
     let records = Arc::<OnceLock<Spool>>::default();
     let guarding = settings.guarding.clone();
-    listen_for_spans(&settings, &inbox, &records, &guarding).await;
-    let telemetry_port = listen_for_events(&inbox, clock, &guarding).await;
+    let (intake, wanted) = (intake(&settings, &inbox, &records, &guarding), settings.logs);
+    listen_for_spans(&settings, intake.clone()).await;
+    let telemetry_port = listen_for_events(intake, wanted, clock).await;
 
     let (next, permits) = mpsc::unbounded_channel();
     let events = Events::new(inbox.clone(), clock, permits);
@@ -52,7 +54,7 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     let (registration, asking) = lambda::register(events.clone(), is_managed).await?;
     let subscribing = async {
         if let Some(port) = telemetry_port {
-            lambda::subscribe(&registration.extension_id, port).await;
+            lambda::subscribe(&registration.extension_id, port, wanted != Wanted::None).await;
         }
     };
     // The platform takes its time to answer; files and TLS are made ready meanwhile.
@@ -117,21 +119,19 @@ fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
     }
 }
 
-async fn listen_for_spans(
-    settings: &Settings,
-    inbox: &Inbox,
-    records: &Arc<OnceLock<Spool>>,
-    guarding: &Guarding,
-) {
+fn intake(settings: &Settings, inbox: &Inbox, records: &Arc<OnceLock<Spool>>, guarding: &Guarding) -> Intake {
+    Intake {
+        inbox: inbox.clone(),
+        spool: records.clone(),
+        guarding: guarding.clone(),
+        max_body: settings.max_body,
+    }
+}
+
+async fn listen_for_spans(settings: &Settings, intake: Intake) {
     let Some(address) = settings.receiver else { return };
     match intake::bind(address).await {
         Ok(listener) => {
-            let intake = Intake {
-                inbox: inbox.clone(),
-                spool: records.clone(),
-                guarding: guarding.clone(),
-                max_body: settings.max_body,
-            };
             tokio::spawn(intake.receive(listener));
         }
         Err(error) => {
@@ -142,11 +142,11 @@ async fn listen_for_spans(
     }
 }
 
-async fn listen_for_events(inbox: &Inbox, clock: Clock, guarding: &Guarding) -> Option<u16> {
+async fn listen_for_events(intake: Intake, wanted: Wanted, clock: Clock) -> Option<u16> {
     let bound = telemetry::bind().await.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
     match bound {
         Ok((port, listener)) => {
-            tokio::spawn(telemetry::receive(listener, inbox.clone(), clock, guarding.clone()));
+            tokio::spawn(telemetry::receive(listener, intake, wanted, clock));
             Some(port)
         }
         Err(error) => {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use policy::{Config, Destinations, FlushMode, InitType, Measuring, Signal, SpoolMode, XrayParent};
 use wire::key_values;
+use wire::logs::Wanted;
 use wire::otlp::Identity;
 
 use crate::guarding::Guarding;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub identity: Identity,
     /// Where the function sends to; `None` when it was switched off.
     pub receiver: Option<SocketAddr>,
+    /// Which log records are made of what the platform tells.
+    pub logs: Wanted,
     /// The CloudWatch namespace of metrics that are written as lines.
     pub emf_namespace: String,
     /// The spool's folder.
@@ -134,6 +137,8 @@ impl Settings {
         let guarding = Guarding::new(reader.guarding());
         let identity = reader.identity(&guarding);
         let spool_dir = reader.spool_dir();
+        let levels = [("none", Wanted::None), ("errors", Wanted::Errors), ("all", Wanted::All)];
+        let logs = reader.word("PREFREEZE_LOGS", Wanted::None, &levels);
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let Reader { set, mut problems, refused } = reader;
         problems.dedup();
@@ -142,6 +147,7 @@ impl Settings {
             destinations,
             identity,
             receiver,
+            logs,
             emf_namespace,
             spool_dir,
             max_body,

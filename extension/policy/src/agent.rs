@@ -5,6 +5,7 @@
 
 mod announcing;
 mod exports;
+mod logging;
 mod metering;
 mod spooling;
 
@@ -18,6 +19,7 @@ use crate::breaker::Breaker;
 use crate::budget;
 use crate::cap::Cap;
 use crate::config::{Config, SpoolMode};
+use crate::correlation::Correlation;
 use crate::facts::Body;
 use crate::invocations::Invocations;
 use crate::io::{Input, Output, Receipt};
@@ -56,6 +58,7 @@ pub struct Agent<B> {
     cap: Cap,
     ledger: Ledger,
     metrics: Metrics,
+    logs: Correlation<B>,
     rng: Rng,
     /// Requests of the function that are being received.
     receiving: u32,
@@ -110,6 +113,7 @@ impl<B: Body> Agent<B> {
             cap: Cap::new(config.cost_cap),
             ledger: Ledger::default(),
             metrics: Metrics::new(&config),
+            logs: Correlation::default(),
             rng: Rng::new(config.seed),
             receiving: 0,
             done_since: None,
@@ -142,6 +146,7 @@ impl<B: Body> Agent<B> {
             Input::Shutdown(shutdown) => self.on_shutdown(now, &shutdown),
             Input::Receiving => self.receiving += 1,
             Input::Received(receipt) => self.on_received(now, receipt),
+            Input::Logged { request_id, receipt } => self.on_logged(now, request_id.as_ref(), receipt),
             Input::Announced(spans) => self.on_announced(spans),
             Input::Flush { request_id } => self.invocations.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),
@@ -223,7 +228,7 @@ impl<B: Body> Agent<B> {
 
     /// Items of `signal` that are held: must equal what the books say ([`crate::ledger::Counts::held`]).
     pub fn held_items(&self, signal: Signal) -> u64 {
-        self.outbox.held_items(signal) + self.shelf.items(signal)
+        self.outbox.held_items(signal) + self.shelf.items(signal) + self.waiting_logs(signal)
     }
 
     /// Memory that is held, encoded bytes and bookkeeping; above the bound only by what is in flight. What an
@@ -315,6 +320,7 @@ impl<B: Body> Agent<B> {
             self.invocations.on_span(span);
             self.announced.on_span(span);
             self.metrics.on_span(span);
+            self.logs.on_span(span);
         }
         for signal in Signal::ALL {
             self.ledger.of_mut(signal).received += receipt.count(signal);
@@ -382,6 +388,7 @@ impl<B: Body> Agent<B> {
             self.next_beat = now + MANAGED_BEAT;
             self.invocations.settle_all(&self.config);
             self.store_made(now);
+            self.store_logs(now);
             self.meter_if_due(now);
             self.outbox.seal(false);
         }
@@ -418,6 +425,7 @@ impl<B: Body> Agent<B> {
         self.invocations.settle_before_current(&self.config, &self.announced);
         self.close_known(now);
         self.store_made(now);
+        self.store_logs(now);
         self.meter_if_due(now);
         self.flush_began = now;
         self.flush_end = budget::flush_end(&self.config, now, self.deadline);
@@ -500,6 +508,7 @@ impl<B: Body> Agent<B> {
             self.metrics.on_end(&self.config, &shutdown);
             self.store_made(now);
             self.bury_announced(now, &shutdown);
+            self.store_logs(now);
             self.meter_at_end(now);
         }
     }
@@ -523,6 +532,7 @@ impl<B: Body> Agent<B> {
         for span in self.invocations.take_made() {
             self.ledger.spans.made += 1;
             self.metrics.on_made(&span);
+            self.logs.on_made(&span);
             self.store(now, Entry::made(span));
         }
         self.store_deaths(now);

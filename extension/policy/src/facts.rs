@@ -1,5 +1,6 @@
 //! What may be asked of a body: its name, its attributes, its trace state; read only when someone asks.
 
+use crate::span::{SpanId, TraceId};
 use crate::time::UnixNanos;
 
 /// The value of an attribute, as far as decisions need it: arrays, maps and bytes are none.
@@ -42,6 +43,12 @@ pub trait Body: Clone {
 
     /// The attribute of this key of the resource that the span came under.
     fn resource(&self, _key: &str) -> Option<Fact<'_>> {
+        None
+    }
+
+    /// The same log records, those without a span of their own under this one, and their size; `None` where that
+    /// changes nothing.
+    fn placed(&self, _trace_id: &TraceId, _span_id: &SpanId) -> Option<(Self, u32)> {
         None
     }
 

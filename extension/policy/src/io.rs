@@ -26,6 +26,13 @@ pub enum Input<B> {
     Received(Receipt<B>),
     /// The function has begun these spans; each comes again when it ends, unless the function is killed.
     Announced(Vec<Span<B>>),
+    /// The platform has told what the function logged.
+    Logged {
+        /// The invocation that it belongs to, where that is known.
+        request_id: Option<RequestId>,
+        /// The records.
+        receipt: Receipt<B>,
+    },
     /// The function asks for a flush: it is done with `request_id`, or with whatever runs.
     Flush {
         /// The invocation that it is done with.

@@ -22,6 +22,7 @@ mod breaker;
 mod budget;
 mod cap;
 mod config;
+mod correlation;
 mod facts;
 mod family;
 mod id;

@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 40] = [
+pub(super) static TABLE: [Setting; 41] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -303,6 +303,13 @@ pub(super) static TABLE: [Setting; 40] = [
         kind: "bytes",
         default: "65536",
         help: "The largest span or log record; the largest attributes, events and links of a larger one are left out and counted in it.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_LOGS",
+        kind: "none, errors, all",
+        default: "none",
+        help: "What the function logs and the platform reports, as OTLP log records under the invocation's span: nothing, errors only, or everything.",
         ..PLAIN
     },
     Setting {

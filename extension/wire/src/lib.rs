@@ -6,6 +6,7 @@ pub mod emf;
 pub mod extensions_api;
 pub mod invocation;
 pub mod key_values;
+pub mod logs;
 pub mod otlp;
 pub mod proto;
 pub mod telemetry_api;

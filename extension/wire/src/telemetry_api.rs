@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::logs::{Reader, Record as LogRecord, Wanted};
 use crate::time::rfc3339;
 
 /// Where to subscribe, on the API host.
@@ -18,12 +19,13 @@ pub const SUBSCRIBE_PATH: &str = "/2022-07-01/telemetry";
 
 /// The body of the subscription for events to be posted to `port`.
 ///
-/// Platform events only: subscribing to our own log lines would feed itself. 25 ms is the shortest
+/// Never our own lines (`extension`): they would feed themselves. The function's on request. 25 ms is the shortest
 /// buffering that the platform allows.
-pub fn subscription(port: u16) -> String {
+pub fn subscription(port: u16, with_lines: bool) -> String {
+    let types: &[&str] = if with_lines { &["platform", "function"] } else { &["platform"] };
     serde_json::json!({
         "schemaVersion": "2025-01-29",
-        "types": ["platform"],
+        "types": types,
         "buffering": { "maxItems": 1000, "maxBytes": 262_144, "timeoutMs": 25 },
         "destination": { "protocol": "HTTP", "URI": format!("http://sandbox.localdomain:{port}/") },
     })
@@ -35,6 +37,8 @@ pub fn subscription(port: u16) -> String {
 pub struct Batch {
     /// The events that mean something to policy, in order.
     pub events: Vec<PlatformEvent>,
+    /// Log records, in order.
+    pub logs: Vec<LogRecord>,
     /// `instanceId` of the init event: the log stream's name, which extensions are not told otherwise.
     pub instance_id: Option<String>,
     /// Events, or whole batches, that could not be read. Unknown types are no such thing.
@@ -43,6 +47,11 @@ pub struct Batch {
 
 /// Reads a batch that came at `received_at`. One event that cannot be read costs only itself.
 pub fn batch(body: &[u8], received_at: UnixNanos) -> Batch {
+    batch_with_logs(body, received_at, &mut Reader::default(), Wanted::None)
+}
+
+/// The same, with the log records that are `wanted`.
+pub fn batch_with_logs(body: &[u8], received_at: UnixNanos, reader: &mut Reader, wanted: Wanted) -> Batch {
     let mut batch = Batch::default();
     let Ok(events) = serde_json::from_slice::<Vec<&RawValue>>(body) else {
         batch.unreadable = 1;
@@ -50,7 +59,14 @@ pub fn batch(body: &[u8], received_at: UnixNanos) -> Batch {
     };
     for raw in events {
         match serde_json::from_str::<Envelope<'_>>(raw.get()) {
-            Ok(envelope) => read(&mut batch, &envelope, received_at),
+            Ok(envelope) => {
+                read(&mut batch, &envelope, received_at);
+                if wanted != Wanted::None {
+                    let at = rfc3339(&envelope.time).unwrap_or(received_at);
+                    let record = envelope.record.map_or("{}", RawValue::get);
+                    batch.logs.extend(reader.read(&envelope.kind, at, record, wanted));
+                }
+            }
             Err(_) => batch.unreadable += 1,
         }
     }

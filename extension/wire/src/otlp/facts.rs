@@ -2,12 +2,12 @@
 
 use std::str::from_utf8;
 
-use policy::{Fact, UnixNanos};
+use policy::{Fact, SpanId, TraceId, UnixNanos};
 
-use super::announced;
 use super::chunk::Body;
 use super::resource::{RESOURCE_ATTRIBUTES, content};
 use super::scan::{SPAN_ATTRIBUTES, key_value};
+use super::{announced, placed};
 use crate::proto::{Value, fields};
 
 const SPAN_TRACE_STATE: u32 = 3;
@@ -36,6 +36,10 @@ impl policy::Body for Body {
 
     fn trace_state(&self) -> &str {
         self.text(SPAN_TRACE_STATE)
+    }
+
+    fn placed(&self, trace_id: &TraceId, span_id: &SpanId) -> Option<(Self, u32)> {
+        if self.span.is_some() { None } else { placed::placed(self, trace_id, span_id) }
     }
 
     fn closed(&self, end: UnixNanos, class: &str) -> Option<(Self, u32)> {

@@ -10,6 +10,7 @@ mod encode;
 mod facts;
 mod json;
 mod measured;
+mod placed;
 mod resource;
 mod scan;
 mod splice;

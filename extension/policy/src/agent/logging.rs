@@ -1,0 +1,38 @@
+//! Log records: under the span of their invocation where that is known before the flush that they leave with.
+
+use crate::facts::Body;
+use crate::io::Receipt;
+use crate::lifecycle::Phase;
+use crate::span::{RequestId, Signal};
+use crate::time::Instant;
+
+use super::Agent;
+
+impl<B: Body> Agent<B> {
+    pub(super) fn on_logged(&mut self, now: Instant, request_id: Option<&RequestId>, receipt: Receipt<B>) {
+        self.ledger.logs.received += receipt.count(Signal::Logs);
+        // After the last flush nothing that is still to come tells more.
+        let may_wait = self.phase != Phase::Draining || self.shutdown.is_some();
+        let mut ready = Receipt::EMPTY;
+        for parcel in receipt.parcels {
+            match request_id {
+                Some(request_id) => ready.parcels.extend(self.logs.add(request_id.clone(), parcel)),
+                None => ready.parcels.push(parcel),
+            }
+        }
+        self.take_in(now, ready);
+        if !may_wait {
+            self.store_logs(now);
+        }
+    }
+
+    /// What has waited leaves with this flush.
+    pub(super) fn store_logs(&mut self, now: Instant) {
+        let parcels = self.logs.release();
+        self.take_in(now, Receipt { spans: alloc::vec::Vec::new(), parcels });
+    }
+
+    pub(super) fn waiting_logs(&self, signal: Signal) -> u64 {
+        if signal == Signal::Logs { self.logs.items() } else { 0 }
+    }
+}
