@@ -50,9 +50,8 @@ T ?= 60
 fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60
 	FUZZ_SECONDS=$(T) cargo test --profile sim -p fuzz -- --nocapture
 
-# What is measured is what is shipped; ahead of the neighbours' processes, where the machine allows that.
+# What is measured is what is shipped. Beside other work, and with the right to: AHEAD="chrt --fifo 50".
 MACHINE := $(subst aarch64,arm64,$(shell uname -m))
-AHEAD := $(shell chrt --fifo 50 true 2>/dev/null && echo chrt --fifo 50)
 bench: ## Measure the layer's binary against a static C baseline: make bench TABLES="start-warm ack" for some
 	$(XTASK) layer --target $(MACHINE)
 	cargo build --release --package bench

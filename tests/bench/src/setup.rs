@@ -35,10 +35,11 @@ impl Setup {
             Variant { name: "prefreeze".to_owned(), path: target.join(layer_binary()) },
         ];
         variants.extend(other_builds()?);
-        for variant in &variants {
+        for variant in &mut variants {
             if !variant.path.is_file() {
                 return Err(format!("{} is not there: make layer", variant.path.display()).into());
             }
+            variant.path = install(&variant.path, &folder.join("installed").join(&variant.name))?;
         }
         let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
         Ok(Self { folder, variants, rounds })
@@ -87,6 +88,14 @@ pub(crate) fn is_ahead() -> bool {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(") ").next().unwrap_or_default();
     after_name.split(' ').nth(38) == Some("1")
+}
+
+/// A copy, written from front to back as a layer's zip is unpacked. A linker writes here and there, which leaves small
+/// pieces in the page cache: the same program then starts 0.2 ms later.
+fn install(from: &Path, to: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(to.parent().unwrap_or(to))?;
+    std::fs::copy(from, to)?;
+    Ok(to.to_owned())
 }
 
 fn compile_floor(folder: &Path) -> Result<PathBuf> {

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
+use guard::{Guard, Redaction, Rules};
 use policy::{
     Agent, Config, Content, Entry, FlushMode, Input, Instant, Invoke, Outcome, Output, Signal, Span,
     UnixNanos,
@@ -21,6 +22,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("splice-50-spans", |times| scan_and_splice(times, 50, 1)),
     ("splice-25-of-50-spans", |times| scan_and_splice(times, 50, 2)),
     ("splice-5-spans", |times| scan_and_splice(times, 5, 1)),
+    ("redact-50-spans", redact),
     ("json-50-spans", json),
     ("invocation-of-5-spans", invocations),
     ("platform-events", platform_events),
@@ -71,6 +73,16 @@ fn scan_and_splice(times: u64, spans: u64, keep_one_in: usize) {
 fn entry(span: Span<Body>) -> Entry<Body> {
     let (size, is_precious) = (span.size, span.is_error);
     Entry { signal: Signal::Traces, count: 1, size, is_precious, content: Content::Received(span.body) }
+}
+
+/// Every rule that is built in, on spans in which none of them finds anything: the usual case.
+fn redact(times: u64) {
+    let rules = Rules { redaction: Redaction::everything(None), ..Rules::default() };
+    let mut guard = Guard::new(rules).expect("it has something to look for");
+    let bytes = traces(50);
+    for _ in 0..times {
+        drop(black_box(guard.apply(Signal::Traces, black_box(&bytes).clone())));
+    }
 }
 
 fn json(times: u64) {
