@@ -91,6 +91,9 @@ fn measure() -> Result<()> {
 
 fn put_into_page(name: &str, table: &str) -> Result<()> {
     let path = setup::workspace().join(PAGE);
-    let page = report::put_into_page(&std::fs::read_to_string(&path)?, name, table);
-    Ok(std::fs::write(path, page.ok_or_else(|| format!("{PAGE} has no place for {name}"))?)?)
+    match report::put_into_page(&std::fs::read_to_string(&path)?, name, table) {
+        Some(page) => std::fs::write(path, page)?,
+        None => println!("{PAGE} has no place for {name}"),
+    }
+    Ok(())
 }
