@@ -6,8 +6,13 @@ use std::path::Path;
 use crate::target::Target;
 use crate::{Result, elf, pack};
 
-/// The most the stripped binary may weigh. Raise it only with a measurement of what the growth buys.
-const BINARY_BYTES_MAX: u64 = 3_500_000;
+/// The most that a layer's zip may weigh, which is what a cold start may have to fetch: the lightest of the rivals' have
+/// 2.5 MB, the heaviest 5.2.
+const ZIP_BYTES_MAX: usize = 3_500_000;
+
+/// The most the stripped binary may weigh, which is what a cold start reads pages of. With metrics and redaction it has
+/// 3.8 MB. Raise it only with a measurement of what the growth buys.
+const BINARY_BYTES_MAX: usize = 5_000_000;
 
 /// The sections worth a line of the report.
 const SECTIONS_SHOWN: usize = 6;
@@ -15,12 +20,13 @@ const SECTIONS_SHOWN: usize = 6;
 /// Reports the binary and the zip built last for `target`.
 ///
 /// # Errors
-/// When nothing was built yet, or the binary is over the limit.
+/// When nothing was built yet, or the binary or the zip is over its limit.
 pub(crate) fn print(target: Target) -> Result<()> {
     let binary = read(&pack::binary_path(target))?;
     let zip = read(&pack::layer_path(target))?;
     print!("{}", report(target, &binary, zip.len())?);
-    within_limit(binary.len() as u64)
+    within_limit("the zip", zip.len(), ZIP_BYTES_MAX)?;
+    within_limit("the binary", binary.len(), BINARY_BYTES_MAX)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -31,7 +37,7 @@ fn report(target: Target, binary: &[u8], zip_bytes: usize) -> Result<String> {
     let mut lines = vec![
         format!("prefreeze layer for {}", target.name()),
         format!("  binary  {:>10} bytes of at most {BINARY_BYTES_MAX}", binary.len()),
-        format!("  zip     {zip_bytes:>10} bytes"),
+        format!("  zip     {zip_bytes:>10} bytes of at most {ZIP_BYTES_MAX}"),
     ];
     if let Some((major, minor)) = elf::newest_glibc(binary)? {
         lines.push(format!("  glibc   {:>10} or newer", format!("{major}.{minor}")));
@@ -42,9 +48,9 @@ fn report(target: Target, binary: &[u8], zip_bytes: usize) -> Result<String> {
     Ok(lines.join("\n") + "\n")
 }
 
-fn within_limit(bytes: u64) -> Result<()> {
-    if bytes > BINARY_BYTES_MAX {
-        return Err(format!("the binary is {} bytes over its limit", bytes - BINARY_BYTES_MAX).into());
+fn within_limit(what: &str, bytes: usize, max: usize) -> Result<()> {
+    if bytes > max {
+        return Err(format!("{what} is {} bytes over its limit", bytes - max).into());
     }
     Ok(())
 }
@@ -55,8 +61,9 @@ mod tests {
 
     #[test]
     fn the_limit_itself_is_allowed() {
-        assert!(within_limit(BINARY_BYTES_MAX).is_ok());
-        assert!(within_limit(BINARY_BYTES_MAX + 1).is_err());
+        assert!(within_limit("it", 5, 5).is_ok());
+        let refusal = within_limit("it", 7, 5).expect_err("over the limit");
+        assert_eq!(refusal.to_string(), "it is 2 bytes over its limit");
     }
 
     #[test]
