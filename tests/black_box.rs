@@ -14,6 +14,7 @@ mod black_box {
     mod done;
     mod flush;
     mod late;
+    mod listeners;
     mod logs;
     mod managed;
     mod metrics;

@@ -120,8 +120,8 @@ impl Driver {
                 }
                 Output::Park { signal, entries } => self.park(signal, &entries),
                 Output::Unpark(place) => self.unpark(place),
-                Output::Export { id, signal, entries } => {
-                    self.exporter.export(id, signal, entries, self.identity.clone());
+                Output::Export { id, signal, entries, pressure } => {
+                    self.exporter.export(id, signal, entries, pressure, self.identity.clone());
                 }
                 Output::Cancel(id) => self.exporter.cancel(id),
                 Output::Reconnect => self.exporter.reconnect(),

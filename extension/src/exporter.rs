@@ -1,27 +1,27 @@
-//! The only client of the backend: OTLP over HTTP, one task per request, no timer of its own.
+//! The only client of the backend: OTLP over HTTP or gRPC, one task per request, no timer of its own.
 //!
 //! How long a request may take, and whether it is tried again, is the agent's business: here a request
 //! runs until it is answered, breaks, or is cancelled.
 
 mod backend;
+mod call;
+mod packing;
 mod trust;
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use policy::{BatchId, Entry, Input, Outcome, Signal};
+use policy::{BatchId, Entry, Input, Outcome, Pressure, Signal, UnixNanos};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::task::AbortHandle;
 use wire::otlp::{Body, Identity};
 
 use self::backend::{Backend, Origin};
+use self::packing::{Agreement, may_be_packing, pack};
 use crate::clock::Clock;
 use crate::driver::{Inbox, Message};
-use crate::settings::{Destination, Packing};
+use crate::settings::{Destination, Packing, Protocol};
 
 /// Answers are read up to here; a backend that says more says nothing that matters.
 const ANSWER_MAX: usize = 64 << 10;
@@ -70,6 +70,7 @@ impl Exporter {
         id: BatchId,
         signal: Signal,
         entries: Arc<[Entry<Body>]>,
+        pressure: Pressure,
         identity: Arc<Identity>,
     ) {
         self.running.retain(|_, task| !task.is_finished());
@@ -82,13 +83,10 @@ impl Exporter {
             inbox.send(exported(id, Outcome::Rejected { status: 0 }, 0, 0));
             return;
         };
+        let agreement = self.backends[route.backend].agreement.clone();
+        let sender = Sender { route, client, agreement, clock };
         let task = tokio::spawn(async move {
-            let raw = wire::otlp::request(&entries, &identity);
-            drop(entries);
-            let raw_bytes = raw.len() as u64;
-            let packed = pack(raw, route.destination.packing);
-            let sent_bytes = packed.len() as u64;
-            let outcome = send(&client, &route, packed, clock).await;
+            let (outcome, raw_bytes, sent_bytes) = sender.deliver(&entries, &identity, pressure).await;
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
         self.running.insert(id, task.abort_handle());
@@ -117,14 +115,70 @@ fn exported(id: BatchId, outcome: Outcome, raw_bytes: u64, sent_bytes: u64) -> M
     Message::Input(Input::Exported { id, outcome, raw_bytes, sent_bytes })
 }
 
-async fn send(client: &reqwest::Client, route: &Route, body: Bytes, clock: Clock) -> Outcome {
-    let request = client.post(&route.destination.url).headers(route.headers.clone()).body(body);
-    let mut response = match request.send().await {
+/// What one export needs of the exporter.
+struct Sender {
+    route: Route,
+    client: reqwest::Client,
+    agreement: Agreement,
+    clock: Clock,
+}
+
+impl Sender {
+    /// Sends `entries`, packed as asked; once more, at once and as gzip, to a backend that does not know zstd.
+    /// Gives back how that ended, and the bytes of it, raw and sent.
+    async fn deliver(
+        &self,
+        entries: &[Entry<Body>],
+        identity: &Identity,
+        pressure: Pressure,
+    ) -> (Outcome, u64, u64) {
+        let raw = || wire::otlp::request(entries, identity);
+        let packing = self.agreement.packing(self.route.destination.packing);
+        let (outcome, raw_bytes, sent_bytes) = self.attempt(raw(), packing, pressure).await;
+        if packing != Packing::Zstd || !may_be_packing(outcome) {
+            return (outcome, raw_bytes, sent_bytes);
+        }
+        // Spliced again rather than kept: 4 MiB less are held beside every export, for what happens once.
+        let (second, raw_bytes, sent_bytes) = self.attempt(raw(), Packing::Gzip, pressure).await;
+        self.agreement.note_fallback(outcome, second);
+        (second, raw_bytes, sent_bytes)
+    }
+
+    async fn attempt(&self, raw: Vec<u8>, packing: Packing, pressure: Pressure) -> (Outcome, u64, u64) {
+        let raw_bytes = raw.len() as u64;
+        let body = pack(raw, packing, pressure);
+        let sent_bytes = body.len() as u64;
+        let Route { destination, headers, .. } = &self.route;
+        let url = &destination.url[..];
+        let request = Request { client: &self.client, url, headers, packing, body, now: self.clock.wall() };
+        let outcome = match destination.protocol {
+            Protocol::HttpProtobuf => post(request).await,
+            Protocol::Grpc => call::call(request).await,
+        };
+        (outcome, raw_bytes, sent_bytes)
+    }
+}
+
+/// One try at one request.
+struct Request<'a> {
+    client: &'a reqwest::Client,
+    url: &'a str,
+    headers: &'a HeaderMap,
+    packing: Packing,
+    body: Bytes,
+    now: UnixNanos,
+}
+
+async fn post(request: Request<'_>) -> Outcome {
+    let Request { client, url, headers, packing, body, now } = request;
+    let mut headers = headers.clone();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    if let Some(name) = packing.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    let mut response = match client.post(url).headers(headers).body(body).send().await {
         Ok(response) => response,
-        // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
-        Err(error) if error.is_builder() => return Outcome::Rejected { status: 0 },
-        Err(error) if error.is_connect() => return Outcome::Retry { after: None },
-        Err(_) => return Outcome::Lost,
+        Err(error) => return unanswered(&error),
     };
     let status = response.status().as_u16();
     let retry_after =
@@ -137,18 +191,16 @@ async fn send(client: &reqwest::Client, route: &Route, body: Bytes, clock: Clock
             Ok(None) | Err(_) => break,
         }
     }
-    wire::collector::outcome(status, retry_after.as_deref(), &answer, clock.wall())
+    wire::collector::outcome(status, retry_after.as_deref(), &answer, now)
 }
 
-fn pack(raw: Vec<u8>, packing: Packing) -> Bytes {
-    match packing {
-        Packing::None => raw.into(),
-        Packing::Gzip => {
-            // Level 1: a third of the CPU of level 6, for a fifth more bytes (docs/performance.md).
-            let mut encoder = GzEncoder::new(Vec::with_capacity(raw.len() / 3 + 64), Compression::fast());
-            encoder.write_all(&raw).expect("writing to memory does not fail");
-            encoder.finish().expect("writing to memory does not fail").into()
-        }
+/// What a request came to that nothing was answered to.
+fn unanswered(error: &reqwest::Error) -> Outcome {
+    match error {
+        // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
+        _ if error.is_builder() => Outcome::Rejected { status: 0 },
+        _ if error.is_connect() => Outcome::Retry { after: None },
+        _ => Outcome::Lost,
     }
 }
 
@@ -160,10 +212,6 @@ fn headers(destination: &Destination) -> HeaderMap {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    if destination.packing == Packing::Gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     headers
 }

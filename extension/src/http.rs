@@ -4,16 +4,21 @@ mod places;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use self::places::Places;
 use crate::clock::pause;
@@ -22,30 +27,102 @@ use crate::clock::pause;
 /// the buffer grows by doubling, so one of nearly twice that may still be taken.
 const HEAD_MAX: usize = 64 << 10;
 
+/// Requests of one HTTP/2 connection served at once: an exporter has one or two, and each may hold a body.
+const STREAMS_MAX: u32 = 16;
+
 /// Between two tries to accept, after one that failed: long enough not to eat the function's CPU share.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 
 /// An answer.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Payload>;
+
+/// The body of an answer, in one piece, with what gRPC says behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Payload {
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl Payload {
+    pub(crate) const fn with_trailers(data: Bytes, trailers: HeaderMap) -> Self {
+        Self { data, trailers: Some(trailers) }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let data = mem::take(&mut self.data);
+        let data = (!data.is_empty()).then(|| Frame::data(data));
+        Poll::Ready(data.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_empty() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.trailers {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(self.data.len() as u64),
+        }
+    }
+}
+
+/// Where connections come from.
+pub(crate) trait Listener: Send + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.accept().await?;
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
 
 /// Answers requests on `listener`, each connection in a task of its own, for as long as the process lives.
-pub(crate) async fn serve<H, F>(listener: TcpListener, handle: H)
+///
+/// Every listener speaks HTTP/1.1 and HTTP/2, whichever the first bytes are: a function that mixes up the ports of
+/// OTLP/HTTP and OTLP/gRPC is traced all the same.
+pub(crate) async fn serve<L, H, F>(listener: L, handle: H)
 where
+    L: Listener,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let places = Places::default();
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().max_buf_size(HEAD_MAX);
+    server.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_MAX as u32);
     loop {
         let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             // The peer has gone, or the environment is out of file descriptors, which all its processes share.
             Err(_) => {
                 pause(ACCEPT_AGAIN).await;
                 continue;
             }
         };
-        let _ = stream.set_nodelay(true);
-        let handle = handle.clone();
+        let (handle, server) = (handle.clone(), server.clone());
         let place = places.take().await;
         let (seat, busy) = (place.seat(), place.busy());
         let connection = tokio::spawn(async move {
@@ -57,9 +134,8 @@ where
                     Ok::<_, Infallible>(answer)
                 }
             });
-            let mut server = http1::Builder::new();
             // A connection that fails is its peer's affair.
-            let _ = server.max_buf_size(HEAD_MAX).serve_connection(TokioIo::new(stream), service).await;
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
             drop(place);
         });
         seat(connection.abort_handle());
@@ -105,7 +181,7 @@ pub(crate) async fn read(mut body: Incoming, max: usize) -> Result<Bytes, BodyEr
 
 /// An answer with a body of `content_type`.
 pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Payload { data: body.into(), trailers: None });
     *answer.status_mut() = status;
     let value = http::HeaderValue::from_static(content_type);
     answer.headers_mut().insert(http::header::CONTENT_TYPE, value);

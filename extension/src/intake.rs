@@ -1,12 +1,15 @@
-//! The only listener for the function's telemetry: OTLP over HTTP on the loopback interface.
+//! The only listeners for the function's telemetry: OTLP over HTTP and gRPC, on the loopback interface and on a
+//! Unix socket.
 //!
 //! # Source
 //! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 
 mod announced;
 mod body;
+mod grpc;
+mod listen;
+mod socket;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -14,26 +17,19 @@ use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use policy::{Input, Receipt, RequestId, Signal};
-use tokio::net::TcpListener;
 use wire::otlp::{self, Body, Scanned};
 
 use crate::driver::{Inbox, Message};
 use crate::guarding::{Guarded, Guarding};
-use crate::http::{Answer, BodyError, answer, read, serve};
+use crate::http::{Answer, BodyError, Listener, answer, read, serve};
 use crate::spool::{Kind, Spool};
 use body::{Fault, Format, Packing, Refusal, refusal, unfold};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
-
-/// Takes the address that the function's SDK sends to.
-///
-/// # Errors
-/// When it is taken, or not ours to take.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
+/// Why a part of a request is refused.
+const REFUSED_SPANS: &str = "spans without a valid trace id and span id";
 
 /// Where requests go, whichever way they come.
 #[derive(Clone)]
@@ -50,8 +46,8 @@ pub struct Intake {
 
 impl Intake {
     /// Receives until the process ends.
-    pub async fn receive(self, listener: TcpListener) {
-        serve(listener, move |request| handle(request, self.clone())).await;
+    async fn receive(self, listener: impl Listener) {
+        serve(listener, move |request| route(request, self.clone())).await;
     }
 
     /// Takes log records that were made here of what the platform told, by the same way as any others.
@@ -75,6 +71,14 @@ impl Intake {
             put_on_record(signal, &scanned.receipt, body, spool);
         }
         Ok(scanned)
+    }
+}
+
+async fn route(request: Request<Incoming>, intake: Intake) -> Answer {
+    if grpc::is_for(request.headers()) {
+        grpc::handle(request, intake).await
+    } else {
+        handle(request, intake).await
     }
 }
 
@@ -110,11 +114,8 @@ async fn message(
     intake: &Intake,
 ) -> Result<Guarded, Refusal> {
     let packing = packing_of(request.headers())
-        .ok_or(refusal(Fault::Unsupported, "only gzip and identity are understood"))?;
-    let body = read(request.into_body(), intake.max_body).await.map_err(|error| match error {
-        BodyError::TooLong => refusal(Fault::TooLong, "the body is too long"),
-        BodyError::Broken => refusal(Fault::Bad, "the body broke off"),
-    })?;
+        .ok_or(refusal(Fault::Unsupported, "only gzip, deflate, zstd and identity are understood"))?;
+    let body = read(request.into_body(), intake.max_body).await.map_err(broken)?;
     let body = unfold(signal, format, packing, body, intake.max_body).await?;
     intake.admit(signal, body)
 }
@@ -135,6 +136,13 @@ async fn started(request: Request<Incoming>, intake: &Intake) -> Answer {
     }
 }
 
+fn broken(error: BodyError) -> Refusal {
+    match error {
+        BodyError::TooLong => refusal(Fault::TooLong, "the body is too long"),
+        BodyError::Broken => refusal(Fault::Bad, "the body broke off"),
+    }
+}
+
 /// Before the answer: should we be killed now, the next process sends it. A disk that fails loses nothing yet.
 fn put_on_record(signal: Signal, receipt: &Receipt<Body>, body: &Bytes, spool: &Spool) {
     let first_span = receipt.spans.first().map(|span| &span.body);
@@ -147,10 +155,9 @@ fn put_on_record(signal: Signal, receipt: &Receipt<Body>, body: &Bytes, spool: &
 
 /// An answer comes in the format of its request.
 fn accepted(signal: Signal, format: Format, refused: u32) -> Answer {
-    const WHY: &str = "spans without a valid trace id and span id";
     match format {
-        Format::Protobuf => answer(StatusCode::OK, PROTOBUF, otlp::success(refused, WHY)),
-        Format::Json => answer(StatusCode::OK, JSON, otlp::success_json(signal, refused, WHY)),
+        Format::Protobuf => answer(StatusCode::OK, PROTOBUF, otlp::success(refused, REFUSED_SPANS)),
+        Format::Json => answer(StatusCode::OK, JSON, otlp::success_json(signal, refused, REFUSED_SPANS)),
     }
 }
 

@@ -45,7 +45,7 @@ pub async fn run(mut settings: Settings) -> Result<(), Box<dyn std::error::Error
     let records = Arc::<OnceLock<Spool>>::default();
     let guarding = settings.guarding.clone();
     let (intake, wanted) = (intake(&settings, &inbox, &records, &guarding), settings.logs);
-    listen_for_spans(&settings, intake.clone()).await;
+    intake.listen(&settings.receivers).await;
     let telemetry_port = listen_for_events(intake, wanted, clock).await;
 
     let (next, permits) = mpsc::unbounded_channel();
@@ -125,20 +125,6 @@ fn intake(settings: &Settings, inbox: &Inbox, records: &Arc<OnceLock<Spool>>, gu
         spool: records.clone(),
         guarding: guarding.clone(),
         max_body: settings.max_body,
-    }
-}
-
-async fn listen_for_spans(settings: &Settings, intake: Intake) {
-    let Some(address) = settings.receiver else { return };
-    match intake::bind(address).await {
-        Ok(listener) => {
-            tokio::spawn(intake.receive(listener));
-        }
-        Err(error) => {
-            let message = "the OTLP address cannot be taken (PREFREEZE_RECEIVER_HTTP); the function's spans are not received";
-            let fields = serde_json::json!({ "address": address.to_string(), "error": error.to_string() });
-            log::say(Level::Error, "receiver_unavailable", message, fields);
-        }
     }
 }
 

@@ -29,8 +29,8 @@ pub struct Settings {
     pub destinations: [Option<Destination>; Signal::ALL.len()],
     /// Who the function is.
     pub identity: Identity,
-    /// Where the function sends to; `None` when it was switched off.
-    pub receiver: Option<SocketAddr>,
+    /// Where the function sends to.
+    pub receivers: Receivers,
     /// Which log records are made of what the platform tells.
     pub logs: Wanted,
     /// The CloudWatch namespace of metrics that are written as lines.
@@ -64,6 +64,17 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Where the function sends to; `None` where that was switched off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receivers {
+    /// For OTLP/HTTP.
+    pub http: Option<SocketAddr>,
+    /// For OTLP/gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// For either, over a Unix socket.
+    pub socket: Option<PathBuf>,
+}
+
 /// How one signal reaches its backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
@@ -71,12 +82,23 @@ pub struct Destination {
     pub url: String,
     /// Headers of every request.
     pub headers: Vec<(String, String)>,
+    /// How requests are made.
+    pub protocol: Protocol,
     /// How requests are packed.
     pub packing: Packing,
     /// Files for TLS.
     pub tls: TlsFiles,
     /// Whether the proxies that the environment names are passed by.
     pub is_direct: bool,
+}
+
+/// How a request is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP/HTTP with protobuf.
+    HttpProtobuf,
+    /// OTLP/gRPC.
+    Grpc,
 }
 
 /// How a request is packed.
@@ -86,6 +108,19 @@ pub enum Packing {
     None,
     /// gzip.
     Gzip,
+    /// zstd, where the backend understands it.
+    Zstd,
+}
+
+impl Packing {
+    /// What headers call it; `None` when nothing is packed.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
 }
 
 /// Paths of PEM files; read when the client is built, after registration.
@@ -127,9 +162,9 @@ impl Settings {
         let set = variables.filter(|(name, value)| is_known(name) && !value.trim().is_empty()).collect();
         let mut reader = Reader { set, problems: Vec::new(), refused: Vec::new() };
         reader.report_unknown();
-        let receiver = reader.receiver();
+        let receivers = reader.receivers();
         let hosts = reader.allowed_hosts();
-        let destinations = Signal::ALL.map(|signal| reader.destination(signal, receiver));
+        let destinations = Signal::ALL.map(|signal| reader.destination(signal, &receivers));
         let destinations = reader.keep_within(hosts.as_ref(), destinations);
         let policy = reader.policy(&destinations);
         let max_body =
@@ -146,7 +181,7 @@ impl Settings {
             policy,
             destinations,
             identity,
-            receiver,
+            receivers,
             logs,
             emf_namespace,
             spool_dir,
@@ -287,35 +322,65 @@ impl Reader {
         if self.set.contains_key(&own) { own } else { name.to_owned() }
     }
 
-    fn receiver(&mut self) -> Option<SocketAddr> {
-        const NAME: &str = "PREFREEZE_RECEIVER_HTTP";
-        let default = SocketAddr::from(([127, 0, 0, 1], 4318));
-        let Some(text) = self.get(NAME) else { return Some(default) };
-        if text.eq_ignore_ascii_case("off") {
+    fn receivers(&mut self) -> Receivers {
+        Receivers {
+            http: self.receiver("PREFREEZE_RECEIVER_HTTP", 4318),
+            grpc: self.receiver("PREFREEZE_RECEIVER_GRPC", 4317),
+            socket: self.receiver_socket(),
+        }
+    }
+
+    fn receiver(&mut self, name: &str, port: u16) -> Option<SocketAddr> {
+        let default = SocketAddr::from(([127, 0, 0, 1], port));
+        let Some(text) = self.get(name) else { return Some(default) };
+        if is_off(text) {
             return None;
         }
         let address = text.replacen("localhost", "127.0.0.1", 1).parse();
         Some(address.unwrap_or_else(|_| {
-            self.problem(NAME, "not an address and port, such as 127.0.0.1:4318");
+            self.problem(name, format!("not an address and port, such as 127.0.0.1:{port}"));
             default
         }))
     }
 
-    fn destination(&mut self, signal: Signal, receiver: Option<SocketAddr>) -> Option<Destination> {
+    fn receiver_socket(&mut self) -> Option<PathBuf> {
+        const NAME: &str = "PREFREEZE_RECEIVER_UDS";
+        let default = self.temporary().join("prefreeze.sock");
+        let Some(text) = self.get(NAME) else { return Some(default) };
+        if is_off(text) {
+            return None;
+        }
+        // `sun_path` of Linux, with the zero at its end.
+        if !text.starts_with('/') || text.len() > 107 {
+            self.problem(NAME, "not an absolute path of at most 107 bytes");
+            return Some(default);
+        }
+        Some(text.into())
+    }
+
+    fn destination(&mut self, signal: Signal, receivers: &Receivers) -> Option<Destination> {
         let name = self.form("PREFREEZE_EXPORTER_OTLP_ENDPOINT", signal);
         let text = self.get(&name)?.to_owned();
-        let is_base = name == "PREFREEZE_EXPORTER_OTLP_ENDPOINT";
-        let url = match endpoint(&text, is_base.then(|| path_of(signal)), receiver) {
+        let protocol = self.form("PREFREEZE_EXPORTER_OTLP_PROTOCOL", signal);
+        let protocols = [("http/protobuf", Protocol::HttpProtobuf), ("grpc", Protocol::Grpc)];
+        let protocol = self.word(&protocol, Protocol::HttpProtobuf, &protocols);
+        let path = match protocol {
+            Protocol::HttpProtobuf if name == "PREFREEZE_EXPORTER_OTLP_ENDPOINT" => {
+                UrlPath::Append(path_of(signal))
+            }
+            Protocol::HttpProtobuf => UrlPath::AsItIs,
+            Protocol::Grpc => UrlPath::Method(wire::grpc::path_of(signal)),
+        };
+        let url = match endpoint(&text, path, receivers) {
             Ok(url) => url,
             Err(reason) => {
                 self.problem(&name, reason);
                 return None;
             }
         };
-        let protocol = self.form("PREFREEZE_EXPORTER_OTLP_PROTOCOL", signal);
-        self.word(&protocol, (), &[("http/protobuf", ())]);
         let packing = self.form("PREFREEZE_EXPORTER_OTLP_COMPRESSION", signal);
-        let packing = self.word(&packing, Packing::Gzip, &[("gzip", Packing::Gzip), ("none", Packing::None)]);
+        let packings = [("gzip", Packing::Gzip), ("zstd", Packing::Zstd), ("none", Packing::None)];
+        let packing = self.word(&packing, Packing::Gzip, &packings);
         let headers = self.headers(signal);
         let path = |name| self.get(&self.form(name, signal)).map(str::to_owned);
         let tls = TlsFiles {
@@ -323,7 +388,7 @@ impl Reader {
             client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
             client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
         };
-        Some(Destination { url, headers, packing, tls, is_direct: false })
+        Some(Destination { url, headers, protocol, packing, tls, is_direct: false })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
@@ -424,9 +489,12 @@ impl Reader {
     }
 
     fn spool_dir(&self) -> PathBuf {
-        let temporary = self.get("TMPDIR").unwrap_or("/tmp");
-        let default = || Path::new(temporary).join("prefreeze");
+        let default = || self.temporary().join("prefreeze");
         self.get("PREFREEZE_SPOOL_DIR").map_or_else(default, PathBuf::from)
+    }
+
+    fn temporary(&self) -> &Path {
+        Path::new(self.get("TMPDIR").unwrap_or("/tmp"))
     }
 
     fn memory_mib(&self) -> u64 {
@@ -477,25 +545,42 @@ fn is_header(name: &str, value: &str) -> bool {
     http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(value).is_ok()
 }
 
-/// The URL for a signal: `path` is appended to a base, and a signal's own endpoint is used as it is.
+/// What becomes of the path of an endpoint.
+#[derive(Clone, Copy)]
+enum UrlPath {
+    /// It is a base: this is appended.
+    Append(&'static str),
+    /// It is a signal's own.
+    AsItIs,
+    /// gRPC: the path is the method.
+    Method(&'static str),
+}
+
+/// The URL for a signal.
 ///
 /// # Source
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp>
-fn endpoint(text: &str, path: Option<&str>, receiver: Option<SocketAddr>) -> Result<String, String> {
+fn endpoint(text: &str, path: UrlPath, receivers: &Receivers) -> Result<String, String> {
     let uri: http::Uri = text.parse().map_err(|_| "not a URL")?;
     let Some(authority) = uri.authority().filter(|_| matches!(uri.scheme_str(), Some("http" | "https")))
     else {
         return Err("not an http:// or https:// URL".into());
     };
     let port = authority.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    if receiver.is_some_and(|own| own.port() == port && is_here(authority.host())) {
+    let mut own = receivers.http.iter().chain(&receivers.grpc);
+    if own.any(|own| own.port() == port) && is_here(authority.host()) {
         return Err("it is Prefreeze's own address: data would go round in a circle".into());
     }
     Ok(match path {
-        Some(path) => format!("{}/{path}", text.trim_end_matches('/')),
-        None if uri.path() == "/" && !text.ends_with('/') => format!("{text}/"),
-        None => text.to_owned(),
+        UrlPath::Append(path) => format!("{}/{path}", text.trim_end_matches('/')),
+        UrlPath::AsItIs if uri.path() == "/" && !text.ends_with('/') => format!("{text}/"),
+        UrlPath::AsItIs => text.to_owned(),
+        UrlPath::Method(path) => format!("{}://{authority}{path}", uri.scheme_str().unwrap_or("https")),
     })
+}
+
+fn is_off(text: &str) -> bool {
+    text.eq_ignore_ascii_case("off") || text.eq_ignore_ascii_case("none")
 }
 
 fn is_here(host: &str) -> bool {

@@ -92,7 +92,7 @@ fn each_signal_is_held_to_the_list_on_its_own() {
         let counts = if signal == "TRACES" { &summary.0 } else { &summary.0[signal.to_lowercase()] };
         assert!(counts["dropped"]["no_destination"].as_u64().is_some_and(|count| count > 0), "{}", summary.0);
         assert_eq!(wire.touched(), 0, "{signal}");
-        assert!(world.collector.state().connections.len() > 0, "the others go where they may");
+        assert!(!world.collector.state().connections.is_empty(), "the others go where they may");
         assert_eq!(refusals(&world).len(), 1, "{signal}");
     }
 }

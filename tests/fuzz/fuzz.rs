@@ -183,6 +183,16 @@ fn the_platforms_and_the_backends_words_are_read_without_a_panic() {
         let body = mutate(&mut rng, &wire::otlp::success(3, "no"));
         let status = rng.below(600) as u16;
         let _ = wire::collector::outcome(status, Some(&retry), &body, UnixNanos(rng.number()));
+        let framed = mutate(&mut rng, &[&wire::grpc::head(false, 3)[..], b"abc"].concat());
+        if let Some((_, message)) = wire::grpc::message(&framed.clone().into()) {
+            assert_eq!(message.len(), framed.len() - wire::grpc::HEAD);
+        }
+        let details = mutate(
+            &mut rng,
+            b"CA4SBGJ1c3kaNgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIKCggIAhCAyrXuAQ",
+        );
+        let ended = wire::grpc::Ended { status, message: &retry, details: &details, body: &body };
+        let _ = wire::grpc::outcome(&ended);
     });
 }
 

@@ -43,6 +43,7 @@ impl Stage {
         let mut spec = folder.function();
         spec.env.extend([
             ("PREFREEZE_RECEIVER_HTTP".to_owned(), receiver.address().to_string()),
+            ("PREFREEZE_RECEIVER_GRPC".to_owned(), "none".to_owned()),
             ("PREFREEZE_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.endpoint()),
         ]);
         shape(&mut spec);

@@ -12,6 +12,7 @@ mod state;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::thread;
@@ -41,8 +42,9 @@ pub struct Platform {
     api: Api,
     process: Process,
     receiver: Arc<Reserved>,
+    grpc_receiver: Arc<Reserved>,
     /// The environment's `/tmp`, for as long as the process runs.
-    _scratch: Arc<Scratch>,
+    scratch: Arc<Scratch>,
     /// Whether the end of the test asserts that there was no violation.
     is_strict: bool,
 }
@@ -58,7 +60,15 @@ impl Platform {
         let is_strict = script.is_strict;
         let api = Api::start(&shared, script);
         let process = Process::spawn(&shared, script, api.address(), receiver.address());
-        Self { shared, api, process, receiver, _scratch: Arc::clone(&script.scratch), is_strict }
+        Self {
+            shared,
+            api,
+            process,
+            receiver,
+            grpc_receiver: Arc::clone(&script.grpc_receiver),
+            scratch: Arc::clone(&script.scratch),
+            is_strict,
+        }
     }
 
     /// Starts the extension and waits for its first `/next`: what it does before the first invocation is done.
@@ -71,6 +81,16 @@ impl Platform {
     /// Where the function posts its spans: the address given to the extension.
     pub fn receiver(&self) -> SocketAddr {
         self.receiver.address()
+    }
+
+    /// The same for OTLP/gRPC.
+    pub fn grpc_receiver(&self) -> SocketAddr {
+        self.grpc_receiver.address()
+    }
+
+    /// The Unix socket that the extension binds when it is told nothing: in the environment's `/tmp`.
+    pub fn socket(&self) -> PathBuf {
+        self.scratch.0.join("prefreeze.sock")
     }
 
     /// Everything that happened so far.

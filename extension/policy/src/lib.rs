@@ -47,7 +47,7 @@ pub use agent::Agent;
 pub use batch::{BOOKKEEPING_BYTES, BatchId, Content, Entry};
 pub use config::{Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};
 pub use facts::{Body, Fact};
-pub use io::{Input, Output, Receipt};
+pub use io::{Input, Output, Pressure, Receipt};
 pub use ledger::{Counts, DropReason, Ledger};
 pub use lifecycle::{Event, Phase};
 pub use metrics::{

@@ -15,10 +15,11 @@ use tokio::task::AbortHandle;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::packing::Agreement;
 use super::trust;
 use crate::clock::pause;
 use crate::log;
-use crate::settings::{Destination, TlsFiles};
+use crate::settings::{Destination, Protocol, TlsFiles};
 
 /// What connections can be shared between: one scheme, host and port, met with the same certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(super) struct Origin {
     url: String,
     files: TlsFiles,
     is_direct: bool,
+    protocol: Protocol,
 }
 
 impl Origin {
@@ -36,7 +38,8 @@ impl Origin {
             (Some(scheme), Some(authority)) => format!("{scheme}://{authority}/"),
             _ => destination.url.clone(),
         };
-        Self { url, files: destination.tls.clone(), is_direct: destination.is_direct }
+        let Destination { protocol, is_direct, .. } = *destination;
+        Self { url, files: destination.tls.clone(), protocol, is_direct }
     }
 }
 
@@ -46,6 +49,7 @@ const NEXT_FIRST: Duration = Duration::from_millis(1);
 /// See the module.
 pub(super) struct Backend {
     pub(super) origin: Origin,
+    pub(super) agreement: Agreement,
     /// Built when first needed; empty where they cannot be, which is said once.
     clients: Arc<OnceLock<Option<Clients>>>,
     ahead: Ahead,
@@ -63,9 +67,13 @@ struct Clients {
 
 impl Clients {
     fn build(origin: &Origin, ahead: &Ahead) -> Option<Self> {
-        let (tls, is_direct) = (trust::tls(&origin.files), origin.is_direct);
-        let opener = client(tls.clone(), is_direct, Connecting { ahead: ahead.clone(), to: To::Open })?;
-        let client = client(tls.clone(), is_direct, Connecting { ahead: ahead.clone(), to: To::Send })?;
+        let mut tls = trust::tls(&origin.files);
+        if origin.protocol == Protocol::Grpc {
+            tls.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        let connecting = |to| Connecting { ahead: ahead.clone(), to };
+        let opener = client(tls.clone(), origin, connecting(To::Open))?;
+        let client = client(tls.clone(), origin, connecting(To::Send))?;
         Some(Self { tls, client, opener })
     }
 }
@@ -73,7 +81,8 @@ impl Clients {
 impl Backend {
     /// A backend that nothing has been built for yet.
     pub(super) fn new(origin: Origin) -> Self {
-        Self { origin, clients: Arc::default(), ahead: Ahead::default(), opening: None }
+        let (agreement, ahead) = (Agreement::default(), Ahead::default());
+        Self { origin, agreement, clients: Arc::default(), ahead, opening: None }
     }
 
     fn clients(&self) -> Option<&Clients> {
@@ -106,7 +115,7 @@ impl Backend {
         let Some(Some(known)) = self.clients.get() else { return };
         // Sessions outlive connections: the next handshake resumes one.
         let to_send = Connecting { ahead: self.ahead.clone(), to: To::Send };
-        if let Some(client) = client(known.tls.clone(), self.origin.is_direct, to_send) {
+        if let Some(client) = client(known.tls.clone(), &self.origin, to_send) {
             self.clients = Arc::new(OnceLock::from(Some(Clients { client, ..known.clone() })));
         }
     }
@@ -120,10 +129,13 @@ impl Backend {
 }
 
 /// A client without timers, redirects or idle time-outs: none of them survives a freeze as it is meant.
-fn client(tls: rustls::ClientConfig, is_direct: bool, connecting: Connecting) -> Option<reqwest::Client> {
-    let builder = reqwest::Client::builder();
+fn client(tls: rustls::ClientConfig, origin: &Origin, connecting: Connecting) -> Option<reqwest::Client> {
+    let builder = match origin.protocol {
+        Protocol::HttpProtobuf => reqwest::Client::builder().http1_only(),
+        Protocol::Grpc => reqwest::Client::builder().http2_prior_knowledge(),
+    };
     // Where data may go to listed hosts only, a proxy that is not listed is passed by.
-    let builder = if is_direct { builder.no_proxy() } else { builder };
+    let builder = if origin.is_direct { builder.no_proxy() } else { builder };
     let built = builder
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())

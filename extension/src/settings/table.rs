@@ -22,12 +22,12 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 41] = [
+pub(super) static TABLE: [Setting; 43] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
         default: "none: data is dropped and counted",
-        help: "Where data goes: the base URL of an OTLP/HTTP backend; `/v1/traces` and so on are appended. A signal's own form is used as it is.",
+        help: "Where data goes: the base URL of an OTLP backend; for OTLP/HTTP, `/v1/traces` and so on are appended. A signal's own form is used as it is.",
         per_signal: true,
         ..PLAIN
     },
@@ -41,17 +41,17 @@ pub(super) static TABLE: [Setting; 41] = [
     },
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_PROTOCOL",
-        kind: "http/protobuf",
+        kind: "http/protobuf, grpc",
         default: "http/protobuf",
-        help: "How data is sent.",
+        help: "How data is sent. With grpc the endpoint is scheme, host and port; its path plays no part.",
         per_signal: true,
         ..PLAIN
     },
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_COMPRESSION",
-        kind: "gzip, none",
+        kind: "gzip, zstd, none",
         default: "gzip",
-        help: "How requests are packed.",
+        help: "How requests are packed; gzip takes the place of zstd for a backend that turns out not to know it.",
         per_signal: true,
         ..PLAIN
     },
@@ -89,9 +89,23 @@ pub(super) static TABLE: [Setting; 41] = [
     },
     Setting {
         name: "PREFREEZE_RECEIVER_HTTP",
-        kind: "address:port, off",
+        kind: "address:port, none",
         default: "127.0.0.1:4318",
-        help: "Where the function's SDK sends to, as OTLP/HTTP.",
+        help: "Where the function's SDK sends to, as OTLP/HTTP. Where it is taken, that is said, and nothing is received there.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_RECEIVER_GRPC",
+        kind: "address:port, none",
+        default: "127.0.0.1:4317",
+        help: "The same as OTLP/gRPC. Each of the three understands both, whatever comes.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_RECEIVER_UDS",
+        kind: "path, none",
+        default: "`prefreeze.sock` in `TMPDIR`, or in `/tmp`",
+        help: "The same over a Unix socket. A dead process's socket is replaced; anything else that is there is left alone.",
         ..PLAIN
     },
     Setting {
@@ -335,7 +349,7 @@ pub(super) static FOREIGN: [(&str, &str); 10] = [
         "HTTPS_PROXY",
         "A proxy on the way to an HTTP backend, as are `HTTP_PROXY`, `ALL_PROXY` and their forms in small letters; `NO_PROXY` names hosts that need none.",
     ),
-    ("TMPDIR", "Where the spool's folder is by default."),
+    ("TMPDIR", "Where the spool's folder and the Unix socket are by default."),
 ];
 
 /// The reference page.

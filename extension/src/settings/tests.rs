@@ -73,7 +73,54 @@ fn every_problem_is_named_and_the_default_holds() {
         ]
     );
     assert_eq!(settings.policy.flush, FlushMode::Adaptive);
-    assert_eq!(settings.receiver, Some(SocketAddr::from(([127, 0, 0, 1], 4318))));
+    assert_eq!(settings.receivers, read(&[]).receivers);
+}
+
+#[test]
+fn each_receiver_has_its_default_and_can_be_switched_off() {
+    let receivers = read(&[]).receivers;
+    assert_eq!(receivers.http, Some(SocketAddr::from(([127, 0, 0, 1], 4318))));
+    assert_eq!(receivers.grpc, Some(SocketAddr::from(([127, 0, 0, 1], 4317))));
+    assert_eq!(receivers.socket, Some("/tmp/prefreeze.sock".into()));
+    let names = ["PREFREEZE_RECEIVER_HTTP", "PREFREEZE_RECEIVER_GRPC", "PREFREEZE_RECEIVER_UDS"];
+    for word in ["none", "off"] {
+        let receivers = read(&names.map(|name| (name, word))).receivers;
+        assert_eq!(receivers, Receivers { http: None, grpc: None, socket: None });
+    }
+    let settings = read(&[("TMPDIR", "/var/t"), ("PREFREEZE_RECEIVER_GRPC", "localhost:1")]);
+    assert_eq!(settings.receivers.socket, Some("/var/t/prefreeze.sock".into()));
+    assert_eq!(settings.receivers.grpc, Some(SocketAddr::from(([127, 0, 0, 1], 1))));
+    for bad in ["relative.sock", &format!("/{}", "x".repeat(107))] {
+        let settings = read(&[("PREFREEZE_RECEIVER_UDS", bad)]);
+        assert_eq!(settings.problems.len(), 1);
+        assert_eq!(settings.receivers.socket, Some("/tmp/prefreeze.sock".into()));
+    }
+}
+
+#[test]
+fn grpc_takes_scheme_host_and_port_of_its_endpoint() {
+    let settings = read(&[
+        (BASE, "https://otlp.example.com/"),
+        ("PREFREEZE_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT", "http://metrics:4317/with/a/path"),
+        ("PREFREEZE_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"),
+        ("PREFREEZE_EXPORTER_OTLP_LOGS_COMPRESSION", "zstd"),
+    ]);
+    let [traces, metrics, logs] = settings.destinations.map(|it| it.expect("each has an endpoint"));
+    let method = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    assert_eq!((traces.protocol, traces.url), (Protocol::Grpc, format!("https://otlp.example.com{method}")));
+    assert!(metrics.url.starts_with("http://metrics:4317/opentelemetry.proto."), "{}", metrics.url);
+    assert_eq!((logs.protocol, &logs.url[..]), (Protocol::HttpProtobuf, "https://otlp.example.com/v1/logs"));
+    assert_eq!((traces.packing, logs.packing), (Packing::Gzip, Packing::Zstd));
+}
+
+#[test]
+fn no_receiver_of_ours_is_a_backend() {
+    let own = ["http://localhost:4318", "http://127.0.0.1:4317/x", "http://[::1]:4317"];
+    for own in own {
+        assert_eq!(read(&[(BASE, own)]).problems.len(), 1, "{own}");
+    }
+    assert_eq!(read(&[(BASE, "http://localhost:4316")]).problems, []);
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn pause(text: &str, now: UnixNanos) -> Option<Duration> {
 }
 
 /// `partial_success.rejected_spans`, and the same field of metrics and logs.
-fn rejected_items(body: &[u8]) -> Result<u32, WireError> {
+pub(crate) fn rejected_items(body: &[u8]) -> Result<u32, WireError> {
     let (mut rejected, mut response) = (0, fields(body));
     while let Some(partial) = response.next()? {
         if partial.number == 1 {

@@ -4,6 +4,7 @@ mod base64;
 pub mod collector;
 pub mod emf;
 pub mod extensions_api;
+pub mod grpc;
 pub mod invocation;
 pub mod key_values;
 pub mod logs;

@@ -46,6 +46,8 @@ impl Environment {
         command
             .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("http://{backend}"))
             .env("PREFREEZE_RECEIVER_HTTP", receiver.to_string())
+            .env("PREFREEZE_RECEIVER_GRPC", free_address()?.to_string())
+            .env("PREFREEZE_RECEIVER_UDS", spool.path.join("prefreeze.sock"))
             .env("PREFREEZE_SPOOL_DIR", spool.path.join("records"))
             .envs(settings.iter().copied());
         let extension = Ended(command.spawn()?);

@@ -108,6 +108,8 @@ impl Bench {
         command
             .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("https://{}", self.backend.local_addr()?))
             .env("PREFREEZE_RECEIVER_HTTP", free_address()?.to_string())
+            .env("PREFREEZE_RECEIVER_GRPC", free_address()?.to_string())
+            .env("PREFREEZE_RECEIVER_UDS", self.spool.path.join("prefreeze.sock"))
             .env("PREFREEZE_SPOOL_DIR", self.spool.path.join("records"));
         Ok(command)
     }

@@ -127,6 +127,7 @@ fn decompress(encoding: &str, wire: &[u8]) -> Result<Vec<u8>, String> {
             MultiGzDecoder::new(wire).read_to_end(&mut plain).map_err(|error| error.to_string())?;
             Ok(plain)
         }
+        "zstd" => zstd::decode_all(wire).map_err(|error| error.to_string()),
         other => Err(format!("no decoder for {other:?}")),
     }
 }

@@ -88,9 +88,13 @@ fn spec(
 
 /// Variables that the template does not have, or not so: ports of one's own, a local SQS, and the play's own wishes.
 fn on_one_machine(name: &str, port: &Reserved, sqs: &Sqs) -> BTreeMap<String, String> {
+    // The Rust functions reach their extensions by the Unix socket or not at all: nothing else listens.
+    let receiver = if name == RECEIPT { port.address().to_string() } else { "none".to_owned() };
     let mut variables = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", port.address())),
-        ("PREFREEZE_RECEIVER_HTTP", port.address().to_string()),
+        ("PREFREEZE_RECEIVER_HTTP", receiver),
+        // Nobody here sends it, and several environments cannot share the usual port.
+        ("PREFREEZE_RECEIVER_GRPC", "none".to_owned()),
         ("AWS_ENDPOINT_URL_SQS", sqs.url()),
         ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
     ];

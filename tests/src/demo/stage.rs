@@ -63,7 +63,7 @@ impl Stage {
                 .map_err(|error| Trouble::new(format!("cannot create {name}"), error))?;
         }
         progress.say(
-            "ready: functions authorize, reconcile (Rust) and receipt (Python), the extension beside each",
+            "ready: the extension beside each function; authorize and reconcile (Rust) reach theirs over its Unix socket and nothing else, receipt (Python) over HTTP",
         );
         Ok(Self { collector, _fraud: fraud, sqs, lambda, _ports: ports })
     }

@@ -27,6 +27,7 @@ impl Process {
     ) -> Self {
         let mut command = script.command();
         command.env_clear().envs(environment(api, receiver)).env("TMPDIR", script.scratch());
+        command.env("PREFREEZE_RECEIVER_GRPC", script.grpc_receiver.address().to_string());
         command.envs(script.environment.iter().cloned());
         script.removed.iter().for_each(|name| {
             command.env_remove(name);

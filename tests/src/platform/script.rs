@@ -40,6 +40,7 @@ pub struct Script {
     pub(super) subscription: Subscription,
     pub(super) is_strict: bool,
     pub(super) receiver: Arc<Reserved>,
+    pub(super) grpc_receiver: Arc<Reserved>,
     pub(super) scratch: Arc<Scratch>,
     pub(super) program: Option<Vec<OsString>>,
 }
@@ -55,6 +56,7 @@ impl Script {
             subscription: Subscription::Status(200),
             is_strict: true,
             receiver: Arc::default(),
+            grpc_receiver: Arc::default(),
             scratch: Arc::default(),
             program: None,
         }
@@ -148,7 +150,7 @@ impl Script {
 
 /// A folder that is taken away with the last script that uses it.
 #[derive(Debug)]
-pub(super) struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Default for Scratch {
     fn default() -> Self {

@@ -3,14 +3,15 @@
 use std::{env, time::Duration};
 
 use opentelemetry::Context;
-use opentelemetry_otlp::{
-    ExporterBuildError, RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
-};
+use opentelemetry_otlp::{ExporterBuildError, WithExportConfig as _};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanProcessor},
 };
+use reqwest::blocking::Client;
+
+use crate::socket;
 
 /// An announcement leaves this long after its span has begun, together with others: what a death within it
 /// costs is one name in a trace.
@@ -23,12 +24,10 @@ pub(crate) struct Announcer(BatchSpanProcessor);
 
 impl Announcer {
     /// Announces to the extension that the spans themselves go to.
-    pub(crate) fn start() -> Result<Self, ExporterBuildError> {
+    pub(crate) fn start(client: Option<Client>) -> Result<Self, ExporterBuildError> {
         let base = env::var("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_else(|_| "http://localhost:4318".into());
-        let exporter = SpanExporter::builder()
-            .with_http()
+        let exporter = socket::exporter(client)
             .with_endpoint(format!("{}/v1/started", base.trim_end_matches('/')))
-            .with_retry_policy(RetryPolicy::disabled())
             .build()?;
         let config = BatchConfigBuilder::default().with_scheduled_delay(DELAY).build();
         Ok(Self(BatchSpanProcessor::builder(exporter).with_batch_config(config).build()))

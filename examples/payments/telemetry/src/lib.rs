@@ -1,13 +1,14 @@
 //! OpenTelemetry for a Lambda function: every span reaches the extension before the answer leaves.
 //!
 //! Three calls make a function traced: [`Telemetry::start`] at init, [`Telemetry::invocation`] when an
-//! event arrives, [`Telemetry::flush`] before the handler returns. The exporter reads the standard
-//! variables; left alone it speaks OTLP over HTTP to `localhost:4318`, where the extension listens.
+//! event arrives, [`Telemetry::flush`] before the handler returns. The exporter speaks OTLP over HTTP to the
+//! extension's Unix socket; where there is none, to what the standard variables say, left alone `localhost:4318`.
 
 mod announce;
 mod invocation;
 mod propagation;
 mod resource;
+mod socket;
 
 use std::{borrow::Cow, sync::atomic::AtomicBool, time::Duration};
 
@@ -15,7 +16,6 @@ use opentelemetry::{
     Context, KeyValue, global,
     trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt as _, TracerProvider as _},
 };
-use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{SdkTracer, SdkTracerProvider},
@@ -48,9 +48,9 @@ impl Telemetry {
         global::set_text_map_propagator(TraceContextPropagator::new());
 
         let provider = SdkTracerProvider::builder().with_resource(resource::detect());
-        // The extension is next door: when it does not answer now, waiting only costs the caller.
-        let exporter = SpanExporter::builder().with_http().with_retry_policy(RetryPolicy::disabled()).build();
-        let provider = match exporter.and_then(|exporter| Ok((exporter, Announcer::start()?))) {
+        let client = socket::client();
+        let exporter = socket::exporter(client.clone()).build();
+        let provider = match exporter.and_then(|exporter| Ok((exporter, Announcer::start(client)?))) {
             Ok((exporter, announcer)) => {
                 provider.with_span_processor(announcer).with_batch_exporter(exporter).build()
             }

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use crate::batch::{Batch, BatchId};
 use crate::breaker::Change;
 use crate::facts::Body;
-use crate::io::Output;
+use crate::io::{Output, Pressure};
 use crate::ledger::DropReason;
+use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::outbox::InFlight;
 use crate::retry::{self, OWN_PAUSE_MAX, Outcome};
@@ -200,7 +201,8 @@ impl<B: Body> Agent<B> {
 
     pub(super) fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
-        self.outputs.push_back(Output::Export { id, signal, entries });
+        let pressure = if self.phase == Phase::Running { Pressure::Low } else { Pressure::High };
+        self.outputs.push_back(Output::Export { id, signal, entries, pressure });
         let due = now + self.config.export_timeouts[signal as usize];
         self.outbox.launch(InFlight { batch, launched: now, due, is_probe, waits: 0 });
     }

@@ -1,0 +1,96 @@
+//! One export as a gRPC call: a framed message out, an answer and its trailers back.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame};
+use policy::Outcome;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, TE};
+use wire::grpc::{self, Ended};
+
+use super::{ANSWER_MAX, Request};
+use crate::settings::Packing;
+
+/// UNKNOWN: what a call has come to that ends without saying so.
+const UNKNOWN: u16 = 2;
+
+/// Makes the call. Its connection is HTTP/2 from the first byte: over TLS that was agreed on, without it both know.
+pub(super) async fn call(request: Request<'_>) -> Outcome {
+    let Request { client, url, headers, packing, body, now } = request;
+    let Ok(length) = u32::try_from(body.len()) else { return Outcome::TooLarge };
+    let head = Bytes::copy_from_slice(&grpc::head(packing != Packing::None, length));
+    let message = Message(VecDeque::from([head, body]));
+    let mut headers = headers.clone();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
+    if let Some(name) = packing.name() {
+        let mut name = HeaderValue::from_static(name);
+        // Kept out of the connection's table of headers: where a backend on gRPC's C core has once not known the
+        // name in it, it refuses every later call whose `grpc-encoding` refers to that entry, whatever it says.
+        name.set_sensitive(true);
+        headers.insert("grpc-encoding", name);
+    }
+    let sent = client.post(url).headers(headers).body(reqwest::Body::wrap(message)).send().await;
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) => return super::unanswered(&error),
+    };
+    let (parts, mut answer) = http::Response::<reqwest::Body>::from(response).into_parts();
+    if parts.headers.contains_key("grpc-status") {
+        return ended(&parts.headers, &[]);
+    }
+    // Something between us and the backend has answered, in HTTP.
+    if parts.status != 200 {
+        let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        return wire::collector::outcome(parts.status.as_u16(), retry_after, b"", now);
+    }
+    let mut body = Vec::new();
+    while let Some(frame) = answer.frame().await {
+        let Ok(frame) = frame else { return Outcome::Lost };
+        match frame.into_data() {
+            Ok(data) if body.len() < ANSWER_MAX => body.extend_from_slice(&data),
+            Ok(_) => {}
+            Err(frame) => {
+                let trailers = frame.into_trailers().unwrap_or_default();
+                return ended(&trailers, &body);
+            }
+        }
+    }
+    ended(&HeaderMap::new(), &body)
+}
+
+/// What the call came to, by what its trailers say.
+fn ended(trailers: &HeaderMap, body: &[u8]) -> Outcome {
+    let text = |name| trailers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    grpc::outcome(&Ended {
+        status: text("grpc-status").parse().unwrap_or(UNKNOWN),
+        message: text("grpc-message"),
+        details: text("grpc-status-details-bin").as_bytes(),
+        body,
+    })
+}
+
+/// A body of a few pieces, none of them copied: the same packed bytes may go to several backends.
+struct Message(VecDeque<Bytes>);
+
+impl Body for Message {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+}

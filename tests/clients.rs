@@ -1,0 +1,13 @@
+//! The stock OpenTelemetry SDKs of Python and Node against the real extension: traces, metrics and logs, over every
+//! protocol and every way in, through to the backend.
+//!
+//! Their packages install themselves once, at the versions pinned in `tests/clients`, from PyPI and npm. Where there
+//! is no Node, its half is skipped, and says so. `make test` builds the extension first.
+
+mod clients {
+    mod delivery;
+    mod export;
+    mod node;
+    mod python;
+    mod toolbox;
+}
