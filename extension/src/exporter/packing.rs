@@ -44,9 +44,8 @@ pub(super) const fn may_be_packing(outcome: Outcome) -> bool {
 
 /// Packs `raw`.
 ///
-/// Level 1 where an invocation waits: a quarter of the CPU of gzip's level 6 for a fifth more bytes, two thirds of
-/// zstd's level 3 for a fiftieth more. Where nobody waits, twice the CPU buys a sixth fewer bytes from gzip (level 2);
-/// more than that costs the function more time than the network gives back (docs/performance.md).
+/// Level 1 where an invocation waits: little more than a third of the CPU of gzip's level 6, for a fifth more bytes
+/// (docs/performance.md). Where nobody waits, one step more, and no further: the CPU is the function's there too.
 pub(super) fn pack(raw: Vec<u8>, packing: Packing, pressure: Pressure) -> Bytes {
     let is_easy = pressure == Pressure::Low;
     match packing {
