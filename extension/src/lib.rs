@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod driver;
+pub mod explain;
 pub mod exporter;
 pub mod guarding;
 mod http;

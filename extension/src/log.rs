@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use policy::sampling::Decision;
 use policy::{ByteCost, DropReason, Ledger, Notice, Prices, Signal};
 use serde_json::{Map, Value, json};
 
@@ -146,6 +147,21 @@ fn summary(ledger: &Ledger, prices: &Prices) {
     fields["raw_bytes"] = ledger.raw_bytes.into();
     fields["sent_bytes"] = ledger.sent_bytes.into();
     fields["flush_ms"] = json!(ledger.flush.as_secs_f64() * 1_000.0);
+    let decisions = |is_keep: bool| -> Map<String, Value> {
+        let meant = Decision::ALL.into_iter().filter(|decision| decision.is_keep() == is_keep);
+        let counted =
+            meant.map(|decision| (decision, ledger.decided(decision))).filter(|(_, count)| *count > 0);
+        counted.map(|(decision, count)| (decision.as_str().into(), count.into())).collect()
+    };
+    let (kept, left_out) = (decisions(true), decisions(false));
+    if !kept.is_empty() || !left_out.is_empty() {
+        fields["sampling"] = json!({
+            "kept": kept,
+            "left_out": left_out,
+            "boosts": ledger.boosts,
+            "boosted_now": ledger.boosts - ledger.boosts_ended,
+        });
+    }
     fields["platform_events_lost"] = ledger.platform_events_lost.into();
     fields["flush_mode"] = if ledger.is_continuous { "continuous" } else { "end" }.into();
     fields["flush_mode_changes"] = ledger.flush_mode_changes.into();

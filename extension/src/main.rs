@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         None => extend(),
         Some("config") => config(),
+        Some("explain") => explain(),
         Some("metrics") => metrics(),
         Some("--version" | "-V") => print(concat!("prefreeze ", env!("CARGO_PKG_VERSION"), "\n")),
         Some("--help" | "-h" | "help") => print(HELP),
@@ -29,6 +30,9 @@ prefreeze: a tracing extension for AWS Lambda
   prefreeze metrics    every metric that is emitted: name, instrument, unit, attributes
   prefreeze metrics --markdown
                        the reference of them
+  prefreeze explain FILE…
+                       what sampling would make of recorded spans: OTLP trace requests in
+                       protobuf, or in JSON one or one a line; with the settings of the environment
   prefreeze --version  the version
 ";
 
@@ -64,6 +68,18 @@ fn config() -> ExitCode {
 fn metrics() -> ExitCode {
     let is_page = std::env::args().nth(2).as_deref() == Some("--markdown");
     print(&if is_page { reference::metrics() } else { reference::metrics_plain() })
+}
+
+/// Exits with 0, with 1 when a file, a span or a setting was not as it should be, with 2 without a file.
+fn explain() -> ExitCode {
+    let files: Vec<_> = std::env::args().skip(2).collect();
+    if files.is_empty() {
+        print(HELP);
+        return ExitCode::from(2);
+    }
+    let explained = extension::explain::explain(&Settings::from_environment(), &files);
+    print(&explained.text);
+    if explained.is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn print(text: &str) -> ExitCode {

@@ -5,6 +5,7 @@
 mod guarding;
 mod prices;
 mod residency;
+mod sampling;
 mod table;
 
 use std::collections::BTreeMap;
@@ -440,6 +441,7 @@ impl Reader {
             xray_parent: self.word("PREFREEZE_XRAY_PARENT", XrayParent::default(), &xray),
             measuring: self.measuring(),
             prices: self.prices(),
+            sampling: self.sampling(),
             destinations: Destinations { traces, metrics, logs },
             bounds: self.bounds(default.bounds),
             ..default

@@ -9,6 +9,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
+use policy::sampling::trace_state::{self, ThresholdEdit};
+use policy::sampling::{Ratio, Sampling, Slow, Threshold};
 use policy::{
     Agent, BatchId, Body as _, Config, Content, EndStatus, Ending, Entry, Fact, InitPhase, Input, Instant,
     Invoke, Kind, Measuring, Outcome, Output, PlatformEvent, Receipt, Response, Rng, Shutdown,
@@ -55,6 +57,7 @@ fn entries(spans: Vec<policy::Span<Body>>) -> Vec<Entry<Body>> {
         size: span.size,
         is_precious: false,
         content: Content::Received(span.body),
+        stamp: None,
     };
     spans.into_iter().map(entry).collect()
 }
@@ -105,7 +108,7 @@ fn a_trace_request_that_decodes_is_scanned_and_spliced_alike() {
 fn check_closed(body: &Body, is_valid: bool) {
     let (closed, size) = body.closed(UnixNanos(7), "timeout").expect("it is a span");
     let content = Content::Received(closed);
-    let entry = Entry { signal: Signal::Traces, count: 1, size, is_precious: true, content };
+    let entry = Entry { signal: Signal::Traces, count: 1, size, is_precious: true, content, stamp: None };
     let bytes = request(&[entry], &Identity::default());
     match ExportTraceServiceRequest::decode(&bytes[..]) {
         Ok(request) => {
@@ -132,6 +135,7 @@ fn metrics_and_logs_are_scanned_without_a_panic() {
                         size: parcel.size,
                         is_precious: false,
                         content: Content::Received(parcel.body),
+                        stamp: None,
                     })
                     .collect();
                 let _ = request(&held, &Identity::default());
@@ -203,7 +207,8 @@ fn policy_survives_any_sequence_of_inputs() {
         let mut agent: Agent<Number> = {
             let interval = policy::Duration::from_nanos(rng.below(2_000_000_000));
             let measuring = Measuring { interval, emf: rng.below(2) == 0, ..Measuring::DEFAULT };
-            Agent::new(Config { seed, measuring, ..Config::default() })
+            let sampling = any_sampling(&mut rng);
+            Agent::new(Config { seed, measuring, sampling, ..Config::default() })
         };
         let (mut now, mut flying, mut has_exited) = (0, Vec::new(), false);
         for _ in 0..rng.below(60) {
@@ -222,6 +227,53 @@ fn policy_survives_any_sequence_of_inputs() {
             for signal in [Signal::Traces, Signal::Metrics] {
                 assert_eq!(agent.ledger().of(signal).held(), agent.held_items(signal), "{signal:?}");
             }
+            assert!(agent.ledger().boosts >= agent.ledger().boosts_ended);
+        }
+    });
+}
+
+/// Everything kept in every second environment; else rules as somebody may have written them.
+fn any_sampling(rng: &mut Rng) -> Sampling {
+    if rng.below(2) == 0 {
+        return Sampling::default();
+    }
+    let ratio = Ratio::new(rng.below(101) as f64 / 100.0).expect("a share");
+    let text = String::from_utf8_lossy(&mutate(rng, RULES)).into_owned();
+    let rules = wire::rules::parse(&text).0;
+    let slow = [Slow::Never, Slow::From(policy::Duration::from_millis(5)), Slow::Above(0.9)];
+    Sampling {
+        ratio,
+        rules,
+        slow: slow[rng.below(3) as usize],
+        boost: Some(Ratio::ALL),
+        ..Sampling::default()
+    }
+}
+
+/// Rules with something of everything, to mutate.
+const RULES: &[u8] = br#"[{"match":{"name":"health*"},"drop":true,"failures":true},
+    {"match":{"attributes":{"a":{"min":1,"max":9},"b":true}},"spans":"any","per_second":0.5},
+    {"match":{"kind":"server","status":"ok","duration_ms":{"max":10}},"ratio":0.25},
+    {"match":{"service":"pay?ents","route":"/*","trigger":"http"},"keep":true}]"#;
+
+#[test]
+fn rules_and_tracestates_are_read_without_a_panic_and_rewritten_in_part() {
+    let state = b"ot=th:fd70a;rv:0123456789abcd;p:1,dd=s:2;t.dm:-3,congo=t61rcWkgMzE";
+    rounds("rules and tracestates", |seed| {
+        let mut rng = Rng::new(seed);
+        let text = String::from_utf8_lossy(&mutate(&mut rng, RULES)).into_owned();
+        let (rules, problems) = wire::rules::parse(&text);
+        assert!(rules.len() + problems.len() > 0 || text.trim().starts_with('['));
+        let state = String::from_utf8_lossy(&mutate(&mut rng, state)).into_owned();
+        let threshold = Threshold::of(Ratio::new(rng.below(1_000) as f64 / 1_000.0).expect("a share"));
+        for edit in [ThresholdEdit::Leave, ThresholdEdit::Erase, ThresholdEdit::Write(threshold)] {
+            let Some(after) = trace_state::rewrite(&state, edit) else { continue };
+            assert_eq!(
+                trace_state::read(&after).randomness,
+                trace_state::read(&state).randomness,
+                "{state:?}"
+            );
+            assert_eq!(trace_state::rewrite(&after, edit), None, "{state:?}");
         }
     });
 }

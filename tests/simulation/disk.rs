@@ -15,6 +15,7 @@ use policy::{
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) id: u64,
+    pub(crate) trace_id: TraceId,
     disk: Disk,
 }
 
@@ -22,7 +23,15 @@ pub(crate) struct Held {
 #[derive(Clone, Debug)]
 pub(crate) struct Body(Rc<Held>);
 
-impl policy::Body for Body {}
+impl policy::Body for Body {
+    fn name(&self) -> &str {
+        ["pay", "list", "health"][self.id as usize % 3]
+    }
+
+    fn trace_state(&self) -> &str {
+        ["", "ot=th:0", "a=1"][self.id as usize / 3 % 3]
+    }
+}
 
 impl Deref for Body {
     type Target = Held;
@@ -69,6 +78,11 @@ pub(crate) struct Disk(Rc<RefCell<Records>>);
 /// What a span that was read back is taken to be: about the mean of those that are sent.
 const SPAN_BYTES: usize = 300;
 
+/// The trace of what was read back: this disk does not remember it.
+fn unknown_trace() -> TraceId {
+    TraceId::new([0xaa; 16]).expect("not zero")
+}
+
 /// Numbers from here on stand for spans that were made, parked and read back.
 pub(crate) const MADE: u64 = 1 << 60;
 /// The same of metrics.
@@ -76,8 +90,8 @@ pub(crate) const METERED: u64 = 1 << 61;
 
 impl Disk {
     /// A body that is not on record yet.
-    pub(crate) fn body(&self, id: u64) -> Body {
-        Body(Rc::new(Held { id, disk: self.clone() }))
+    pub(crate) fn body(&self, id: u64, trace_id: TraceId) -> Body {
+        Body(Rc::new(Held { id, trace_id, disk: self.clone() }))
     }
 
     /// `id` is accepted: on record until its body is let go.
@@ -119,7 +133,7 @@ impl Disk {
                     signal: Signal::Metrics,
                     count: self.metered(id).points.len() as u32,
                     size: SPAN_BYTES as u32,
-                    body: self.body(id),
+                    body: self.body(id, unknown_trace()),
                 }),
             }
         }
@@ -203,8 +217,9 @@ impl Disk {
 
     fn span(&self, id: u64) -> Span<Body> {
         self.accept(id);
+        let trace_id = unknown_trace();
         Span {
-            trace_id: TraceId::new([0xaa; 16]).expect("not zero"),
+            trace_id,
             span_id: SpanId::new((id + 1).to_be_bytes()).expect("not zero"),
             parent: None,
             parent_is_remote: None,
@@ -214,7 +229,7 @@ impl Disk {
             is_error: false,
             request_id: None,
             size: SPAN_BYTES as u32,
-            body: self.body(id),
+            body: self.body(id, trace_id),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What the simulated function does in one invocation, as its faults allow.
 
-use policy::{Kind, Receipt, Rng, Span, SpanId, TraceId, UnixNanos};
+use policy::{Kind, Receipt, Rng, Span, SpanId, UnixNanos};
 
 use super::disk::{Body, Disk};
 use super::faults::Faults;
+use super::sampling::trace_of;
 
 /// How an invocation goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ fn receipt(
     rng: &mut Rng,
     bodies: &mut Bodies,
 ) -> Receipt<Body> {
-    let trace_id = TraceId::new([(number % 251) as u8 + 1; 16]).expect("not zero");
+    let trace_id = trace_of(number);
     let root = SpanId::new((number + 1).to_be_bytes()).expect("not zero");
     let mut spans = Vec::new();
     let mut push = |span_id, parent, kind, request_id: Option<&str>| {
@@ -83,7 +84,7 @@ fn receipt(
             is_error: rng.below(20) == 0,
             request_id: request_id.map(Into::into),
             size: 200 + rng.below(400) as u32,
-            body: bodies.disk.body(bodies.last),
+            body: bodies.disk.body(bodies.last, trace_id),
         });
     };
     for child in 0..children {

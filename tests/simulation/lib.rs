@@ -5,6 +5,7 @@ mod coverage;
 mod disk;
 mod faults;
 mod function;
+mod sampling;
 mod world;
 
 pub use coverage::Coverage;

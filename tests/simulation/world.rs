@@ -13,10 +13,11 @@ use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use policy::sampling::Sampling;
 use policy::{
     Agent, BatchId, Bounds, Config, Duration, Entry, FlushMode, InitType, Input, Instant, Invoke, Ledger,
     Measuring, Notice, Outcome, Output, PlatformEvent, PlatformSpan, Receipt, Rng, ShutdownReason, SpoolMode,
-    UnixNanos,
+    TraceId, UnixNanos,
 };
 
 use super::checks;
@@ -24,6 +25,7 @@ use super::coverage::Coverage;
 use super::disk::{Body, Disk};
 use super::faults::Faults;
 use super::function::{Bodies, MS, Plan};
+use super::sampling;
 use metered::Metered;
 
 use budget::Held;
@@ -105,6 +107,10 @@ pub struct World {
     is_asked: bool,
     asked_at: u64,
     runs: bool,
+    /// Traces of invocations that fail.
+    failing: BTreeSet<TraceId>,
+    /// When a request was last given up on.
+    cancelled_at: u64,
     is_frozen: bool,
     /// What would have happened while frozen.
     frozen: Vec<Event>,
@@ -116,6 +122,8 @@ pub struct World {
     deadline: u64,
     backend: BTreeMap<BatchId, Request>,
     accepted: BTreeSet<u64>,
+    /// Of those: failures, parts of invocations that failed, and what probability alone keeps.
+    worth_keeping: BTreeSet<u64>,
     delivered: BTreeSet<u64>,
     roots: BTreeMap<String, u32>,
     bodies: Bodies,
@@ -128,6 +136,8 @@ pub struct World {
     timeouts: u64,
     /// Dropped by processes that were killed later.
     dropped_before: u64,
+    /// Left out by their sampling.
+    sampled_out_before: u64,
     kills: u32,
     /// Requests of the function that are being received.
     receiving: u32,
@@ -170,7 +180,7 @@ impl World {
             3 | 4 => InitType::ManagedInstances,
             _ => InitType::OnDemand,
         };
-        Self::build(seed, rng, faults, (flush, spool, init_type), invocations)
+        Self::build(seed, rng, faults, (flush, spool, init_type), sampling::pick(seed), invocations)
     }
 
     /// A world without faults.
@@ -180,6 +190,7 @@ impl World {
             Rng::new(seed),
             Faults::default(),
             (FlushMode::End, SpoolMode::Always, InitType::OnDemand),
+            Sampling::default(),
             2,
         )
     }
@@ -189,6 +200,7 @@ impl World {
         rng: Rng,
         faults: Faults,
         modes: (FlushMode, SpoolMode, InitType),
+        sampling: Sampling,
         invocations_left: u64,
     ) -> Self {
         let (flush, spool, init_type) = modes;
@@ -197,7 +209,8 @@ impl World {
             Bounds { held_bytes, spooled_bytes: 200_000, batch_bytes: 16_000, batch_items: 64, in_flight: 4 };
         let interval = Duration::from_millis([0, 1_000, 60_000][(seed % 3) as usize]);
         let measuring = Measuring { interval, ..Measuring::DEFAULT };
-        let config = Config { flush, bounds, spool, seed, init_type, measuring, ..Config::default() };
+        let config =
+            Config { flush, bounds, spool, sampling, seed, init_type, measuring, ..Config::default() };
         let disk = Disk::default();
         Self {
             rng,
@@ -217,6 +230,8 @@ impl World {
             is_asked: false,
             asked_at: 0,
             runs: false,
+            failing: BTreeSet::new(),
+            cancelled_at: 0,
             is_frozen: false,
             frozen: Vec::new(),
             is_planned: false,
@@ -225,6 +240,7 @@ impl World {
             deadline: 0,
             backend: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            worth_keeping: BTreeSet::new(),
             delivered: BTreeSet::new(),
             roots: BTreeMap::new(),
             bodies: Bodies { last: 0, disk: disk.clone() },
@@ -235,6 +251,7 @@ impl World {
             crashes: 0,
             timeouts: 0,
             dropped_before: 0,
+            sampled_out_before: 0,
             kills: 0,
             receiving: 0,
             in_progress: 0,
@@ -487,6 +504,7 @@ impl World {
             Output::Next => self.ask(),
             Output::Export { id, entries, .. } => self.export(id, entries),
             Output::Cancel(id) => {
+                self.cancelled_at = self.now;
                 self.say(&format!("cancel {}", id.0));
                 self.backend.remove(&id);
             }

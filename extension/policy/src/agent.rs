@@ -7,6 +7,7 @@ mod announcing;
 mod exports;
 mod logging;
 mod metering;
+mod sampling;
 mod spooling;
 
 use alloc::boxed::Box;
@@ -32,6 +33,7 @@ use crate::pace::Pace;
 use crate::platform::{InitType, Invoke, PlatformEvent, Shutdown};
 use crate::retry::OWN_PAUSE_MAX;
 use crate::rng::Rng;
+use crate::sampling::Assembly;
 use crate::shelf::Shelf;
 use crate::span::Signal;
 use crate::time::{Duration, Instant};
@@ -51,6 +53,8 @@ pub struct Agent<B> {
     phase: Phase,
     invocations: Invocations,
     announced: Announced<B>,
+    /// Where spans wait to be judged; `None` where everything is kept.
+    assembly: Option<Assembly<B>>,
     outbox: Outbox<B>,
     shelf: Shelf<B>,
     breaker: Breaker,
@@ -106,6 +110,7 @@ impl<B: Body> Agent<B> {
             phase: Phase::Starting,
             invocations: Invocations::default(),
             announced: Announced::new(config.bounds.held_bytes / ANNOUNCED_PART),
+            assembly: Self::assembly(&config),
             outbox: Outbox::new(config.bounds),
             shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
             breaker: Breaker::new(),
@@ -150,7 +155,7 @@ impl<B: Body> Agent<B> {
             Input::Announced(spans) => self.on_announced(spans),
             Input::Flush { request_id } => self.invocations.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),
-            Input::Parked { place } => self.on_parked(place),
+            Input::Parked { place } => self.on_parked(now, place),
             Input::Unparked(receipt) => self.on_unparked(now, receipt),
             Input::Found(parked) => self.on_found(parked),
             Input::Recovered { invoke, receipt, announced } => {
@@ -166,6 +171,10 @@ impl<B: Body> Agent<B> {
         }
         self.expire_exports(now);
         self.advance(now);
+        // What was read back to be sent, and is not under way, must make room like anything else; and what was made.
+        if !self.outbox.is_all_sent() || self.unjudged(Signal::Traces) > 0 {
+            self.make_room(now);
+        }
     }
 
     /// `now` with every freeze in it: the caller's clock may have stood in some of them, and pauses, ages
@@ -199,7 +208,8 @@ impl<B: Body> Agent<B> {
             Phase::Starting | Phase::Exited => None,
             Phase::Waiting if !self.config.is_managed() => None,
             Phase::Waiting => {
-                let beat = (!self.outbox.is_all_sent()).then_some(self.next_beat);
+                let is_idle = self.outbox.is_all_sent() && self.unjudged(Signal::Traces) == 0;
+                let beat = (!is_idle).then_some(self.next_beat);
                 [beat, exports()].into_iter().flatten().min()
             }
             Phase::Running => {
@@ -228,7 +238,8 @@ impl<B: Body> Agent<B> {
 
     /// Items of `signal` that are held: must equal what the books say ([`crate::ledger::Counts::held`]).
     pub fn held_items(&self, signal: Signal) -> u64 {
-        self.outbox.held_items(signal) + self.shelf.items(signal) + self.waiting_logs(signal)
+        let waiting = self.unjudged(signal) + self.waiting_logs(signal);
+        self.outbox.held_items(signal) + self.shelf.items(signal) + waiting
     }
 
     /// Memory that is held, encoded bytes and bookkeeping; above the bound only by what is in flight. What an
@@ -264,6 +275,7 @@ impl<B: Body> Agent<B> {
         // the backend asked for.
         self.outbox.seal(false);
         self.outbox.end_pauses(now, OWN_PAUSE_MAX);
+        self.begin_judging(&invoke.request_id);
         self.invocations.begin(invoke);
     }
 
@@ -309,7 +321,7 @@ impl<B: Body> Agent<B> {
         }
         for id in lost {
             // Nobody knows whether it arrived; OTLP is at-least-once, and this is not the backend's failure.
-            self.cancel(id);
+            self.cancel(now, id);
             self.breaker.on_probe_lost(now);
         }
     }
@@ -325,7 +337,7 @@ impl<B: Body> Agent<B> {
         for signal in Signal::ALL {
             self.ledger.of_mut(signal).received += receipt.count(signal);
         }
-        self.take_in(now, receipt);
+        self.judge_later(now, receipt);
     }
 
     fn take_in(&mut self, now: Instant, receipt: Receipt<B>) {
@@ -344,6 +356,7 @@ impl<B: Body> Agent<B> {
         self.metrics.on_event(&self.config, event);
         (self.ledger.billed, self.ledger.billed_own) = self.metrics.billed();
         self.invocations.on_event(&self.config, event);
+        self.weigh(now, event);
     }
 
     /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins.
@@ -508,6 +521,7 @@ impl<B: Body> Agent<B> {
             self.metrics.on_end(&self.config, &shutdown);
             self.store_made(now);
             self.bury_announced(now, &shutdown);
+            self.judge_all(now, shutdown.reason);
             self.store_logs(now);
             self.meter_at_end(now);
         }
@@ -529,16 +543,28 @@ impl<B: Body> Agent<B> {
     }
 
     fn store_made(&mut self, now: Instant) {
-        for span in self.invocations.take_made() {
-            self.ledger.spans.made += 1;
-            self.metrics.on_made(&span);
-            self.logs.on_made(&span);
-            self.store(now, Entry::made(span));
+        let made = self.invocations.take_made();
+        self.ledger.spans.made += made.len() as u64;
+        for span in &made {
+            self.metrics.on_made(span);
+            self.logs.on_made(span);
         }
-        self.store_deaths(now);
+        if self.assembly.is_some() {
+            self.store_deaths(now);
+            self.judge_with(now, made);
+        } else {
+            drop(self.invocations.take_closed());
+            made.into_iter().for_each(|span| self.store(now, Entry::made(span)));
+            self.store_deaths(now);
+        }
     }
 
     fn store(&mut self, now: Instant, entry: Entry<B>) {
+        self.queue(now, entry);
+        self.make_room(now);
+    }
+
+    fn queue(&mut self, now: Instant, entry: Entry<B>) {
         let signal = entry.signal;
         if !self.config.destinations.has(signal) {
             self.ledger.drop(signal, DropReason::NoDestination, u64::from(entry.count));
@@ -548,7 +574,6 @@ impl<B: Body> Agent<B> {
             return;
         }
         self.outbox.push(now, entry);
-        self.make_room();
     }
 
     fn ask_next(&mut self, now: Instant) {

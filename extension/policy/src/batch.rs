@@ -1,9 +1,12 @@
 //! What is sent together: entries of one signal, up to a bound in bytes and in items.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::metrics::Measured;
+use crate::sampling::Decision;
+use crate::sampling::trace_state::ThresholdEdit;
 use crate::span::{PlatformSpan, Signal};
 use crate::time::Instant;
 
@@ -20,6 +23,24 @@ pub struct Entry<B> {
     pub is_precious: bool,
     /// What it is.
     pub content: Content<B>,
+    /// What sampling has to write into it; `None` to leave it as it is. Boxed, because most have none.
+    pub stamp: Option<Box<Stamp>>,
+}
+
+/// What is written into a span that sampling has kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// What becomes of the threshold in its tracestate.
+    pub threshold: ThresholdEdit,
+    /// Why it was kept although its trace is not in the sample: the attribute `sampling.reason`.
+    pub reason: Option<Decision>,
+}
+
+impl Stamp {
+    /// How much larger it makes a span, at most.
+    pub(crate) const fn size(self) -> u32 {
+        if self.reason.is_some() { 64 } else { 24 }
+    }
 }
 
 /// What an [`Entry`] is.
@@ -34,7 +55,7 @@ pub enum Content<B> {
 }
 
 /// A rough size of an encoded [`PlatformSpan`]: bounds need no better.
-const PLATFORM_SPAN_SIZE: u32 = 512;
+pub(crate) const PLATFORM_SPAN_SIZE: u32 = 512;
 
 /// What an entry costs in memory besides its bytes, at most: its own place in a queue, where its span is in
 /// the request it came with, and a second of each, because queues grow by doubling. `wire` checks that for its
@@ -54,6 +75,7 @@ impl<B> Entry<B> {
             size: PLATFORM_SPAN_SIZE,
             is_precious: true,
             content: Content::Made(Arc::new(span)),
+            stamp: None,
         }
     }
 
@@ -65,6 +87,7 @@ impl<B> Entry<B> {
             size: u32::try_from(measured.size()).unwrap_or(u32::MAX),
             is_precious: true,
             content: Content::Measured(Arc::new(measured)),
+            stamp: None,
         }
     }
 }

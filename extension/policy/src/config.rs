@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use crate::batch::BOOKKEEPING_BYTES;
 use crate::metrics::{Measuring, Prices};
 use crate::platform::InitType;
+use crate::sampling::Sampling;
 use crate::span::Signal;
 use crate::time::Duration;
 
@@ -104,6 +105,8 @@ pub struct Config {
     pub measuring: Measuring,
     /// What things cost.
     pub prices: Prices,
+    /// Which traces are kept.
+    pub sampling: Sampling,
     /// Which signals have somewhere to go.
     pub destinations: Destinations,
     /// How much may be held.
@@ -164,6 +167,7 @@ impl Default for Config {
             xray_parent: XrayParent::Link,
             measuring: Measuring::DEFAULT,
             prices: Prices::listed(512 << 20),
+            sampling: Sampling::default(),
             destinations: Destinations::ALL,
             bounds: Bounds {
                 held_bytes: 32 << 20,

@@ -10,6 +10,7 @@ use crate::family::{Family, Place};
 use crate::init::Init;
 use crate::platform::{EndStatus, Ending, Invoke, PlatformEvent, Shutdown, ShutdownReason};
 use crate::root;
+use crate::sampling::{Circumstances, failure_of};
 use crate::span::{PlatformSpan, RequestId, Span, TraceId};
 use crate::time::{Duration, UnixNanos};
 
@@ -97,6 +98,8 @@ pub(crate) struct Invocations {
     was_heard: bool,
     made: Vec<PlatformSpan>,
     deaths: Vec<Death>,
+    /// Those closed since the last look.
+    closed: Vec<Circumstances>,
 }
 
 impl Invocations {
@@ -336,6 +339,11 @@ impl Invocations {
 
     fn close<B: Body>(&mut self, config: &Config, mut open: Open, announced: &Announced<B>) {
         let finish = open.finish.take();
+        let mut word = self.word(config, &open);
+        word.failure = finish.as_ref().and_then(|finish| failure_of(finish.ending.status, finish.has_died));
+        // Without an entry, too, it is only closed when nothing more will be said.
+        word.is_final = finish.is_some() || open.entry.is_none();
+        self.closed.push(word);
         let told_end = finish.as_ref().and_then(|finish| finish.at).or(open.family.latest());
         self.last_end = self.last_end.max(told_end.unwrap_or(open.invoke.received_at));
         let has_died = finish.as_ref().is_some_and(|finish| finish.has_died);
@@ -388,6 +396,26 @@ impl Invocations {
         core::mem::take(&mut self.deaths)
     }
 
+    /// What is known of an invocation but its end.
+    fn word(&self, config: &Config, open: &Open) -> Circumstances {
+        Circumstances {
+            request_id: open.invoke.request_id.clone(),
+            is_cold: open.is_first && self.init.is_cold_for(config, open.invoke.received_at),
+            xray: open.invoke.xray.as_ref().and_then(|xray| xray.sampled),
+            ..Circumstances::default()
+        }
+    }
+
+    /// The invocation that runs now, if the function has said that it is done with it.
+    pub(crate) fn flushed(&self, config: &Config) -> Option<Circumstances> {
+        self.current().filter(|open| open.flush_requested).map(|open| self.word(config, open))
+    }
+
+    /// The invocations closed since the last call.
+    pub(crate) fn take_closed(&mut self) -> Vec<Circumstances> {
+        core::mem::take(&mut self.closed)
+    }
+
     /// The spans made since the last call.
     pub(crate) fn take_made(&mut self) -> Vec<PlatformSpan> {
         core::mem::take(&mut self.made)
@@ -422,7 +450,7 @@ fn bury<B: Body>(
 /// Whether an ending means that the runtime's process is gone.
 ///
 /// A handler that returned an error (`error` with the runtime's own `errorType`) leaves it running.
-fn has_died(ending: &Ending) -> bool {
+pub(crate) fn has_died(ending: &Ending) -> bool {
     match ending.status {
         EndStatus::Success => false,
         EndStatus::Timeout | EndStatus::Failure => true,

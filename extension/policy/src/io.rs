@@ -105,6 +105,7 @@ impl<B> Receipt<B> {
             size: span.size,
             is_precious: span.is_error,
             content: Content::Received(span.body),
+            stamp: None,
         });
         let parcels = self.parcels.into_iter().map(|parcel| Entry {
             signal: parcel.signal,
@@ -112,6 +113,7 @@ impl<B> Receipt<B> {
             size: parcel.size,
             is_precious: false,
             content: Content::Received(parcel.body),
+            stamp: None,
         });
         spans.chain(parcels)
     }

@@ -1,5 +1,6 @@
 //! The books: received + recovered + made = delivered + sampled out + dropped + held, for every signal, at every step.
 
+use crate::sampling::Decision;
 use crate::span::Signal;
 use crate::time::Duration;
 
@@ -107,6 +108,13 @@ pub struct Ledger {
     pub billed: Duration,
     /// Of that, the time for which invocations were held by our flushes.
     pub billed_own: Duration,
+    /// What became of traces, by [`Decision`] in the order of [`Decision::ALL`]: one for each part of a trace
+    /// that was judged. Nothing is judged where everything is kept.
+    pub decisions: [u64; Decision::ALL.len()],
+    /// How often the ratio of an operation rose because it departed from its baseline.
+    pub boosts: u64,
+    /// How often it fell back: the difference is how many are raised now.
+    pub boosts_ended: u64,
     /// Events the platform gave up on delivering (`platform.logsDropped`).
     pub platform_events_lost: u64,
 }
@@ -127,6 +135,11 @@ impl Ledger {
             Signal::Metrics => &mut self.metrics,
             Signal::Logs => &mut self.logs,
         }
+    }
+
+    /// How many traces were decided so.
+    pub const fn decided(&self, decision: Decision) -> u64 {
+        self.decisions[decision as usize]
     }
 
     pub(crate) fn drop(&mut self, signal: Signal, reason: DropReason, count: u64) {

@@ -39,12 +39,13 @@ mod platform;
 mod retry;
 mod rng;
 mod root;
+pub mod sampling;
 mod shelf;
 mod span;
 mod time;
 
 pub use agent::Agent;
-pub use batch::{BOOKKEEPING_BYTES, BatchId, Content, Entry};
+pub use batch::{BOOKKEEPING_BYTES, BatchId, Content, Entry, Stamp};
 pub use config::{Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};
 pub use facts::{Body, Fact};
 pub use io::{Input, Output, Pressure, Receipt};

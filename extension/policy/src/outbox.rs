@@ -45,6 +45,8 @@ pub(crate) struct Outbox<B> {
     ready: VecDeque<Batch<B>>,
     in_flight: Vec<InFlight<B>>,
     held: usize,
+    /// Memory that is held outside and counts against the same bound.
+    beside: usize,
     last_id: u64,
 }
 
@@ -59,6 +61,7 @@ impl<B: Clone> Outbox<B> {
             ready: VecDeque::new(),
             in_flight: Vec::new(),
             held: 0,
+            beside: 0,
             last_id: 0,
         }
     }
@@ -164,12 +167,12 @@ impl<B: Clone> Outbox<B> {
 
     /// Whether more is held than may be.
     pub(crate) const fn is_over(&self) -> bool {
-        self.held > self.bounds.held_bytes
+        self.held_bytes() > self.bounds.held_bytes
     }
 
     /// Whether something that takes `size` in memory fits without anything having to go.
     pub(crate) const fn has_room(&self, size: usize) -> bool {
-        self.held + size <= self.bounds.held_bytes
+        self.held_bytes() + size <= self.bounds.held_bytes
     }
 
     /// Puts the halves of a batch that was too large; gives the batch back when it cannot be halved.
@@ -218,7 +221,12 @@ impl<B: Clone> Outbox<B> {
 
     /// Memory held in all states: encoded bytes and bookkeeping.
     pub(crate) const fn held_bytes(&self) -> usize {
-        self.held
+        self.held + self.beside
+    }
+
+    /// So much is held outside.
+    pub(crate) const fn set_beside(&mut self, beside: usize) {
+        self.beside = beside;
     }
 
     /// Items of `signal` held in all states: the ledger must agree.
@@ -337,7 +345,14 @@ mod tests {
     }
 
     fn entry(size: u32, is_precious: bool) -> Entry<u32> {
-        Entry { signal: Signal::Traces, count: 1, size, is_precious, content: Content::Received(size) }
+        Entry {
+            signal: Signal::Traces,
+            count: 1,
+            size,
+            is_precious,
+            content: Content::Received(size),
+            stamp: None,
+        }
     }
 
     fn at(n: u64) -> Instant {

@@ -17,6 +17,8 @@ pub struct XrayContext {
     pub parent: Option<SpanId>,
     /// `Root` as it was written, for people who search X-Ray.
     pub root: Arc<str>,
+    /// `Sampled`: whether X-Ray keeps the trace; `None` where it has not decided.
+    pub sampled: Option<bool>,
 }
 
 /// An INVOKE event.

@@ -167,3 +167,13 @@ pub struct PlatformSpan {
     /// Links.
     pub links: Vec<Link>,
 }
+
+impl PlatformSpan {
+    /// The invocation that it stands for, if it stands for one.
+    pub(crate) fn invocation(&self) -> Option<&RequestId> {
+        self.attributes.iter().find_map(|(key, value)| match (*key, value) {
+            ("faas.invocation_id", Value::Text(id)) => Some(id),
+            _ => None,
+        })
+    }
+}

@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 43] = [
+pub(super) static TABLE: [Setting; 51] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -186,6 +186,62 @@ pub(super) static TABLE: [Setting; 43] = [
         ..PLAIN
     },
     Setting {
+        name: "PREFREEZE_SAMPLING_RATIO",
+        kind: "0 to 1",
+        default: "1",
+        help: "How much is kept of traces that nothing else speaks for: all, or a share that is the same in every function ([sampling](sampling.md)).",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SAMPLING_RULES",
+        kind: "JSON",
+        default: "none",
+        help: "Rules, the first that matches counts: how much of which traces is kept. See [sampling](sampling.md).",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SAMPLING_RULES_FILE",
+        kind: "path",
+        default: "none",
+        help: "The same in a file of the function's package; a relative path begins at its root.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SAMPLING_COLD_STARTS",
+        kind: "on, off",
+        default: "on",
+        help: "Whether cold starts are kept. This and the following matter where not everything is kept.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SAMPLING_SLOW",
+        kind: "off, ms, p99",
+        default: "p99",
+        help: "What is kept because it was slow: nothing, what lasts so long, or what exceeds this percentile of its operation.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SAMPLING_RARE",
+        kind: "on, off",
+        default: "on",
+        help: "Whether what has not been seen in this environment for ten minutes is kept.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SAMPLING_BOOST",
+        kind: "0 to 1, off",
+        default: "ten times the ratio",
+        help: "How much is kept of an operation while its errors or its latency depart from their baseline.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_SAMPLING_XRAY",
+        kind: "ignore, obey",
+        default: "ignore",
+        help: "Whether `Sampled=` of the X-Ray header decides; where X-Ray is off upstream it says 0 to everything.",
+        ..PLAIN
+    },
+    Setting {
         name: "PREFREEZE_XRAY_PARENT",
         kind: "link, parent, ignore",
         default: "link",
@@ -336,7 +392,7 @@ pub(super) static TABLE: [Setting; 43] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 10] = [
+pub(super) static FOREIGN: [(&str, &str); 11] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     ("AWS_LAMBDA_RUNTIME_API", "The platform's API."),
@@ -349,6 +405,7 @@ pub(super) static FOREIGN: [(&str, &str); 10] = [
         "HTTPS_PROXY",
         "A proxy on the way to an HTTP backend, as are `HTTP_PROXY`, `ALL_PROXY` and their forms in small letters; `NO_PROXY` names hosts that need none.",
     ),
+    ("LAMBDA_TASK_ROOT", "Where a relative `PREFREEZE_SAMPLING_RULES_FILE` begins."),
     ("TMPDIR", "Where the spool's folder and the Unix socket are by default."),
 ];
 

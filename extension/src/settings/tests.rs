@@ -162,3 +162,53 @@ fn the_reference_page_is_what_the_table_says() {
         "docs/configuration.md is out of date: prefreeze config --markdown writes it"
     );
 }
+
+#[test]
+fn sampling_is_off_until_something_may_be_left_out() {
+    use policy::sampling::{Ratio, Slow};
+
+    assert!(!read(&[]).policy.sampling.is_active());
+    assert!(!read(&[("PREFREEZE_SAMPLING_RULES", r#"[{"keep": true}]"#)]).policy.sampling.is_active());
+    for (name, value) in [
+        ("PREFREEZE_SAMPLING_RATIO", "0.01"),
+        ("PREFREEZE_SAMPLING_RULES", r#"[{"match": {"name": "health"}, "drop": true}]"#),
+        ("PREFREEZE_SAMPLING_XRAY", "obey"),
+    ] {
+        assert!(read(&[(name, value)]).policy.sampling.is_active(), "{name}");
+    }
+    let sampling = read(&[("PREFREEZE_SAMPLING_RATIO", "0.2")]).policy.sampling;
+    assert_eq!((sampling.boost, sampling.slow), (Some(Ratio::ALL), Slow::Above(0.99)));
+    let slow = |text| read(&[("PREFREEZE_SAMPLING_SLOW", text)]);
+    assert_eq!(slow("1500").policy.sampling.slow, Slow::From(Duration::from_millis(1_500)));
+    assert_eq!(slow("P99.9").policy.sampling.slow, Slow::Above(0.9990000000000001));
+    assert_eq!(slow("off").policy.sampling.slow, Slow::Never);
+    for wrong in ["p0", "p100", "-1", "fast"] {
+        assert_eq!((slow(wrong).problems.len(), slow(wrong).policy.sampling.slow), (1, Slow::Above(0.99)));
+    }
+    assert_eq!(read(&[("PREFREEZE_SAMPLING_BOOST", "off")]).policy.sampling.boost, None);
+}
+
+#[test]
+fn rules_come_from_a_variable_or_a_file_and_bad_ones_are_named() {
+    let folder = std::env::temp_dir().join(format!("prefreeze-rules-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+    std::fs::write(folder.join("rules.json"), r#"[{"keep": true}, {"ratio": 7}, {"drop": true}]"#)
+        .expect("and written to");
+    let root = folder.to_str().expect("ASCII").to_owned();
+    let from_file = read(&[("LAMBDA_TASK_ROOT", &root), ("PREFREEZE_SAMPLING_RULES_FILE", "rules.json")]);
+    assert_eq!(from_file.policy.sampling.rules.len(), 2);
+    let problem = Problem {
+        name: "PREFREEZE_SAMPLING_RULES_FILE".into(),
+        reason: "at [1].ratio: not a number from 0 to 1".into(),
+    };
+    assert_eq!(from_file.problems, [problem]);
+    let both = read(&[
+        ("LAMBDA_TASK_ROOT", &root),
+        ("PREFREEZE_SAMPLING_RULES_FILE", "rules.json"),
+        ("PREFREEZE_SAMPLING_RULES", "[]"),
+    ]);
+    assert_eq!((both.policy.sampling.rules.len(), both.problems.len()), (0, 1), "the inline form holds");
+    let missing = read(&[("LAMBDA_TASK_ROOT", &root), ("PREFREEZE_SAMPLING_RULES_FILE", "none.json")]);
+    assert_eq!((missing.policy.sampling.rules.len(), missing.problems.len()), (0, 1));
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}

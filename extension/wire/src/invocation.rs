@@ -17,9 +17,10 @@ struct Record {
 /// The record of `invoke`.
 pub fn encode(invoke: &Invoke) -> Vec<u8> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let xray = invoke.xray.as_ref().map(|xray| match &xray.parent {
-        Some(parent) => format!("Root={};Parent={}", xray.root, hex(parent.bytes())),
-        None => format!("Root={}", xray.root),
+    let xray = invoke.xray.as_ref().map(|xray| {
+        let parent = xray.parent.map(|parent| format!(";Parent={}", hex(parent.bytes())));
+        let sampled = xray.sampled.map(|sampled| format!(";Sampled={}", u8::from(sampled)));
+        format!("Root={}{}{}", xray.root, parent.unwrap_or_default(), sampled.unwrap_or_default())
     });
     let record = Record {
         request_id: invoke.request_id.to_string(),

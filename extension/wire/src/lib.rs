@@ -10,6 +10,7 @@ pub mod key_values;
 pub mod logs;
 pub mod otlp;
 pub mod proto;
+pub mod rules;
 pub mod telemetry_api;
 pub mod time;
 pub mod trace_context;

@@ -10,16 +10,23 @@ use policy::{SpanId, TraceId, XrayContext};
 /// # Source
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 pub fn xray(header: &str) -> Option<XrayContext> {
-    let (mut root, mut parent) = (None, None);
+    let (mut root, mut parent, mut sampled) = (None, None, None);
     for (key, value) in header.split(';').filter_map(|part| part.trim().split_once('=')) {
         match key {
             "Root" => root = trace_id(value).map(|id| (id, value)),
             "Parent" => parent = hex(value).and_then(SpanId::new),
+            "Sampled" => {
+                sampled = match value {
+                    "1" => Some(true),
+                    "0" => Some(false),
+                    _ => None,
+                }
+            }
             _ => {}
         }
     }
     let (trace_id, root) = root?;
-    Some(XrayContext { trace_id, parent, root: root.into() })
+    Some(XrayContext { trace_id, parent, root: root.into(), sampled })
 }
 
 /// `1-<8 hex>-<24 hex>`.
@@ -62,6 +69,10 @@ mod tests {
         assert_eq!(full.parent.map(|id| id.bytes()[0]), Some(0x53));
         assert_eq!(&*full.root, "1-5759e988-bd862e3fe1be46a994272793");
         assert_eq!(with(";Lineage=1:f3c1a2b4:0").expect("pass-through").parent, None);
+        let decided = |rest| with(rest).and_then(|context| context.sampled);
+        assert_eq!(decided(";Parent=53995c3f42cd8ad8;Sampled=1"), Some(true));
+        assert_eq!(decided(";Sampled=0"), Some(false));
+        assert_eq!((decided(";Sampled=?"), decided("")), (None, None));
         assert!(xray(&format!("Sampled=0; Parent=53995c3f42cd8ad8 ;{ROOT};x=y")).is_some());
     }
 

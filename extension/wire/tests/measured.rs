@@ -45,7 +45,10 @@ fn encoded() -> Vec<u8> {
     let content: Content<Body> = Content::Measured(measured.into());
     let mut identity = Identity::default();
     identity.set("service.name", "payments");
-    request(&[Entry { signal: Signal::Metrics, count, size: 1, is_precious: true, content }], &identity)
+    request(
+        &[Entry { signal: Signal::Metrics, count, size: 1, is_precious: true, content, stamp: None }],
+        &identity,
+    )
 }
 
 fn sent() -> Vec<Sent> {

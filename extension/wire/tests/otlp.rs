@@ -25,6 +25,7 @@ fn entries(request: &ExportTraceServiceRequest) -> Vec<Entry<Body>> {
         size: span.size,
         is_precious: span.is_error,
         content: Content::Received(span.body),
+        stamp: None,
     };
     scanned.receipt.spans.into_iter().map(entry).collect()
 }
@@ -223,6 +224,7 @@ fn fields_of_the_future_pass_through() {
         size: span.size,
         is_precious: false,
         content: Content::Received(span.body),
+        stamp: None,
     };
     assert_eq!(request(&[entry], &Identity::default()), sent, "nothing to complete: byte for byte");
 }
@@ -249,6 +251,7 @@ fn a_span_made_here_says_everything_it_holds() {
         size: 0,
         is_precious: true,
         content: Content::Made(made.into()),
+        stamp: None,
     };
     let spliced = decode(&request(&[entry], &identity));
     let (resource, scope, _, span) = flat(&spliced).remove(0);
@@ -293,7 +296,8 @@ fn metrics_and_logs_are_counted_and_passed_on_whole() {
         let mut parcels = scan(signal, &sent).expect("valid").receipt.parcels;
         assert_eq!((parcels.len(), parcels[0].count), (1, count), "{signal:?}");
         let content = Content::Received(parcels.remove(0).body);
-        let entry = Entry { signal, count, size: sent.len() as u32, is_precious: false, content };
+        let entry =
+            Entry { signal, count, size: sent.len() as u32, is_precious: false, content, stamp: None };
         assert_eq!(request(&[entry], &Identity::default()), sent);
     }
 }

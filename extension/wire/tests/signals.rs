@@ -85,6 +85,7 @@ fn passed_on(signal: Signal, sent: Vec<u8>, identity: &Identity) -> (Vec<u8>, u3
             size: parcel.size,
             is_precious: false,
             content: Content::Received(parcel.body),
+            stamp: None,
         })
         .collect();
     (request(&entries, identity), count)

@@ -97,6 +97,7 @@ fn entry(span: Span<Body>) -> Entry<Body> {
         size: span.size,
         is_precious: span.is_error,
         content: Content::Received(span.body),
+        stamp: None,
     }
 }
 

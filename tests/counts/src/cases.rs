@@ -72,7 +72,14 @@ fn scan_and_splice(times: u64, spans: u64, keep_one_in: usize) {
 
 fn entry(span: Span<Body>) -> Entry<Body> {
     let (size, is_precious) = (span.size, span.is_error);
-    Entry { signal: Signal::Traces, count: 1, size, is_precious, content: Content::Received(span.body) }
+    Entry {
+        signal: Signal::Traces,
+        count: 1,
+        size,
+        is_precious,
+        content: Content::Received(span.body),
+        stamp: None,
+    }
 }
 
 /// Every rule that is built in, on spans in which none of them finds anything: the usual case.

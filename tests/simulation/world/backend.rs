@@ -6,6 +6,7 @@ use policy::{BatchId, Content, Entry, InitType, Input, Outcome, PlatformSpan};
 
 use super::super::disk::{Body, MADE, METERED};
 use super::super::function::MS;
+use super::super::sampling;
 use super::{Event, Request, World};
 
 impl World {
@@ -15,6 +16,7 @@ impl World {
             "an export begins while /next is asked: it may be frozen at once"
         );
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
+        sampling::check(&self.config.sampling, &entries);
         let (outcome, takes) = self.answer_of(&entries);
         self.say(&format!("export {} of {count}: {outcome:?}", id.0));
         self.backend.insert(id, Request { entries, outcome, launched: self.now, waits: 0 });

@@ -42,7 +42,9 @@ impl World {
         // On Managed Instances an invocation is known by what the platform tells of it.
         let is_untold =
             self.config.is_managed() && (self.faults.has_no_telemetry || self.faults.loses_telemetry);
-        if dropped == 0 && spans.held() == 0 && self.kills == 0 && !is_untold && !could_lose {
+        let left_out = self.sampled_out_before + spans.sampled_out;
+        let is_all_there = dropped == 0 && left_out == 0 && spans.held() == 0 && self.kills == 0;
+        if is_all_there && !is_untold && !could_lose {
             for (request_id, roots) in &self.roots {
                 assert!(*roots >= 1, "{request_id} has no root");
             }
@@ -68,6 +70,10 @@ impl World {
         let is_on_disk = |id: &u64| self.disk.has_parked(*id) || being_read.contains(id);
         let is_lost = |id: &&u64| !self.delivered.contains(id) && !is_on_disk(id);
         let lost = self.accepted.iter().filter(is_lost).count() as u64;
-        assert!(lost <= dropped, "{lost} lost, {dropped} counted: {:?}", self.agent.ledger().spans);
+        let spans = &self.agent.ledger().spans;
+        let left_out = self.sampled_out_before + spans.sampled_out;
+        assert!(lost <= dropped + left_out, "{lost} lost, {dropped} and {left_out} counted: {spans:?}");
+        let lost = self.worth_keeping.iter().filter(is_lost).count() as u64;
+        assert!(lost <= dropped, "{lost} lost that no sampling leaves out, {dropped} counted: {spans:?}");
     }
 }

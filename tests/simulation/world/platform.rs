@@ -8,6 +8,7 @@ use policy::{
 use super::super::disk::Body;
 use super::super::faults::Faults;
 use super::super::function::{Fate, MS, Plan, TIMEOUT, plan};
+use super::super::sampling::{is_sampled, trace_of};
 use super::{EPOCH, Event, World};
 
 impl World {
@@ -23,6 +24,11 @@ impl World {
         let faults = self.faults_now();
         let plan = plan(self.invocations, &faults, &mut self.rng, &mut self.bodies);
         self.note_plan(&plan);
+        // On Managed Instances the spans of one that fails do not say that they are its; nor do they where it has
+        // ended before we read its INVOKE, and those of others come in between.
+        if plan.fate != Fate::Returns && !is_managed && !faults.wakes_late {
+            self.failing.insert(trace_of(self.invocations));
+        }
         self.roots.insert(plan.request_id.clone(), 0);
         self.say(&format!("INVOKE {} {:?}", plan.request_id, plan.fate));
         let start = PlatformEvent::Start { request_id: plan.request_id.as_str().into(), at: self.wall() };
@@ -101,6 +107,11 @@ impl World {
             self.accepted.insert(span.body.id);
             self.clients += u64::from(span.kind == Kind::Client);
             self.disk.accept(span.body.id);
+            let sampling = &self.config.sampling;
+            let is_sampled = sampling.rules.is_empty() && is_sampled(sampling, span.trace_id);
+            if span.is_error || is_sampled || self.failing.contains(&span.trace_id) {
+                self.worth_keeping.insert(span.body.id);
+            }
             if let Some(request_id) = span.request_id.as_deref() {
                 *self.roots.entry(request_id.to_owned()).or_default() += 1;
                 self.note_end_told(request_id);

@@ -1,7 +1,8 @@
 //! How our processes come and go in one environment: init, restore, kill, reset, and what the spool hands on.
 
 use policy::{
-    Agent, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, ShutdownReason, SpoolMode, UnixNanos,
+    Agent, EndStatus, Ending, InitPhase, InitType, Input, Parked, PlatformEvent, ShutdownReason, SpoolMode,
+    UnixNanos,
 };
 
 use super::super::function::{MS, TIMEOUT};
@@ -85,7 +86,8 @@ impl World {
             .collect();
         read.iter().for_each(|receipt| self.disk.put_back(receipt, &self.made));
         self.replace();
-        self.begin_anew();
+        let found = self.disk.found();
+        self.begin_anew(found);
     }
 
     /// Our process is killed; the platform resets the environment, and a new process starts in it.
@@ -97,15 +99,18 @@ impl World {
         disk.survive(|| self.replace());
         let (invoke, receipt) = (self.running.take(), disk.recovered());
         self.pass_time();
+        // The new process looks at the folder before it writes to it.
+        let found = disk.found();
         if self.config.spool == SpoolMode::Always {
             self.coverage.note("recovered after a kill");
             self.step(Input::Recovered { invoke, receipt, announced: Vec::new() });
         }
-        self.begin_anew();
+        self.begin_anew(found);
     }
 
     /// Nothing of the old process is left but its books.
     fn replace(&mut self) {
+        self.sampled_out_before += self.agent.ledger().spans.sampled_out;
         self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
         self.metered.leave(self.agent.ledger());
         self.agent = Agent::new(self.config.clone());
@@ -124,9 +129,9 @@ impl World {
         self.deadline = self.now + TIMEOUT;
     }
 
-    fn begin_anew(&mut self) {
+    fn begin_anew(&mut self, found: Vec<Parked>) {
         self.pass_time();
-        for parked in self.disk.found() {
+        for parked in found {
             self.coverage.note("found in the spool");
             self.step(Input::Found(parked));
         }

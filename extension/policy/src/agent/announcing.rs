@@ -31,7 +31,8 @@ impl<B: Body> Agent<B> {
     /// What died with the invocations that were closed is sent as it was left.
     pub(super) fn store_deaths(&mut self, now: Instant) {
         for death in self.invocations.take_deaths() {
-            self.close_announced(now, &death);
+            let spans = self.close_announced(&death);
+            self.judge_later(now, Receipt { spans, parcels: Vec::new() });
         }
     }
 
@@ -43,24 +44,23 @@ impl<B: Body> Agent<B> {
             ShutdownReason::Failure => EndStatus::Failure,
         };
         let ending = Ending { status, error_type: None };
-        self.close_announced(now, &Death { at: shutdown.received_at, ending, trace: None });
+        let spans = self.close_announced(&Death { at: shutdown.received_at, ending, trace: None });
+        self.judge_later(now, Receipt { spans, parcels: Vec::new() });
     }
 
     /// The process that announced has gone, and nobody knows in which invocation.
-    pub(super) fn bury_unattended(&mut self, now: Instant) {
+    pub(super) fn unattended(&mut self) -> Vec<Span<B>> {
         let begun = self.announced.in_order(None).into_iter().map(|span| span.start).max();
         let ending = Ending { status: EndStatus::Failure, error_type: None };
-        if let Some(at) = begun {
-            self.close_announced(now, &Death { at, ending, trace: None });
-        }
+        begun.map(|at| self.close_announced(&Death { at, ending, trace: None })).unwrap_or_default()
     }
 
-    fn close_announced(&mut self, now: Instant, death: &Death) {
-        let Some(class) = death.ending.error_class() else { return };
+    /// The spans that `death` closes: made here, as far as the books go.
+    pub(super) fn close_announced(&mut self, death: &Death) -> Vec<Span<B>> {
+        let Some(class) = death.ending.error_class() else { return Vec::new() };
         let spans = self.announced.close(death.trace, death.at, &class);
         self.ledger.spans.made += spans.len() as u64;
         spans.iter().for_each(|span| self.metrics.on_span(span));
-        spans.iter().for_each(|span| self.metrics.on_span(span));
-        self.take_in(now, Receipt { spans, parcels: Vec::new() });
+        spans
     }
 }

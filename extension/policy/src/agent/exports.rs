@@ -38,7 +38,7 @@ impl<B: Body> Agent<B> {
             Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
                 self.breaker.on_probe_lost(now);
                 self.outbox.put_back(batch);
-                self.make_room();
+                self.make_room(now);
             }
             Outcome::Lost => {
                 self.count_failure(now);
@@ -97,7 +97,7 @@ impl<B: Body> Agent<B> {
         self.meter_retry();
         batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
         self.outbox.put_back(batch);
-        self.make_room();
+        self.make_room(now);
     }
 
     pub(super) fn note_success(&mut self) {
@@ -113,16 +113,16 @@ impl<B: Body> Agent<B> {
         self.say(Notice::BackendDown);
         let hanging: Vec<_> = self.outbox.in_flight().iter().map(|flight| flight.batch.id).collect();
         for id in hanging {
-            self.cancel(id);
+            self.cancel(now, id);
         }
     }
 
     /// Takes an export back into the outbox without counting it as a failed try.
-    pub(super) fn cancel(&mut self, id: BatchId) {
+    pub(super) fn cancel(&mut self, now: Instant, id: BatchId) {
         if let Some(flight) = self.outbox.land(id) {
             self.outputs.push_back(Output::Cancel(id));
             self.outbox.put_back(flight.batch);
-            self.make_room();
+            self.make_room(now);
         }
     }
 
@@ -154,7 +154,7 @@ impl<B: Body> Agent<B> {
         let stale: Vec<_> =
             self.outbox.in_flight().iter().filter(is_stale).map(|flight| flight.batch.id).collect();
         for id in stale {
-            self.cancel(id);
+            self.cancel(now, id);
             self.count_failure(now);
         }
     }

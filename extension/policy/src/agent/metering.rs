@@ -65,7 +65,7 @@ impl<B: Body> Agent<B> {
         };
         Gauges {
             ledger: self.ledger,
-            in_memory: Signal::ALL.map(|signal| self.outbox.held_items(signal)),
+            in_memory: Signal::ALL.map(|signal| self.outbox.held_items(signal) + self.unjudged(signal)),
             in_flight: Signal::ALL.map(in_flight),
             spooled: Signal::ALL.map(|signal| self.shelf.items(signal)),
             spooled_bytes: self.shelf.bytes() as u64,

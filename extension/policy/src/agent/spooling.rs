@@ -15,13 +15,13 @@ use crate::time::Instant;
 use super::Agent;
 
 impl<B: Body> Agent<B> {
-    pub(super) fn on_parked(&mut self, place: Option<Place>) {
+    pub(super) fn on_parked(&mut self, now: Instant, place: Option<Place>) {
         if let Some(batch) = self.shelf.end(place) {
             if !core::mem::replace(&mut self.said.spool_unusable, true) {
                 self.say(Notice::SpoolUnusable);
             }
             self.outbox.readmit(batch);
-            self.make_room();
+            self.make_room(now);
         }
     }
 
@@ -34,7 +34,9 @@ impl<B: Body> Agent<B> {
         let Some(parked) = self.shelf.taken() else { return };
         let lost = parked.count.saturating_sub(receipt.count(parked.signal));
         self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
-        self.take_in(now, receipt);
+        // It may be more than there is room for beside what waits to be judged: it was read to be sent, and room is
+        // made when that has been seen to.
+        receipt.into_entries().for_each(|entry| self.queue(now, entry));
         self.outbox.seal(false);
     }
 
@@ -44,7 +46,7 @@ impl<B: Body> Agent<B> {
         &mut self,
         now: Instant,
         invoke: Option<Invoke>,
-        receipt: Receipt<B>,
+        mut receipt: Receipt<B>,
         announced: Vec<Span<B>>,
     ) {
         for signal in Signal::ALL {
@@ -57,11 +59,10 @@ impl<B: Body> Agent<B> {
             self.metrics.on_time(now, invoke.received_at);
             self.metrics.on_recovered(&invoke.request_id);
             self.invocations.recover(&self.config, invoke, &receipt.spans, &self.announced);
-            self.store_made(now);
         } else {
-            self.bury_unattended(now);
+            receipt.spans.extend(self.unattended());
         }
-        self.take_in(now, receipt);
+        self.keep_recovered(now, receipt);
         self.outbox.seal(false);
     }
 
@@ -74,10 +75,11 @@ impl<B: Body> Agent<B> {
         }
     }
 
-    /// Keeps within the bound: into the spool while that has room, else the least valuable is given up.
-    pub(super) fn make_room(&mut self) {
+    /// Keeps within the bound. What would be left out anyway goes first; then the oldest goes into the spool,
+    /// while that has room; then what is least valuable is given up, unjudged spans before kept ones.
+    pub(super) fn make_room(&mut self, now: Instant) {
         while self.outbox.is_over() {
-            if !self.park_oldest() && !self.evict() {
+            if !self.drop_doubted(now) && !self.park_oldest() && !self.shed(now) && !self.evict() {
                 return;
             }
         }
@@ -100,9 +102,11 @@ impl<B: Body> Agent<B> {
     pub(super) fn unpark(&mut self, now: Instant) {
         let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
         let may_try = self.phase == Phase::Draining || self.breaker.is_probe_due(now);
-        let has_room = self.shelf.oldest_held().is_some_and(|size| self.outbox.has_room(size));
-        let is_worth_it = self.breaker.is_closed() && has_room;
-        if is_worth_it || (is_idle && may_try) {
+        let is_wanted = self.breaker.is_closed() || (is_idle && may_try);
+        let size = self.shelf.oldest_held().filter(|_| is_wanted && !self.shelf.is_reading());
+        let Some(size) = size else { return };
+        let has_room = self.has_room_for(now, size);
+        if has_room || (is_idle && may_try) {
             self.outputs.extend(self.shelf.take().map(Output::Unpark));
         }
     }

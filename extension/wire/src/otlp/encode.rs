@@ -1,8 +1,10 @@
 //! Encoding the spans that policy makes from the platform's events.
 
-use policy::{Kind, Link, PlatformSpan, Value};
+use policy::sampling::trace_state::rewrite;
+use policy::{Kind, Link, PlatformSpan, Stamp, Value};
 
 use super::resource::{Identity, SCHEMA_URL};
+use super::stamp::{put_reason, put_state};
 use crate::proto::{put_bytes, put_fixed64, put_message, put_number};
 
 /// The instrumentation scope of the spans and metrics made here.
@@ -11,13 +13,13 @@ const SCOPE_VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) const STATUS_ERROR: u64 = 2;
 
 /// A `ResourceSpans` field that holds `spans`.
-pub(super) fn put_made(out: &mut Vec<u8>, spans: &[&PlatformSpan], identity: &Identity) {
+pub(super) fn put_made(out: &mut Vec<u8>, spans: &[(&PlatformSpan, Option<&Stamp>)], identity: &Identity) {
     put_message(out, 1, |group| {
         put_bytes(group, 1, &identity.resource());
         put_message(group, 2, |scope_spans| {
             put_message(scope_spans, 1, put_scope);
-            for span in spans {
-                put_message(scope_spans, 2, |out| put_span(out, span));
+            for (span, stamp) in spans {
+                put_message(scope_spans, 2, |out| put_span(out, span, *stamp));
             }
             put_bytes(scope_spans, 3, SCHEMA_URL.as_bytes());
         });
@@ -31,9 +33,12 @@ pub(super) fn put_scope(scope: &mut Vec<u8>) {
     put_bytes(scope, 2, SCOPE_VERSION.as_bytes());
 }
 
-fn put_span(out: &mut Vec<u8>, span: &PlatformSpan) {
+fn put_span(out: &mut Vec<u8>, span: &PlatformSpan, stamp: Option<&Stamp>) {
     put_bytes(out, 1, span.trace_id.bytes());
     put_bytes(out, 2, span.span_id.bytes());
+    if let Some(state) = stamp.and_then(|stamp| rewrite("", stamp.threshold)) {
+        put_state(out, &state);
+    }
     if let Some(parent) = &span.parent {
         put_bytes(out, 4, parent.bytes());
     }
@@ -46,6 +51,9 @@ fn put_span(out: &mut Vec<u8>, span: &PlatformSpan) {
     }
     if let Some(class) = &span.error_type {
         put_attribute(out, "error.type", &Value::Text(class.clone()));
+    }
+    if let Some(reason) = stamp.and_then(|stamp| stamp.reason) {
+        put_reason(out, reason.as_str());
     }
     for link in &span.links {
         put_message(out, 13, |out| put_link(out, link));

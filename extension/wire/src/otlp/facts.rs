@@ -10,7 +10,7 @@ use super::scan::{SPAN_ATTRIBUTES, key_value};
 use super::{announced, placed};
 use crate::proto::{Value, fields};
 
-const SPAN_TRACE_STATE: u32 = 3;
+pub(super) const SPAN_TRACE_STATE: u32 = 3;
 const SPAN_NAME: u32 = 5;
 
 const VALUE_TEXT: u32 = 1;
@@ -67,15 +67,25 @@ impl Body {
     }
 }
 
+/// Whether a span has an attribute of this key, whatever its value.
+pub(super) fn has_attribute(span: &[u8], key: &str) -> bool {
+    attribute(span, SPAN_ATTRIBUTES, key).is_some()
+}
+
 /// The value of `key` among the `KeyValue` fields of this number.
 fn fact_of<'a>(message: &'a [u8], number: u32, key: &str) -> Option<Fact<'a>> {
+    fact(attribute(message, number, key)?)
+}
+
+/// The encoded value of `key` among the `KeyValue` fields of this number.
+fn attribute<'a>(message: &'a [u8], number: u32, key: &str) -> Option<&'a [u8]> {
     let mut walk = fields(message);
     while let Ok(Some(field)) = walk.next() {
         if field.number == number {
             // A `KeyValue` was not necessarily looked into before: one that is broken has no key.
             let (name, value) = key_value(field.value.bytes()).unwrap_or_default();
             if name == key.as_bytes() {
-                return fact(value);
+                return Some(value);
             }
         }
     }

@@ -14,6 +14,7 @@ mod placed;
 mod resource;
 mod scan;
 mod splice;
+mod stamp;
 
 pub use crate::proto::WireError;
 pub use announced::apart;

@@ -1,35 +1,41 @@
 //! Putting spans of many requests into one, without decoding them.
 
-use policy::{Content, Entry, Measured, PlatformSpan};
+use std::sync::Arc;
+
+use policy::{Content, Entry, Measured, PlatformSpan, Stamp};
 
 use super::chunk::{Body, Chunk, Group, Stretch};
 use super::encode;
 use super::measured::put_measured;
-use super::resource::{Identity, put_resource, resource_len};
-use crate::proto::{field_len, put_head};
+use super::resource::{Identity, content, put_resource, resource_len};
+use super::stamp::stamped;
+use crate::proto::{field_len, put_bytes, put_head};
 
 /// `ExportTraceServiceRequest.resource_spans`, and the same field of metrics and logs.
 const GROUPS: u32 = 1;
 /// `ResourceSpans.scope_spans`.
 const SCOPES: u32 = 2;
+/// `ScopeSpans.spans`.
+const SPANS: u32 = 2;
 
 /// The export request that holds `entries`, every resource completed with what `identity` knows.
 ///
-/// Shape: spans keep their bytes, unknown fields included; neighbours from one request share its
-/// envelopes; spans and metrics made here come last, under a resource and a scope of their own.
+/// Shape: spans keep their bytes, unknown fields included, but for what a stamp says; neighbours from one
+/// request share its envelopes; spans and metrics made here come last, under a resource and a scope of their own.
 pub fn request(entries: &[Entry<Body>], identity: &Identity) -> Vec<u8> {
     let capacity = entries.iter().map(|entry| entry.size as usize).sum::<usize>();
     let mut out = Vec::with_capacity(capacity + capacity / 8 + 1_024);
-    let (mut made, mut measured): (Vec<&PlatformSpan>, Vec<&Measured>) = (Vec::new(), Vec::new());
+    let mut made: Vec<(&PlatformSpan, Option<&Stamp>)> = Vec::new();
+    let mut measured: Vec<&Measured> = Vec::new();
     let mut rest = entries;
     while let Some((first, others)) = rest.split_first() {
         rest = others;
         match &first.content {
-            Content::Made(span) => made.push(span),
+            Content::Made(span) => made.push((span, first.stamp.as_deref())),
             Content::Measured(points) => measured.push(points),
             Content::Received(Body { chunk, span: None }) => put_whole(&mut out, chunk, identity),
             Content::Received(Body { chunk, span: Some(index) }) => {
-                let run = neighbours(chunk, *index, others);
+                let run = neighbours(chunk, kept(*index, first), others);
                 rest = &others[run.len() - 1..];
                 put_spans(&mut out, chunk, &run, identity);
             }
@@ -44,15 +50,25 @@ pub fn request(entries: &[Entry<Body>], identity: &Identity) -> Vec<u8> {
     out
 }
 
+/// A span of a request, and what is to be written into it.
+struct Kept<'a> {
+    span: u32,
+    stamp: Option<&'a Stamp>,
+}
+
+fn kept(span: u32, entry: &Entry<Body>) -> Kept<'_> {
+    Kept { span, stamp: entry.stamp.as_deref() }
+}
+
 /// The spans at the front of `others` that come from the same group of the same request, after `first`.
-fn neighbours(chunk: &std::sync::Arc<Chunk>, first: u32, others: &[Entry<Body>]) -> Vec<u32> {
-    let group = group_of(chunk, first);
+fn neighbours<'a>(chunk: &Arc<Chunk>, first: Kept<'a>, others: &'a [Entry<Body>]) -> Vec<Kept<'a>> {
+    let group = group_of(chunk, first.span);
     let mut run = vec![first];
     run.extend(others.iter().map_while(|entry| match &entry.content {
         Content::Received(Body { chunk: other, span: Some(index) })
-            if std::sync::Arc::ptr_eq(chunk, other) && group_of(chunk, *index) == group =>
+            if Arc::ptr_eq(chunk, other) && group_of(chunk, *index) == group =>
         {
-            Some(*index)
+            Some(kept(*index, entry))
         }
         _ => None,
     }));
@@ -69,12 +85,14 @@ fn put_whole(out: &mut Vec<u8>, chunk: &Chunk, identity: &Identity) {
     }
 }
 
-fn put_spans(out: &mut Vec<u8>, chunk: &Chunk, spans: &[u32], identity: &Identity) {
-    let group = &chunk.places().groups[group_of(chunk, spans[0]) as usize];
-    if group.is_whole && spans.len() == group.spans.len() {
+fn put_spans(out: &mut Vec<u8>, chunk: &Chunk, spans: &[Kept<'_>], identity: &Identity) {
+    let group = &chunk.places().groups[group_of(chunk, spans[0].span) as usize];
+    let is_as_it_came = spans.iter().all(|kept| kept.stamp.is_none());
+    if is_as_it_came && group.is_whole && spans.len() == group.spans.len() {
         put_whole_group(out, chunk, group, identity);
     } else {
-        put_part(out, chunk, group, spans, identity);
+        let spans: Vec<_> = spans.iter().map(|kept| Piece::of(chunk, kept)).collect();
+        put_part(out, chunk, group, &spans, identity);
     }
 }
 
@@ -96,31 +114,61 @@ fn put_whole_group(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, identity: &I
 }
 
 /// A group of which some spans are kept: new envelopes around their bytes.
-fn put_part(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, spans: &[u32], identity: &Identity) {
+fn put_part(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, spans: &[Piece<'_>], identity: &Identity) {
     let missing = identity.missing(chunk, group);
-    let scopes: Vec<_> = spans.chunk_by(|one, two| scope_of(chunk, *one) == scope_of(chunk, *two)).collect();
+    let scopes: Vec<_> = spans.chunk_by(|one, two| one.scope == two.scope).collect();
     let scopes_len: usize = scopes.iter().map(|run| field_len(scope_len(chunk, run))).sum();
     let length = resource_len(chunk, group, &missing) + scopes_len + total(&group.rest);
     put_head(out, GROUPS, length);
     put_resource(out, chunk, group, &missing);
     for run in scopes {
         put_head(out, SCOPES, scope_len(chunk, run));
-        let rest = &chunk.places().scopes[scope_of(chunk, run[0]) as usize].rest;
+        let rest = &chunk.places().scopes[run[0].scope as usize].rest;
         rest.iter().for_each(|stretch| out.extend_from_slice(chunk.slice(*stretch)));
-        for span in run {
-            out.extend_from_slice(chunk.slice(chunk.places().spans[*span as usize].field));
-        }
+        run.iter().for_each(|piece| piece.put(out));
     }
     group.rest.iter().for_each(|stretch| out.extend_from_slice(chunk.slice(*stretch)));
 }
 
-fn scope_of(chunk: &Chunk, span: u32) -> u32 {
-    chunk.places().spans[span as usize].scope
+/// A span as it is written.
+struct Piece<'a> {
+    scope: u32,
+    bytes: Bytes<'a>,
 }
 
-fn scope_len(chunk: &Chunk, spans: &[u32]) -> usize {
-    let rest = &chunk.places().scopes[scope_of(chunk, spans[0]) as usize].rest;
-    total(rest) + spans.iter().map(|span| chunk.places().spans[*span as usize].field.len()).sum::<usize>()
+enum Bytes<'a> {
+    /// Its field, as it came.
+    Same(&'a [u8]),
+    /// The content of a field that has changed.
+    Changed(Vec<u8>),
+}
+
+impl<'a> Piece<'a> {
+    fn of(chunk: &'a Chunk, kept: &Kept<'_>) -> Self {
+        let at = chunk.places().spans[kept.span as usize];
+        let field = chunk.slice(at.field);
+        let changed = |stamp| Bytes::Changed(stamped(content(field), stamp));
+        Self { scope: at.scope, bytes: kept.stamp.map_or(Bytes::Same(field), changed) }
+    }
+
+    const fn len(&self) -> usize {
+        match &self.bytes {
+            Bytes::Same(field) => field.len(),
+            Bytes::Changed(content) => field_len(content.len()),
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        match &self.bytes {
+            Bytes::Same(field) => out.extend_from_slice(field),
+            Bytes::Changed(content) => put_bytes(out, SPANS, content),
+        }
+    }
+}
+
+fn scope_len(chunk: &Chunk, spans: &[Piece<'_>]) -> usize {
+    let rest = &chunk.places().scopes[spans[0].scope as usize].rest;
+    total(rest) + spans.iter().map(Piece::len).sum::<usize>()
 }
 
 fn total(stretches: &[Stretch]) -> usize {

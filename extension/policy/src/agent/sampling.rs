@@ -1,0 +1,172 @@
+//! Judging: spans wait until their invocation is done, and then go to the backend or nowhere.
+
+use alloc::vec::Vec;
+
+use crate::batch::Entry;
+use crate::config::Config;
+use crate::facts::Body;
+use crate::invocations::has_died;
+use crate::io::Receipt;
+use crate::ledger::DropReason;
+use crate::lifecycle::Phase;
+use crate::notice::Notice;
+use crate::platform::{PlatformEvent, ShutdownReason};
+use crate::sampling::{Assembly, Circumstances, Decision, Item, failure_of};
+use crate::span::{PlatformSpan, RequestId, Signal};
+use crate::time::{Duration, Instant};
+
+use super::Agent;
+
+/// Where invocations overlap, a trace that does not say of which invocation it is waits this long.
+const MANAGED_AGE_MAX: Duration = Duration::from_secs(5);
+
+impl<B: Body> Agent<B> {
+    /// Nothing is judged where everything is kept, or where spans go nowhere.
+    pub(super) fn assembly(config: &Config) -> Option<Assembly<B>> {
+        let is_needed = config.sampling.is_active() && config.destinations.has(Signal::Traces);
+        is_needed.then(|| Assembly::new(config.sampling.clone()))
+    }
+
+    /// Items of `signal` that wait to be judged.
+    pub(super) fn unjudged(&self, signal: Signal) -> u64 {
+        let assembly = self.assembly.as_ref().filter(|_| signal == Signal::Traces);
+        assembly.map(Assembly::count).unwrap_or_default()
+    }
+
+    pub(super) fn begin_judging(&mut self, request_id: &RequestId) {
+        if let Some(assembly) = &mut self.assembly {
+            assembly.begin(request_id);
+        }
+    }
+
+    /// What came from the function: spans wait, and everything else is queued.
+    pub(super) fn judge_later(&mut self, now: Instant, mut receipt: Receipt<B>) {
+        if let Some(assembly) = &mut self.assembly {
+            // Where invocations overlap, a span that names none may be of any; and while none is known to run, it
+            // may be of the next one already, whose INVOKE has not been read yet.
+            let is_certain = !self.config.is_managed() && self.phase != Phase::Waiting;
+            let current = self.invocations.current().filter(|_| is_certain);
+            let running = current.map(|open| &open.invoke.request_id);
+            for span in receipt.spans.drain(..) {
+                let named = span.request_id.clone().filter(|id| self.invocations.is_open(id));
+                assembly.add(now, Item::Received(span), named.as_ref().or(running));
+            }
+            if assembly.has_ended() {
+                assembly.finish(now, None);
+            }
+            self.apply_rulings(now);
+            self.make_room(now);
+        }
+        self.take_in(now, receipt);
+    }
+
+    /// Judges what is ready, together with spans made here.
+    pub(super) fn judge_with(&mut self, now: Instant, made: Vec<PlatformSpan>) {
+        let closed = self.invocations.take_closed();
+        let flushed = self.invocations.flushed(&self.config);
+        let Some(assembly) = &mut self.assembly else { return };
+        for span in made {
+            let invocation = span.invocation().cloned();
+            assembly.add(now, Item::Made(span.into()), invocation.as_ref());
+        }
+        closed.into_iter().chain(flushed.clone()).for_each(|word| assembly.learn(word));
+        let is_flushed = |id: &RequestId| flushed.as_ref().is_some_and(|word| word.request_id == *id);
+        let is_done = |id: &RequestId| !self.invocations.is_open(id) || is_flushed(id);
+        assembly.judge(now, self.config.is_managed().then_some(MANAGED_AGE_MAX), is_done);
+        if assembly.has_ended() {
+            assembly.finish(now, None);
+        }
+        self.apply_rulings(now);
+    }
+
+    /// What the platform says of an invocation that is judged already.
+    pub(super) fn weigh(&mut self, now: Instant, event: &PlatformEvent) {
+        let (PlatformEvent::RuntimeDone { request_id, ending, .. }
+        | PlatformEvent::Report { request_id, ending, .. }) = event
+        else {
+            return;
+        };
+        if let Some(assembly) = &mut self.assembly {
+            let failure = failure_of(ending.status, has_died(ending));
+            let request_id = request_id.clone();
+            assembly.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+            self.apply_rulings(now);
+        }
+    }
+
+    /// The environment ends: everything is judged, with what is known.
+    pub(super) fn judge_all(&mut self, now: Instant, reason: ShutdownReason) {
+        if let Some(assembly) = &mut self.assembly {
+            let failure = match reason {
+                ShutdownReason::Spindown => None,
+                ShutdownReason::Timeout => Some(Decision::Timeout),
+                ShutdownReason::Failure => Some(Decision::Crash),
+            };
+            assembly.finish(now, failure);
+            self.apply_rulings(now);
+        }
+    }
+
+    /// What a killed process leaves behind is kept.
+    pub(super) fn keep_recovered(&mut self, now: Instant, mut receipt: Receipt<B>) {
+        let made = self.invocations.take_made();
+        self.ledger.spans.made += made.len() as u64;
+        for death in self.invocations.take_deaths() {
+            receipt.spans.extend(self.close_announced(&death));
+        }
+        // Its end is known, and it is kept whatever that was.
+        drop(self.invocations.take_closed());
+        if let Some(assembly) = &mut self.assembly {
+            let received = receipt.spans.drain(..).map(Item::Received);
+            assembly.recover(received.chain(made.into_iter().map(|span| Item::Made(span.into()))));
+            self.apply_rulings(now);
+        } else {
+            made.into_iter().for_each(|span| self.store(now, Entry::made(span)));
+        }
+        self.take_in(now, receipt);
+    }
+
+    /// Gives the oldest trace up that is only held in case that its invocation failed.
+    pub(super) fn drop_doubted(&mut self, now: Instant) -> bool {
+        let Some(assembly) = &mut self.assembly else { return false };
+        let is_dropped = assembly.settle_oldest_doubt();
+        self.apply_rulings(now);
+        is_dropped
+    }
+
+    /// Whether there is room for `size`, if need be in the place of what is only held in case that it failed.
+    pub(super) fn has_room_for(&mut self, now: Instant, size: usize) -> bool {
+        while !self.outbox.has_room(size) {
+            if !self.drop_doubted(now) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Makes room with what is not judged yet.
+    pub(super) fn shed(&mut self, now: Instant) -> bool {
+        let Some(assembly) = &mut self.assembly else { return false };
+        let Some(given_up) = assembly.shed(now) else { return false };
+        self.ledger.drop(Signal::Traces, DropReason::OutboxFull, given_up);
+        if given_up > 0 && !core::mem::replace(&mut self.said.outbox_full, true) {
+            self.say(Notice::OutboxFull(Signal::Traces));
+        }
+        self.apply_rulings(now);
+        true
+    }
+
+    /// Puts what was kept into the outbox, and what was left out into the books. Room is made at the end.
+    fn apply_rulings(&mut self, now: Instant) {
+        let Some(assembly) = &mut self.assembly else { return };
+        let rulings = assembly.take_rulings();
+        (self.ledger.boosts, self.ledger.boosts_ended) = assembly.turns();
+        self.outbox.set_beside(assembly.size());
+        self.ledger.spans.sampled_out += rulings.left_out;
+        self.ledger.sampled_out_bytes += rulings.left_out_bytes;
+        for decision in rulings.decisions {
+            self.ledger.decisions[decision as usize] += 1;
+        }
+        rulings.kept.into_iter().for_each(|entry| self.outbox.push(now, entry));
+    }
+}

@@ -1,0 +1,234 @@
+//! Keep or leave out: by what a trace turned out to be, and for the rest by consistent probability.
+//!
+//! What becomes of a trace is settled by the first of these that applies:
+//!
+//! 1. a rule that drops *even failures*;
+//! 2. a failure: a time-out, a crash, a span with status ERROR — kept;
+//! 3. the code's own word, an attribute `sampling.keep` or `sampling.priority`; and where it is obeyed, X-Ray's;
+//! 4. the first rule that matches, if it keeps, drops, or allows so many in a second;
+//! 5. a cold start, a slow or a rare execution — kept;
+//! 6. probability: a ratio, raised while the operation departs from its baseline.
+//!
+//! So nothing but a rule that says so ever drops a failure, and a rule that drops health checks drops those of
+//! a cold start too. Whatever is kept although its randomness is below the threshold carries no threshold, and
+//! its local root says why: it must not be counted as one of many.
+
+mod adaptive;
+mod assembly;
+mod bucket;
+mod item;
+mod judge;
+mod operations;
+mod rare;
+mod recent;
+mod rules;
+mod slow;
+mod threshold;
+pub mod trace_state;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub(crate) use assembly::Assembly;
+pub(crate) use item::Item;
+pub use judge::{Judge, Verdict};
+pub use rules::{Action, Condition, LooksAt, Pattern, Rule, Test};
+pub use threshold::{Randomness, Ratio, Threshold};
+
+use crate::platform::EndStatus;
+use crate::span::RequestId;
+use crate::time::Duration;
+
+/// What is slow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Slow {
+    /// Nothing.
+    Never,
+    /// What takes at least so long.
+    From(Duration),
+    /// What takes longer than this share of the operation's own executions.
+    Above(f64),
+}
+
+/// How much is kept, and what of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// The share of traces that are kept for no reason of their own.
+    pub ratio: Ratio,
+    /// In order: the first that matches counts.
+    pub rules: Vec<Rule>,
+    /// Whether cold starts are kept.
+    pub keeps_cold_starts: bool,
+    /// Which executions are kept because they were slow.
+    pub slow: Slow,
+    /// Whether what has not been seen for long is kept.
+    pub keeps_rare: bool,
+    /// The share that is kept of an operation that departs from its baseline; `None` to change nothing then.
+    pub boost: Option<Ratio>,
+    /// Whether X-Ray's decision counts. Where X-Ray is off upstream it says "no" to everything.
+    pub obeys_xray: bool,
+    /// `service.name` of spans whose resource has none.
+    pub service: Arc<str>,
+}
+
+impl Default for Sampling {
+    /// Everything is kept.
+    fn default() -> Self {
+        Self {
+            ratio: Ratio::ALL,
+            rules: Vec::new(),
+            keeps_cold_starts: true,
+            slow: Slow::Above(0.99),
+            keeps_rare: true,
+            boost: None,
+            obeys_xray: false,
+            service: "".into(),
+        }
+    }
+}
+
+impl Sampling {
+    /// Whether anything may be left out: otherwise spans flow as they come, and nothing is asked of them.
+    pub fn is_active(&self) -> bool {
+        let may_drop = |rule: &Rule| match rule.then {
+            Action::Keep => false,
+            Action::Ratio(ratio) => ratio < Ratio::ALL,
+            Action::Drop | Action::PerSecond(_) => true,
+        };
+        self.ratio < Ratio::ALL || self.obeys_xray || self.rules.iter().any(may_drop)
+    }
+}
+
+/// Why a trace was kept or left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Kept: the function ran out of time.
+    Timeout,
+    /// Kept: the function's process died.
+    Crash,
+    /// Kept: a span of it failed, or the platform called it a failure.
+    Error,
+    /// Kept: the code asked for it.
+    Forced,
+    /// Kept: X-Ray's decision.
+    Upstream,
+    /// Kept: a rule.
+    Rule,
+    /// Kept: somebody waited for a cold start.
+    ColdStart,
+    /// Kept: slow.
+    Slow,
+    /// Kept: rare.
+    Rare,
+    /// Kept: found after a kill of our own process.
+    Recovered,
+    /// Kept by probability, which is raised because the operation departs from its baseline.
+    Boost,
+    /// Kept by probability.
+    Ratio,
+    /// Left out by probability.
+    Unsampled,
+    /// Left out: the code said so.
+    Unwanted,
+    /// Left out: X-Ray's decision.
+    UpstreamDrop,
+    /// Left out: a rule.
+    RuleDrop,
+    /// Left out: a rule allows no more in this second.
+    Limit,
+}
+
+impl Decision {
+    /// Every decision, kept ones first.
+    pub const ALL: [Self; 17] = [
+        Self::Timeout,
+        Self::Crash,
+        Self::Error,
+        Self::Forced,
+        Self::Upstream,
+        Self::Rule,
+        Self::ColdStart,
+        Self::Slow,
+        Self::Rare,
+        Self::Recovered,
+        Self::Boost,
+        Self::Ratio,
+        Self::Unsampled,
+        Self::Unwanted,
+        Self::UpstreamDrop,
+        Self::RuleDrop,
+        Self::Limit,
+    ];
+
+    /// Whether it keeps.
+    pub const fn is_keep(self) -> bool {
+        (self as usize) <= Self::Ratio as usize
+    }
+
+    /// Whether it is about a failure, which outweighs whatever was decided before it was known.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Timeout | Self::Crash | Self::Error)
+    }
+
+    /// The word for it: in `sampling.reason`, in logs and in self-metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Crash => "crash",
+            Self::Error => "error",
+            Self::Forced => "forced",
+            Self::Upstream => "upstream",
+            Self::Rule => "rule",
+            Self::ColdStart => "coldstart",
+            Self::Slow => "slow",
+            Self::Rare => "rare",
+            Self::Recovered => "recovered",
+            Self::Boost => "boost",
+            Self::Ratio => "ratio",
+            Self::Unsampled => "unsampled",
+            Self::Unwanted => "unwanted",
+            Self::UpstreamDrop => "upstream_drop",
+            Self::RuleDrop => "rule_drop",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// What the platform said of an invocation, as far as sampling needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// Which invocation.
+    pub request_id: RequestId,
+    /// Whether somebody waited for its cold start.
+    pub is_cold: bool,
+    /// How it failed, if it did: [`Decision::Timeout`], [`Decision::Crash`] or [`Decision::Error`].
+    pub failure: Option<Decision>,
+    /// X-Ray's decision, where it made one.
+    pub xray: Option<bool>,
+    /// Whether the platform will say no more of it.
+    pub is_final: bool,
+}
+
+/// How the platform's words for an end read here.
+pub(crate) fn failure_of(status: EndStatus, has_died: bool) -> Option<Decision> {
+    match status {
+        EndStatus::Success => None,
+        EndStatus::Timeout => Some(Decision::Timeout),
+        EndStatus::Error | EndStatus::Failure if has_died => Some(Decision::Crash),
+        EndStatus::Error | EndStatus::Failure => Some(Decision::Error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_are_indexed_by_their_place_and_kept_ones_come_first() {
+        for (index, decision) in Decision::ALL.into_iter().enumerate() {
+            assert_eq!(decision as usize, index);
+        }
+        let kept = Decision::ALL.into_iter().filter(|decision| decision.is_keep()).count();
+        assert!(Decision::ALL[..kept].iter().all(|decision| decision.is_keep()));
+    }
+}

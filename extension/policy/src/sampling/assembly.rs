@@ -1,0 +1,367 @@
+//! Spans that wait for their trace to be judged, and the memory of what became of those before them.
+//!
+//! A trace is judged when its invocation is done. Where it would be left out although the platform has not
+//! said yet how the invocation ended, it waits a little longer: a crash after the last span must not cost
+//! the trace. What waits so is the first to go when room runs out.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use super::item::{Item, local_root};
+use super::judge::{Judge, Verdict};
+use super::recent::Recent;
+use super::{Circumstances, Decision, Sampling};
+use crate::batch::Entry;
+use crate::facts::Body;
+use crate::span::{RequestId, TraceId};
+use crate::time::{Duration, Instant, UnixNanos};
+
+/// Traces of which it is remembered what became of them, for spans that come late: 48 KB.
+const JUDGED_MAX: usize = 512;
+/// Invocations of which it is remembered what the platform said.
+const WORDS_MAX: usize = 64;
+/// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
+const PATIENCE: u64 = 2;
+/// The same where invocations overlap, in time.
+const PATIENCE_MANAGED: Duration = Duration::from_secs(15);
+
+/// What this function did of a trace.
+#[derive(Clone, Debug)]
+struct Fragment<B> {
+    items: Vec<Item<B>>,
+    size: usize,
+    since: Instant,
+    /// The invocation that it is part of, where it is known.
+    invocation: Option<RequestId>,
+    /// Left out, unless the platform says that the invocation failed.
+    doubt: Option<Doubt>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    verdict: Verdict,
+    /// Invocations begun when it was judged.
+    begun: u64,
+    at: Instant,
+}
+
+/// What became of a trace, and of which part of it.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    verdict: Verdict,
+    /// The end of its last span: what began later is not a late part of it.
+    until: UnixNanos,
+}
+
+/// What was settled since it was last asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Rulings<B> {
+    pub(crate) kept: Vec<Entry<B>>,
+    pub(crate) left_out: u64,
+    /// Their encoded bytes.
+    pub(crate) left_out_bytes: u64,
+    pub(crate) decisions: Vec<Decision>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Assembly<B> {
+    judge: Judge,
+    fragments: BTreeMap<TraceId, Fragment<B>>,
+    judged: Recent<TraceId, Judged>,
+    words: VecDeque<Circumstances>,
+    size: usize,
+    count: u64,
+    /// Invocations begun.
+    begun: u64,
+    /// The last of them.
+    last: Option<RequestId>,
+    /// Whether the environment has ended: what still comes is judged at once.
+    has_ended: bool,
+    rulings: Rulings<B>,
+}
+
+impl<B: Body> Assembly<B> {
+    pub(crate) fn new(sampling: Sampling) -> Self {
+        Self {
+            judge: Judge::new(sampling),
+            fragments: BTreeMap::new(),
+            judged: Recent::new(JUDGED_MAX),
+            words: VecDeque::new(),
+            size: 0,
+            count: 0,
+            begun: 0,
+            last: None,
+            has_ended: false,
+            rulings: Rulings { kept: Vec::new(), left_out: 0, left_out_bytes: 0, decisions: Vec::new() },
+        }
+    }
+
+    /// Encoded bytes of what waits.
+    pub(crate) const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Spans that wait.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How often the ratio of an operation rose, and fell back.
+    pub(crate) const fn turns(&self) -> (u64, u64) {
+        self.judge.turns()
+    }
+
+    /// An invocation begins. What came since the last one was done, and belongs to none, is of this one: the
+    /// function may have been faster than the INVOKE that reached us.
+    pub(crate) fn begin(&mut self, request_id: &RequestId) {
+        self.begun += 1;
+        self.last = Some(request_id.clone());
+        for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
+            fragment.invocation = Some(request_id.clone());
+        }
+    }
+
+    /// Takes a span in, of the invocation `invocation` where that is known.
+    pub(crate) fn add(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
+        let trace_id = item.trace_id();
+        let judged = self.judged.touch(&trace_id).copied();
+        let late = judged.filter(|judged| item.start() <= judged.until);
+        if let Some(fragment) = self.fragments.get_mut(&trace_id) {
+            let doubt = fragment.doubt;
+            let is_failure = item.is_failure();
+            if late.is_none() {
+                // The trace has come here again: it is judged as a whole when this invocation is done.
+                fragment.doubt = None;
+                fragment.invocation = invocation.cloned().or(fragment.invocation.take());
+            }
+            self.wait(now, trace_id, item, invocation);
+            if let (Some(doubt), true, true) = (doubt, late.is_some(), is_failure) {
+                self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
+            }
+        } else if let Some(judged) = late {
+            self.follow(judged, item);
+        } else {
+            self.wait(now, trace_id, item, invocation);
+        }
+    }
+
+    /// Takes spans in that a killed process had accepted: all of them are kept.
+    pub(crate) fn recover(&mut self, items: impl Iterator<Item = Item<B>>) {
+        let mut traces = BTreeMap::<TraceId, Vec<Item<B>>>::new();
+        for item in items {
+            traces.entry(item.trace_id()).or_default().push(item);
+        }
+        for items in traces.into_values() {
+            let verdict = self.judge.recovered(&items);
+            self.keep(items, verdict);
+        }
+    }
+
+    /// The platform has said something of an invocation.
+    pub(crate) fn learn(&mut self, word: Circumstances) {
+        let known = self.words.iter_mut().find(|known| known.request_id == word.request_id);
+        let word = if let Some(known) = known {
+            known.is_cold |= word.is_cold;
+            known.is_final |= word.is_final;
+            known.failure = known.failure.or(word.failure);
+            known.xray = known.xray.or(word.xray);
+            known.clone()
+        } else {
+            if self.words.len() == WORDS_MAX {
+                self.words.pop_front();
+            }
+            self.words.push_back(word.clone());
+            word
+        };
+        if word.is_final {
+            let of_it = |fragment: &Fragment<B>| fragment.invocation.as_ref() == Some(&word.request_id);
+            self.settle_doubts(word.failure, |fragment, _| of_it(fragment));
+        }
+    }
+
+    /// Judges what is ready: fragments of invocations that `is_done` says are done. Where invocations
+    /// overlap, and a span need not say of which it is, what has waited for `age_max` is ready too.
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        age_max: Option<Duration>,
+        is_done: impl Fn(&RequestId) -> bool,
+    ) {
+        let is_ready = |fragment: &Fragment<B>| {
+            let is_old = age_max.is_some_and(|max| now.since(fragment.since) >= max);
+            fragment.doubt.is_none() && (is_old || fragment.invocation.as_ref().is_some_and(&is_done))
+        };
+        for trace_id in self.traces(is_ready) {
+            self.judge_one(now, trace_id);
+        }
+        let begun = self.begun;
+        let is_managed = age_max.is_some();
+        self.settle_doubts(None, |_, doubt| {
+            let is_old = now.since(doubt.at) >= PATIENCE_MANAGED;
+            if is_managed { is_old } else { begun >= doubt.begun + PATIENCE }
+        });
+    }
+
+    /// The environment ends, with this failure of the last invocation where it was one: everything is settled.
+    pub(crate) fn finish(&mut self, now: Instant, failure: Option<Decision>) {
+        self.has_ended = true;
+        for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
+            fragment.invocation.clone_from(&self.last);
+        }
+        if let (Some(failure), Some(last)) = (failure, self.last.clone()) {
+            let failure = Some(failure);
+            self.learn(Circumstances {
+                request_id: last,
+                failure,
+                is_final: true,
+                ..Circumstances::default()
+            });
+        }
+        for trace_id in self.traces(|fragment| fragment.doubt.is_none()) {
+            self.judge_one(now, trace_id);
+        }
+        self.settle_doubts(None, |_, _| true);
+    }
+
+    /// Whether the environment has ended.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Makes room with what would be left out anyway; false when nothing is.
+    pub(crate) fn settle_oldest_doubt(&mut self) -> bool {
+        let doubts = self.fragments.iter().filter_map(|(id, fragment)| Some((*id, fragment.doubt?)));
+        let Some((trace_id, doubt)) = doubts.min_by_key(|(_, doubt)| doubt.at) else { return false };
+        self.settle(trace_id, doubt.verdict);
+        true
+    }
+
+    /// Makes room with what is not judged yet: first what probability would not keep and what has not
+    /// failed, which is given up; then what has waited longest is judged early. The number of spans given
+    /// up; `None` when nothing waits.
+    pub(crate) fn shed(&mut self, now: Instant) -> Option<u64> {
+        let is_plain = |fragment: &Fragment<B>| {
+            !fragment.items.iter().any(Item::is_failure) && !self.judge.may_be_sampled(&fragment.items)
+        };
+        let oldest = |is_meant: &dyn Fn(&Fragment<B>) -> bool| {
+            let meant = self.fragments.iter().filter(|(_, fragment)| is_meant(fragment));
+            meant.min_by_key(|(_, fragment)| fragment.since).map(|(trace_id, _)| *trace_id)
+        };
+        if let Some(plain) = oldest(&is_plain) {
+            return self.take(plain).map(|fragment| fragment.items.len() as u64);
+        }
+        let any = oldest(&|_| true)?;
+        self.judge_one(now, any);
+        self.settle_oldest_doubt();
+        Some(0)
+    }
+
+    /// What was settled since the last call.
+    pub(crate) fn take_rulings(&mut self) -> Rulings<B> {
+        let empty = Rulings { kept: Vec::new(), left_out: 0, left_out_bytes: 0, decisions: Vec::new() };
+        core::mem::replace(&mut self.rulings, empty)
+    }
+
+    fn wait(&mut self, now: Instant, trace_id: TraceId, item: Item<B>, invocation: Option<&RequestId>) {
+        self.size += item.held();
+        self.count += 1;
+        let fragment = self.fragments.entry(trace_id).or_insert_with(|| Fragment {
+            items: Vec::new(),
+            size: 0,
+            since: now,
+            invocation: invocation.cloned(),
+            doubt: None,
+        });
+        fragment.size += item.held();
+        fragment.items.push(item);
+    }
+
+    /// A late span goes the way of its trace; one that failed is kept whatever became of the others.
+    fn follow(&mut self, judged: Judged, item: Item<B>) {
+        if judged.verdict.decision.is_keep() {
+            let stamp = judged.verdict.stamp(&item, false);
+            self.rulings.kept.push(item.into_entry(stamp));
+        } else if item.is_failure() {
+            let trace_id = item.trace_id();
+            let verdict = self.judge.revise(judged.verdict, Decision::Error);
+            if verdict.decision.is_keep() {
+                self.judged.put(trace_id, Judged { verdict, ..judged });
+                self.keep(alloc::vec![item], verdict);
+            } else {
+                self.leave_out(&[item]);
+            }
+        } else {
+            self.leave_out(&[item]);
+        }
+    }
+
+    fn traces(&self, is_meant: impl Fn(&Fragment<B>) -> bool) -> Vec<TraceId> {
+        let meant = self.fragments.iter().filter(|(_, fragment)| is_meant(fragment));
+        meant.map(|(trace_id, _)| *trace_id).collect()
+    }
+
+    fn judge_one(&mut self, now: Instant, trace_id: TraceId) {
+        let Some(fragment) = self.fragments.get_mut(&trace_id) else { return };
+        let of_it = |word: &&Circumstances| Some(&word.request_id) == fragment.invocation.as_ref();
+        // Of an invocation that nobody knows, nobody will say more.
+        let unknown = Circumstances { is_final: fragment.invocation.is_none(), ..Circumstances::default() };
+        let word = self.words.iter().find(of_it).unwrap_or(&unknown);
+        let verdict = self.judge.judge(now, &fragment.items, word);
+        let until = fragment.items.iter().map(Item::end).max().unwrap_or_default();
+        self.judged.put(trace_id, Judged { verdict, until });
+        if verdict.decision.is_keep() || word.is_final {
+            self.settle(trace_id, verdict);
+        } else {
+            fragment.doubt = Some(Doubt { verdict, begun: self.begun, at: now });
+        }
+    }
+
+    /// Settles the doubts of the fragments that are meant: they have failed, or they are left out.
+    fn settle_doubts(&mut self, failure: Option<Decision>, is_meant: impl Fn(&Fragment<B>, &Doubt) -> bool) {
+        let in_doubt =
+            |fragment: &Fragment<B>| fragment.doubt.is_some_and(|doubt| is_meant(fragment, &doubt));
+        for trace_id in self.traces(in_doubt) {
+            let Some(doubt) = self.fragments.get(&trace_id).and_then(|fragment| fragment.doubt) else {
+                continue;
+            };
+            let verdict = failure.map_or(doubt.verdict, |failure| self.judge.revise(doubt.verdict, failure));
+            self.settle(trace_id, verdict);
+        }
+    }
+
+    /// `verdict` is the last word on what waits of a trace.
+    fn settle(&mut self, trace_id: TraceId, verdict: Verdict) {
+        if let Some(judged) = self.judged.touch(&trace_id) {
+            judged.verdict = verdict;
+        }
+        let Some(fragment) = self.take(trace_id) else { return };
+        if verdict.decision.is_keep() {
+            self.keep(fragment.items, verdict);
+        } else {
+            self.rulings.decisions.push(verdict.decision);
+            self.leave_out(&fragment.items);
+        }
+    }
+
+    fn leave_out(&mut self, items: &[Item<B>]) {
+        self.rulings.left_out += items.len() as u64;
+        self.rulings.left_out_bytes += items.iter().map(|item| u64::from(item.size())).sum::<u64>();
+    }
+
+    fn take(&mut self, trace_id: TraceId) -> Option<Fragment<B>> {
+        let fragment = self.fragments.remove(&trace_id)?;
+        self.size -= fragment.size;
+        self.count -= fragment.items.len() as u64;
+        Some(fragment)
+    }
+
+    fn keep(&mut self, items: Vec<Item<B>>, verdict: Verdict) {
+        self.rulings.decisions.push(verdict.decision);
+        let root = local_root(&items);
+        for (index, item) in items.into_iter().enumerate() {
+            let stamp = verdict.stamp(&item, Some(index) == root);
+            self.rulings.kept.push(item.into_entry(stamp));
+        }
+    }
+}
