@@ -13,6 +13,7 @@ mod black_box {
     mod cost;
     mod done;
     mod flush;
+    mod judgement;
     mod late;
     mod listeners;
     mod logs;
