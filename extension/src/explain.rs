@@ -162,3 +162,71 @@ fn words(sampling: &Sampling, verdict: &Verdict) -> String {
 fn relation(verdict: &Verdict) -> &'static str {
     if verdict.threshold.admits(verdict.randomness) { ">=" } else { "<" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/payments");
+
+    fn settings(variables: &[(&str, &str)]) -> Settings {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::from_variables(variables)
+    }
+
+    /// What is said of `content` in a file of its own.
+    fn said_of(name: &str, content: &[u8]) -> Explained {
+        let path = std::env::temp_dir().join(format!("prefreeze-explain-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).expect("a temporary file can be written");
+        let explained = explain(&settings(&[]), &[path.to_str().expect("ASCII").to_owned()]);
+        std::fs::remove_file(&path).expect("it is ours");
+        explained
+    }
+
+    #[test]
+    fn the_example_is_explained_trace_by_trace() {
+        let rules = format!("{EXAMPLES}/sampling-rules.json");
+        let settings = settings(&[
+            ("PREFREEZE_SAMPLING_RATIO", "0.01"),
+            ("PREFREEZE_SAMPLING_RARE", "off"),
+            ("PREFREEZE_SAMPLING_RULES_FILE", &rules),
+        ]);
+        let explained = explain(&settings, &[format!("{EXAMPLES}/traces.json")]);
+        assert!(explained.is_well, "{}", explained.text);
+        let lines: Vec<_> = explained.text.lines().collect();
+        let rows = [
+            ("left out rule_drop", "rule \"health checks\""),
+            ("left out unsampled", "< T fd70a"),
+            ("kept     error", "< T fd70a"),
+            ("kept     rule", "rule \"large payments\""),
+            ("kept     ratio", ">= T fd70a"),
+            ("kept     ratio", ">= T fd70a"),
+            ("left out unsampled", "rule \"reconciliation\""),
+        ];
+        for (line, (what, why)) in lines.iter().zip(rows) {
+            assert!(line.contains(what) && line.contains(why), "{what}, {why}: {line}");
+        }
+        let sum = "7 traces, 4 kept (1 error, 1 rule, 2 ratio), 3 left out (2 unsampled, 1 rule_drop)";
+        assert_eq!(lines.last(), Some(&sum));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_the_rest_is_explained() {
+        let example = std::fs::read_to_string(format!("{EXAMPLES}/traces.json")).expect("it is in the tree");
+        let first = example.lines().next().expect("it has lines");
+        let spread = first.replace(',', ",\n");
+        let protobuf = from_json(Signal::Traces, first.as_bytes(), REQUEST_MAX).expect("it is OTLP");
+        for (name, content) in [("spread", spread.as_bytes()), ("protobuf", &protobuf)] {
+            let explained = said_of(name, content);
+            assert!(explained.is_well && explained.text.contains("1 traces, 1 kept"), "{}", explained.text);
+        }
+        let broken = format!("{first}\n{{\"resourceSpans\": 7}}\n");
+        for (name, content, why) in [
+            ("broken", broken.as_bytes(), "request in line 2"),
+            ("garbage", b"garbage", "not an OTLP trace request"),
+        ] {
+            let explained = said_of(name, content);
+            assert!(!explained.is_well && explained.text.contains(why), "{why}: {}", explained.text);
+        }
+    }
+}
