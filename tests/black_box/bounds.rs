@@ -86,7 +86,7 @@ fn a_thousand_connections_that_only_sit_there_make_room() {
     let sitting: Vec<TcpStream> = (0..1_000).map(|_| connect(&world)).collect();
     let began = Instant::now();
     assert_well(&world);
-    assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(8), "it took {:?}", began.elapsed());
     drop(sitting);
 }
 
