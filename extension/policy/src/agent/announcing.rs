@@ -14,8 +14,10 @@ use super::Agent;
 
 impl<B: Body> Agent<B> {
     pub(super) fn on_announced(&mut self, spans: Vec<Span<B>>) {
-        // While none runs, the next one may have begun before we heard of it.
-        let ordinal = self.ledger.invocations + u64::from(self.phase != Phase::Running);
+        // While none is open, the next one may have begun before we heard of it. An open one may not be held any
+        // more, but nobody said that it is over.
+        let is_between = self.phase != Phase::Running && self.invocations.current().is_none();
+        let ordinal = self.ledger.invocations + u64::from(is_between);
         for span in spans {
             self.announced.add(span, ordinal);
         }
