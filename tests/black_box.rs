@@ -19,6 +19,7 @@ mod black_box {
     mod logs;
     mod managed;
     mod metrics;
+    mod narrow;
     mod next;
     mod privacy;
     mod receiver;

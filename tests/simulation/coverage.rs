@@ -10,6 +10,7 @@ const EXPECTED: &[&str] = &[
     "backend asks for patience",
     "backend breaks a connection",
     "backend hangs",
+    "backend is narrow",
     "backend is slow",
     "backend refuses",
     "backend takes a part",

@@ -62,6 +62,20 @@ fn a_seed_replays_exactly() {
 }
 
 #[test]
+fn a_flush_sends_what_fits_into_its_time() {
+    const SEEDS: u64 = 200;
+    let (mut late, mut invocations) = (0, 0);
+    for seed in 0..SEEDS {
+        let story = World::narrow(seed).run();
+        late += story.late;
+        invocations += story.coverage.of("invocation");
+    }
+    println!("a narrow backend: {late} flushes of {invocations} ended with something under way");
+    // What was learned of the backend is worth something: without it, it is one flush in five.
+    assert!(late * 20 < invocations, "{late} of {invocations}");
+}
+
+#[test]
 fn the_story_of_a_quiet_environment() {
     let story = World::quiet(1).run();
     assert_prose(&story.text(), include_str!("quiet.txt"));

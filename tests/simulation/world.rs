@@ -75,6 +75,8 @@ pub struct Story {
     pub ledger: Ledger,
     /// What has happened, how often.
     pub coverage: Coverage,
+    /// Flushes that ended with a request under way that they had begun.
+    pub late: u64,
 }
 
 impl Story {
@@ -150,6 +152,9 @@ pub struct World {
     running: Option<Invoke>,
     held: Held,
     coverage: Coverage,
+    late: u64,
+    /// Until when a narrow backend is busy with what it has been sent.
+    busy_until: u64,
     /// Spans of cold starts that the backend has, by id.
     cold_starts: BTreeSet<[u8; 8]>,
     /// Invocations whose ends may be known before they begin.
@@ -183,6 +188,13 @@ impl World {
         Self::build(seed, rng, faults, (flush, spool, init_type), sampling::pick(seed), invocations)
     }
 
+    /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
+    pub fn narrow(seed: u64) -> Self {
+        let faults = Faults { is_narrow: true, sends_much: true, ..Faults::default() };
+        let modes = (FlushMode::End, SpoolMode::Always, InitType::OnDemand);
+        Self::build(seed, Rng::new(seed), faults, modes, 40)
+    }
+
     /// A world without faults.
     pub fn quiet(seed: u64) -> Self {
         Self::build(
@@ -204,9 +216,9 @@ impl World {
         invocations_left: u64,
     ) -> Self {
         let (flush, spool, init_type) = modes;
-        let held_bytes = if faults.is_tight { 20_000 } else { 4 << 20 };
+        let held_bytes = if faults.is_tight { 40_000 } else { 4 << 20 };
         let bounds =
-            Bounds { held_bytes, spooled_bytes: 200_000, batch_bytes: 16_000, batch_items: 64, in_flight: 4 };
+            Bounds { held_bytes, spooled_bytes: 200_000, batch_bytes: 32_000, batch_items: 64, in_flight: 4 };
         let interval = Duration::from_millis([0, 1_000, 60_000][(seed % 3) as usize]);
         let measuring = Measuring { interval, ..Measuring::DEFAULT };
         let config =
@@ -260,6 +272,8 @@ impl World {
             running: None,
             held: Held::default(),
             coverage: Coverage::default(),
+            late: 0,
+            busy_until: 0,
             cold_starts: BTreeSet::new(),
             ends_told: BTreeSet::new(),
             before: [(0, 0); 3],
@@ -294,7 +308,7 @@ impl World {
         self.check_end();
         self.check_metrics();
         self.coverage.add("invocation", self.invocations);
-        Story { lines: self.lines, ledger: *self.agent.ledger(), coverage: self.coverage }
+        Story { lines: self.lines, ledger: *self.agent.ledger(), coverage: self.coverage, late: self.late }
     }
 
     /// What this world is, and what it can suffer.

@@ -36,6 +36,7 @@ use crate::rng::Rng;
 use crate::sampling::Assembly;
 use crate::shelf::Shelf;
 use crate::span::Signal;
+use crate::speed::Speed;
 use crate::time::{Duration, Instant};
 
 /// After a signal said that the function is done, how long requests of it that are still being received
@@ -59,6 +60,7 @@ pub struct Agent<B> {
     shelf: Shelf<B>,
     breaker: Breaker,
     pace: Pace,
+    speed: Speed,
     cap: Cap,
     ledger: Ledger,
     metrics: Metrics,
@@ -76,6 +78,8 @@ pub struct Agent<B> {
     /// The running invocation's deadline, or SHUTDOWN's.
     deadline: Instant,
     flush_began: Instant,
+    /// Whether this flush has sent anything yet.
+    flush_has_sent: bool,
     flush_end: Instant,
     /// Whether the cap on cost, and not the budget, set that end.
     flush_is_cut: bool,
@@ -115,6 +119,7 @@ impl<B: Body> Agent<B> {
             shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
             breaker: Breaker::new(),
             pace: Pace::default(),
+            speed: Speed::default(),
             cap: Cap::new(config.cost_cap),
             ledger: Ledger::default(),
             metrics: Metrics::new(&config),
@@ -126,6 +131,7 @@ impl<B: Body> Agent<B> {
             give_up_at: Instant::default(),
             deadline: Instant::default(),
             flush_began: Instant::default(),
+            flush_has_sent: false,
             flush_end: Instant::default(),
             flush_is_cut: false,
             last_words_end: Instant::default(),
@@ -411,11 +417,12 @@ impl<B: Body> Agent<B> {
 
     fn advance_running(&mut self, now: Instant) {
         self.unpark(now);
+        // What arrives with the end belongs to the flush, which has its own measure.
+        if self.is_done(now) {
+            return self.begin_flush(now);
+        }
         self.outbox.seal(true);
         self.export_or_probe(now);
-        if self.is_done(now) {
-            self.begin_flush(now);
-        }
     }
 
     /// Whether the running invocation is over, by the first trustworthy signal.
@@ -440,7 +447,7 @@ impl<B: Body> Agent<B> {
         self.store_made(now);
         self.store_logs(now);
         self.meter_if_due(now);
-        self.flush_began = now;
+        (self.flush_began, self.flush_has_sent) = (now, false);
         self.flush_end = budget::flush_end(&self.config, now, self.deadline);
         self.end_stale_exports(now);
         if self.pace.defers(&self.config, self.outbox.oldest(now)) || self.is_capped(now) {
@@ -476,6 +483,7 @@ impl<B: Body> Agent<B> {
         if is_safe || is_over || !self.breaker.is_closed() || self.is_pointless() {
             // What our own cap cut short says nothing of the backend.
             if is_over && !self.flush_is_cut && !self.outbox.in_flight().is_empty() {
+                self.note_late(now);
                 self.count_failure(now);
             }
             self.end_flush(now);

@@ -160,6 +160,28 @@ impl<B: Clone> Batch<B> {
         Self { attempts, was_lost, ..Self::new(self.id, self.signal, entries, self.since) }
     }
 
+    /// The first entries, as many as `room` takes and one at least, under this name, and the rest under a new one; the
+    /// batch itself when it is a single entry.
+    pub(crate) fn cut(self, room: usize, next_id: impl FnOnce() -> BatchId) -> Result<[Self; 2], Self> {
+        let mut size = 0;
+        let fitting = self.entries.iter().take_while(|entry| {
+            size += entry.size as usize;
+            size <= room
+        });
+        let at = fitting.count().max(1);
+        if at >= self.entries.len() {
+            return Err(self);
+        }
+        let (first, rest) = self.entries.split_at(at);
+        let part = |id, entries: &[Entry<B>]| Self {
+            attempts: self.attempts,
+            is_part: self.is_part,
+            was_lost: self.was_lost,
+            ..Self::new(id, self.signal, entries.to_vec(), self.since)
+        };
+        Ok([part(self.id, first), part(next_id(), rest)])
+    }
+
     /// The two halves, under new names, or `None` when there is nothing to halve.
     pub(crate) fn halves(&self, mut next_id: impl FnMut() -> BatchId) -> Option<[Self; 2]> {
         let middle = self.entries.len() / 2;

@@ -42,6 +42,7 @@ mod root;
 pub mod sampling;
 mod shelf;
 mod span;
+mod speed;
 mod time;
 
 pub use agent::Agent;

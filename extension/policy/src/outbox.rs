@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::batch::{Batch, BatchId, Entry};
 use crate::config::Bounds;
 use crate::span::Signal;
+use crate::speed::PIECE_MIN;
 use crate::time::{Duration, Instant};
 
 /// A batch that is with the backend.
@@ -89,23 +90,46 @@ impl<B: Clone> Outbox<B> {
         }
     }
 
-    /// The next batch that may go at `now`, if there is room in flight for it.
-    pub(crate) fn take_ready(&mut self, now: Instant) -> Option<Batch<B>> {
+    /// The next batch that may go at `now`, if there is room in flight for it: of no more than `room` bytes, or else cut,
+    /// where what is cut off is worth a request.
+    pub(crate) fn take_ready(&mut self, now: Instant, room: usize) -> Option<Batch<B>> {
         if self.in_flight.len() >= self.bounds.in_flight {
             return None;
         }
         let may_go = |batch: &Batch<B>| batch.not_before.is_none_or(|at| at <= now);
+        // A pause that is over is none: what does not fit now must not be woken for.
+        self.ready.iter_mut().filter(|batch| may_go(batch)).for_each(|batch| batch.not_before = None);
         let index = self.ready.iter().position(may_go)?;
-        let first = self.ready.remove(index)?;
+        let first = self.take_part(index, room)?;
         let (mut size, mut count, mut others) = (first.size, first.count, Vec::new());
         while let Some(next) = self.ready.get(index).filter(|next| may_go(next)) {
             (size, count) = (size + next.size, count + next.count);
-            if !(self.bounds.fits_batch(size, count as usize) && first.may_take(next)) {
+            let fits = size <= room && self.bounds.fits_batch(size, count as usize);
+            if !(fits && first.may_take(next)) {
                 break;
             }
             others.extend(self.ready.remove(index));
         }
         Some(first.join(&others))
+    }
+
+    /// The ready batch at `index`, or as much of it as fits into `room`; the rest stays where it was.
+    fn take_part(&mut self, index: usize, room: usize) -> Option<Batch<B>> {
+        let size = self.ready.get(index)?.size;
+        if size <= room {
+            return self.ready.remove(index);
+        }
+        if room < PIECE_MIN {
+            return None;
+        }
+        let whole = self.ready.remove(index)?;
+        match whole.cut(room, || self.next_id()) {
+            Ok([part, rest]) => {
+                self.ready.insert(index, rest);
+                Some(part)
+            }
+            Err(single) => Some(single),
+        }
     }
 
     /// When the first batch that is held back may go; `None` while there is no room in flight for it.
@@ -367,7 +391,7 @@ mod tests {
         }
         outbox.seal(false);
         let sizes: Vec<_> =
-            core::iter::from_fn(|| outbox.take_ready(at(0))).map(|batch| batch.size).collect();
+            core::iter::from_fn(|| outbox.take_ready(at(0), usize::MAX)).map(|batch| batch.size).collect();
         assert_eq!(sizes, [30, 35, 30]);
     }
 
@@ -389,8 +413,8 @@ mod tests {
             outbox.push(at(0), entry(1, false));
         }
         outbox.seal(true);
-        assert_eq!(outbox.take_ready(at(0)).map(|batch| batch.count), Some(3));
-        assert!(outbox.take_ready(at(0)).is_none());
+        assert_eq!(outbox.take_ready(at(0), usize::MAX).map(|batch| batch.count), Some(3));
+        assert!(outbox.take_ready(at(0), usize::MAX).is_none());
         assert_eq!(outbox.held_items(Signal::Traces), 1);
     }
 
@@ -415,11 +439,29 @@ mod tests {
             outbox.push(at(0), entry(10, false));
         }
         outbox.seal(false);
-        let batch = outbox.take_ready(at(0)).expect("three entries are queued");
+        let batch = outbox.take_ready(at(0), usize::MAX).expect("three entries are queued");
         assert!(outbox.split(batch).is_ok());
-        let single = outbox.take_ready(at(0)).expect("the first half");
+        let single = outbox.take_ready(at(0), usize::MAX).expect("the first half");
         assert_eq!(single.count, 1);
         assert!(outbox.split(single).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_for_later() {
+        let mut outbox = Outbox::new(Bounds { batch_bytes: 1 << 20, batch_items: 100, ..BOUNDS });
+        for _ in 0..5 {
+            outbox.push(at(0), entry(10_000, false));
+        }
+        outbox.seal(false);
+        assert!(outbox.take_ready(at(0), PIECE_MIN - 1).is_none(), "not worth a request");
+        let part = outbox.take_ready(at(0), 35_000).expect("three of five fit");
+        assert_eq!((part.size, part.count), (30_000, 3));
+        let rest = outbox.take_ready(at(0), usize::MAX).expect("the others");
+        assert_eq!((rest.size, rest.count), (20_000, 2));
+        assert_eq!(outbox.held_items(Signal::Traces), 0, "both are handed out");
+        outbox.put_back(rest);
+        let single = outbox.take_ready(at(0), PIECE_MIN).expect("one at least");
+        assert_eq!(single.count, 1);
     }
 
     #[test]
@@ -427,13 +469,13 @@ mod tests {
         let mut outbox = Outbox::new(BOUNDS);
         outbox.push(at(0), entry(1, false));
         outbox.seal(false);
-        let old = outbox.take_ready(at(0)).expect("one is ready");
+        let old = outbox.take_ready(at(0), usize::MAX).expect("one is ready");
         outbox.push(at(5), entry(2, false));
         outbox.seal(false);
         outbox.put_back(old);
-        let both = outbox.take_ready(at(5)).expect("two are ready, and fit into one request");
+        let both = outbox.take_ready(at(5), usize::MAX).expect("two are ready, and fit into one request");
         let sizes: Vec<_> = both.entries.iter().map(|entry| entry.size).collect();
         assert_eq!((sizes, both.size, both.count), (alloc::vec![1, 2], 3, 2));
-        assert!(outbox.take_ready(at(5)).is_none());
+        assert!(outbox.take_ready(at(5), usize::MAX).is_none());
     }
 }

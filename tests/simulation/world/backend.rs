@@ -9,6 +9,9 @@ use super::super::function::MS;
 use super::super::sampling;
 use super::{Event, Request, World};
 
+/// Bytes a second that a narrow backend takes.
+const NARROW: u64 = 100_000;
+
 impl World {
     pub(super) fn export(&mut self, id: BatchId, entries: Arc<[Entry<Body>]>) {
         assert!(
@@ -29,6 +32,7 @@ impl World {
     pub(super) fn answer_of(&mut self, entries: &[Entry<Body>]) -> (Outcome, Option<u64>) {
         let faults = self.faults_now();
         let takes = if faults.is_slow { self.rng.below(3_000) * MS } else { (2 + self.rng.below(20)) * MS };
+        let takes = if faults.is_narrow { self.pass_through(entries) } else { takes };
         let mut on = |is_possible: bool| is_possible && self.rng.below(2) == 0;
         let (what, outcome, takes) = if on(faults.refuses) {
             ("backend refuses", Outcome::Retry { after: None }, Some(MS / 10))
@@ -55,6 +59,14 @@ impl World {
         };
         self.coverage.note(what);
         (outcome, takes)
+    }
+
+    /// All requests share what a narrow backend takes in a second, one after the other.
+    fn pass_through(&mut self, entries: &[Entry<Body>]) -> u64 {
+        self.coverage.note("backend is narrow");
+        let bytes: u64 = entries.iter().map(|entry| u64::from(entry.size)).sum();
+        self.busy_until = self.busy_until.max(self.now) + bytes * 1_000_000_000 / NARROW;
+        self.busy_until - self.now + 5 * MS
     }
 
     pub(super) fn answer(&mut self, id: BatchId) {

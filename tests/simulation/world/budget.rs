@@ -92,6 +92,8 @@ impl World {
             "requests from before the wait are still there"
         );
         assert!(now <= end, "held {} ms longer than it may be: {:?}", (now - end) / MS, self.held);
+        let is_fresh = |request: &Request| request.waits == 0 && request.launched >= done;
+        self.late += u64::from(now > done && self.backend.values().any(is_fresh));
         if now > done {
             self.coverage.note("held for a flush");
         } else if self.held.was_down {

@@ -11,6 +11,7 @@ use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::outbox::InFlight;
 use crate::retry::{self, OWN_PAUSE_MAX, Outcome};
+use crate::speed::PIECE_MIN;
 use crate::time::{Duration, Instant};
 
 use super::Agent;
@@ -45,6 +46,9 @@ impl<B: Body> Agent<B> {
                 self.retry_later(now, batch, None);
             }
             Outcome::Delivered { rejected } => {
+                if let Some(took) = took {
+                    self.speed.on_answer(batch.size, took);
+                }
                 self.ledger.raw_bytes += raw_bytes;
                 self.ledger.sent_bytes += sent_bytes;
                 self.on_delivered(&batch, rejected);
@@ -166,8 +170,29 @@ impl<B: Body> Agent<B> {
     }
 
     pub(super) fn export_ready(&mut self, now: Instant) {
-        while let Some(batch) = self.outbox.take_ready(now) {
+        while let Some(batch) = self.outbox.take_ready(now, self.room(now)) {
             self.launch(now, batch, false);
+            self.flush_has_sent = true;
+        }
+    }
+
+    /// How many bytes more can be sent and answered in the time there is. Never nothing where nobody waits, in
+    /// SHUTDOWN, and for the first request of a flush: a backend that has become faster must be found out.
+    fn room(&self, now: Instant) -> usize {
+        let is_flushing = self.phase == Phase::Flushing;
+        let is_bounded = is_flushing || self.phase == Phase::Draining;
+        // Beside a handler too, nothing is sent at once that a flush could not wait for: nobody knows when it ends.
+        let left = if is_bounded { self.flush_end.since(now) } else { self.config.flush_ceiling };
+        let under_way: usize = self.outbox.in_flight().iter().map(|flight| flight.batch.size).sum();
+        let fits = self.speed.fits(left).saturating_sub(under_way);
+        let may_try = under_way == 0 && !(is_flushing && self.flush_has_sent);
+        if may_try { fits.max(PIECE_MIN) } else { fits }
+    }
+
+    /// What was sent in this flush and has no answer at its end.
+    pub(super) fn note_late(&mut self, now: Instant) {
+        for flight in self.outbox.in_flight().iter().filter(|flight| flight.launched >= self.flush_began) {
+            self.speed.on_none(flight.batch.size, now.since(flight.launched));
         }
     }
 
@@ -191,7 +216,7 @@ impl<B: Body> Agent<B> {
             return;
         }
         self.outbox.end_pauses(now, OWN_PAUSE_MAX);
-        match self.outbox.take_ready(now) {
+        match self.outbox.take_ready(now, self.room(now).max(PIECE_MIN)) {
             Some(batch) => self.launch(now, batch, true),
             None => {
                 self.breaker.on_failure(now);

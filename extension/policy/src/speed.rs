@@ -1,0 +1,94 @@
+//! How fast the backend takes data, by what earlier requests cost: how much of a batch fits into the time left.
+
+use crate::time::Duration;
+
+/// Requests smaller than this tell how long any answer takes; from here on, size tells too.
+const TELLING: usize = 8 << 10;
+/// No request is cut to less than this, which tells: else a backend that was slow once would seem so for ever.
+pub(crate) const PIECE_MIN: usize = 2 * TELLING;
+/// The part of the time left that is planned with: no backend is equally fast twice.
+const PLANNED: (u32, u32) = (3, 4);
+
+/// What is known of it: nothing, until a request of some size was answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Speed {
+    /// How long an answer takes at least, lately.
+    latency: Option<Duration>,
+    bytes_per_second: Option<u64>,
+}
+
+impl Speed {
+    /// A request of `size` bytes, encoded, was answered after `took`.
+    pub(crate) fn on_answer(&mut self, size: usize, took: Duration) {
+        // The least that was seen, for what is more may be the size; a backend that moves away is believed slowly.
+        let latency = self.latency.map_or(took, |known| took.min(known + known / 64));
+        self.latency = Some(latency);
+        if size >= TELLING {
+            let seen = rate(size, took.saturating_sub(latency));
+            // Down at once, up by halves: what did not fit costs more than what was left for later.
+            let known = self.bytes_per_second.unwrap_or(seen);
+            self.bytes_per_second = Some(if seen < known { seen } else { known / 2 + seen / 2 });
+        }
+    }
+
+    /// A request of `size` bytes had no answer after `waited`: it would have taken at least twice as long.
+    pub(crate) fn on_none(&mut self, size: usize, waited: Duration) {
+        if size >= TELLING {
+            let most = rate(size, waited * 2);
+            self.bytes_per_second = Some(self.bytes_per_second.map_or(most, |known| known.min(most)));
+        }
+    }
+
+    /// How many bytes can be sent and answered in `left`; everything, while nothing is known.
+    pub(crate) fn fits(&self, left: Duration) -> usize {
+        let Some(bytes_per_second) = self.bytes_per_second else { return usize::MAX };
+        let planned = left * PLANNED.0 / PLANNED.1;
+        let sending = planned.saturating_sub(self.latency.unwrap_or_default());
+        let bytes = u128::from(bytes_per_second) * sending.as_nanos() / 1_000_000_000;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+}
+
+/// Bytes per second; time below a millisecond is not told from noise.
+fn rate(size: usize, took: Duration) -> u64 {
+    let nanos = took.max(Duration::from_millis(1)).as_nanos();
+    u64::try_from(size as u128 * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn everything_fits_while_nothing_is_known() {
+        let mut speed = Speed::default();
+        assert_eq!(speed.fits(ms(1)), usize::MAX);
+        speed.on_answer(TELLING - 1, ms(900));
+        assert_eq!(speed.fits(ms(1)), usize::MAX, "a small request tells of latency only");
+    }
+
+    #[test]
+    fn what_fits_is_what_was_seen_less_the_latency_and_a_quarter() {
+        let mut speed = Speed::default();
+        speed.on_answer(100, ms(50));
+        speed.on_answer(100_000, ms(1_050));
+        let fits = speed.fits(ms(1_000));
+        assert!((69_500..=70_000).contains(&fits), "{fits}");
+        assert_eq!(speed.fits(ms(60)), 0);
+    }
+
+    #[test]
+    fn it_believes_the_worse_at_once_and_the_better_by_halves() {
+        let mut speed = Speed::default();
+        speed.on_answer(100, ms(0));
+        speed.on_answer(100_000, ms(1_000));
+        speed.on_none(100_000, ms(1_000));
+        assert_eq!(speed.fits(ms(4_000)), 150_000);
+        speed.on_answer(100_000, ms(1_000));
+        assert_eq!(speed.fits(ms(4_000)), 225_000);
+    }
+}
