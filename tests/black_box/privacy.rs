@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use tests::collector::Collector;
 use tests::otlp::{self, Ids, SpanExt, text, traces_of};
-use tests::platform::events::{now_unix_ms, runtime_done};
+use tests::platform::events::{event, now_unix_ms, runtime_done};
 use tests::platform::{Platform, Script};
 
 use super::world::{World, server_span, span};
@@ -437,4 +437,28 @@ fn names_are_bounded_and_an_identifier_is_named_once() {
         (counts["names_other"].as_u64(), counts["attributes_ruled_out"].as_u64()),
         (Some(4), Some(900))
     );
+}
+
+#[test]
+fn lines_of_the_function_are_searched_like_its_telemetry() {
+    let world =
+        World::with(|script| script.env("PREFREEZE_REDACT", r#"["all"]"#).env("PREFREEZE_LOGS", "all"));
+    world.invoke("r-1");
+    let plain = format!("charged {} of {}", planted(0), planted(5));
+    let object =
+        serde_json::json!({"level": "info", "message": "paid", "note": planted(1), "password": "hunter2"});
+    let lines =
+        [serde_json::Value::from(plain), object].map(|record| event(now_unix_ms(), "function", &record));
+    world.platform.post_telemetry(&lines);
+    world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
+    world.platform.wait_next();
+    world.close();
+    let requests = world.collector.requests();
+    let logs: Vec<_> = requests.iter().filter(|request| request.path == "/v1/logs").collect();
+    assert!(!logs.is_empty(), "the lines arrive");
+    for request in logs {
+        let plain = request.plain.as_ref().expect("it unpacks");
+        assert_eq!(found_in(plain), BTreeSet::new());
+        assert!(!String::from_utf8_lossy(plain).contains("hunter2"));
+    }
 }

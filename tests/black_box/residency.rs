@@ -149,3 +149,20 @@ fn a_proxy_is_used_where_it_is_listed_or_nothing_is() {
         assert_eq!(world.collector.state().connections.len(), 0);
     }
 }
+
+#[test]
+fn grpc_is_held_to_the_list_too() {
+    for (allowed, is_reached) in [("otlp.example.in", false), ("127.0.0.1", true)] {
+        let wire = Tripwire::new();
+        let script = Script::new()
+            .env(BASE, format!("http://127.0.0.1:{}", wire.port))
+            .env("PREFREEZE_EXPORTER_OTLP_PROTOCOL", "grpc")
+            .env(ALLOWED, allowed);
+        let platform = Platform::ready(&script);
+        let world = World { platform, collector: Collector::start() };
+        send_everything(&world, "r-1", 1);
+        world.platform.spin_down();
+        assert_eq!(wire.touched() > 0, is_reached, "{allowed}");
+        assert_eq!(refusals(&world).len(), usize::from(!is_reached));
+    }
+}
