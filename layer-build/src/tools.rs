@@ -13,7 +13,8 @@ const ZIGBUILD: &str = "cargo-zigbuild==0.24.0";
 /// The workspace: where cargo says this tool lives, or else where it was called.
 pub(crate) fn workspace() -> PathBuf {
     let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    own.and_then(|folder| folder.parent().map(Path::to_owned)).unwrap_or_else(|| PathBuf::from("."))
+    own.and_then(|folder| folder.parent().map(Path::to_owned))
+        .unwrap_or_else(|| std::path::absolute(".").unwrap_or_default())
 }
 
 /// Where cargo puts what it builds, as a path that holds from any folder.
