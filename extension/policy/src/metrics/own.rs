@@ -4,6 +4,7 @@ use super::cost::{Cost, Prices};
 use super::series::{Label, Point, Reading, Store};
 use super::table::Metric;
 use crate::ledger::{Counts, DropReason, Ledger};
+use crate::sampling::Decision;
 use crate::span::Signal;
 use crate::time::Duration;
 
@@ -94,6 +95,10 @@ impl Own {
         let lost = now.platform_events_lost - self.told.platform_events_lost;
         store.count(Metric::TelemetryLost, &[], lost);
         store.count(Metric::FlushChanges, &[], gauges.flush_changes - self.told_changes);
+        for decision in Decision::ALL {
+            let count = now.decisions[decision as usize] - self.told.decisions[decision as usize];
+            store.count(Metric::Decisions, &[("decision", decision.as_str())], count);
+        }
         let avoided = now.sampled_out_bytes - self.told.sampled_out_bytes;
         store.count(Metric::AvoidedBytes, &[], avoided);
         tell_cost(store, prices, &gauges.cost, &self.told_cost);
@@ -122,6 +127,7 @@ impl Own {
         let queue = [("otel.component.name", "prefreeze"), ("otel.component.type", "prefreeze_outbox")];
         push(Metric::QueueSize, &queue, gauges.in_memory[Signal::Traces as usize]);
         push(Metric::SpoolBytes, &[], gauges.spooled_bytes);
+        push(Metric::Boosted, &[], gauges.ledger.boosts - gauges.ledger.boosts_ended);
         push(Metric::FlushContinuous, &[], u64::from(gauges.is_continuous));
     }
 }

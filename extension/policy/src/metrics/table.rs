@@ -210,6 +210,12 @@ table! {
     Billed = "prefreeze.billed.duration" Counter ["s"] ["owner"]
         "Billed time, split: `prefreeze` is for how long our flushes held invocations, `function` is the rest."
         from "`platform.report` and the flush clock";
+    Decisions = "prefreeze.sampling.decisions" Counter ["{decision}"] ["decision"]
+        "What became of traces, by why: one for each part of a trace that was judged."
+        from "sampling";
+    Boosted = "prefreeze.sampling.boosted" UpDownCounter ["{operation}"] []
+        "Operations whose ratio is raised, because they depart from their own baseline."
+        from "sampling";
     AvoidedBytes = "prefreeze.cost.avoided_bytes" Counter ["By"] []
         "Bytes of spans that sampling left out, before compression."
         from "ledger";
