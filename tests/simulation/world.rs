@@ -192,7 +192,7 @@ impl World {
     pub fn narrow(seed: u64) -> Self {
         let faults = Faults { is_narrow: true, sends_much: true, ..Faults::default() };
         let modes = (FlushMode::End, SpoolMode::Always, InitType::OnDemand);
-        Self::build(seed, Rng::new(seed), faults, modes, 40)
+        Self::build(seed, Rng::new(seed), faults, modes, Sampling::default(), 40)
     }
 
     /// A world without faults.

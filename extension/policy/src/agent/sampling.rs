@@ -134,16 +134,6 @@ impl<B: Body> Agent<B> {
         is_dropped
     }
 
-    /// Whether there is room for `size`, if need be in the place of what is only held in case that it failed.
-    pub(super) fn has_room_for(&mut self, now: Instant, size: usize) -> bool {
-        while !self.outbox.has_room(size) {
-            if !self.drop_doubted(now) {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Makes room with what is not judged yet.
     pub(super) fn shed(&mut self, now: Instant) -> bool {
         let Some(assembly) = &mut self.assembly else { return false };

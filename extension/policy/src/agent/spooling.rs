@@ -75,11 +75,11 @@ impl<B: Body> Agent<B> {
         }
     }
 
-    /// Keeps within the bound. What would be left out anyway goes first; then the oldest goes into the spool,
-    /// while that has room; then what is least valuable is given up, unjudged spans before kept ones.
+    /// Keeps within the bound. The oldest goes into the spool, while that has room; then goes what is only held
+    /// in case that it failed; then what is least valuable is given up, unjudged spans before kept ones.
     pub(super) fn make_room(&mut self, now: Instant) {
         while self.outbox.is_over() {
-            if !self.drop_doubted(now) && !self.park_oldest() && !self.shed(now) && !self.evict() {
+            if !self.park_oldest() && !self.drop_doubted(now) && !self.shed(now) && !self.evict() {
                 return;
             }
         }
@@ -105,7 +105,7 @@ impl<B: Body> Agent<B> {
         let is_wanted = self.breaker.is_closed() || (is_idle && may_try);
         let size = self.shelf.oldest_held().filter(|_| is_wanted && !self.shelf.is_reading());
         let Some(size) = size else { return };
-        let has_room = self.has_room_for(now, size);
+        let has_room = self.outbox.has_room(size);
         if has_room || (is_idle && may_try) {
             self.outputs.extend(self.shelf.take().map(Output::Unpark));
         }

@@ -253,8 +253,10 @@ impl<B: Body> Assembly<B> {
         }
         let any = oldest(&|_| true)?;
         self.judge_one(now, any);
-        self.settle_oldest_doubt();
-        Some(0)
+        // In doubt, it is given up and not left out: its invocation may fail yet.
+        let is_in_doubt = self.fragments.get(&any).is_some_and(|fragment| fragment.doubt.is_some());
+        let given_up = if is_in_doubt { self.take(any) } else { None };
+        Some(given_up.map_or(0, |fragment| fragment.items.len() as u64))
     }
 
     /// What was settled since the last call.
