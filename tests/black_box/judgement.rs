@@ -1,4 +1,5 @@
-//! Sampling in four services that share traces: every failure, the same hundredth of the rest, and totals made up again.
+//! Sampling in four services that share traces: every failure, the same hundredth of the rest, totals made up again, and
+//! metrics that count them all.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -7,7 +8,9 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use tests::collector::SpanSeen;
+use tests::metrics::Points;
 use tests::otlp::{Ids, SpanExt, traces};
+use tests::platform::events::{now_unix_ms, runtime_done, runtime_done_error};
 use tests::platform::{Invoke, Script};
 
 use super::world::{LONG, Summary, World, protobuf, server_span};
@@ -55,6 +58,13 @@ impl Run {
         let answer = platform.post_otlp("/v1/traces", &traces([span]).encode_to_vec(), &protobuf());
         assert_eq!(answer.status, 200);
         platform.wait_next();
+        let now = now_unix_ms();
+        let done = if fails {
+            runtime_done_error(now, &request_id, "error", 5.0, "Function.Declined")
+        } else {
+            runtime_done(now, &request_id, "success", 5.0)
+        };
+        platform.post_telemetry(&[done]);
     }
 }
 
@@ -76,12 +86,27 @@ fn trace_of(seen: &SpanSeen) -> Vec<u8> {
 
 /// One service's part: what it kept, and its books.
 fn serve(service: u64) -> (Vec<SpanSeen>, Summary) {
-    let mut run = Run::start(sampled);
+    let mut run = Run::start(|script| sampled(script).with_metrics());
     for number in 0..TRACES {
         run.invocation(Ids::new(number), fails(service, number));
     }
     let summary = run.world.close();
+    assert_metrics(
+        &Points::of(&run.world.collector),
+        (0..TRACES).filter(|n| fails(service, *n)).count() as u64,
+    );
     (run.world.collector.spans(), summary)
+}
+
+/// Metrics are of all invocations, kept or not, whatever the ratio.
+fn assert_metrics(points: &Points, failed: u64) {
+    points.assert_intervals();
+    let count = |name| points.sum(name) as u64;
+    assert_eq!((count("faas.invocations"), count("faas.errors")), (TRACES - failed, failed));
+    assert_eq!(points.distribution("faas.invoke_duration").count, TRACES);
+    assert_eq!(count("traces.span.metrics.calls"), TRACES);
+    let is_error = |seen: &tests::metrics::Seen| seen.text("status.code") == Some("STATUS_CODE_ERROR");
+    assert_eq!(points.sum_where("traces.span.metrics.calls", is_error) as u64, failed);
 }
 
 #[test]
