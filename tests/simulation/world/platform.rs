@@ -24,9 +24,8 @@ impl World {
         let faults = self.faults_now();
         let plan = plan(self.invocations, &faults, &mut self.rng, &mut self.bodies);
         self.note_plan(&plan);
-        // On Managed Instances the spans of one that fails do not say that they are its; nor do they where it has
-        // ended before we read its INVOKE, and those of others come in between.
-        if plan.fate != Fate::Returns && !is_managed && !faults.wakes_late {
+        // On Managed Instances the spans of one that fails do not say that they are its.
+        if plan.fate != Fate::Returns && !is_managed {
             self.failing.insert(trace_of(self.invocations));
         }
         self.roots.insert(plan.request_id.clone(), 0);
