@@ -1,7 +1,9 @@
 //! Connections to the backend: one is open before it is needed, none does harm, and none is trusted for too long.
 
-use std::io::Read;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tests::collector::{Answer, Collector};
@@ -121,25 +123,46 @@ fn an_answer_before_any_request_is_not_taken_for_one() {
     // A backend that greets, or reports its own time-out (408) on a connection that stays idle.
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("a bound port");
-    let greeter = thread::spawn(move || {
-        use std::io::Write;
-        let (mut stream, _) = listener.accept().expect("the connection ahead");
-        stream
-            .write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            .ok();
-        drop(stream);
-        let (mut stream, _) = listener.accept().expect("a connection for the request");
-        let mut received = [0; 64 << 10];
-        let count = stream.read(&mut received).expect("a request");
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
-        String::from_utf8_lossy(&received[..count]).starts_with("POST /v1/traces")
+    let (requests, received) = mpsc::channel();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let greeter = thread::spawn({
+        let is_over = is_over.clone();
+        move || greet(&listener, &is_over, &requests)
     });
     let platform =
         Platform::ready(&Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")));
     invoke(&platform, "r-1", 1);
-    assert!(greeter.join().expect("the greeter ends"));
     platform.spin_down();
     assert_eq!(platform.log("summary")[0]["exported"], 1);
+    is_over.store(true, Ordering::SeqCst);
+    TcpStream::connect(address).expect("the greeter listens to the end");
+    greeter.join().expect("the greeter ends");
+    let requests: Vec<_> = received.iter().collect();
+    assert!(matches!(&requests[..], [only] if only.starts_with("POST /v1/traces")), "{requests:?}");
+}
+
+/// Answers the first connection before it asks, and closes it; serves all others, of which a client may open one more
+/// than it has a request for.
+fn greet(listener: &TcpListener, is_over: &AtomicBool, requests: &mpsc::Sender<String>) {
+    let (mut ahead, _) = listener.accept().expect("the connection ahead");
+    ahead.write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok();
+    drop(ahead);
+    thread::scope(|scope| {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            if is_over.load(Ordering::SeqCst) {
+                return;
+            }
+            scope.spawn(move || {
+                let mut content = [0; 64 << 10];
+                let count = stream.read(&mut content).unwrap_or_default();
+                if count > 0 {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
+                    requests.send(String::from_utf8_lossy(&content[..count]).into_owned()).ok();
+                }
+            });
+        }
+    });
 }
 
 #[test]
