@@ -69,13 +69,13 @@ fn each_listener_works_without_the_others() {
     let http = TcpListener::bind(script.receiver()).expect("a reserved port can be listened on");
     let platform = Platform::ready(&script);
     assert_eq!(platform.log("receiver_unavailable")[0]["setting"], "PREFREEZE_RECEIVER_HTTP");
-    platform.answer_next(&Invoke::new("r-1", LONG));
+    // Queued, for who waits until an event was read asks at the port that is taken here.
+    platform.queue_next(&Invoke::new("r-1", LONG));
+    platform.queue_next(&Invoke::new("r-2", LONG));
     // The port of gRPC takes OTLP/HTTP as well: whatever the first bytes are is spoken.
     let body = traces([server_span("r-1", Ids::new(1), "r-1")]).encode_to_vec();
     let answer = send(platform.grpc_receiver(), "POST", "/v1/traces", &protobuf(), &body);
     assert_eq!(answer.expect("an answer").status, 200);
-    platform.wait_next();
-    platform.answer_next(&Invoke::new("r-2", LONG));
     assert!(post_over_socket(&platform.socket(), "r-2").starts_with("HTTP/1.1 200 OK\r\n"));
     platform.spin_down();
     assert_eq!(platform.log("summary")[0]["received"], 2);

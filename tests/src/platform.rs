@@ -10,7 +10,7 @@ mod process;
 mod script;
 mod state;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -129,8 +129,15 @@ impl Platform {
     }
 
     /// Waits for one round trip through the extension's receiver; for nothing where there is none.
+    ///
+    /// # Panics
+    /// When somebody listens there who does not answer: that is no barrier, and costs a test minutes.
+    #[track_caller]
     pub fn barrier(&self) {
-        http1::send(self.receiver(), "GET", "/barrier", &Headers::default(), b"").ok();
+        if let Err(error) = http1::send(self.receiver(), "GET", "/barrier", &Headers::default(), b"") {
+            let is_silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+            assert!(!is_silent, "the receiver of {} does not answer: {error}", self.receiver());
+        }
     }
 
     /// Waits for `/next`, answers it, and lets the extension take that in; returns when the answer was sent.

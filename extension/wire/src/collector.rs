@@ -12,11 +12,15 @@ use crate::time::until_http_date;
 /// are worth another try; everything else, redirects included, is final. A body that cannot be read does
 /// not change what the status said.
 ///
+/// 408 is not the answer to a request: a server or a balancer says it to a connection on which none came in time, and
+/// closes it. A request that crossed it on its way was lost with the connection.
+///
 /// # Source
-/// <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>
+/// <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>; RFC 9110 §15.5.9 for 408.
 pub fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: UnixNanos) -> Outcome {
     match status {
         200..=299 => Outcome::Delivered { rejected: rejected_items(body).unwrap_or(0) },
+        408 => Outcome::Lost,
         413 => Outcome::TooLarge,
         429 | 502 | 503 | 504 => Outcome::Retry { after: retry_after.and_then(|text| pause(text, now)) },
         _ => Outcome::Rejected { status },
@@ -59,7 +63,7 @@ mod tests {
             (301, None, Outcome::Rejected { status: 301 }),
             (400, None, Outcome::Rejected { status: 400 }),
             (401, None, Outcome::Rejected { status: 401 }),
-            (408, None, Outcome::Rejected { status: 408 }),
+            (408, None, Outcome::Lost),
             (413, None, Outcome::TooLarge),
             (429, Some("7"), after(7)),
             (500, None, Outcome::Rejected { status: 500 }),
