@@ -7,6 +7,7 @@
 mod reliability {
     mod backend;
     mod books;
+    mod closing;
     mod faults;
     mod gate;
     mod kinds;

@@ -1,6 +1,7 @@
 //! The one loop: wait for an input or a deadline, let the agent decide, carry out what it wants.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::{Agent, Entry, Input, Measured, Notice, Output, Place, Prices, Receipt, Signal};
 use tokio::sync::mpsc;
@@ -28,18 +29,38 @@ pub enum Message {
 /// Not bounded itself: its senders are the connections of two listeners, which are, and what they bring
 /// counts against the agent's bound as soon as this loop runs.
 #[derive(Clone, Debug)]
-pub struct Inbox(mpsc::UnboundedSender<Message>);
+pub struct Inbox {
+    sender: mpsc::UnboundedSender<Message>,
+    /// Whether what the function sends is not taken any more.
+    is_closed: Arc<AtomicBool>,
+}
 
 impl Inbox {
     /// An inbox, and the end that [`Driver::run`] reads.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        (Self { sender, is_closed: Arc::default() }, receiver)
     }
 
     /// Sends; a loop that has ended needs no more messages.
     pub fn send(&self, message: Message) {
-        let _ = self.0.send(message);
+        let _ = self.sender.send(message);
+    }
+
+    /// Sends what the function may be told has been taken; false when it is not, because the environment ends.
+    pub fn offer(&self, input: Input<Body>) -> bool {
+        !self.is_closed() && self.sender.send(Message::Input(input)).is_ok()
+    }
+
+    /// Whether the environment ends.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more offers. The last message behind those that were taken says so.
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.send(Message::Input(Input::Closed));
     }
 }
 
@@ -71,6 +92,8 @@ pub struct Driver {
     pub invocation: Option<Keepsake>,
     /// Keeps count of what was hidden.
     pub guarding: Guarding,
+    /// Whether this is a snapshot that nothing has been asked of since it was restored.
+    pub is_snapshot: bool,
 }
 
 impl Driver {
@@ -86,11 +109,17 @@ impl Driver {
                 None => inbox.recv().await,
             };
             match message {
-                Some(Message::Input(input)) => self.take(input),
-                Some(Message::Instance(name)) => {
-                    Arc::make_mut(&mut self.identity).set("faas.instance", &name);
-                }
+                Some(message) => self.hear(message),
                 None => return,
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Input(input) => self.take(input),
+            Message::Instance(name) => {
+                Arc::make_mut(&mut self.identity).set("faas.instance", &name);
             }
         }
     }
@@ -105,6 +134,10 @@ impl Driver {
         if let (Input::Invoke(invoke), true) = (&input, self.records_invocations) {
             let record = wire::invocation::encode(invoke);
             self.invocation = self.spool.as_ref().and_then(|spool| spool.keep(Kind::Invocation, 1, &record));
+        }
+        if matches!(input, Input::Invoke(_) | Input::Shutdown(_)) && std::mem::take(&mut self.is_snapshot) {
+            self.agent.handle(self.clock.now(), Input::Restored { seed: self.clock.seed() });
+            self.carry_out();
         }
         self.agent.handle(self.clock.now(), input);
     }
@@ -133,6 +166,7 @@ impl Driver {
                         self.guarding.summarize();
                     }
                 }
+                Output::Close => self.inbox.close(),
                 Output::Exit => return true,
             }
         }
@@ -157,3 +191,6 @@ impl Driver {
         self.inbox.send(Message::Input(Input::Unparked(receipt)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,10 +99,22 @@ async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
     let message = message(signal, format, request, &intake).await;
     match message.and_then(|message| intake.take(signal, &message)) {
         Ok(scanned) => {
-            receiving.end(scanned.receipt);
+            if !receiving.end(scanned.receipt) {
+                return refused(format, &over(&intake.inbox));
+            }
             accepted(signal, format, scanned.refused)
         }
         Err(refusal) => refused(format, &refusal),
+    }
+}
+
+/// The environment ends: what comes now can neither be sent nor be kept.
+fn over(inbox: &Inbox) -> Refusal {
+    if inbox.is_closed() {
+        refusal(Fault::Over, "the environment is shutting down")
+    } else {
+        // A bug has stopped the loop, and the function runs on: nothing that it might try again.
+        refusal(Fault::Bad, "nothing is traced any more in this environment")
     }
 }
 
@@ -128,9 +140,11 @@ async fn started(request: Request<Incoming>, intake: &Intake) -> Answer {
     let Some(format) = format_of(request.headers()) else { return no_format() };
     let message = message(Signal::Traces, format, request, intake).await;
     match message.and_then(|message| announced::take(&message, intake.spool.get())) {
-        Ok((spans, refused)) => {
-            intake.inbox.send(Message::Input(Input::Announced(spans)));
-            accepted(Signal::Traces, format, refused)
+        Ok((spans, left_out)) => {
+            if !intake.inbox.offer(Input::Announced(spans)) {
+                return refused(format, &over(&intake.inbox));
+            }
+            accepted(Signal::Traces, format, left_out)
         }
         Err(refusal) => refused(format, &refusal),
     }
@@ -166,6 +180,7 @@ fn refused(format: Format, refusal: &Refusal) -> Answer {
         Fault::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Fault::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
         Fault::Bad => StatusCode::BAD_REQUEST,
+        Fault::Over => StatusCode::SERVICE_UNAVAILABLE,
     };
     match format {
         Format::Protobuf => answer(status, PROTOBUF, otlp::failure(&refusal.why)),
@@ -221,9 +236,10 @@ impl Receiving {
         Self { inbox, is_ended: false }
     }
 
-    fn end(mut self, receipt: Receipt<Body>) {
-        self.is_ended = true;
-        self.inbox.send(Message::Input(Input::Received(receipt)));
+    /// False when it is not taken any more.
+    fn end(mut self, receipt: Receipt<Body>) -> bool {
+        self.is_ended = self.inbox.offer(Input::Received(receipt));
+        self.is_ended
     }
 }
 

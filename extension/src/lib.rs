@@ -158,6 +158,7 @@ fn driver(
     if registration.is_managed {
         policy.init_type = InitType::ManagedInstances;
     }
+    let is_snapshot = policy.init_type == InitType::SnapStart;
     let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
     if let Some(account) = &registration.account_id {
@@ -177,5 +178,6 @@ fn driver(
         records_invocations,
         invocation: None,
         guarding,
+        is_snapshot,
     }
 }

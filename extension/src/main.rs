@@ -40,7 +40,12 @@ fn extend() -> ExitCode {
     extension::log::panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(extension::run(Settings::from_environment())),
+        Ok(runtime) => {
+            let ended = runtime.block_on(extension::run(Settings::from_environment()));
+            // A resolver that does not answer holds a thread of the runtime for as long as it likes.
+            runtime.shutdown_background();
+            ended
+        }
         Err(error) => Err(error.into()),
     };
     match ended {

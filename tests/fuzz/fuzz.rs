@@ -211,15 +211,18 @@ fn policy_survives_any_sequence_of_inputs() {
             Agent::new(Config { seed, measuring, sampling, ..Config::default() })
         };
         let (mut now, mut flying, mut has_exited) = (0, Vec::new(), false);
+        let mut is_closing = false;
         for _ in 0..rng.below(60) {
             now += rng.below(2_000_000_000);
-            let input = any_input(&mut rng, now, &flying);
+            let is_closed = is_closing && rng.below(4) == 0;
+            let input = if is_closed { Input::Closed } else { any_input(&mut rng, now, &flying) };
             agent.handle(Instant::from_nanos(now), input);
             while let Some(output) = agent.poll() {
                 assert!(!has_exited, "an output after Exit");
                 match output {
                     Output::Export { id, .. } => flying.push(id),
                     Output::Cancel(id) => flying.retain(|other| *other != id),
+                    Output::Close => is_closing = true,
                     Output::Exit => has_exited = true,
                     _ => {}
                 }

@@ -25,7 +25,7 @@ pub(crate) struct Stage {
     pub(crate) lambda: Lambda,
     pub(crate) collector: Collector,
     /// Kept from others.
-    _receiver: Reserved,
+    pub(crate) receiver: Reserved,
     folder: Folder,
 }
 
@@ -48,7 +48,7 @@ impl Stage {
         ]);
         shape(&mut spec);
         lambda.create_function(spec).expect("a function that Lambda accepts");
-        Self { lambda, collector, _receiver: receiver, folder }
+        Self { lambda, collector, receiver, folder }
     }
 
     /// Invokes, and waits until the environment is frozen or gone.

@@ -542,6 +542,7 @@ impl World {
                 self.say("reconnect");
             }
             Output::Say(notice) => self.hear(&notice),
+            Output::Close => self.later(self.now, Event::Spool(Input::Closed)),
             Output::Exit => {
                 self.say("exit");
                 self.has_exited = true;

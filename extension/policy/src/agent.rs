@@ -85,6 +85,7 @@ pub struct Agent<B> {
     flush_is_cut: bool,
     /// In SHUTDOWN: until when the platform may still say how an open invocation ended.
     last_words_end: Instant,
+    gate: Gate,
     /// The SHUTDOWN whose open invocations are not closed yet.
     shutdown: Option<Shutdown>,
     /// Time that the caller's clock has slept through in freezes.
@@ -94,6 +95,15 @@ pub struct Agent<B> {
     next_beat: Instant,
     said: Said,
     outputs: VecDeque<Output<B>>,
+}
+
+/// Whether the function is still listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// The shell is handing over the last of what it has accepted.
+    Closing,
+    Closed,
 }
 
 /// What has been said already, so that it is said once.
@@ -135,6 +145,7 @@ impl<B: Body> Agent<B> {
             flush_end: Instant::default(),
             flush_is_cut: false,
             last_words_end: Instant::default(),
+            gate: Gate::Open,
             shutdown: None,
             slept: Duration::ZERO,
             asked_at: Instant::default(),
@@ -153,6 +164,7 @@ impl<B: Body> Agent<B> {
         let now = self.with_freezes(now, &input);
         match input {
             Input::Ready => self.on_ready(now),
+            Input::Restored { seed } => self.on_restored(seed),
             Input::Invoke(invoke) => self.on_invoke(now, invoke),
             Input::Shutdown(shutdown) => self.on_shutdown(now, &shutdown),
             Input::Receiving => self.receiving += 1,
@@ -170,6 +182,7 @@ impl<B: Body> Agent<B> {
             Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
                 self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
             }
+            Input::Closed => self.on_closed(),
             Input::Tick => {}
         }
         if self.invocations.take_heard() {
@@ -212,6 +225,7 @@ impl<B: Body> Agent<B> {
             || self.outbox.next_retry().filter(|_| self.breaker.is_closed() || self.phase == Phase::Draining);
         match self.phase {
             Phase::Starting | Phase::Exited => None,
+            Phase::Draining if self.gate == Gate::Closing => None,
             Phase::Waiting if !self.config.is_managed() => None,
             Phase::Waiting => {
                 let is_idle = self.outbox.is_all_sent() && self.unjudged(Signal::Traces) == 0;
@@ -222,12 +236,13 @@ impl<B: Body> Agent<B> {
                 let grace = self.done_since.map(|since| since + RECEIVING_GRACE);
                 let done = Some(grace.map_or(self.give_up_at, |grace| grace.min(self.give_up_at)));
                 let probe = self.breaker.probe_at().filter(|_| self.has_for_probe());
-                [done, exports(), retries(), probe].into_iter().flatten().min()
+                [done, exports(), retries(), probe, self.shelf.wakes_at()].into_iter().flatten().min()
             }
             Phase::Flushing => [Some(self.flush_end), exports(), retries()].into_iter().flatten().min(),
             Phase::Draining => {
                 let words = self.shutdown.is_some().then_some(self.last_words_end);
-                [Some(self.flush_end), words, exports(), retries()].into_iter().flatten().min()
+                let rest = self.shelf.wakes_at();
+                [Some(self.flush_end), words, exports(), retries(), rest].into_iter().flatten().min()
             }
         }
     }
@@ -263,6 +278,13 @@ impl<B: Body> Agent<B> {
         }
     }
 
+    /// Every environment that is restored from one snapshot wakes up with the same state: what is drawn from here on
+    /// must not be the same in all of them.
+    fn on_restored(&mut self, seed: u64) {
+        self.config.seed = seed;
+        self.rng = Rng::new(seed);
+    }
+
     fn on_invoke(&mut self, now: Instant, invoke: Invoke) {
         if !self.enter(Event::Invoke) {
             return;
@@ -281,6 +303,7 @@ impl<B: Body> Agent<B> {
         // the backend asked for.
         self.outbox.seal(false);
         self.outbox.end_pauses(now, OWN_PAUSE_MAX);
+        self.shelf.end_rest(now, OWN_PAUSE_MAX);
         self.begin_judging(&invoke.request_id);
         self.invocations.begin(invoke);
     }
@@ -296,6 +319,7 @@ impl<B: Body> Agent<B> {
         self.flush_end = budget::shutdown_end(&self.config, now, self.deadline);
         self.last_words_end = budget::last_words_end(now, self.flush_end);
         self.outbox.begin_anew();
+        self.shelf.end_rest(now, Duration::MAX);
         // An answer that is not there after half of the time will not come: there is still time for another try.
         let half = now + self.flush_end.since(now) / 2;
         for flight in self.outbox.in_flight_mut() {
@@ -504,22 +528,39 @@ impl<B: Body> Agent<B> {
     }
 
     fn advance_draining(&mut self, now: Instant) {
+        if self.gate == Gate::Closing {
+            return;
+        }
         self.close_known(now);
         let may_close = self.receiving == 0 && !self.invocations.has_unexplained();
         if may_close || now >= self.last_words_end {
             self.close_all(now);
         }
-        self.meter_news(now);
+        if !self.outbox.has_waiting(Signal::Metrics) {
+            self.meter_news(now);
+        }
         self.unpark(now);
         self.outbox.seal(false);
         self.export_ready(now);
         let is_closed = self.shutdown.is_none();
         let is_sent = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
         let is_safe = is_sent && self.shelf.is_empty();
-        let is_lost = self.is_pointless() && !self.shelf.is_busy();
+        let wakes_in_time = self.shelf.wakes_at().is_some_and(|at| at < self.flush_end);
+        let is_lost = self.is_pointless() && !self.shelf.is_busy() && !wakes_in_time;
         if is_closed && (is_safe || is_lost) || now >= self.flush_end {
             self.close_all(now);
-            self.exit(now);
+            if self.gate == Gate::Closed {
+                return self.exit(now);
+            }
+            self.gate = Gate::Closing;
+            self.outputs.push_back(Output::Close);
+        }
+    }
+
+    /// What was handed over since is still sent, if there is time.
+    fn on_closed(&mut self) {
+        if self.gate == Gate::Closing {
+            self.gate = Gate::Closed;
         }
     }
 
@@ -537,6 +578,7 @@ impl<B: Body> Agent<B> {
 
     fn exit(&mut self, now: Instant) {
         self.ledger.flush += now.since(self.flush_began);
+        self.meter_news(now);
         self.keep_the_rest();
         self.enter(Event::Drained);
         self.ledger.flush_mode_changes = self.pace.changes();

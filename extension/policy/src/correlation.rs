@@ -3,12 +3,13 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::batch::BOOKKEEPING_BYTES;
 use crate::facts::Body;
 use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId, Value};
 
 /// Invocations whose span is remembered, for records that come late.
 const PLACES_MAX: usize = 32;
-/// Bytes of records that wait; further ones go on without a span.
+/// Memory for records that wait, bookkeeping included; further ones go on without a span.
 const WAITING_BYTES_MAX: usize = 256 << 10;
 
 /// See the module.
@@ -52,7 +53,7 @@ impl<B: Body> Correlation<B> {
 
     /// Takes records of `request_id` in; gives them back when they need not, or may not, wait.
     pub(crate) fn add(&mut self, request_id: RequestId, parcel: Parcel<B>) -> Option<Parcel<B>> {
-        let size = parcel.size as usize;
+        let size = parcel.size as usize + BOOKKEEPING_BYTES;
         if self.is_known(&request_id) || self.waiting_bytes + size > WAITING_BYTES_MAX {
             return Some(self.placed(&request_id, parcel));
         }
@@ -66,6 +67,11 @@ impl<B: Body> Correlation<B> {
         self.waiting_bytes = 0;
         let waiting = core::mem::take(&mut self.waiting);
         waiting.into_iter().map(|(request_id, parcel)| self.placed(&request_id, parcel)).collect()
+    }
+
+    /// Memory that is held for records that wait.
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 
     /// Records that wait.

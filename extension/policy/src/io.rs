@@ -16,6 +16,11 @@ use crate::span::{Parcel, RequestId, Signal, Span};
 pub enum Input<B> {
     /// Start-up is over: registered, subscribed, listening.
     Ready,
+    /// The environment has just been restored from a snapshot, of which there may be other copies.
+    Restored {
+        /// A number that no other copy is given: randomness is an input here.
+        seed: u64,
+    },
     /// INVOKE.
     Invoke(Invoke),
     /// SHUTDOWN.
@@ -69,6 +74,8 @@ pub enum Input<B> {
         /// Bytes of it on the wire.
         sent_bytes: u64,
     },
+    /// Everything that was accepted before [`Output::Close`] has been handed over, and nothing more is accepted.
+    Closed,
     /// [`crate::Agent::deadline`] has come.
     Tick,
 }
@@ -163,6 +170,8 @@ pub enum Output<B> {
     Measured(Arc<Measured>),
     /// Say something.
     Say(Notice),
+    /// The end: accept nothing more from now on, hand over what is accepted already, and say [`Input::Closed`].
+    Close,
     /// Leave the process. Nothing follows.
     Exit,
 }

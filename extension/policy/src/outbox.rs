@@ -90,6 +90,13 @@ impl<B: Clone> Outbox<B> {
         }
     }
 
+    /// What was cut last has been tried so often already.
+    pub(crate) fn remember_attempts(&mut self, attempts: u32) {
+        if let Some(batch) = self.ready.back_mut() {
+            batch.attempts = batch.attempts.max(attempts);
+        }
+    }
+
     /// The next batch that may go at `now`, if there is room in flight for it: of no more than `room` bytes, or else cut,
     /// where what is cut off is worth a request.
     pub(crate) fn take_ready(&mut self, now: Instant, room: usize) -> Option<Batch<B>> {
@@ -102,13 +109,18 @@ impl<B: Clone> Outbox<B> {
         let index = self.ready.iter().position(may_go)?;
         let first = self.take_part(index, room)?;
         let (mut size, mut count, mut others) = (first.size, first.count, Vec::new());
-        while let Some(next) = self.ready.get(index).filter(|next| may_go(next)) {
+        let mut at = index;
+        while let Some(next) = self.ready.get(at) {
+            if next.signal != first.signal {
+                at += 1;
+                continue;
+            }
             (size, count) = (size + next.size, count + next.count);
             let fits = size <= room && self.bounds.fits_batch(size, count as usize);
-            if !(fits && first.may_take(next)) {
+            if !(fits && may_go(next) && first.may_take(next)) {
                 break;
             }
-            others.extend(self.ready.remove(index));
+            others.extend(self.ready.remove(at));
         }
         Some(first.join(&others))
     }
@@ -214,6 +226,26 @@ impl<B: Clone> Outbox<B> {
         self.held -= batch.held();
     }
 
+    /// Joins what waits into as few batches as it fits in: in SHUTDOWN each request of the function becomes a batch
+    /// of its own, and hundreds of writes to the disk take longer than there is time.
+    pub(crate) fn gather(&mut self) {
+        self.seal(false);
+        let mut waiting: Vec<_> = core::mem::take(&mut self.ready).into();
+        waiting.sort_by_key(|batch| batch.signal as usize);
+        let mut waiting = waiting.into_iter().peekable();
+        while let Some(first) = waiting.next() {
+            let (mut size, mut count, mut others) = (first.size, first.count, Vec::new());
+            while let Some(next) = waiting.next_if(|next| {
+                first.may_take(next)
+                    && self.bounds.fits_batch(size + next.size, (count + next.count) as usize)
+            }) {
+                (size, count) = (size + next.size, count + next.count);
+                others.push(next);
+            }
+            self.ready.push_back(first.join(&others));
+        }
+    }
+
     /// Takes everything out of flight.
     pub(crate) fn ground(&mut self) {
         for flight in core::mem::take(&mut self.in_flight) {
@@ -241,6 +273,11 @@ impl<B: Clone> Outbox<B> {
     /// Whether nothing waits to be sent (in flight does not count).
     pub(crate) fn is_all_sent(&self) -> bool {
         self.ready.is_empty() && self.queues.iter().all(|queue| queue.entries.is_empty())
+    }
+
+    /// Whether something of `signal` waits to be sent.
+    pub(crate) fn has_waiting(&self, signal: Signal) -> bool {
+        !self.queue(signal).entries.is_empty() || self.ready.iter().any(|batch| batch.signal == signal)
     }
 
     /// Memory held in all states: encoded bytes and bookkeeping.

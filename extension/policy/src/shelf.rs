@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 
 use crate::batch::{BOOKKEEPING_BYTES, Batch};
 use crate::span::Signal;
+use crate::time::{Duration, Instant};
 
 /// Where the shell has put something in its spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,12 +34,43 @@ pub(crate) struct Shelf<B> {
     writing: VecDeque<Batch<B>>,
     /// Being read back.
     reading: Option<Parked>,
+    /// Nothing is read back before: what is there was put there in the middle of its pause, for want of room.
+    rest: Option<Instant>,
+    /// How often that had been tried.
+    attempts: u32,
 }
 
 impl<B> Shelf<B> {
     pub(crate) fn new(bound: usize, is_usable: bool) -> Self {
         let (parked, writing) = (VecDeque::new(), VecDeque::new());
-        Self { bound, is_usable, parked, bytes: 0, writing, reading: None }
+        Self { bound, is_usable, parked, bytes: 0, writing, reading: None, rest: None, attempts: 0 }
+    }
+
+    /// Reads nothing back until the pause of `batch` is over, which has no room to wait elsewhere.
+    pub(crate) fn rest_for(&mut self, batch: &Batch<B>) {
+        self.rest = self.rest.max(batch.not_before);
+        self.attempts = batch.attempts;
+    }
+
+    /// How often what it rested for had been tried; asked once.
+    pub(crate) const fn take_attempts(&mut self) -> u32 {
+        core::mem::replace(&mut self.attempts, 0)
+    }
+
+    /// When it goes on reading, if it rests.
+    pub(crate) const fn wakes_at(&self) -> Option<Instant> {
+        self.rest
+    }
+
+    /// Whether it rests; a rest that is over is forgotten.
+    pub(crate) fn is_resting(&mut self, now: Instant) -> bool {
+        self.rest = self.rest.filter(|until| *until > now);
+        self.rest.is_some()
+    }
+
+    /// Forgets a rest that is shorter than `keep_from`.
+    pub(crate) fn end_rest(&mut self, now: Instant, keep_from: Duration) {
+        self.rest = self.rest.filter(|until| until.since(now) > keep_from);
     }
 
     /// Whether something of `size` may be put there.

@@ -33,6 +33,8 @@ pub(super) enum Fault {
     TooLong,
     /// It is not what it says it is.
     Bad,
+    /// Nothing is wrong with it: it has come too late.
+    Over,
 }
 
 pub(super) fn refusal(fault: Fault, why: impl Into<Cow<'static, str>>) -> Refusal {

@@ -11,7 +11,7 @@ use wire::grpc::{self, Code};
 use wire::otlp;
 
 use super::body::{Fault, Format, Packing, Refusal, refusal, unfold};
-use super::{Intake, REFUSED_SPANS, Receiving, broken};
+use super::{Intake, REFUSED_SPANS, Receiving, broken, over};
 use crate::http::{Answer, Payload, read};
 
 const GRPC: &str = "application/grpc";
@@ -39,7 +39,10 @@ pub(super) async fn handle(request: Request<Incoming>, intake: Intake) -> Answer
     let receiving = Receiving::begin(intake.inbox.clone());
     match take(signal, packing, request, &intake).await {
         Ok(scanned) => {
-            receiving.end(scanned.receipt);
+            if !receiving.end(scanned.receipt) {
+                let refusal = over(&intake.inbox);
+                return failure(code_of(refusal.fault), &refusal.why);
+            }
             success(&otlp::success(scanned.refused, REFUSED_SPANS))
         }
         Err(refusal) => failure(code_of(refusal.fault), &refusal.why),
@@ -69,6 +72,7 @@ const fn code_of(fault: Fault) -> Code {
         // Without `RetryInfo`: the sender is not to try again.
         Fault::TooLong => Code::ResourceExhausted,
         Fault::Bad => Code::InvalidArgument,
+        Fault::Over => Code::Unavailable,
     }
 }
 

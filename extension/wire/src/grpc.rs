@@ -31,6 +31,8 @@ pub enum Code {
     ResourceExhausted = 8,
     /// There is no such method, or no such packing.
     Unimplemented = 12,
+    /// Nobody takes requests any more.
+    Unavailable = 14,
 }
 
 /// The path of the method that takes a signal.

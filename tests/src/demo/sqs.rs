@@ -83,6 +83,8 @@ fn spawn(python: &Path, places: &Places, address: SocketAddr) -> Result<Group, T
         .env("GATEWAY_PORT", address.port().to_string())
         .env("SERVICES", "sqs")
         .env("LOG_LEVEL", "WARNING")
+        // It writes a file with its process id, and does not take it away when it is killed.
+        .env("TMPDIR", &places.work)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors);

@@ -20,8 +20,11 @@ impl<B: Body> Agent<B> {
                 None => ready.parcels.push(parcel),
             }
         }
+        self.weigh_beside();
         self.take_in(now, ready);
-        if !may_wait {
+        if may_wait {
+            self.make_room(now);
+        } else {
             self.store_logs(now);
         }
     }
@@ -29,7 +32,18 @@ impl<B: Body> Agent<B> {
     /// What has waited leaves with this flush.
     pub(super) fn store_logs(&mut self, now: Instant) {
         let parcels = self.logs.release();
+        self.weigh_beside();
         self.take_in(now, Receipt { spans: alloc::vec::Vec::new(), parcels });
+    }
+
+    /// Ends their wait where there is no room for it: in the outbox they can go to the spool, or make room.
+    pub(super) fn hurry_logs(&mut self, now: Instant) -> bool {
+        let parcels = self.logs.release();
+        self.weigh_beside();
+        let is_any = !parcels.is_empty();
+        let receipt = Receipt { spans: alloc::vec::Vec::new(), parcels };
+        receipt.into_entries().for_each(|entry| self.queue(now, entry));
+        is_any
     }
 
     pub(super) fn waiting_logs(&self, signal: Signal) -> u64 {

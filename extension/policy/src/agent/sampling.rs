@@ -146,12 +146,18 @@ impl<B: Body> Agent<B> {
         true
     }
 
+    /// What waits outside of the outbox, to be judged or to learn its span, counts against the same bound.
+    pub(super) fn weigh_beside(&mut self) {
+        let unjudged = self.assembly.as_ref().map(Assembly::size).unwrap_or_default();
+        self.outbox.set_beside(unjudged + self.logs.held_bytes());
+    }
+
     /// Puts what was kept into the outbox, and what was left out into the books. Room is made at the end.
     fn apply_rulings(&mut self, now: Instant) {
         let Some(assembly) = &mut self.assembly else { return };
         let rulings = assembly.take_rulings();
         (self.ledger.boosts, self.ledger.boosts_ended) = assembly.turns();
-        self.outbox.set_beside(assembly.size());
+        self.outbox.set_beside(assembly.size() + self.logs.held_bytes());
         self.ledger.spans.sampled_out += rulings.left_out;
         self.ledger.sampled_out_bytes += rulings.left_out_bytes;
         for decision in rulings.decisions {

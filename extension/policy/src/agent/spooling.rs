@@ -38,6 +38,7 @@ impl<B: Body> Agent<B> {
         // made when that has been seen to.
         receipt.into_entries().for_each(|entry| self.queue(now, entry));
         self.outbox.seal(false);
+        self.outbox.remember_attempts(self.shelf.take_attempts());
     }
 
     /// The process before this one was killed in the middle of an invocation: its data is ours now, and
@@ -69,6 +70,7 @@ impl<B: Body> Agent<B> {
     /// What is unsent at the end goes into the spool: after a reset the next process finds it there.
     pub(super) fn keep_the_rest(&mut self) {
         self.outbox.ground();
+        self.outbox.gather();
         while self.park_oldest() {}
         for batch in self.outbox.drain() {
             self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
@@ -76,10 +78,16 @@ impl<B: Body> Agent<B> {
     }
 
     /// Keeps within the bound. The oldest goes into the spool, while that has room; then goes what is only held
-    /// in case that it failed; then what is least valuable is given up, unjudged spans before kept ones.
+    /// in case that it failed; log records wait no longer for their span; then what is least valuable is given up,
+    /// unjudged spans before kept ones.
     pub(super) fn make_room(&mut self, now: Instant) {
         while self.outbox.is_over() {
-            if !self.park_oldest() && !self.drop_doubted(now) && !self.shed(now) && !self.evict() {
+            let is_less = self.park_oldest()
+                || self.drop_doubted(now)
+                || self.hurry_logs(now)
+                || self.shed(now)
+                || self.evict();
+            if !is_less {
                 return;
             }
         }
@@ -92,6 +100,10 @@ impl<B: Body> Agent<B> {
         }
         let Some(batch) = self.outbox.give_oldest() else { return false };
         let (signal, entries) = (batch.signal, batch.entries.clone());
+        if batch.held() > self.config.bounds.held_bytes {
+            // It goes there whenever it is not under way, and would be read back and tried again at once.
+            self.shelf.rest_for(&batch);
+        }
         self.shelf.begin(batch);
         self.outputs.push_back(Output::Park { signal, entries });
         true
@@ -103,10 +115,13 @@ impl<B: Body> Agent<B> {
         let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
         let may_try = self.phase == Phase::Draining || self.breaker.is_probe_due(now);
         let is_wanted = self.breaker.is_closed() || (is_idle && may_try);
-        let size = self.shelf.oldest_held().filter(|_| is_wanted && !self.shelf.is_reading());
-        let Some(size) = size else { return };
-        let has_room = self.outbox.has_room(size);
-        if has_room || (is_idle && may_try) {
+        if !is_wanted || self.shelf.is_reading() || self.shelf.is_resting(now) {
+            return;
+        }
+        let Some(size) = self.shelf.oldest_held() else { return };
+        // What is larger than all the room there is has room as soon as it would be alone.
+        let may_be_alone = may_try || (size > self.config.bounds.held_bytes && self.outbox.held_bytes() == 0);
+        if self.outbox.has_room(size) || (is_idle && may_be_alone) {
             self.outputs.extend(self.shelf.take().map(Output::Unpark));
         }
     }

@@ -1,0 +1,105 @@
+//! The end of the loop: nothing that was answered with 200 is forgotten, and nothing more is taken.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use policy::{Config, InitType, Measuring, Shutdown, ShutdownReason, SpoolMode, UnixNanos};
+
+use super::*;
+use crate::spool::Leftover;
+
+/// A folder that is taken away.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("prefreeze-driver-{name}-{}", std::process::id())))
+    }
+
+    /// What a next process would find there.
+    fn leftovers(&self) -> Vec<Leftover> {
+        Spool::open(&self.0, 1 << 20).expect("the folder is ours").1
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
+    let spool = Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written").0;
+    let usual = Config::default();
+    let config = Config { spool: SpoolMode::Always, measuring: Measuring::OFF, ..usual };
+    Driver {
+        prices: config.prices.clone(),
+        agent: Agent::new(config),
+        clock,
+        exporter: Exporter::new([None, None, None], inbox.clone(), clock),
+        identity: Arc::default(),
+        next: mpsc::unbounded_channel().0,
+        emf_namespace: String::new(),
+        function_name: "orders".into(),
+        inbox: inbox.clone(),
+        spool: Some(spool),
+        records_invocations: false,
+        invocation: None,
+        guarding: Guarding::default(),
+        is_snapshot: false,
+    }
+}
+
+fn shutdown(clock: Clock) -> Message {
+    Message::Input(Input::Shutdown(Shutdown {
+        reason: ShutdownReason::Spindown,
+        // Past: it ends with the first look at the clock.
+        deadline: clock.now(),
+        received_at: UnixNanos(0),
+        waited: policy::Duration::ZERO,
+    }))
+}
+
+/// A request with one span, scanned: what the receiver hands over before it answers.
+fn request() -> Input<Body> {
+    // ResourceSpans { ScopeSpans { Span { trace_id, span_id } } }
+    let span = [&[0x0a, 16][..], &[7; 16], &[0x12, 8], &[9; 8]].concat();
+    let scope = [&[0x12, span.len() as u8][..], &span].concat();
+    let resource = [&[0x12, scope.len() as u8][..], &scope].concat();
+    let request = [&[0x0a, resource.len() as u8][..], &resource].concat();
+    let scanned = wire::otlp::scan(Signal::Traces, &Bytes::from(request)).expect("it is a request");
+    assert_eq!(scanned.receipt.spans.len(), 1);
+    Input::Received(scanned.receipt)
+}
+
+#[tokio::test]
+async fn what_was_accepted_before_the_end_is_kept() {
+    let (folder, clock) = (Folder::new("kept"), Clock::start());
+    let (inbox, received) = Inbox::new();
+    let driver = driver(&folder, &inbox, clock);
+    inbox.send(Message::Input(Input::Ready));
+    inbox.send(shutdown(clock));
+    // Accepted when the loop has not yet read that the environment ends.
+    for _ in 0..3 {
+        inbox.send(Message::Input(Input::Receiving));
+        assert!(inbox.offer(request()));
+    }
+    driver.run(received).await;
+    let count: u32 = folder.leftovers().iter().map(|leftover| leftover.count).sum();
+    assert_eq!(count, 3, "spans on disk");
+    assert!(!inbox.offer(request()), "nothing more is taken");
+}
+
+#[tokio::test]
+async fn the_first_event_after_a_snapshot_brings_new_randomness() {
+    let (folder, clock) = (Folder::new("snapshot"), Clock::start());
+    let (inbox, _received) = Inbox::new();
+    let mut driver = driver(&folder, &inbox, clock);
+    driver.agent = Agent::new(Config { init_type: InitType::SnapStart, ..Config::default() });
+    driver.is_snapshot = true;
+    driver.take(Input::Ready);
+    assert!(driver.is_snapshot, "the snapshot is taken after this");
+    driver.carry_out();
+    driver.hear(shutdown(clock));
+    assert!(!driver.is_snapshot);
+}
