@@ -170,6 +170,11 @@ impl<B: Body> Agent<B> {
             Input::Receiving => self.receiving += 1,
             Input::Received(receipt) => self.on_received(now, receipt),
             Input::Logged { request_id, receipt } => self.on_logged(now, request_id.as_ref(), receipt),
+            // Counts, that decide nothing: no output follows, and none need be asked for before the next input.
+            Input::Guarded(guarded) => {
+                self.ledger.guarded = guarded;
+                return;
+            }
             Input::Announced(spans) => self.on_announced(spans),
             Input::Flush { request_id } => self.invocations.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),

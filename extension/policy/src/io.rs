@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::batch::{BatchId, Content, Entry};
+use crate::guarded::Guarded;
 use crate::metrics::Measured;
 use crate::notice::Notice;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
@@ -38,6 +39,8 @@ pub enum Input<B> {
         /// The records.
         receipt: Receipt<B>,
     },
+    /// What was hidden, changed or left out of what the function sent, up to now.
+    Guarded(Guarded),
     /// The function asks for a flush: it is done with `request_id`, or with whatever runs.
     Flush {
         /// The invocation that it is done with.

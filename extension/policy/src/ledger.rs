@@ -1,5 +1,6 @@
 //! The books: received + recovered + made = delivered + sampled out + dropped + held, for every signal, at every step.
 
+use crate::guarded::Guarded;
 use crate::sampling::Decision;
 use crate::span::Signal;
 use crate::time::Duration;
@@ -117,6 +118,8 @@ pub struct Ledger {
     pub boosts_ended: u64,
     /// Events the platform gave up on delivering (`platform.logsDropped`).
     pub platform_events_lost: u64,
+    /// What was hidden, changed or left out on receipt.
+    pub guarded: Guarded,
 }
 
 impl Ledger {

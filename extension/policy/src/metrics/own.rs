@@ -99,6 +99,14 @@ impl Own {
             let count = now.decisions[decision as usize] - self.told.decisions[decision as usize];
             store.count(Metric::Decisions, &[("decision", decision.as_str())], count);
         }
+        for (rule, count) in now.guarded.redactions_since(&self.told.guarded) {
+            store.count(Metric::GuardRedactions, &[("rule", rule)], count);
+        }
+        for (change, count) in now.guarded.changes_since(&self.told.guarded) {
+            store.count(Metric::GuardChanges, &[("change", change)], count);
+        }
+        let identifiers = now.guarded.identifiers - self.told.guarded.identifiers;
+        store.count(Metric::GuardIdentifiers, &[], identifiers);
         let avoided = now.sampled_out_bytes - self.told.sampled_out_bytes;
         store.count(Metric::AvoidedBytes, &[], avoided);
         tell_cost(store, prices, &gauges.cost, &self.told_cost);

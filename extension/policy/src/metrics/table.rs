@@ -216,6 +216,15 @@ table! {
     Boosted = "prefreeze.sampling.boosted" UpDownCounter ["{operation}"] []
         "Operations whose ratio is raised, because they depart from their own baseline."
         from "sampling";
+    GuardRedactions = "prefreeze.guard.redactions" Counter ["{value}"] ["rule"]
+        "Values hidden by `PREFREEZE_REDACT`, by the kind of rule; own rules are `own`."
+        from "guard";
+    GuardChanges = "prefreeze.guard.changes" Counter ["{change}"] ["change"]
+        "What else was changed or left out on receipt, by limits and by `PREFREEZE_ATTRIBUTES`: see [privacy](privacy.md#what-it-says)."
+        from "guard";
+    GuardIdentifiers = "prefreeze.guard.identifiers" Counter ["{key}"] []
+        "Keys of attributes whose values look like identifiers; the line `identifier_like_attribute` names each."
+        from "guard";
     AvoidedBytes = "prefreeze.cost.avoided_bytes" Counter ["By"] []
         "Bytes of spans that sampling left out, before compression."
         from "ledger";
