@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use policy::{Agent, Entry, Input, Measured, Notice, Output, Place, Prices, Receipt, Signal};
+use policy::{
+    Agent, Entry, Guarded, Input, Instant, Measured, Notice, Output, Place, Prices, Receipt, Signal,
+};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use wire::otlp::{Body, Identity};
@@ -94,6 +96,8 @@ pub struct Driver {
     pub guarding: Guarding,
     /// Whether this is a snapshot that nothing has been asked of since it was restored.
     pub is_snapshot: bool,
+    /// What the agent was told of that last.
+    pub guarded: Guarded,
 }
 
 impl Driver {
@@ -139,7 +143,18 @@ impl Driver {
             self.agent.handle(self.clock.now(), Input::Restored { seed: self.clock.seed() });
             self.carry_out();
         }
-        self.agent.handle(self.clock.now(), input);
+        let now = self.clock.now();
+        if matches!(input, Input::Received(_) | Input::Announced(_) | Input::Logged { .. }) {
+            self.tell_guarded(now);
+        }
+        self.agent.handle(now, input);
+    }
+
+    /// What the guard did to what came goes into the books before it does.
+    fn tell_guarded(&mut self, now: Instant) {
+        let Some(guarded) = self.guarding.tally().filter(|guarded| *guarded != self.guarded) else { return };
+        self.guarded = guarded;
+        self.agent.handle(now, Input::Guarded(guarded));
     }
 
     /// Carries out everything the agent wants; true when that is to end.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use guard::{Counts, Guard, Identifier, Limited, Refused, Rules};
-use policy::Signal;
+use policy::{Guarded as Tally, Signal};
 use serde_json::{Map, Value, json};
 
 use crate::log::{self, Level};
@@ -58,6 +58,11 @@ impl Guarding {
         }
     }
 
+    /// What was done so far, for the metrics; `None` where nothing is ever done.
+    pub fn tally(&self) -> Option<Tally> {
+        self.lock().map(|guard| guard.guarded())
+    }
+
     /// Says what was hidden and what was too large, if anything was: names of rules and counts, never a value.
     pub fn summarize(&self) {
         let Some(guard) = self.lock() else { return };
@@ -80,6 +85,8 @@ impl Guarding {
             "names_templated": counts.templated,
             "names_other": counts.other_names,
             "dimensions_other": counts.other_values,
+            "points_merged": counts.merged_points,
+            "identifiers": counts.identifiers,
         });
         log::say(Level::Info, "guarded", "what was hidden or left out of the function's telemetry", fields);
     }

@@ -17,7 +17,7 @@ pub mod telemetry;
 
 use std::sync::{Arc, OnceLock};
 
-use policy::{Agent, InitType, Input, SpoolMode};
+use policy::{Agent, Guarded, InitType, Input, SpoolMode};
 use tokio::sync::mpsc;
 use wire::logs::Wanted;
 use wire::otlp::{Body, Identity};
@@ -179,5 +179,6 @@ fn driver(
         invocation: None,
         guarding,
         is_snapshot,
+        guarded: Guarded::default(),
     }
 }

@@ -527,8 +527,9 @@ impl Reader {
                 identity.set(&key, &value);
             }
         }
-        if let Some(name) = self.get("OTEL_SERVICE_NAME") {
-            identity.set("service.name", name);
+        let named = self.get("OTEL_SERVICE_NAME");
+        if let Some(name) = named.and_then(|name| guarding.value("service.name", name)) {
+            identity.set("service.name", &name);
         }
         identity
     }

@@ -130,8 +130,8 @@ fn rules_are_read_without_a_panic() {
         let text = String::from_utf8_lossy(&mutate(&mut rng, redact)).into_owned();
         let (redaction, _) = Redaction::parse(&text, Some(b"key"));
         let text = String::from_utf8_lossy(&mutate(&mut rng, attributes)).into_owned();
-        let (attributes, _) = Attributes::parse(&text);
-        let rules = Rules { redaction, limits: Limits::NONE, attributes };
+        let (attributes, _) = Attributes::parse(&text, Some(b"key"));
+        let rules = Rules { redaction, limits: Limits::NONE, attributes: Some(attributes) };
         if let Some(mut guard) = Guard::new(rules) {
             guard.text("axxb 4111111111111111 jane@example.com");
         }

@@ -2,15 +2,13 @@
 //!
 //! ```json
 //! {"deny": ["debug.*"], "limit": {"user.id": {"distinct": 1000, "then": "hash"}, "cart.*": {"length": 256}},
-//!  "names": 200, "dimensions": 200}
+//!  "names": 200, "templates": "always", "dimensions": 200}
 //! ```
 
 use serde_json::{Map, Value};
 
-use crate::cardinality::{Cardinality, Identifier};
 use crate::hash::Hasher;
-use crate::keys::{Verdict, hash};
-use crate::names::{Bounded, OTHER, template};
+use crate::keys::Verdict;
 
 /// Different names of spans in one environment, by default: more make every table by operation useless.
 const NAMES: usize = 200;
@@ -20,12 +18,13 @@ const DIMENSIONS: usize = 200;
 const RULES_MAX: usize = 100;
 /// Bounds that a setting may ask for: a hash of each admitted value is kept.
 const BOUND_MAX: u64 = 10_000;
-/// Dimensions whose values are kept count of; those of further ones pass as one.
-const DIMENSIONS_KEPT: usize = 64;
+
+/// What is said of a hash that cannot be made.
+const WITHOUT_KEY: &str = "hash needs a key (PREFREEZE_REDACT_KEY), for a plain hash can be undone by trying; the attribute is dropped instead";
 
 /// A key, or the beginning of keys where it ends in `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern(String);
+pub(crate) struct Pattern(String);
 
 impl Pattern {
     fn is_met(&self, key: &[u8]) -> bool {
@@ -43,7 +42,7 @@ impl Pattern {
 
 /// What is done with the values of a key that has too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+pub(crate) enum Then {
     Report,
     Hash,
     Truncate,
@@ -52,63 +51,103 @@ enum Then {
 
 /// A rule on the values of a key.
 #[derive(Clone, Debug)]
-struct Limit {
+pub(crate) struct Limit {
     key: Pattern,
     /// More different values are too many; `None` when an identifier's are.
-    distinct: Option<u64>,
-    then: Then,
+    pub(crate) distinct: Option<u64>,
+    pub(crate) then: Then,
     /// Bytes of a value, 0 for no bound of its own; when its values are too many, if it truncates.
-    length: usize,
+    pub(crate) length: usize,
 }
 
-/// The rules on attributes.
-#[derive(Debug, Default)]
+/// Which names of spans have `{id}` put in place of ids in their paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Templates {
+    /// Those beyond the bound: what nobody asked to be changed stays as long as it does no harm.
+    Beyond,
+    /// All, so that a name is the same in each environment.
+    Always,
+}
+
+/// The rules on attributes; by default those that hold where nobody set any: names and dimensions are bounded,
+/// and attributes only counted.
+#[derive(Debug)]
 pub struct Attributes {
     allow: Option<Vec<Pattern>>,
     deny: Vec<Pattern>,
-    limits: Vec<Limit>,
-    /// Whether a rule with `*` holds for semantic conventions too.
-    covers_conventions: bool,
-    names: usize,
-    dimensions: usize,
+    /// The most particular first: whole keys, then the longest beginnings.
+    pub(crate) limits: Vec<Limit>,
+    /// Whether a rule with `*`, and the bound on dimensions, hold for semantic conventions too.
+    pub(crate) covers_conventions: bool,
+    pub(crate) names: usize,
+    pub(crate) templates: Templates,
+    pub(crate) dimensions: usize,
+    /// For values that are to be hashed.
+    pub(crate) hasher: Option<Hasher>,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self {
+            allow: None,
+            deny: Vec::new(),
+            limits: Vec::new(),
+            covers_conventions: false,
+            names: NAMES,
+            templates: Templates::Beyond,
+            dimensions: DIMENSIONS,
+            hasher: None,
+        }
+    }
 }
 
 impl Attributes {
-    /// Reads the rules. Each fault is named with its place, and the rest holds; what cannot be read at all is
-    /// one fault and no rules.
-    pub fn parse(text: &str) -> (Option<Self>, Vec<String>) {
+    /// Reads the rules; `key` is for keyed hashes. Each fault is named with its place, and the rest
+    /// holds; what cannot be read at all is one fault, and the default.
+    pub fn parse(text: &str, key: Option<&[u8]>) -> (Self, Vec<String>) {
         let rules = match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(rules)) => rules,
-            Ok(_) => return (None, vec!["not a JSON object".into()]),
+            Ok(_) => return (Self::default(), vec!["neither off nor a JSON object".into()]),
             Err(error) => {
-                return (None, vec![format!("not JSON, line {} column {}", error.line(), error.column())]);
+                let place = format!("line {} column {}", error.line(), error.column());
+                return (Self::default(), vec![format!("neither off nor JSON, {place}")]);
             }
         };
-        let mut attributes = Self { names: NAMES, dimensions: DIMENSIONS, ..Self::default() };
-        let mut faults = Vec::new();
+        let (mut attributes, mut faults) =
+            (Self { hasher: key.map(Hasher::new), ..Self::default() }, Vec::new());
         for (word, value) in &rules {
             if let Err(why) = attributes.add(word, value, &mut faults) {
                 faults.push(format!("{word}: {why}"));
             }
         }
-        (Some(attributes), faults)
+        (attributes, faults)
+    }
+
+    /// Whether attributes of spans may change by these rules.
+    pub(crate) const fn is_ruling(&self) -> bool {
+        self.allow.is_some() || !self.deny.is_empty() || !self.limits.is_empty()
     }
 
     fn add(&mut self, word: &str, value: &Value, faults: &mut Vec<String>) -> Result<(), String> {
         match word {
             "allow" => self.allow = Some(patterns(word, value, faults)?),
             "deny" => self.deny = patterns(word, value, faults)?,
-            "limit" => self.limits = limits(value, faults)?,
+            "limit" => self.limits = limits(value, self.hasher.is_some(), faults)?,
             "names" => self.names = bound(value)? as usize,
+            "templates" => {
+                self.templates = match value.as_str() {
+                    Some("beyond") => Templates::Beyond,
+                    Some("always") => Templates::Always,
+                    _ => return Err("neither beyond nor always".into()),
+                };
+            }
             "dimensions" => self.dimensions = bound(value)? as usize,
             "semantic_conventions" => {
                 self.covers_conventions = value.as_bool().ok_or("neither true nor false")?;
             }
             _ => {
-                return Err(
-                    "no such word; there are allow, deny, limit, names, dimensions, semantic_conventions"
-                        .into(),
-                );
+                let words = "allow, deny, limit, names, templates, dimensions, semantic_conventions";
+                return Err(format!("no such word; there are {words}"));
             }
         }
         Ok(())
@@ -154,16 +193,24 @@ fn pattern_of(text: &str) -> Result<Pattern, String> {
     Ok(Pattern(text.to_owned()))
 }
 
-fn limits(value: &Value, faults: &mut Vec<String>) -> Result<Vec<Limit>, String> {
+fn limits(value: &Value, has_key: bool, faults: &mut Vec<String>) -> Result<Vec<Limit>, String> {
     let rules = value.as_object().ok_or("not an object")?;
     let mut limits = Vec::new();
     for (key, rule) in rules {
         match limit(key, rule) {
-            Ok(limit) if limits.len() < RULES_MAX => limits.push(limit),
-            Ok(_) => faults.push(format!("limit {key:?}: more than {RULES_MAX}")),
+            Ok(_) if limits.len() == RULES_MAX => {
+                faults.push(format!("limit {key:?}: more than {RULES_MAX}"));
+            }
+            Ok(limit) => {
+                if limit.then == Then::Hash && !has_key {
+                    faults.push(format!("limit {key:?}: {WITHOUT_KEY}"));
+                }
+                limits.push(limit);
+            }
             Err(why) => faults.push(format!("limit {key:?}: {why}")),
         }
     }
+    limits.sort_by_key(|limit: &Limit| (!limit.key.is_exact(), std::cmp::Reverse(limit.key.0.len())));
     Ok(limits)
 }
 
@@ -194,135 +241,14 @@ fn bound(value: &Value) -> Result<u64, String> {
     value.as_u64().filter(|bound| *bound <= BOUND_MAX).ok_or(format!("not a whole number up to {BOUND_MAX}"))
 }
 
-/// What becomes of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Keep,
-    Drop,
-    /// Its text is cut to so many bytes.
-    Cut(usize),
-    /// A text takes its place.
-    Become(Vec<u8>),
-}
-
-/// The rules at work, and what they know of the values seen.
-#[derive(Debug)]
-pub(crate) struct Census {
-    rules: Attributes,
-    cardinality: Cardinality,
-    /// The names of spans.
-    names: Bounded,
-    /// The values of dimensions, by the hash of their key.
-    dimensions: Vec<(u64, Bounded)>,
-    pub(crate) counts: Counts,
-}
-
-/// What rules on attributes have done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Attributes left out.
-    pub dropped: u64,
-    /// Values hashed or cut.
-    pub changed: u64,
-    /// Names of spans in which `{id}` stands for an id.
-    pub templated: u64,
-    /// Names of spans beyond the bound.
-    pub other_names: u64,
-    /// Values of dimensions beyond theirs.
-    pub other_values: u64,
-}
-
-impl Census {
-    pub(crate) fn new(rules: Attributes) -> Self {
-        let (names, dimensions) = (Bounded::default(), Vec::new());
-        Self { rules, cardinality: Cardinality::new(), names, dimensions, counts: Counts::default() }
-    }
-
-    pub(crate) fn verdict(&self, key: &[u8], is_convention: bool) -> Verdict {
-        self.rules.verdict(key, is_convention)
-    }
-
-    /// What becomes of the attribute `key` of a span, event, link or log record.
-    pub(crate) fn value(
-        &mut self,
-        key: &[u8],
-        value: &[u8],
-        verdict: Verdict,
-        hasher: Option<&Hasher>,
-    ) -> Fate {
-        let known = self.cardinality.observe(key, value);
-        let Verdict::Limit(index) = verdict else { return Fate::Keep };
-        let limit = &self.rules.limits[usize::from(index)];
-        let is_too_much = match limit.distinct {
-            Some(0) => true,
-            Some(bound) => known.distinct > bound as f64,
-            None => known.is_identifier,
-        };
-        match (limit.then, hasher) {
-            _ if !is_too_much => Fate::Keep,
-            (Then::Report, _) => Fate::Keep,
-            (Then::Truncate, _) => Fate::Cut(limit.length),
-            (Then::Hash, Some(hasher)) => {
-                self.counts.changed += 1;
-                Fate::Become(hasher.hash(value))
-            }
-            // Without a key a hash could be undone by trying.
-            (Then::Drop | Then::Hash, _) => {
-                self.counts.dropped += 1;
-                Fate::Drop
-            }
-        }
-    }
-
-    /// What becomes of the dimension `key` of a metric's point.
-    pub(crate) fn dimension(&mut self, key: &[u8], value: &[u8]) -> Fate {
-        self.cardinality.observe(key, value);
-        let max = self.rules.dimensions;
-        if max == 0 {
-            return Fate::Keep;
-        }
-        let key = hash(key);
-        let place = self.dimensions.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
-            if self.dimensions.len() < DIMENSIONS_KEPT {
-                self.dimensions.push((key, Bounded::default()));
-            }
-            self.dimensions.len() - 1
-        });
-        if self.dimensions[place].1.admits(value, max) {
-            return Fate::Keep;
-        }
-        self.counts.other_values += 1;
-        Fate::Become(OTHER.to_vec())
-    }
-
-    /// What becomes of a span's name; `None` when it stays.
-    pub(crate) fn name(&mut self, name: &[u8]) -> Option<Vec<u8>> {
-        if self.rules.names == 0 {
-            return None;
-        }
-        let made = template(name);
-        self.counts.templated += u64::from(made.is_some());
-        if name == OTHER || self.names.admits(made.as_deref().unwrap_or(name), self.rules.names) {
-            return made;
-        }
-        self.counts.other_names += 1;
-        Some(OTHER.to_vec())
-    }
-
-    /// The keys that turned out to be identifiers since this was last asked.
-    pub(crate) fn take_identifiers(&mut self) -> Vec<Identifier> {
-        self.cardinality.take_found()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rules(text: &str) -> Attributes {
-        let (rules, faults) = Attributes::parse(text);
+        let (rules, faults) = Attributes::parse(text, None);
         assert_eq!(faults, Vec::<String>::new());
-        rules.expect("rules")
+        rules
     }
 
     #[test]
@@ -342,53 +268,32 @@ mod tests {
     #[test]
     fn faults_are_named_by_their_place() {
         let text = r#"{"deny":["a*b",7,"ok"],"limit":{"x":{"then":"burn"},"y":{"then":"truncate"},"z":{"distinct":5}},
-            "names":-1,"lmit":{}}"#;
-        let (rules, faults) = Attributes::parse(text);
-        let rules = rules.expect("the rest holds");
-        assert_eq!((rules.deny.len(), rules.limits.len()), (1, 1));
-        assert_eq!(faults.len(), 6, "{faults:#?}");
-        assert!(Attributes::parse("[]").0.is_none());
+            "names":-1,"templates":"never","lmit":{}}"#;
+        let (rules, faults) = Attributes::parse(text, None);
+        assert_eq!((rules.deny.len(), rules.limits.len()), (1, 1), "the rest holds");
+        assert_eq!(faults.len(), 7, "{faults:#?}");
+        let (rules, faults) = Attributes::parse("[]", None);
+        assert_eq!((rules.names, faults.len()), (NAMES, 1));
     }
 
     #[test]
-    fn too_many_values_meet_their_fate() {
-        let hasher = Hasher::new(b"key");
-        let rules = rules(
-            r#"{"limit":{"a":{"distinct":10,"then":"drop"},"b":{"then":"hash"},"c":{"length":5},"d":{"distinct":10}}}"#,
-        );
-        let mut census = Census::new(rules);
-        let mut fates = |key: &[u8], count: u32, hasher: Option<&Hasher>| {
-            let verdict = census.verdict(key, false);
-            (0..count)
-                .map(|value| census.value(key, &value.to_le_bytes(), verdict, hasher))
-                .collect::<Vec<_>>()
+    fn a_hash_without_a_key_is_named_by_the_key_it_is_about() {
+        let text =
+            r#"{"limit":{"a.*":{"then":"hash"},"user.id":{"distinct":9,"then":"hash"},"b":{"distinct":9}}}"#;
+        let (rules, faults) = Attributes::parse(text, None);
+        assert_eq!((rules.limits.len(), faults.len()), (3, 2), "{faults:#?}");
+        assert!(faults[0].starts_with("limit \"a.*\": hash needs a key"), "{faults:#?}");
+        assert!(faults[1].starts_with("limit \"user.id\": "), "{faults:#?}");
+        assert_eq!(Attributes::parse(text, Some(b"key")).1, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_most_particular_limit_holds() {
+        let rules = rules(r#"{"limit":{"*":{"length":1},"cart.*":{"length":2},"cart.id":{"length":3}}}"#);
+        let length = |key: &[u8]| match rules.verdict(key, false) {
+            Verdict::Limit(index) => rules.limits[usize::from(index)].length,
+            _ => 0,
         };
-        let dropped = fates(b"a", 100, None);
-        assert_eq!((&dropped[5], &dropped[99]), (&Fate::Keep, &Fate::Drop));
-        let hashed = fates(b"b", 300, Some(&hasher));
-        assert_eq!(hashed[10], Fate::Keep);
-        assert!(matches!(hashed[299], Fate::Become(_)));
-        assert_eq!(fates(b"c", 1, None), [Fate::Cut(5)]);
-        assert_eq!(fates(b"d", 100, None)[99], Fate::Keep, "reported, no more");
-    }
-
-    #[test]
-    fn a_dimension_has_so_many_values_and_one_for_the_rest() {
-        let mut census = Census::new(rules(r#"{"dimensions":3}"#));
-        let fates: Vec<_> = (0..5_u8).map(|value| census.dimension(b"user", &[value])).collect();
-        assert_eq!(fates[2], Fate::Keep);
-        assert_eq!(fates[3..], [Fate::Become(b"other".to_vec()), Fate::Become(b"other".to_vec())]);
-        assert_eq!(census.dimension(b"user", &[1]), Fate::Keep);
-    }
-
-    #[test]
-    fn names_become_templates_and_then_one_name() {
-        let mut census = Census::new(rules(r#"{"names":2}"#));
-        assert_eq!(census.name(b"GET /users/1").as_deref(), Some(&b"GET /users/{id}"[..]));
-        assert_eq!(census.name(b"GET /users/2").as_deref(), Some(&b"GET /users/{id}"[..]));
-        assert_eq!(census.name(b"two"), None);
-        assert_eq!(census.name(b"three").as_deref(), Some(&b"other"[..]));
-        assert_eq!(census.name(b"two"), None);
-        assert_eq!(census.name(b"other"), None, "once is enough");
+        assert_eq!([&b"cart.id"[..], b"cart.size", b"note"].map(length), [3, 2, 1]);
     }
 }

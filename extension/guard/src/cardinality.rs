@@ -9,8 +9,11 @@ use crate::keys::hash;
 
 /// Registers of one estimate: 2⁸, so that one is wrong by 6.5 % on average.
 const REGISTERS: usize = 256;
-/// Keys that are followed at a time. With their registers and names they take some 90 KiB, and never more.
+/// Keys that are followed at a time. With their registers and names they take 96 KiB, and never more.
 const KEYS_MAX: usize = 256;
+/// Keys that are identifiers by what they are, on a span of every invocation: naming them helps nobody.
+const WELL_KNOWN: &[&[u8]] =
+    &[b"faas.invocation_id", b"faas.execution", b"aws.request_id", b"messaging.message.id"];
 /// Longer keys are followed by their beginning.
 const NAME_MAX: usize = 64;
 /// Fewer values say nothing about a key.
@@ -23,43 +26,83 @@ const NAMED_MAX: usize = 64;
 /// An estimate of how many different values were seen.
 #[derive(Clone, Debug)]
 struct Distinct {
-    registers: Box<[u8; REGISTERS]>,
+    registers: [u8; REGISTERS],
+    /// Of 2 to the minus each register: exact, for each is a power of two.
+    sum: f64,
+    /// Registers that are still zero.
+    empty: u16,
 }
 
 impl Distinct {
-    fn new() -> Self {
-        Self { registers: Box::new([0; REGISTERS]) }
+    const fn new() -> Self {
+        Self { registers: [0; REGISTERS], sum: REGISTERS as f64, empty: REGISTERS as u16 }
     }
 
-    fn observe(&mut self, hash: u64) {
-        let register = (hash >> 56) as usize;
+    /// Whether that changes the estimate: of many values fewer and fewer do.
+    fn observe(&mut self, hash: u64) -> bool {
+        let register = &mut self.registers[(hash >> 56) as usize];
         // One past the zeros at the front of what is left.
         let rank = ((hash << 8) | 0x80).leading_zeros() as u8 + 1;
-        self.registers[register] = self.registers[register].max(rank);
+        if *register >= rank {
+            return false;
+        }
+        self.empty -= u16::from(*register == 0);
+        self.sum += weight(rank) - weight(*register);
+        *register = rank;
+        true
     }
 
     fn estimate(&self) -> f64 {
         const SIZE: f64 = REGISTERS as f64;
         const ALPHA: f64 = 0.7213 / (1.0 + 1.079 / SIZE);
-        let sum: f64 = self.registers.iter().map(|rank| 1.0 / (1_u64 << rank) as f64).sum();
-        let raw = ALPHA * SIZE * SIZE / sum;
-        let empty = self.registers.iter().filter(|rank| **rank == 0).count();
-        if raw <= 2.5 * SIZE && empty > 0 { SIZE * (SIZE / empty as f64).ln() } else { raw }
+        let raw = ALPHA * SIZE * SIZE / self.sum;
+        let is_small = raw <= 2.5 * SIZE && self.empty > 0;
+        if is_small { SIZE * (SIZE / f64::from(self.empty)).ln() } else { raw }
     }
+}
+
+/// 2 to the minus `rank`.
+fn weight(rank: u8) -> f64 {
+    1.0 / (1_u64 << rank) as f64
 }
 
 /// One key that is followed.
 #[derive(Debug)]
 struct Followed {
     hash: u64,
-    name: Box<[u8]>,
+    /// Its beginning, and how long that is.
+    name: [u8; NAME_MAX],
+    name_len: u8,
     /// Since it is followed: what Space-Saving inherits is only for the order.
     observed: u64,
     weight: u64,
     distinct: Distinct,
-    /// What the estimate was when it was last worked out, and at how many observations.
-    known: (f64, u64),
+    /// The estimate.
+    known: f64,
+    /// It was named, or is one of those that need not be.
     is_reported: bool,
+}
+
+impl Followed {
+    fn new(key: &[u8], hash: u64, weight: u64) -> Self {
+        let name_len = key.len().min(NAME_MAX);
+        let mut name = [0; NAME_MAX];
+        name[..name_len].copy_from_slice(&key[..name_len]);
+        Self {
+            hash,
+            name,
+            name_len: name_len as u8,
+            observed: 0,
+            weight,
+            distinct: Distinct::new(),
+            known: 0.0,
+            is_reported: WELL_KNOWN.contains(&key),
+        }
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.name[..usize::from(self.name_len)]
+    }
 }
 
 /// A key that looks like an identifier.
@@ -73,12 +116,13 @@ pub struct Identifier {
     pub observed: u64,
 }
 
-/// What is known of the values of the keys seen most.
-#[derive(Debug)]
+/// What is known of the values of the keys seen most; nothing is allocated before there is one.
+#[derive(Debug, Default)]
 pub(crate) struct Cardinality {
+    /// One piece of memory from the first key on: pieces of their own, one by one, would split the heap.
     keys: Vec<Followed>,
     /// Where to look for a key first: its place by the lowest bits of its hash.
-    hints: Box<[u16; KEYS_MAX]>,
+    hints: Vec<u16>,
     named: usize,
     found: Vec<Identifier>,
 }
@@ -91,24 +135,16 @@ pub(crate) struct Known {
 }
 
 impl Cardinality {
-    pub(crate) fn new() -> Self {
-        Self { keys: Vec::new(), hints: Box::new([0; KEYS_MAX]), named: 0, found: Vec::new() }
-    }
-
     /// Takes note of a value of `key`; says what is known of the key now.
     pub(crate) fn observe(&mut self, key: &[u8], value: &[u8]) -> Known {
         let index = self.place(key);
         let followed = &mut self.keys[index];
         followed.observed += 1;
         followed.weight += 1;
-        followed.distinct.observe(hash(value));
-        let (estimate, at) = followed.known;
-        // Working it out costs as much as two hundred hashes: it is done when a tenth more was seen.
-        let is_stale = followed.observed > at + at / 10;
-        let distinct = if is_stale { followed.distinct.estimate() } else { estimate };
-        if is_stale {
-            followed.known = (distinct, followed.observed);
+        if followed.distinct.observe(hash(value)) {
+            followed.known = followed.distinct.estimate();
         }
+        let distinct = followed.known;
         let is_identifier =
             followed.observed >= OBSERVED_MIN && distinct > IDENTIFIER_RATIO * followed.observed as f64;
         if is_identifier && !followed.is_reported {
@@ -130,17 +166,18 @@ impl Cardinality {
         self.named += 1;
         let followed = &self.keys[index];
         self.found.push(Identifier {
-            key: String::from_utf8_lossy(&followed.name).into_owned(),
-            distinct: followed.distinct.estimate() as u64,
+            key: String::from_utf8_lossy(followed.name()).into_owned(),
+            distinct: followed.known as u64,
             observed: followed.observed,
         });
     }
 
     /// Where `key` is followed, from now on if it was not: the key seen least makes room for it.
+    #[inline]
     fn place(&mut self, key: &[u8]) -> usize {
         let key_hash = hash(key);
         let slot = key_hash as usize % KEYS_MAX;
-        let hint = usize::from(self.hints[slot]);
+        let hint = self.hints.get(slot).map_or(0, |hint| usize::from(*hint));
         if self.keys.get(hint).is_some_and(|followed| followed.hash == key_hash) {
             return hint;
         }
@@ -151,28 +188,18 @@ impl Cardinality {
     }
 
     fn follow(&mut self, key: &[u8], key_hash: u64) -> usize {
-        let name = &key[..key.len().min(NAME_MAX)];
+        if self.keys.is_empty() {
+            self.keys.reserve_exact(KEYS_MAX);
+            self.hints.resize(KEYS_MAX, 0);
+        }
         if self.keys.len() < KEYS_MAX {
-            self.keys.push(Followed {
-                hash: key_hash,
-                name: name.into(),
-                observed: 0,
-                weight: 0,
-                distinct: Distinct::new(),
-                known: (0.0, 0),
-                is_reported: false,
-            });
+            self.keys.push(Followed::new(key, key_hash, 0));
             return self.keys.len() - 1;
         }
         let least = self.keys.iter().enumerate().min_by_key(|(_, followed)| followed.weight);
-        let index = least.expect("there are keys").0;
-        let followed = &mut self.keys[index];
-        followed.hash = key_hash;
-        followed.name = name.into();
-        followed.observed = 0;
-        followed.distinct.registers.fill(0);
-        followed.known = (0.0, 0);
-        followed.is_reported = false;
+        let (index, weight) =
+            least.map(|(index, followed)| (index, followed.weight)).expect("there are keys");
+        self.keys[index] = Followed::new(key, key_hash, weight);
         index
     }
 }
@@ -196,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_identifier_is_named_once() {
-        let mut all = Cardinality::new();
+        let mut all = Cardinality::default();
         for index in 0..10_000 {
             all.observe(b"order.id", format!("order-{index}").as_bytes());
             all.observe(b"payment.method", [&b"card"[..], b"upi"][index % 2]);
@@ -209,14 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_an_identifier_by_its_name_needs_no_naming() {
+        let mut all = Cardinality::default();
+        let known = (0..500_u32).map(|index| all.observe(b"faas.invocation_id", &index.to_le_bytes())).last();
+        assert!(known.is_some_and(|known| known.is_identifier) && all.take_found().is_empty());
+    }
+
+    #[test]
     fn keys_without_end_take_no_more_room_and_hide_no_frequent_one() {
-        let mut all = Cardinality::new();
+        let mut all = Cardinality::default();
         for index in 0..100_000_u64 {
             all.observe(format!("made.up.{index}").as_bytes(), b"x");
             all.observe(b"order.id", &index.to_le_bytes());
             all.observe(b"order.id", &(!index).to_le_bytes());
         }
-        assert_eq!(all.keys.len(), KEYS_MAX);
+        assert_eq!((all.keys.len(), all.keys.capacity()), (KEYS_MAX, KEYS_MAX));
+        assert!(size_of::<Followed>() * KEYS_MAX <= 96 << 10, "{}", size_of::<Followed>());
         assert!(all.take_found().iter().any(|found| found.key == "order.id"));
     }
 }

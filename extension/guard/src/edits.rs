@@ -44,6 +44,24 @@ impl Edits {
         delta
     }
 
+    /// `within` of `bytes` with the changes from the `mark`th on, all of which lie in it.
+    pub(crate) fn applied_since(&self, mark: usize, bytes: &[u8], within: &Range<usize>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(within.len() + self.with.len());
+        let mut done = within.start;
+        for edit in &self.edits[mark..] {
+            out.extend_from_slice(&bytes[done..edit.old.start]);
+            out.extend_from_slice(&self.with[edit.new.clone()]);
+            done = edit.old.end;
+        }
+        out.extend_from_slice(&bytes[done..within.end]);
+        out
+    }
+
+    /// Takes back the changes from the `mark`th on.
+    pub(crate) fn truncate(&mut self, mark: usize) {
+        self.edits.truncate(mark);
+    }
+
     /// The request with all changes: the same bytes when there are none, patched where it lies when no length
     /// changes and nobody else holds it, and copied once otherwise.
     pub(crate) fn apply(&self, bytes: Bytes) -> Bytes {
@@ -57,14 +75,7 @@ impl Edits {
             }
             return patched.freeze();
         }
-        let mut out = Vec::with_capacity(bytes.len() + self.with.len());
-        let mut done = 0;
-        for edit in &self.edits {
-            out.extend_from_slice(&bytes[done..edit.old.start]);
-            out.extend_from_slice(&self.with[edit.new.clone()]);
-            done = edit.old.end;
-        }
-        out.extend_from_slice(&bytes[done..]);
+        let mut out = self.applied_since(0, &bytes, &(0..bytes.len()));
         // Kept for as long as a backend is down: what was reserved and not used is given back.
         out.shrink_to_fit();
         out.into()

@@ -373,21 +373,21 @@ const SLOTS: usize = 256;
 /// Longer keys are worked out each time.
 const REMEMBERED_MAX: usize = 96;
 
-/// The facts of the keys that were seen lately: at most 256 of them, whatever keys there are.
-#[derive(Debug)]
+/// The facts of the keys that were seen lately: at most 256 of them, whatever keys there are. Nothing is allocated
+/// before the first.
+#[derive(Debug, Default)]
 pub(crate) struct Book {
     slots: Vec<Option<(Box<[u8]>, Facts)>>,
 }
 
 impl Book {
-    pub(crate) fn new() -> Self {
-        Self { slots: vec![None; SLOTS] }
-    }
-
     /// What `key` says, by `work_out` when it is not known.
     pub(crate) fn facts(&mut self, key: &[u8], work_out: impl FnOnce(&[u8]) -> Facts) -> Facts {
         if key.len() > REMEMBERED_MAX {
             return work_out(key);
+        }
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, None);
         }
         let slot = &mut self.slots[hash(key) as usize % SLOTS];
         match slot {
@@ -450,7 +450,7 @@ mod tests {
 
     #[test]
     fn the_book_forgets_and_is_right_all_the_same() {
-        let mut book = Book::new();
+        let mut book = Book::default();
         for round in 0..2_000_u32 {
             let key = format!("key.{}", round % 700);
             let facts = book.facts(key.as_bytes(), |key| Facts { own: u64::from(key[4]), ..Facts::of(key) });

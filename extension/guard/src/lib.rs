@@ -6,35 +6,41 @@
 //!
 //! Pure: no clock, no I/O. What it remembers is bounded (see [`keys`](self) and [`Limits`]).
 
+mod alike;
 mod attributes;
+mod buckets;
 mod cardinality;
+mod census;
 mod detect;
 mod edits;
+mod glance;
 mod hash;
 mod keys;
 mod limits;
 mod names;
+mod point;
 mod rewrite;
 mod rules;
 mod schema;
 mod text;
+mod turns;
 mod walk;
 
 use std::fmt;
 
 use bytes::Bytes;
-use policy::Signal;
+use policy::{Guarded, Signal};
 use wire::proto::WireError;
 
-use crate::attributes::{Census, Fate};
-use crate::hash::Hasher;
+use crate::census::{Census, Fate};
 use crate::keys::{Book, Facts, Verdict};
 use crate::schema::Message;
 use crate::text::Hits;
 use crate::walk::Walk;
 
-pub use crate::attributes::{Attributes, Counts};
+pub use crate::attributes::Attributes;
 pub use crate::cardinality::Identifier;
+pub use crate::census::Counts;
 pub use crate::limits::{Limited, Limits};
 pub use crate::rewrite::Action;
 pub use crate::rules::{Kind, Redaction};
@@ -79,7 +85,7 @@ pub struct Rules {
     pub redaction: Redaction,
     /// How large things may be.
     pub limits: Limits,
-    /// Which attributes may go on, and how many values they may have; `None` where nobody asked, and then
+    /// Which attributes may go on, and how many values they may have; `None` where that is off, and then
     /// nothing is counted.
     pub attributes: Option<Attributes>,
 }
@@ -88,11 +94,16 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Guard {
     redaction: Option<Redaction>,
-    /// Some 100 KiB, where it was asked for.
     census: Option<Box<Census>>,
     limits: Limits,
     /// [`Limits::harmless_len`].
     harmless_len: usize,
+    /// Whether attributes are asked to be searched or changed, and not only to be counted or cut.
+    is_searching: bool,
+    /// Whether the attributes of the span or record under way are taken note of.
+    is_turn: bool,
+    /// Data points that became part of another, because a rule made them alike.
+    merged_points: u64,
     book: Book,
     hits: Hits,
     limited: Limited,
@@ -106,13 +117,18 @@ impl Guard {
         if redaction.is_empty() && harmless_len.is_none() && attributes.is_none() {
             return None;
         }
+        let census = attributes.map(|rules| Box::new(Census::new(rules)));
+        let rules_attributes = census.as_ref().is_some_and(|census| census.rules_attributes());
         let hits = Hits { own: vec![0; redaction.own.len()], ..Hits::default() };
         Some(Self {
+            is_searching: !redaction.is_empty() || rules_attributes,
             redaction: (!redaction.is_empty()).then_some(redaction),
-            census: attributes.map(|rules| Box::new(Census::new(rules))),
+            census,
+            is_turn: false,
+            merged_points: 0,
             limits,
             harmless_len: harmless_len.unwrap_or(usize::MAX),
-            book: Book::new(),
+            book: Book::default(),
             hits,
             limited: Limited::default(),
         })
@@ -129,7 +145,7 @@ impl Guard {
 
     fn pass(&mut self, signal: Signal, bytes: Bytes, is_trimming: bool) -> Result<(Bytes, bool), Refused> {
         // Limits are not about metrics.
-        if signal == Signal::Metrics && !self.is_searching() {
+        if signal == Signal::Metrics && !self.is_searching && self.census.is_none() {
             return Ok((bytes, false));
         }
         let mut walk = Walk::new(self, signal, &bytes, is_trimming);
@@ -145,6 +161,10 @@ impl Guard {
 
     /// What may go on of the value of a resource's attribute that is not in a request; `None` when nothing may.
     pub fn value(&mut self, key: &str, value: &str) -> Option<String> {
+        // Asked at start-up, when nothing is to be allocated for nothing.
+        if self.redaction.is_none() {
+            return Some(value.to_owned());
+        }
         let facts = self.facts(key.as_bytes());
         if self.is_forbidden(&facts) {
             return None;
@@ -172,7 +192,30 @@ impl Guard {
 
     /// What rules on attributes have done so far.
     pub fn counts(&self) -> Counts {
-        self.census.as_ref().map_or_else(Counts::default, |census| census.counts)
+        let counts = self.census.as_ref().map_or_else(Counts::default, |census| census.counts);
+        Counts { merged_points: self.merged_points, ..counts }
+    }
+
+    /// All of that as the metrics tell it.
+    pub fn guarded(&self) -> Guarded {
+        let mut redactions = [0; Guarded::RULES.len()];
+        redactions[..self.hits.kinds.len()].copy_from_slice(&self.hits.kinds);
+        redactions[self.hits.kinds.len()] = self.hits.own.iter().sum();
+        let (limited, counts) = (&self.limited, self.counts());
+        let changes = [
+            limited.values,
+            limited.attributes,
+            limited.events,
+            limited.links,
+            limited.items,
+            counts.dropped,
+            counts.changed,
+            counts.templated,
+            counts.other_names,
+            counts.other_values,
+            counts.merged_points,
+        ];
+        Guarded { redactions, changes, identifiers: counts.identifiers }
     }
 
     /// The keys that turned out to be identifiers since this was last asked, hidden where they are themselves
@@ -186,11 +229,6 @@ impl Guard {
             }
         }
         found
-    }
-
-    /// Whether more is asked for than limits.
-    const fn is_searching(&self) -> bool {
-        self.redaction.is_some() || self.census.is_some()
     }
 
     fn facts(&mut self, key: &[u8]) -> Facts {
@@ -221,14 +259,20 @@ impl Guard {
             census.counts.dropped += 1;
             return Fate::Drop;
         }
-        let hasher: Option<&Hasher> = self.redaction.as_ref().and_then(|redaction| redaction.hasher.as_ref());
         match of {
+            Message::Span | Message::Event | Message::Link | Message::Record if !self.is_turn => Fate::Keep,
             Message::Span | Message::Event | Message::Link | Message::Record => {
-                census.value(key, value, facts.attribute, hasher)
+                census.value(key, value, facts.attribute)
             }
-            _ if of.is_point() => census.dimension(key, value),
+            _ if of.is_point() => census.dimension(key, value, facts.is_convention),
             _ => Fate::Keep,
         }
+    }
+
+    /// Whether the next span or record is looked at by those who count: where a rule needs them, each is.
+    fn take_turn(&mut self) {
+        let takes = |census: &mut Box<Census>| census.rules_attributes() || census.turns.next();
+        self.is_turn = self.census.as_mut().is_some_and(takes);
     }
 
     /// What becomes of the name of a span.
@@ -278,5 +322,16 @@ impl Guard {
 
     const fn value_max(&self, facts: &Facts) -> usize {
         if facts.is_stacktrace { self.limits.stacktrace } else { self.limits.value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_know_the_kinds_by_their_names() {
+        let names = Kind::ALL.map(Kind::as_str);
+        assert_eq!((&Guarded::RULES[..names.len()], Guarded::RULES[names.len()]), (&names[..], "own"));
     }
 }

@@ -7,16 +7,18 @@ use wire::proto::{
     Field, Value, WireError, field_len, fields, put_bytes, put_number, put_varint, varint_len,
 };
 
-use crate::attributes::Fate;
+use crate::census::Fate;
 use crate::edits::Edits;
 use crate::keys::{Facts, Naming};
 use crate::limits::cut;
 use crate::rewrite::REDACTED;
 use crate::schema::{self, DROPPED_EVENTS, DROPPED_LINKS, Message, Part};
-use crate::{Guard, Refused, text};
+use crate::{Guard, Refused, alike, text};
 
 const KEY: u32 = 1;
 const VALUE: u32 = 2;
+const KEY_TAG: u8 = 0x0a;
+const VALUE_TAG: u8 = 0x12;
 const ANY_STRING: u32 = 1;
 const ANY_FLAG: u32 = 2;
 const ANY_INT: u32 = 3;
@@ -34,14 +36,14 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Where a field stands in the request.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     start: usize,
     content: usize,
     end: usize,
 }
 
 impl Place {
-    const fn of(field: &Field<'_>, base: usize) -> Self {
+    pub(crate) const fn of(field: &Field<'_>, base: usize) -> Self {
         Self { start: base + field.start, content: base + field.content_start(), end: base + field.end }
     }
 
@@ -49,7 +51,7 @@ impl Place {
         self.start..self.end
     }
 
-    const fn contents(&self) -> Range<usize> {
+    pub(crate) const fn contents(&self) -> Range<usize> {
         self.content..self.end
     }
 }
@@ -83,7 +85,7 @@ pub(crate) struct Walk<'a> {
     surplus: Vec<usize>,
 }
 
-type Delta = Result<isize, Refused>;
+pub(crate) type Delta = Result<isize, Refused>;
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(guard: &'a mut Guard, signal: Signal, bytes: &'a [u8], is_trimming: bool) -> Self {
@@ -135,10 +137,7 @@ impl<'a> Walk<'a> {
                     walk.inner(Message::Link, place).map(Some)
                 })
             }
-            Part::Message(Message::Data) => {
-                let point = schema::point_of(number);
-                self.child(place, |walk, range| walk.points(point, range))
-            }
+            Part::Message(Message::Data) => self.child(place, |walk, range| walk.points(number, range)),
             Part::Message(inner) => self.inner(inner, place),
         }
     }
@@ -146,33 +145,57 @@ impl<'a> Walk<'a> {
     /// A message inside, unless nothing in it can matter.
     fn inner(&mut self, kind: Message, place: Place) -> Delta {
         let length = place.end - place.content;
-        if !self.guard.is_searching() || self.is_trimming {
+        if !self.guard.is_searching || self.is_trimming {
+            let is_counting = self.guard.census.is_some() && !self.is_trimming;
             let is_harmless = match kind {
-                Message::Resource | Message::Scope | Message::Metric | Message::Status => true,
+                Message::Resource | Message::Scope | Message::Exemplar | Message::Status => true,
+                Message::Metric => !is_counting,
                 Message::Span | Message::Record if self.is_trimming => length <= self.guard.limits.item,
                 Message::Span | Message::Record => length <= self.guard.harmless_len,
                 _ => false,
             };
+            let is_item = matches!(kind, Message::Span | Message::Record);
+            if is_harmless && is_item && is_counting {
+                return self.glance(kind, place);
+            }
             if is_harmless {
                 return Ok(0);
             }
         }
+        if matches!(kind, Message::Span | Message::Record) && !self.is_trimming {
+            self.guard.take_turn();
+        }
         self.child(place, |walk, range| walk.message(kind, range))
     }
 
-    fn points(&mut self, kind: Message, range: Range<usize>) -> Delta {
-        let (mut delta, base) = (0, range.start);
-        let mut walk = fields(&self.bytes[range]);
+    /// The data points of a metric, whose data is field `data` of it.
+    fn points(&mut self, data: u32, range: Range<usize>) -> Delta {
+        let (mark, kind, base) = (self.edits.len(), schema::point_of(data), range.start);
+        let mut delta = 0;
+        let mut walk = fields(&self.bytes[range.clone()]);
         while let Some(field) = walk.next()? {
             if let (1, Value::Bytes(_)) = (field.number, field.value) {
                 delta += self.inner(kind, Place::of(&field, base))?;
             }
         }
-        Ok(delta)
+        if self.edits.len() == mark {
+            return Ok(delta);
+        }
+        let changed = self.edits.applied_since(mark, self.bytes, &range);
+        let Some((joined, gone)) = alike::joined(data, &self.bytes[range.clone()], &changed)? else {
+            return Ok(delta);
+        };
+        self.guard.merged_points += gone;
+        self.edits.truncate(mark);
+        Ok(self.edits.push(range, &joined))
     }
 
     /// Walks the content of a field, and mends its length.
-    fn child(&mut self, place: Place, walk: impl FnOnce(&mut Self, Range<usize>) -> Delta) -> Delta {
+    pub(crate) fn child(
+        &mut self,
+        place: Place,
+        walk: impl FnOnce(&mut Self, Range<usize>) -> Delta,
+    ) -> Delta {
         let mark = self.edits.len();
         let inner = walk(self, place.contents())?;
         if inner == 0 {
@@ -377,7 +400,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The name of a span: redacted first, so that its template is of what is left.
-    fn name(&mut self, range: Range<usize>) -> isize {
+    pub(crate) fn name(&mut self, range: Range<usize>) -> isize {
         let whole = &self.bytes[range.clone()];
         let redacted = self.guard.redact(whole, &Facts::NONE);
         let named = self.guard.name(redacted.as_deref().unwrap_or(whole));
@@ -474,7 +497,16 @@ const fn is_limited(message: Message) -> bool {
 }
 
 /// The key and the encoded `AnyValue` of a `KeyValue`; the last ones, should there be several.
-fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+pub(crate) fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    // So everyone writes it, unless it is long: this takes a fifth of a walk.
+    if let [KEY_TAG, length, ..] = *message
+        && length < 0x80
+        && let Some((key, [VALUE_TAG, left, value @ ..])) = message[2..].split_at_checked(usize::from(length))
+        && usize::from(*left) == value.len()
+        && *left < 0x80
+    {
+        return Ok((key, value));
+    }
     let (mut key, mut value): (&[u8], &[u8]) = (&[], &[]);
     let mut walk = fields(message);
     while let Some(field) = walk.next()? {

@@ -47,6 +47,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         invocation: None,
         guarding: Guarding::default(),
         is_snapshot: false,
+        guarded: Default::default(),
     }
 }
 

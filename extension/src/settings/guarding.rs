@@ -12,6 +12,8 @@ const FILE_MAX: u64 = 256 << 10;
 const REDACT: &str = "PREFREEZE_REDACT";
 const ATTRIBUTES: &str = "PREFREEZE_ATTRIBUTES";
 const KEY: &str = "PREFREEZE_REDACT_KEY";
+/// In place of an object: names and dimensions pass as they are, and nothing is counted.
+const OFF: &str = "off";
 
 impl Reader {
     /// Reads everything that the guard is told. A file of rules is read here and now, before the function can
@@ -35,19 +37,23 @@ impl Reader {
         redaction
     }
 
+    /// Unset, and where they cannot be read, the default rules hold.
     fn attributes(&mut self) -> Option<Attributes> {
-        match self.inline_or_file(ATTRIBUTES) {
-            Ok(found) => {
-                let (name, text) = found?;
-                let (attributes, faults) = Attributes::parse(&text);
-                faults.into_iter().for_each(|fault| self.problem(&name, fault));
-                attributes
-            }
+        let key = self.get(KEY).map(|key| key.as_bytes().to_vec());
+        let (name, text) = match self.inline_or_file(ATTRIBUTES) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Some(Attributes::default()),
             Err((name, why)) => {
                 self.problem(&name, why);
-                None
+                return Some(Attributes::default());
             }
+        };
+        if text.trim() == OFF {
+            return None;
         }
+        let (attributes, faults) = Attributes::parse(&text, key.as_deref());
+        faults.into_iter().for_each(|fault| self.problem(&name, fault));
+        Some(attributes)
     }
 
     /// The text of a structured setting: its own value, or else that of the file its `_FILE` form names; and the

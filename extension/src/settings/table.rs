@@ -321,9 +321,9 @@ pub(super) static TABLE: [Setting; 51] = [
     },
     Setting {
         name: "PREFREEZE_ATTRIBUTES",
-        kind: "JSON object",
-        default: "none",
-        help: "Which attributes may go on and how many values they may have: `allow`, `deny`, `limit`, `names`, `dimensions`; `{}` bounds span names and metric dimensions and reports identifiers; see [privacy](privacy.md).",
+        kind: "JSON object, off",
+        default: "{}",
+        help: "Which attributes may go on and how many values they may have: `allow`, `deny`, `limit`, `names`, `templates`, `dimensions`. By default span names and metric dimensions are bounded, and keys that look like identifiers are reported; `off` turns that off; see [privacy](privacy.md#cardinality).",
         ..PLAIN
     },
     Setting {

@@ -233,12 +233,13 @@ pub(crate) fn put_fixed32(out: &mut Vec<u8>, number: u32, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-pub(crate) fn put_double(out: &mut Vec<u8>, number: u32, value: f64) {
+/// A `double`.
+pub fn put_double(out: &mut Vec<u8>, number: u32, value: f64) {
     put_fixed64(out, number, value.to_bits());
 }
 
 /// A `sint32`, whose sign is its lowest bit.
-pub(crate) fn put_signed(out: &mut Vec<u8>, number: u32, value: i32) {
+pub fn put_signed(out: &mut Vec<u8>, number: u32, value: i32) {
     put_number(out, number, u64::from(((value << 1) ^ (value >> 31)).cast_unsigned()));
 }
 

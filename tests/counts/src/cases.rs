@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
-use guard::{Guard, Redaction, Rules};
+use guard::{Attributes, Guard, Redaction, Rules};
 use policy::{
     Agent, Config, Content, Entry, FlushMode, Input, Instant, Invoke, Outcome, Output, Signal, Span,
     UnixNanos,
@@ -22,7 +22,8 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("splice-50-spans", |times| scan_and_splice(times, 50, 1)),
     ("splice-25-of-50-spans", |times| scan_and_splice(times, 50, 2)),
     ("splice-5-spans", |times| scan_and_splice(times, 5, 1)),
-    ("redact-50-spans", redact),
+    ("guard-50-spans", |times| guard(times, Redaction::default())),
+    ("redact-50-spans", |times| guard(times, Redaction::everything(None))),
     ("json-50-spans", json),
     ("invocation-of-5-spans", invocations),
     ("platform-events", platform_events),
@@ -82,9 +83,10 @@ fn entry(span: Span<Body>) -> Entry<Body> {
     }
 }
 
-/// Every rule that is built in, on spans in which none of them finds anything: the usual case.
-fn redact(times: u64) {
-    let rules = Rules { redaction: Redaction::everything(None), ..Rules::default() };
+/// The guard as it is by default, or with every rule that is built in, on spans in which nothing is found: the usual
+/// case.
+fn guard(times: u64, redaction: Redaction) {
+    let rules = Rules { redaction, attributes: Some(Attributes::default()), ..Rules::default() };
     let mut guard = Guard::new(rules).expect("it has something to look for");
     let bytes = traces(50);
     for _ in 0..times {
