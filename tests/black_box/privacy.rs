@@ -2,7 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -20,9 +27,10 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use tests::collector::Collector;
+use tests::http1::Headers;
 use tests::otlp::{self, Ids, SpanExt, text, traces_of};
 use tests::platform::events::{event, now_unix_ms, runtime_done};
-use tests::platform::{Platform, Script};
+use tests::platform::{Platform, Reason, Script};
 
 use super::world::{World, server_span, span};
 
@@ -122,8 +130,10 @@ fn planted_span(index: usize, ids: Ids) -> Span {
         trace_id: vec![7; 16],
         span_id: vec![7; 8],
         attributes: attributes(index),
+        trace_state: format!("ot=th:c,app={}", planted(index + 3)),
         ..Link::default()
     }];
+    span.trace_state = format!("app={},ot=th:c", planted(index + 4));
     span
 }
 
@@ -265,6 +275,147 @@ fn none_of_ten_thousand_spans_betrays_what_was_planted() {
     for kind in ["cards", "aadhaar", "pan", "upi", "tokens", "emails"] {
         assert!(counts[kind].as_u64().is_some_and(|count| count > 1_000), "{counts}");
     }
+}
+
+/// What answers 200 to a request that was written by hand.
+fn exchange(stream: &mut (impl Read + Write), head: &str, body: &[u8]) {
+    stream.write_all(&[head.as_bytes(), body].concat()).expect("it reads");
+    let mut answer = [0; 15];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+}
+
+/// A call over HTTP/2, by hand: preface, settings, head and message, and then all frames up to the trailers.
+fn call(address: SocketAddr, message: &[u8]) {
+    let frame = |kind: u8, flags: u8, stream: u32, content: &[u8]| {
+        let length = u32::try_from(content.len()).expect("short").to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), content].concat()
+    };
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
+        (":authority", "x"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    let literal = |text: &str| [&[u8::try_from(text.len()).expect("short")], text.as_bytes()].concat();
+    let head: Vec<u8> =
+        headers.iter().flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat()).collect();
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend([frame(4, 0, 0, &[]), frame(1, 4, 1, &head)].concat());
+    let framed = [&[0], &length[..], message].concat();
+    let pieces = framed.chunks(16 << 10).count();
+    for (index, piece) in framed.chunks(16 << 10).enumerate() {
+        sent.extend(frame(0, u8::from(index + 1 == pieces), 1, piece));
+    }
+    stream.write_all(&sent).expect("it reads");
+    loop {
+        let mut frame = [0; 9];
+        stream.read_exact(&mut frame).expect("a frame");
+        let mut content = vec![0; usize::from(frame[1]) << 8 | usize::from(frame[2])];
+        stream.read_exact(&mut content).expect("its content");
+        // Trailers end the stream; a status other than 0 would be in them as text.
+        if frame[3] == 1 && frame[4] & 1 == 1 {
+            return;
+        }
+    }
+}
+
+/// One span with a planted value in each place that a span has, as JSON.
+fn planted_json(ids: Ids) -> String {
+    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sample = span("", ids);
+    let value = |index: usize| serde_json::json!({ "stringValue": format!("of {}", planted(index)) });
+    let pair = |index: usize| serde_json::json!({ "key": "note", "value": value(index) });
+    let nested = serde_json::json!([
+        pair(0),
+        { "key": "list", "value": { "arrayValue": { "values": [value(1), { "kvlistValue": { "values": [pair(2)] } }] } } },
+        { "key": "number", "value": { "intValue": NUMBER.to_string() } },
+        { "key": "float", "value": { "doubleValue": NUMBER as f64 } },
+        { "key": planted(3), "value": value(4) },
+    ]);
+    serde_json::json!({ "resourceSpans": [{
+        "resource": { "attributes": nested },
+        "scopeSpans": [{
+            "scope": { "name": planted(5), "version": planted(0), "attributes": nested },
+            "spans": [{
+                "traceId": hex(&sample.trace_id), "spanId": hex(&sample.span_id), "name": format!("json {}", planted(1)),
+                "traceState": format!("app={}", planted(2)), "kind": 3,
+                "startTimeUnixNano": sample.start_time_unix_nano.to_string(),
+                "endTimeUnixNano": sample.end_time_unix_nano.to_string(),
+                "attributes": nested, "status": { "code": 2, "message": planted(3) },
+                "events": [{ "name": planted(4), "attributes": nested }],
+                "links": [{ "traceId": hex(&[7; 16]), "spanId": hex(&[7; 8]), "attributes": nested }],
+            }],
+        }],
+    }] })
+    .to_string()
+}
+
+fn packed<W: Write>(
+    mut encoder: W,
+    finish: impl FnOnce(W) -> std::io::Result<Vec<u8>>,
+    body: &[u8],
+) -> Vec<u8> {
+    encoder.write_all(body).expect("memory");
+    finish(encoder).expect("memory")
+}
+
+#[test]
+fn no_way_in_goes_round_it() {
+    let world =
+        World::with(|script| script.env("PREFREEZE_REDACT", r#"["all"]"#).env("PREFREEZE_LOGS", "all"));
+    let scratch = world.platform.socket().parent().expect("a folder").to_owned();
+    let root = Ids::new(7);
+    let request = |index: usize| {
+        let mut sent = traces_of(resource(index), [planted_span(index, root.sibling(10 + index as u64))]);
+        sent.resource_spans[0].scope_spans[0].scope = Some(scope(index));
+        sent.encode_to_vec()
+    };
+    world.collector.stop();
+    world.invoke("r-1");
+    let plain = Headers::from([("Content-Type", "application/json")]);
+    let json = planted_json(root.sibling(1));
+    assert_eq!(world.platform.post_otlp("/v1/traces", json.as_bytes(), &plain).status, 200);
+    let gzip = packed(GzEncoder::new(Vec::new(), Compression::fast()), GzEncoder::finish, &request(1));
+    let zlib = packed(ZlibEncoder::new(Vec::new(), Compression::fast()), ZlibEncoder::finish, &request(2));
+    for (name, body) in [("gzip", gzip), ("deflate", zlib)] {
+        let headers = Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", name)]);
+        assert_eq!(world.platform.post_otlp("/v1/traces", &body, &headers).status, 200, "{name}");
+    }
+    call(world.platform.grpc_receiver(), &request(3));
+    let body = request(4);
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    exchange(&mut UnixStream::connect(world.platform.socket()).expect("it listens"), &head, &body);
+    // Begun, and never ended: the function dies.
+    assert_eq!(world.post("/v1/started", &request(5)).status, 200);
+    world.platform.post_telemetry(&[event(now_unix_ms(), "function", &planted(0).into())]);
+    for file in &files(&scratch) {
+        assert_eq!(found_in(file), BTreeSet::new(), "on disk");
+    }
+    world.collector.resume();
+    world.platform.post_telemetry(&[runtime_done(now_unix_ms(), "r-1", "timeout", 60_000.0)]);
+    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
+    world.platform.wait_exit();
+    world.summary();
+    let names = world.names();
+    assert_eq!(names.iter().filter(|name| name.starts_with("pay ")).count(), 5, "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.starts_with("json ")).count(), 1, "{names:?}");
+    let spans = world.collector.spans();
+    let closed = spans.iter().filter(|seen| seen.attribute("prefreeze.unfinished").is_some()).count();
+    assert_eq!(closed, 1, "what was announced is closed: {names:?}");
+    for request in world.collector.requests() {
+        let plain = request.plain.as_ref().expect("it unpacks");
+        assert_eq!(found_in(plain), BTreeSet::new(), "{}", request.path);
+    }
+    let said: Vec<String> = world.platform.state().lines.into_iter().map(|line| line.text).collect();
+    assert_eq!(found_in(said.join("\n").as_bytes()), BTreeSet::new(), "in the log");
 }
 
 #[test]

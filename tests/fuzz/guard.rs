@@ -1,11 +1,18 @@
 //! The guard on mutated requests: it never panics, what it lets through is a request, and once is enough.
 
 use bytes::Bytes;
-use fuzz::{long_rounds, mutate};
+use fuzz::{long_rounds, mutate, rounds};
 use guard::{Attributes, Guard, Limits, Redaction, Rules};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, KeyValue, KeyValueList, any_value::Value,
+};
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
@@ -77,8 +84,169 @@ fn guard(rng: &mut Rng) -> Guard {
         1 => Limits::default(),
         _ => Limits { value: 24, stacktrace: 24, attributes: 5, events: 1, links: 1, item: 600 },
     };
-    Guard::new(Rules { redaction: Redaction::everything(Some(b"key")), limits, attributes: None })
+    Guard::new(Rules { redaction: Redaction::everything(Some(b"key")), limits, attributes: bounds(rng) })
         .expect("there are rules")
+}
+
+/// No bounds on names and dimensions, those that hold by default, or narrow ones.
+fn bounds(rng: &mut Rng) -> Option<Attributes> {
+    match rng.below(4) {
+        0 => None,
+        1 => Some(Attributes::default()),
+        2 => Some(Attributes::parse(r#"{"names":1,"dimensions":1}"#, None).0),
+        _ => Some(Attributes::parse(r#"{"names":1,"templates":"always","dimensions":1}"#, None).0),
+    }
+}
+
+/// What only counts, and bounds names, sees little of a request: what it lets through is one all the same.
+#[test]
+fn bounds_alone_let_a_good_request_through() {
+    let sample = sample();
+    long_rounds("guard's bounds", |seed| {
+        let mut rng = Rng::new(seed);
+        let bytes = Bytes::from(mutate(&mut rng, &sample));
+        let decodes = ExportTraceServiceRequest::decode(&bytes[..]);
+        let limits = if rng.below(2) == 0 { Limits::NONE } else { Limits::default() };
+        let rules = Rules { redaction: Redaction::default(), limits, attributes: bounds(&mut rng) };
+        let Some(mut guard) = Guard::new(rules) else { return };
+        match (guard.apply(Signal::Traces, bytes), decodes) {
+            (Ok(guarded), Ok(decoded)) => {
+                let left = ExportTraceServiceRequest::decode(&guarded[..]).expect("good goes out good");
+                let spans = |request: &ExportTraceServiceRequest| -> usize {
+                    let scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
+                    scopes.map(|scope| scope.spans.len()).sum()
+                };
+                assert_eq!(spans(&left), spans(&decoded));
+                let again = guard.apply(Signal::Traces, guarded.clone()).expect("it could be read before");
+                assert_eq!(again, guarded, "once is enough");
+            }
+            (Err(_), Ok(_)) => panic!("a good request is not refused"),
+            _ => {}
+        }
+    });
+}
+
+/// Points of every kind of data, of few users, so that a narrow bound makes many alike.
+fn metrics(rng: &mut Rng) -> ExportMetricsServiceRequest {
+    let mut user =
+        || vec![pair("user", Value::IntValue(rng.below(5) as i64)), pair("a", Value::BoolValue(true))];
+    let numbers: Vec<_> = (0..6)
+        .map(|time| NumberDataPoint {
+            attributes: user(),
+            time_unix_nano: time,
+            value: Some(number_data_point::Value::AsInt(1)),
+            ..NumberDataPoint::default()
+        })
+        .collect();
+    let histograms = (0..6).map(|time| HistogramDataPoint {
+        attributes: user(),
+        time_unix_nano: time,
+        count: 1,
+        sum: Some(1.0),
+        bucket_counts: vec![0, 1],
+        explicit_bounds: vec![time as f64 / 4.0],
+        ..HistogramDataPoint::default()
+    });
+    let histograms = histograms.collect();
+    let exponential = (0..6).map(|time| ExponentialHistogramDataPoint {
+        attributes: user(),
+        time_unix_nano: time,
+        count: 2,
+        scale: 3 - time as i32,
+        positive: Some(Buckets { offset: time as i32 * 90 - 200, bucket_counts: vec![1, 1] }),
+        ..ExponentialHistogramDataPoint::default()
+    });
+    let exponential = exponential.collect();
+    let summaries = (0..6).map(|_| SummaryDataPoint { attributes: user(), count: 1, ..Default::default() });
+    let summaries = summaries.collect();
+    let aggregation_temporality = 1 + rng.below(2) as i32;
+    let data = [
+        Data::Gauge(Gauge { data_points: numbers.clone() }),
+        Data::Sum(Sum { data_points: numbers, aggregation_temporality, is_monotonic: true }),
+        Data::Histogram(Histogram { data_points: histograms, aggregation_temporality }),
+        Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: exponential,
+            aggregation_temporality,
+        }),
+        Data::Summary(Summary { data_points: summaries }),
+    ];
+    let metrics = data.map(|data| Metric { name: "m".into(), data: Some(data), ..Metric::default() }).into();
+    let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }],
+    }
+}
+
+/// For each metric: what its points say of whom, how much in sum, and how many values lie in buckets.
+fn told(request: &ExportMetricsServiceRequest) -> Vec<(Vec<String>, u64, u64)> {
+    let scopes = request.resource_metrics.iter().flat_map(|group| &group.scope_metrics);
+    let who = |attributes: &[KeyValue]| format!("{attributes:?}");
+    let of_metric = |metric: &Metric| match metric.data.as_ref().expect("each has data") {
+        Data::Gauge(Gauge { data_points }) | Data::Sum(Sum { data_points, .. }) => {
+            let value = |point: &NumberDataPoint| match point.value {
+                Some(number_data_point::Value::AsInt(value)) => value.cast_unsigned(),
+                _ => 0,
+            };
+            let series = data_points.iter().map(|point| who(&point.attributes)).collect();
+            (series, data_points.iter().map(value).sum(), 0)
+        }
+        Data::Histogram(Histogram { data_points, .. }) => {
+            let series = data_points.iter().map(|point| who(&point.attributes)).collect();
+            (series, data_points.iter().map(|point| point.count).sum(), 0)
+        }
+        Data::ExponentialHistogram(ExponentialHistogram { data_points, .. }) => {
+            let series = data_points.iter().map(|point| who(&point.attributes)).collect();
+            let buckets = data_points.iter().filter_map(|point| point.positive.as_ref());
+            let inside = buckets.flat_map(|run| &run.bucket_counts).sum();
+            (series, data_points.iter().map(|point| point.count).sum(), inside)
+        }
+        Data::Summary(Summary { data_points }) => {
+            let series = data_points.iter().map(|point| who(&point.attributes)).collect();
+            (series, data_points.iter().map(|point| point.count).sum(), 0)
+        }
+    };
+    scopes.flat_map(|scope| &scope.metrics).map(of_metric).collect()
+}
+
+#[test]
+fn points_that_a_bound_makes_alike_become_one_and_nothing_added_is_lost() {
+    let attributes = || Some(Attributes::parse(r#"{"dimensions":1}"#, None).0);
+    let guard = || {
+        let (redaction, limits) = (Redaction::default(), Limits::NONE);
+        Guard::new(Rules { redaction, limits, attributes: attributes() }).expect("there are rules")
+    };
+    rounds("points made alike", |seed| {
+        let mut rng = Rng::new(seed);
+        let sent = metrics(&mut rng);
+        let is_delta = matches!(
+            &sent.resource_metrics[0].scope_metrics[0].metrics[1].data,
+            Some(Data::Sum(sum)) if sum.aggregation_temporality == 1
+        );
+        let bytes = Bytes::from(sent.encode_to_vec());
+        let guarded = guard().apply(Signal::Metrics, bytes.clone()).expect("a good request");
+        let left = ExportMetricsServiceRequest::decode(&guarded[..]).expect("good goes out good");
+        for (index, (before, after)) in told(&sent).into_iter().zip(told(&left)).enumerate() {
+            let others = after.0.iter().filter(|series| series.contains("other")).count();
+            assert!(others <= 1, "{after:?}");
+            // Of gauges, and of a cumulative series that comes twice, the last one counts.
+            if is_delta && (1..4).contains(&index) {
+                assert_eq!((before.1, before.2), (after.1, after.2), "{index}");
+            }
+        }
+        // And whatever comes: no panic, nothing endless, and what decodes still does.
+        let mutated = Bytes::from(mutate(&mut rng, &bytes));
+        let decodes = ExportMetricsServiceRequest::decode(&mutated[..]).is_ok();
+        let mut guard = guard();
+        match guard.apply(Signal::Metrics, mutated) {
+            Ok(guarded) if decodes => {
+                ExportMetricsServiceRequest::decode(&guarded[..]).expect("good goes out good");
+                let again = guard.apply(Signal::Metrics, guarded.clone()).expect("it could be read before");
+                assert_eq!(again, guarded, "once is enough");
+            }
+            Err(_) => assert!(!decodes, "a good request is not refused"),
+            Ok(_) => {}
+        }
+    });
 }
 
 #[test]

@@ -45,6 +45,8 @@ impl Stage {
             ("PREFREEZE_RECEIVER_HTTP".to_owned(), receiver.address().to_string()),
             ("PREFREEZE_RECEIVER_GRPC".to_owned(), "none".to_owned()),
             ("PREFREEZE_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.endpoint()),
+            // The books know an invocation by the name of its spans, and there may be thousands.
+            ("PREFREEZE_ATTRIBUTES".to_owned(), r#"{"names":0}"#.to_owned()),
         ]);
         shape(&mut spec);
         lambda.create_function(spec).expect("a function that Lambda accepts");

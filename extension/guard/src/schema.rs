@@ -49,6 +49,8 @@ pub(crate) enum Part {
     Text,
     /// The name of a span.
     SpanName,
+    /// A `tracestate`: entries of tracing systems.
+    State,
     /// One `KeyValue` of several.
     Attribute,
     /// One `AnyValue`.
@@ -71,6 +73,7 @@ pub(crate) const fn part(signal: Signal, message: Message, number: u32) -> Part 
             Signal::Logs => Part::Message(M::Record),
         },
         (M::Span, 5) => Part::SpanName,
+        (M::Span | M::Link, 3) => Part::State,
         (M::Span, 11) => Part::Message(M::Event),
         (M::Span, 13) => Part::Message(M::Link),
         (M::Span, 15) => Part::Message(M::Status),

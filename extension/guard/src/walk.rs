@@ -116,8 +116,9 @@ impl<'a> Walk<'a> {
     fn part(&mut self, kind: Message, number: u32, place: Place, tally: &mut Tally) -> Delta {
         match schema::part(self.signal, kind, number) {
             Part::Other => Ok(0),
-            Part::Text | Part::SpanName if self.is_trimming => Ok(0),
+            Part::Text | Part::SpanName | Part::State if self.is_trimming => Ok(0),
             Part::SpanName => self.child(place, |walk, range| Ok(walk.name(range))),
+            Part::State => self.child(place, |walk, range| Ok(walk.state(range))),
             Part::Text => self.child(place, |walk, range| Ok(walk.text(range, &Facts::NONE, 0))),
             Part::Any if self.is_trimming => Ok(0),
             Part::Any => self.child(place, |walk, range| walk.any(range, &Facts::NONE, 0, 0)),
@@ -410,6 +411,20 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The entries of a `tracestate`, each by itself; sampling's own, which are nothing but hex, stay as they are.
+    fn state(&mut self, range: Range<usize>) -> isize {
+        let (mut delta, mut start) = (0, range.start);
+        let state = &self.bytes[range];
+        for entry in state.split(|byte| *byte == b',') {
+            let place = start..start + entry.len();
+            start = place.end + 1;
+            if !is_of_sampling(entry) {
+                delta += self.text(place, &Facts::NONE, 0);
+            }
+        }
+        delta
+    }
+
     /// A text, redacted, and then cut to `max` where that is not 0.
     fn text(&mut self, range: Range<usize>, facts: &Facts, max: usize) -> isize {
         let whole = &self.bytes[range.clone()];
@@ -494,6 +509,17 @@ impl Tally {
 /// Whether limits hold for the attributes of `message`.
 const fn is_limited(message: Message) -> bool {
     matches!(message, Message::Span | Message::Event | Message::Link | Message::Record)
+}
+
+/// Whether an entry of a `tracestate` is OpenTelemetry's and holds thresholds and randomness only.
+///
+/// # Source
+/// <https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/>
+fn is_of_sampling(entry: &[u8]) -> bool {
+    let is_hex = |value: &[u8]| value.len() <= 14 && value.iter().all(u8::is_ascii_hexdigit);
+    let is_part = |part: &[u8]| matches!(part, [b't', b'h', b':', hex @ ..] | [b'r', b'v', b':', hex @ ..] if is_hex(hex));
+    let parts = entry.trim_ascii().strip_prefix(b"ot=");
+    parts.is_some_and(|parts| parts.split(|byte| *byte == b';').all(is_part))
 }
 
 /// The key and the encoded `AnyValue` of a `KeyValue`; the last ones, should there be several.

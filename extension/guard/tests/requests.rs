@@ -329,6 +329,31 @@ fn own_rules_work_by_key_and_by_value() {
 }
 
 #[test]
+fn a_trace_state_is_searched_entry_by_entry() {
+    let rows = [
+        (
+            "ot=th:c;rv:36000000000008,dd=s:1;p:00f067aa0ba902b7",
+            "ot=th:c;rv:36000000000008,dd=s:1;p:00f067aa0ba902b7",
+        ),
+        (
+            "ot=th:c;rv:36000000000008, app=4111111111111111",
+            "ot=th:c;rv:36000000000008, app=411111******1111",
+        ),
+        ("ot=x:jane@example.com;th:c,session=abcdef,", "ot=x:****@example.com;th:c,session=[redacted],"),
+        ("", ""),
+    ];
+    for (sent, expected) in rows {
+        let link = Link { trace_state: sent.into(), ..Link::default() };
+        let span = Span { trace_state: sent.into(), links: vec![link], ..Span::default() };
+        let redaction = Redaction::everything(None);
+        let mut guard =
+            Guard::new(Rules { redaction, limits: Limits::NONE, attributes: None }).expect("rules");
+        let got = span_of(&guard.apply(Signal::Traces, request(span)).expect("good"));
+        assert_eq!((&*got.trace_state, &*got.links[0].trace_state), (expected, expected));
+    }
+}
+
+#[test]
 fn kinds_work_together() {
     let sent = one_span(vec![
         text("url.full", "https://jane:pw@shop.io/pay?card=4111111111111111&x=1"),

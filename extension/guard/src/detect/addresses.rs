@@ -13,10 +13,9 @@ const FILES: &[&[u8]] = &[
     b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"js", b"mjs", b"cjs", b"ts", b"css", b"html", b"json",
 ];
 
-/// The handles of banks and apps, as NPCI lists them.
-///
-/// # Source
-/// <https://www.npci.org.in/what-we-do/upi/3rd-party-apps>
+/// The handles of banks and apps, as of 2026-11. Not compared with NPCI's own list
+/// (<https://www.npci.org.in/what-we-do/upi/3rd-party-apps>), which could not be read here; `docs/privacy.md` says
+/// what was.
 const HANDLES: &[&[u8]] = &[
     b"abfspay",
     b"airtel",
