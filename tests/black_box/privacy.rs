@@ -28,6 +28,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use tests::collector::Collector;
 use tests::http1::Headers;
+use tests::metrics::Points;
 use tests::otlp::{self, Ids, SpanExt, text, traces_of};
 use tests::platform::events::{event, now_unix_ms, runtime_done};
 use tests::platform::{Platform, Reason, Script};
@@ -366,8 +367,9 @@ fn packed<W: Write>(
 
 #[test]
 fn no_way_in_goes_round_it() {
-    let world =
-        World::with(|script| script.env("PREFREEZE_REDACT", r#"["all"]"#).env("PREFREEZE_LOGS", "all"));
+    let world = World::with(|script| {
+        script.with_metrics().env("PREFREEZE_REDACT", r#"["all"]"#).env("PREFREEZE_LOGS", "all")
+    });
     let scratch = world.platform.socket().parent().expect("a folder").to_owned();
     let root = Ids::new(7);
     let request = |index: usize| {
@@ -410,6 +412,12 @@ fn no_way_in_goes_round_it() {
     let spans = world.collector.spans();
     let closed = spans.iter().filter(|seen| seen.attribute("prefreeze.unfinished").is_some()).count();
     assert_eq!(closed, 1, "what was announced is closed: {names:?}");
+    let points = Points::of(&world.collector);
+    let line = &world.platform.log("guarded")[0]["redacted"];
+    for rule in ["cards", "aadhaar", "pan", "upi", "tokens", "emails"] {
+        let told = points.sum_where("prefreeze.guard.redactions", |seen| seen.text("rule") == Some(rule));
+        assert_eq!(Some(told as u64), line[rule].as_u64(), "{rule}: {line}");
+    }
     for request in world.collector.requests() {
         let plain = request.plain.as_ref().expect("it unpacks");
         assert_eq!(found_in(plain), BTreeSet::new(), "{}", request.path);

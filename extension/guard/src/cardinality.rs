@@ -159,6 +159,12 @@ impl Cardinality {
         std::mem::take(&mut self.found)
     }
 
+    /// Bytes that it takes, what was found and not yet taken aside.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.keys.capacity() * size_of::<Followed>() + self.hints.capacity() * size_of::<u16>()
+    }
+
     fn report(&mut self, index: usize) {
         if self.named == NAMED_MAX {
             return;

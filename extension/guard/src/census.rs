@@ -193,6 +193,29 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_allocated_before_the_first_value_and_never_more_than_170_kib() {
+        fn size<T>(list: &Vec<T>) -> usize {
+            list.capacity() * size_of::<T>()
+        }
+        let total = |census: &Census| {
+            let bounded: usize = census.dimensions.iter().map(|(_, bounded)| bounded.size()).sum();
+            let names = census.names.size() + census.templates.size();
+            size(&census.dimensions) + bounded + names + census.cardinality.size()
+        };
+        let mut census = Census::new(Attributes::default());
+        assert_eq!(total(&census), 0);
+        for number in 0..100_000_u32 {
+            let key = format!("key.{}", number % 5_000);
+            census.note(key.as_bytes(), &number.to_le_bytes());
+            census.dimension(key.as_bytes(), &number.to_le_bytes(), false);
+            census.name(format!("step {number}").as_bytes());
+            census.name(format!("GET /{number}/of-{number}/x").as_bytes());
+        }
+        let most = total(&census);
+        assert!((96 << 10..=170 << 10).contains(&most), "{most}");
+    }
+
+    #[test]
     fn too_many_values_meet_their_fate() {
         let mut census = census(
             r#"{"limit":{"a":{"distinct":10,"then":"drop"},"b":{"then":"hash"},"c":{"length":5},"d":{"distinct":10}}}"#,

@@ -32,6 +32,12 @@ impl Bounded {
         }
     }
 
+    /// Bytes that it takes.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.seen.capacity() * size_of::<u32>()
+    }
+
     /// Whether `value` was admitted before.
     pub(crate) fn knows(&self, value: &[u8]) -> bool {
         self.seen.binary_search(&(hash(value) as u32)).is_ok()
