@@ -13,8 +13,8 @@ use policy::sampling::trace_state::{self, ThresholdEdit};
 use policy::sampling::{Ratio, Sampling, Slow, Threshold};
 use policy::{
     Agent, BatchId, Body as _, Config, Content, EndStatus, Ending, Entry, Fact, InitPhase, Input, Instant,
-    Invoke, Kind, Measuring, Outcome, Output, PlatformEvent, Receipt, Response, Rng, Shutdown,
-    ShutdownReason, Signal, SpanId, TraceId, UnixNanos, Usage,
+    Invoke, Kind, Measuring, Outcome, Output, Parcel, Parked, Place, PlatformEvent, Receipt, Response, Rng,
+    Shutdown, ShutdownReason, Signal, SpanId, SpoolMode, TraceId, UnixNanos, Usage,
 };
 use prost::Message;
 use wire::otlp::{Body, Identity, from_json, request, scan};
@@ -208,7 +208,8 @@ fn policy_survives_any_sequence_of_inputs() {
             let interval = policy::Duration::from_nanos(rng.below(2_000_000_000));
             let measuring = Measuring { interval, emf: rng.below(2) == 0, ..Measuring::DEFAULT };
             let sampling = any_sampling(&mut rng);
-            Agent::new(Config { seed, measuring, sampling, ..Config::default() })
+            let spool = [SpoolMode::Off, SpoolMode::Always][rng.below(2) as usize];
+            Agent::new(Config { seed, measuring, sampling, spool, ..Config::default() })
         };
         let (mut now, mut flying, mut has_exited) = (0, Vec::new(), false);
         let mut is_closing = false;
@@ -227,7 +228,7 @@ fn policy_survives_any_sequence_of_inputs() {
                     _ => {}
                 }
             }
-            for signal in [Signal::Traces, Signal::Metrics] {
+            for signal in Signal::ALL {
                 assert_eq!(agent.ledger().of(signal).held(), agent.held_items(signal), "{signal:?}");
             }
             assert!(agent.ledger().boosts >= agent.ledger().boosts_ended);
@@ -304,6 +305,10 @@ impl policy::Body for Number {
         ["", "ot=th:8", "ot=th:c;rv:ffffffffffffff,x=y", "ot=;;"][self.0 as usize % 4]
     }
 
+    fn placed(&self, _trace_id: &TraceId, _span_id: &SpanId) -> Option<(Self, u32)> {
+        self.0.is_multiple_of(3).then(|| (self.clone(), self.0 as u32 % 1_000))
+    }
+
     fn closed(&self, _end: UnixNanos, _class: &str) -> Option<(Self, u32)> {
         (!self.0.is_multiple_of(5)).then(|| (self.clone(), self.0 as u32 % 1_000))
     }
@@ -312,7 +317,7 @@ impl policy::Body for Number {
 fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
     let request_id = || -> policy::RequestId { "r".into() };
     let soon = |rng: &mut Rng| Instant::from_nanos(now.saturating_add(rng.below(5_000_000_000)));
-    match rng.below(12) {
+    match rng.below(16) {
         0 => Input::Ready,
         1 | 2 => Input::Invoke(Invoke {
             request_id: format!("r{}", rng.below(3)).as_str().into(),
@@ -337,6 +342,24 @@ fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
         6 => Input::Flush { request_id: (rng.below(2) == 0).then(request_id) },
         7 => Input::Platform(any_event(rng)),
         9 => Input::Announced((0..rng.below(4)).map(|_| any_span(rng)).collect()),
+        11 => Input::Logged {
+            request_id: (rng.below(3) > 0).then(|| format!("r{}", rng.below(3)).as_str().into()),
+            receipt: Receipt {
+                spans: Vec::new(),
+                parcels: (0..rng.below(3)).map(|_| any_logs(rng)).collect(),
+            },
+        },
+        12 => Input::Parked { place: (rng.below(3) > 0).then(|| Place(rng.number())) },
+        13 => Input::Found(Parked {
+            place: Place(rng.number()),
+            signal: Signal::Traces,
+            count: FOUND,
+            size: rng.below(1_000) as usize,
+        }),
+        14 => Input::Unparked(Receipt {
+            spans: (0..rng.below(FOUND + 1)).map(|_| any_span(rng)).collect(),
+            parcels: Vec::new(),
+        }),
         10 if rng.below(20) == 0 => Input::Recovered {
             invoke: None,
             receipt: Receipt {
@@ -353,6 +376,14 @@ fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
         },
         _ => Input::Tick,
     }
+}
+
+/// Spans in a record that was found: no record holds more than it says.
+const FOUND: u64 = 3;
+
+fn any_logs(rng: &mut Rng) -> Parcel<Number> {
+    let (count, size) = (rng.below(9) as u32, rng.below(200_000) as u32);
+    Parcel { signal: Signal::Logs, count, size, body: Number(rng.number()) }
 }
 
 fn any_span(rng: &mut Rng) -> policy::Span<Number> {

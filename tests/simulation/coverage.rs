@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 /// Everything that must happen somewhere in a run of many seeds.
 const EXPECTED: &[&str] = &[
+    "a span larger than memory",
+    "announced",
+    "announced span came after all",
+    "announced span closed",
+    "announced spans complete",
     "backend answers 400",
     "backend answers 413",
     "backend answers 503",
@@ -18,6 +23,7 @@ const EXPECTED: &[&str] = &[
     "breaker opened",
     "clock set back",
     "clock stood in a freeze",
+    "closed span and the real one",
     "disk fails",
     "drained before SHUTDOWN",
     "environment from a snapshot",
@@ -28,6 +34,7 @@ const EXPECTED: &[&str] = &[
     "found in the spool",
     "frozen for an hour",
     "function crashes",
+    "function never answers",
     "function never names itself",
     "function sends late",
     "function sends much",
@@ -36,11 +43,15 @@ const EXPECTED: &[&str] = &[
     "function times out",
     "held for a flush",
     "idle without a freeze",
+    "init fails again, in the invocation",
     "init fails, and runs again in the invocation",
-    "INVOKE heard late",
     "invocation",
     "invocations at once",
+    "INVOKE heard late",
     "killed",
+    "logs complete",
+    "logs placed",
+    "logs without a place",
     "metrics exact",
     "mode adaptive",
     "mode continuous",
@@ -61,6 +72,7 @@ const EXPECTED: &[&str] = &[
     "telemetry missing altogether",
     "two INVOKEs back to back",
     "unparked",
+    "wall clock stepped",
 ];
 
 /// How often each thing has happened.

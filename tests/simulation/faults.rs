@@ -24,6 +24,11 @@ pub(crate) struct Faults {
     pub(crate) sends_much: bool,
     pub(crate) never_names_itself: bool,
     pub(crate) stalls_in_sending: bool,
+    /// It sends all it has, and its response never.
+    pub(crate) never_answers: bool,
+    pub(crate) announces: bool,
+    /// At times it sends a span that is larger than all the memory that may be held.
+    pub(crate) sends_outsize: bool,
     // The platform.
     pub(crate) loses_telemetry: bool,
     pub(crate) doubles_telemetry: bool,
@@ -31,6 +36,9 @@ pub(crate) struct Faults {
     pub(crate) has_no_telemetry: bool,
     pub(crate) shuts_down_abruptly: bool,
     pub(crate) fails_init: bool,
+    /// Init fails a second time, inside the invocation.
+    pub(crate) fails_init_again: bool,
+    pub(crate) tells_logs: bool,
     // The sandbox.
     pub(crate) clock_stands_in_freeze: bool,
     pub(crate) never_freezes: bool,
@@ -39,6 +47,7 @@ pub(crate) struct Faults {
     pub(crate) is_tight: bool,
     pub(crate) disk_fails: bool,
     pub(crate) is_killed: bool,
+    pub(crate) steps_clock: bool,
 }
 
 impl Faults {
@@ -76,6 +85,12 @@ impl Faults {
             is_tight: on(),
             disk_fails: on(),
             is_killed: on(),
+            never_answers: on(),
+            announces: on(),
+            sends_outsize: on(),
+            fails_init_again: on(),
+            tells_logs: on(),
+            steps_clock: on(),
         }
     }
 }

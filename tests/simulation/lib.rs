@@ -1,5 +1,6 @@
 //! A virtual platform, function and backend around the real policy: one seed decides everything.
 
+mod bounds;
 mod checks;
 mod coverage;
 mod disk;

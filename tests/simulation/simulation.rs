@@ -2,6 +2,8 @@
 //!
 //! `make sim SEED=7` replays one seed and tells its story; `make sim N=100000` runs many.
 
+use std::sync::Mutex;
+
 use simulation::{Coverage, Story, World};
 
 /// Seeds run by `make test`: within half a minute; `make sim N=…` runs more.
@@ -12,6 +14,9 @@ const INVOCATIONS_MIN: u64 = 1_000_000;
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
+
+/// Seeds that fail and are told of before a run ends early.
+const FAILURES_MAX: usize = 10;
 
 fn run(seed: u64) -> Story {
     let outcome = std::panic::catch_unwind(|| World::new(seed).run());
@@ -39,19 +44,30 @@ fn every_seed_keeps_every_promise() {
 /// Every seed below `runs`, on all cores.
 fn run_all(runs: u64) -> Coverage {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    let share = move |first: u64| {
+    let failed = Mutex::new(Vec::new());
+    let share = &|first: u64| {
         let mut coverage = Coverage::default();
-        (first..runs).step_by(threads as usize).for_each(|seed| coverage.merge(&run(seed).coverage));
+        for seed in (first..runs).step_by(threads as usize) {
+            match std::panic::catch_unwind(|| run(seed)) {
+                Ok(story) => coverage.merge(&story.coverage),
+                Err(_) => failed.lock().expect("nothing panics with it in hand").push(seed),
+            }
+            if failed.lock().expect("nothing panics with it in hand").len() >= FAILURES_MAX {
+                break;
+            }
+        }
         coverage
     };
+    let mut all = Coverage::default();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || share(first))).collect();
-        let mut all = Coverage::default();
         for worker in workers {
-            all.merge(&worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            all.merge(&worker.join().expect("a world that fails is caught"));
         }
-        all
-    })
+    });
+    let failed = failed.into_inner().expect("nobody holds it any more");
+    assert!(failed.is_empty(), "these seeds fail, and their stories are above: {failed:?}");
+    all
 }
 
 #[test]
@@ -73,6 +89,15 @@ fn a_flush_sends_what_fits_into_its_time() {
     println!("a narrow backend: {late} flushes of {invocations} ended with something under way");
     // What was learned of the backend is worth something: without it, it is one flush in five.
     assert!(late * 20 < invocations, "{late} of {invocations}");
+}
+
+#[test]
+fn two_environments_restored_from_one_snapshot_make_no_id_twice() {
+    // The same requests reach both, which is the worst that can happen.
+    let (one, other) = (World::restored(4, 1).run(), World::restored(4, 2).run());
+    assert!(one.ids.len() > 1 && other.ids.len() > 1, "a restore, and invocations that said nothing");
+    assert_eq!(one.ids.intersection(&other.ids).count(), 0);
+    assert_eq!(World::restored(4, 1).run().ids, one.ids, "and one of them replays exactly");
 }
 
 #[test]

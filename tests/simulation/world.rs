@@ -1,11 +1,15 @@
 //! A virtual platform, function and backend around the real policy, in virtual time.
 
+mod announced;
 mod backend;
 mod budget;
 mod ending;
+mod logged;
+mod making;
 mod metered;
 mod platform;
 mod start;
+mod telling;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -13,22 +17,21 @@ use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use policy::sampling::Sampling;
 use policy::{
-    Agent, BatchId, Bounds, Config, Duration, Entry, FlushMode, InitType, Input, Instant, Invoke, Ledger,
-    Measuring, Notice, Outcome, Output, PlatformEvent, PlatformSpan, Receipt, Rng, ShutdownReason, SpoolMode,
-    TraceId, UnixNanos,
+    Agent, BatchId, Config, Entry, FlushMode, InitType, Input, Instant, Invoke, Ledger, Notice, Outcome,
+    Output, Parcel, PlatformEvent, PlatformSpan, Receipt, RequestId, Rng, ShutdownReason, SpoolMode, TraceId,
+    UnixNanos,
 };
 
 use super::checks;
 use super::coverage::Coverage;
 use super::disk::{Body, Disk};
 use super::faults::Faults;
-use super::function::{Bodies, MS, Plan};
-use super::sampling;
+use super::function::{Bodies, Deed, MS, Plan};
+use announced::Announced;
+use budget::{Before, Held};
+use logged::Logged;
 use metered::Metered;
-
-use budget::Held;
 
 /// Steps after which a world is stuck: a quiet one takes some hundred.
 const STEPS_MAX: u64 = 120_000;
@@ -36,8 +39,8 @@ const STEPS_MAX: u64 = 120_000;
 const HEALTHY: u64 = 8;
 /// Between the last fault and the first of those: longer than any pause between probes, or that a backend asks for here.
 const RESPITE: u64 = 61_000 * MS;
-/// On Managed Instances: from the last invocation to SHUTDOWN, some beats.
-const MANAGED_END: u64 = 10_000 * MS;
+/// On Managed Instances: from the last invocation to SHUTDOWN, longer than the platform is waited for to say how it ended.
+const MANAGED_END: u64 = 22_000 * MS;
 /// Wall time at the origin of the virtual clock.
 const EPOCH: u64 = 1_795_334_400_000_000_000;
 
@@ -47,8 +50,11 @@ enum Event {
     Invoke,
     /// Our process is scheduled at last, and reads INVOKE.
     Hear(String),
-    Begin(Receipt<Body>),
+    /// The function does something, in its invocation of this number.
+    Does(u64, Deed),
     Arrive(Receipt<Body>),
+    /// The platform tells what the function logged in its invocation.
+    Logs(Option<RequestId>, Parcel<Body>),
     Ends(Plan),
     Tell(PlatformEvent),
     Answer(BatchId),
@@ -77,6 +83,8 @@ pub struct Story {
     pub coverage: Coverage,
     /// Flushes that ended with a request under way that they had begun.
     pub late: u64,
+    /// Ids of spans that policy made, and the backend has.
+    pub ids: BTreeSet<[u8; 8]>,
 }
 
 impl Story {
@@ -94,6 +102,8 @@ pub struct World {
     now: u64,
     /// Time that the monotonic clock has slept through.
     slept: u64,
+    /// By how much the wall clock has been stepped, in nanoseconds.
+    stepped: i64,
     events: BinaryHeap<Reverse<(u64, u64)>>,
     pending: BTreeMap<u64, Event>,
     sequence: u64,
@@ -110,12 +120,16 @@ pub struct World {
     asked_at: u64,
     runs: bool,
     /// Traces of invocations that fail.
-    failing: BTreeSet<TraceId>,
+    failing: BTreeMap<TraceId, String>,
     /// When a request was last given up on.
     cancelled_at: u64,
     is_frozen: bool,
     /// What would have happened while frozen.
     frozen: Vec<Event>,
+    /// Which copy of its snapshot this environment is.
+    copy: u64,
+    /// Ids of the spans that were made here.
+    ids: BTreeSet<[u8; 8]>,
     /// Whether what ends the wait for `/next` has been decided on.
     is_planned: bool,
     /// Whether a frozen environment of this process has ever been thawed.
@@ -124,14 +138,16 @@ pub struct World {
     deadline: u64,
     backend: BTreeMap<BatchId, Request>,
     accepted: BTreeSet<u64>,
-    /// Of those: failures, parts of invocations that failed, and what probability alone keeps.
-    worth_keeping: BTreeSet<u64>,
+    /// Of those: failures, parts of invocations that failed, and what probability alone keeps; with the reason.
+    worth_keeping: BTreeMap<u64, String>,
     delivered: BTreeSet<u64>,
     roots: BTreeMap<String, u32>,
     bodies: Bodies,
     disk: Disk,
     made: Vec<Rc<PlatformSpan>>,
     metered: Metered,
+    announced: Announced,
+    logged: Logged,
     /// CLIENT spans that were accepted.
     clients: u64,
     crashes: u64,
@@ -144,7 +160,7 @@ pub struct World {
     /// Requests of the function that are being received.
     receiving: u32,
     /// Invocations that have begun and not ended.
-    in_progress: u32,
+    in_progress: BTreeSet<String>,
     /// Processes of ours so far.
     processes: u32,
     /// After this SHUTDOWN, the platform starts everything anew in the same environment.
@@ -172,116 +188,6 @@ impl World {
         self
     }
 
-    /// The world that `seed` decides.
-    pub fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let faults = Faults::pick(&mut rng);
-        let flush = [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive][rng.below(3) as usize];
-        let invocations = 3 + rng.below(60);
-        let spool = [SpoolMode::Off, SpoolMode::Outage, SpoolMode::Always][rng.below(3) as usize];
-        let init_type = match rng.below(10) {
-            0 => InitType::ProvisionedConcurrency,
-            1 | 2 => InitType::SnapStart,
-            3 | 4 => InitType::ManagedInstances,
-            _ => InitType::OnDemand,
-        };
-        Self::build(seed, rng, faults, (flush, spool, init_type), sampling::pick(seed), invocations)
-    }
-
-    /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
-    pub fn narrow(seed: u64) -> Self {
-        let faults = Faults { is_narrow: true, sends_much: true, ..Faults::default() };
-        let modes = (FlushMode::End, SpoolMode::Always, InitType::OnDemand);
-        Self::build(seed, Rng::new(seed), faults, modes, Sampling::default(), 40)
-    }
-
-    /// A world without faults.
-    pub fn quiet(seed: u64) -> Self {
-        Self::build(
-            seed,
-            Rng::new(seed),
-            Faults::default(),
-            (FlushMode::End, SpoolMode::Always, InitType::OnDemand),
-            Sampling::default(),
-            2,
-        )
-    }
-
-    fn build(
-        seed: u64,
-        rng: Rng,
-        faults: Faults,
-        modes: (FlushMode, SpoolMode, InitType),
-        sampling: Sampling,
-        invocations_left: u64,
-    ) -> Self {
-        let (flush, spool, init_type) = modes;
-        let held_bytes = if faults.is_tight { 40_000 } else { 4 << 20 };
-        let bounds =
-            Bounds { held_bytes, spooled_bytes: 200_000, batch_bytes: 32_000, batch_items: 64, in_flight: 4 };
-        let interval = Duration::from_millis([0, 1_000, 60_000][(seed % 3) as usize]);
-        let measuring = Measuring { interval, ..Measuring::DEFAULT };
-        let config =
-            Config { flush, bounds, spool, sampling, seed, init_type, measuring, ..Config::default() };
-        let disk = Disk::default();
-        Self {
-            rng,
-            faults,
-            now: 0,
-            slept: 0,
-            events: BinaryHeap::new(),
-            pending: BTreeMap::new(),
-            sequence: 0,
-            agent: Agent::new(config.clone()),
-            config,
-            invocations_left: invocations_left + HEALTHY,
-            invocations: 0,
-            healthy_from: invocations_left,
-            well_from: u64::MAX,
-            is_well_at_last: false,
-            is_asked: false,
-            asked_at: 0,
-            runs: false,
-            failing: BTreeSet::new(),
-            cancelled_at: 0,
-            is_frozen: false,
-            frozen: Vec::new(),
-            is_planned: false,
-            has_thawed: false,
-            has_exited: false,
-            deadline: 0,
-            backend: BTreeMap::new(),
-            accepted: BTreeSet::new(),
-            worth_keeping: BTreeSet::new(),
-            delivered: BTreeSet::new(),
-            roots: BTreeMap::new(),
-            bodies: Bodies { last: 0, disk: disk.clone() },
-            disk,
-            made: Vec::new(),
-            metered: Metered::default(),
-            clients: 0,
-            crashes: 0,
-            timeouts: 0,
-            dropped_before: 0,
-            sampled_out_before: 0,
-            kills: 0,
-            receiving: 0,
-            in_progress: 0,
-            processes: 0,
-            is_reset: false,
-            running: None,
-            held: Held::default(),
-            coverage: Coverage::default(),
-            late: 0,
-            busy_until: 0,
-            cold_starts: BTreeSet::new(),
-            ends_told: BTreeSet::new(),
-            before: [(0, 0); 3],
-            lines: Vec::new(),
-            is_aloud: false,
-        }
-    }
-
     fn is_healthy(&self) -> bool {
         self.invocations > self.healthy_from || self.now > self.well_from || self.is_well_at_last
     }
@@ -294,6 +200,9 @@ impl World {
     /// Lives it to the end.
     pub fn run(mut self) -> Story {
         self.note_kind();
+        if self.is_aloud {
+            println!("{:?}\n{:?}\n{:?}", self.faults, self.config.bounds, self.config.sampling);
+        }
         self.start();
         let mut steps = 0;
         while !self.has_exited {
@@ -307,8 +216,11 @@ impl World {
         }
         self.check_end();
         self.check_metrics();
+        self.check_announced();
+        self.check_logs();
         self.coverage.add("invocation", self.invocations);
-        Story { lines: self.lines, ledger: *self.agent.ledger(), coverage: self.coverage, late: self.late }
+        let (lines, ledger, coverage) = (self.lines, *self.agent.ledger(), self.coverage);
+        Story { lines, ledger, coverage, late: self.late, ids: self.ids }
     }
 
     /// What this world is, and what it can suffer.
@@ -378,6 +290,8 @@ impl World {
             self.slept = at - self.rng.below(self.monotonic() + 1);
             self.coverage.note("clock set back");
             self.now = at;
+            // What no other copy of this snapshot is given.
+            self.step(Input::Restored { seed: self.config.seed ^ (self.copy << 32) });
             self.tell_restore();
         } else if self.faults.clock_stands_in_freeze {
             self.slept += at.saturating_sub(self.now);
@@ -454,16 +368,8 @@ impl World {
         match event {
             Event::Invoke => self.invoke(),
             Event::Hear(request_id) => self.hear_invoke(&request_id),
-            Event::Begin(receipt) => {
-                self.receiving += 1;
-                self.step(Input::Receiving);
-                let stalls = self.faults_now().stalls_in_sending && self.rng.below(4) == 0;
-                if stalls {
-                    self.coverage.note("function stalls in sending");
-                }
-                let takes = if stalls { 800 * MS } else { MS / 5 };
-                self.later(self.now + takes, Event::Arrive(receipt));
-            }
+            Event::Does(number, deed) => self.does(number, deed),
+            Event::Logs(request_id, parcel) => self.hear_logs(request_id, parcel),
             Event::Arrive(receipt) => self.arrive(receipt),
             Event::Ends(plan) => self.end(&plan),
             Event::Tell(event) => {
@@ -491,25 +397,34 @@ impl World {
     }
 
     fn wall(&self) -> UnixNanos {
-        UnixNanos(EPOCH + self.now)
+        UnixNanos((EPOCH + self.now).wrapping_add_signed(self.stepped))
     }
 
     /// Hands `input` over, carries out what is wanted, and checks everything.
     fn step(&mut self, input: Input<Body>) {
+        if self.is_aloud {
+            println!("{:>9.3} ms  <- {}", self.now as f64 / MS as f64, telling::brief(&input));
+        }
         let full_before = self.given_up();
+        let before = Before::of(&self.agent, &input);
+        let books_before = self.agent.ledger().spans;
         self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {
             assert!(!self.has_exited, "an output after Exit: {output:?}");
             self.carry_out(output);
         }
-        // What is in flight cannot be evicted: four batches at the most.
-        let bounds = self.config.bounds;
-        let batch_max = bounds.batch_bytes + bounds.batch_items * policy::BOOKKEEPING_BYTES;
-        let held_max = bounds.held_bytes + bounds.in_flight * batch_max;
-        checks::after_step(&self.agent, held_max, self.config.is_managed());
+        if self.is_aloud && self.agent.ledger().spans != books_before {
+            println!(
+                "{:>9.3} ms     {}",
+                self.now as f64 / MS as f64,
+                telling::told(&self.agent.ledger().spans)
+            );
+        }
+        self.check_held_bytes();
+        checks::after_step(&self.agent, self.config.is_managed());
         self.check_requests();
         if self.given_up() > full_before {
-            self.check_full();
+            self.check_full(&before);
         }
     }
 
@@ -527,12 +442,16 @@ impl World {
                 self.coverage.note(if fails { "disk fails" } else { "parked" });
                 let place = (!fails).then(|| self.disk.park(&entries));
                 self.say(&format!("park {} {place:?}", entries.len()));
+                let bound = self.config.bounds.spooled_bytes;
+                // What is read back may be larger than what was written was taken to be.
+                let most = bound + bound * 2 / 5;
+                assert!(self.disk.parked_bytes() <= most, "{} on disk", self.disk.parked_bytes());
                 self.later(self.now, Event::Spool(Input::Parked { place }));
             }
             Output::Unpark(place) => {
                 let receipt = self.disk.unpark(place, &mut self.made);
                 self.coverage.note("unparked");
-                self.say(&format!("unpark {}", receipt.spans.len()));
+                self.say(&format!("unpark {}", receipt.spans.len() + receipt.parcels.len()));
                 self.later(self.now, Event::Spool(Input::Unparked(receipt)));
             }
             Output::Connect => self.say("connect"),

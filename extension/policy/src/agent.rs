@@ -58,6 +58,9 @@ pub struct Agent<B> {
     assembly: Option<Assembly<B>>,
     outbox: Outbox<B>,
     shelf: Shelf<B>,
+    /// Whether something had to go into the spool for want of room, and nothing has left memory since: what is read
+    /// back now would only go there again.
+    is_crowded: bool,
     breaker: Breaker,
     pace: Pace,
     speed: Speed,
@@ -127,6 +130,7 @@ impl<B: Body> Agent<B> {
             assembly: Self::assembly(&config),
             outbox: Outbox::new(config.bounds),
             shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
+            is_crowded: false,
             breaker: Breaker::new(),
             pace: Pace::default(),
             speed: Speed::default(),
@@ -268,6 +272,11 @@ impl<B: Body> Agent<B> {
         self.outbox.held_items(signal) + self.shelf.items(signal) + waiting
     }
 
+    /// Spans that wait to be judged: they can be sent, and put on disk, when that is done.
+    pub fn unjudged_spans(&self) -> u64 {
+        self.unjudged(Signal::Traces)
+    }
+
     /// Memory that is held, encoded bytes and bookkeeping; above the bound only by what is in flight. What an
     /// [`Output::Park`] hands over does not count: it is written, and let go of, before the next input.
     pub const fn held_bytes(&self) -> usize {
@@ -304,6 +313,7 @@ impl<B: Body> Agent<B> {
         self.deadline = invoke.deadline + self.slept;
         self.give_up_at = budget::give_up_at(&self.config, now, self.deadline);
         self.shelf.try_again(self.config.spool != SpoolMode::Off);
+        self.is_crowded = false;
         // What is left from before goes out beside the handler, where it costs nothing; pauses longer than our own
         // the backend asked for.
         self.outbox.seal(false);
@@ -325,6 +335,7 @@ impl<B: Body> Agent<B> {
         self.last_words_end = budget::last_words_end(now, self.flush_end);
         self.outbox.begin_anew();
         self.shelf.end_rest(now, Duration::MAX);
+        self.is_crowded = false;
         // An answer that is not there after half of the time will not come: there is still time for another try.
         let half = now + self.flush_end.since(now) / 2;
         for flight in self.outbox.in_flight_mut() {
@@ -628,7 +639,7 @@ impl<B: Body> Agent<B> {
             }
             return;
         }
-        self.outbox.push(now, entry);
+        self.push(now, entry);
     }
 
     fn ask_next(&mut self, now: Instant) {

@@ -79,6 +79,11 @@ impl<B: Clone> Outbox<B> {
         queue.entries.push_back(entry);
     }
 
+    /// A batch of `entry` alone, which is not held here.
+    pub(crate) fn alone(&mut self, now: Instant, entry: Entry<B>) -> Batch<B> {
+        Batch::new(self.next_id(), entry.signal, alloc::vec![entry], now)
+    }
+
     /// Cuts batches: all of what is queued, or only batches that are full.
     pub(crate) fn seal(&mut self, only_full: bool) {
         for signal in Signal::ALL {
@@ -206,9 +211,24 @@ impl<B: Clone> Outbox<B> {
         self.held_bytes() > self.bounds.held_bytes
     }
 
+    /// Whether what takes `held` in memory is more than may be held, even alone.
+    pub(crate) const fn is_outsize(&self, held: usize) -> bool {
+        held > self.bounds.held_bytes
+    }
+
+    /// Encoded bytes of the batch that [`Outbox::give_oldest`] would give, where it is cut already.
+    pub(crate) fn oldest_size(&self) -> Option<usize> {
+        self.ready.front().map(|batch| batch.size)
+    }
+
     /// Whether something that takes `size` in memory fits without anything having to go.
     pub(crate) const fn has_room(&self, size: usize) -> bool {
         self.held_bytes() + size <= self.bounds.held_bytes
+    }
+
+    /// The same, were `gone` of what is held outside not there.
+    pub(crate) const fn has_room_beside(&self, gone: usize, size: usize) -> bool {
+        self.held_bytes() + size <= self.bounds.held_bytes + gone
     }
 
     /// Puts the halves of a batch that was too large; gives the batch back when it cannot be halved.

@@ -202,6 +202,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whatever_is_done_to_a_packed_body_it_is_refused_or_stays_within_the_bound() {
+        const MAX: usize = 2_000;
+        let content: Vec<u8> = (0..1_500_u32).map(|at| (at * at % 251) as u8).collect();
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(&content).expect("memory");
+        let samples = [
+            (Packing::Gzip, gzip(&content)),
+            (Packing::Zlib, zlib.finish().expect("memory")),
+            (Packing::Zstd, zstd::encode_all(&content[..], 1).expect("memory")),
+        ];
+        let (mut read, mut refused) = (0, 0);
+        for seed in 0..3_000 {
+            let mut rng = policy::Rng::new(seed);
+            let (packing, sample) = &samples[rng.below(3) as usize];
+            let mut body = sample.clone();
+            for _ in 0..rng.below(4) {
+                let at = rng.below(body.len() as u64) as usize;
+                match rng.below(3) {
+                    0 => body[at] ^= 1 << rng.below(8),
+                    1 => body.truncate(at + 1),
+                    _ => body.splice(at..at, sample.clone()).for_each(drop),
+                }
+            }
+            match unfold(Signal::Traces, Format::Protobuf, *packing, body.into(), MAX).await {
+                Ok(body) => {
+                    assert!(body.len() <= MAX, "seed {seed}: {} bytes", body.len());
+                    read += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(read > 100 && refused > 100, "{read} read and {refused} refused prove little");
+    }
+
+    #[tokio::test]
     async fn others_run_while_a_long_body_is_unpacked() {
         let unpacking = tokio::spawn(gunzip(gzip(&vec![0; 8 * SLICE]), 8 * SLICE));
         let mut turns = 0;

@@ -109,6 +109,42 @@ fn a_torn_or_changed_record_costs_only_itself() {
 }
 
 #[test]
+fn whatever_is_done_to_a_file_gives_back_what_was_written_or_nothing() {
+    let written = [&b"the first record"[..], b"a second one, a little longer", b"3"];
+    let (mut read, mut lost) = (0, 0);
+    for seed in 0..400 {
+        let folder = Folder::new("mutated");
+        let (spool, _) = open(&folder);
+        kill(&spool, written.iter().map(|content| spool.keep(TRACES, 1, content)).collect());
+        let file = folder.files().remove(0);
+        let mut bytes = std::fs::read(&file).expect("the segment");
+        let mut rng = policy::Rng::new(seed);
+        for _ in 0..rng.below(4) {
+            let at = rng.below(bytes.len() as u64) as usize;
+            match rng.below(3) {
+                0 => bytes[at] ^= 1 << rng.below(8),
+                1 => bytes.truncate(at + 1),
+                _ => bytes.insert(at, rng.number() as u8),
+            }
+        }
+        std::fs::write(&file, bytes).expect("a file of ours");
+        let (next, leftovers) = open(&folder);
+        assert!(leftovers.len() <= written.len(), "seed {seed}");
+        lost += written.len() - leftovers.len();
+        for left in leftovers {
+            match next.take(left.place).0 {
+                Some((_, content)) => {
+                    assert!(written.contains(&&content[..]), "seed {seed}: {content:?}");
+                    read += 1;
+                }
+                None => lost += 1,
+            }
+        }
+    }
+    assert!(read > 100 && lost > 100, "{read} read and {lost} lost prove little");
+}
+
+#[test]
 fn hostile_files_are_passed_over() {
     let folder = Folder::new("hostile");
     std::fs::create_dir(&folder.0).expect("a temporary folder");

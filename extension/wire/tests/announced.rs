@@ -120,3 +120,16 @@ fn only_spans_can_be_taken_apart_or_closed() {
     let body = scanned.receipt.parcels[0].body.clone();
     assert!(body.closed(UnixNanos(1), "timeout").is_none());
 }
+
+#[test]
+fn what_an_announcement_keeps_is_let_go_with_the_closed_span() {
+    let spans = bodies(&announcement([span(1), span(2), span(3)]));
+    let (_, open) = apart(&spans[0]).expect("it is a span");
+    let settled = std::sync::Arc::new(());
+    open.body.keep(settled.clone());
+    let (closed, _) = open.body.closed(UnixNanos(2_000), "timeout").expect("it is a span");
+    drop((open, spans));
+    assert_eq!(std::sync::Arc::strong_count(&settled), 2, "it is still on record");
+    drop(closed);
+    assert_eq!(std::sync::Arc::strong_count(&settled), 1);
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policy::{BatchId, Content, Entry, InitType, Input, Outcome, PlatformSpan};
 
-use super::super::disk::{Body, MADE, METERED};
+use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
 use super::super::function::MS;
 use super::super::sampling;
 use super::{Event, Request, World};
@@ -73,31 +73,46 @@ impl World {
         let Some(request) = self.backend.remove(&id) else { return };
         if matches!(request.outcome, Outcome::Delivered { .. }) {
             for entry in request.entries.iter() {
-                match &entry.content {
-                    Content::Measured(measured) => self.note_measured(measured),
-                    Content::Received(body) if body.id >= METERED => {
-                        let measured = self.disk.metered(body.id);
-                        self.note_measured(&measured);
-                    }
-                    Content::Received(body) if body.id >= MADE => {
-                        let span = self.made[(body.id - MADE) as usize].clone();
-                        self.note_root(&span);
-                    }
-                    Content::Received(body) => {
-                        assert!(self.accepted.contains(&body.id), "a span that nobody sent");
-                        self.delivered.insert(body.id);
-                    }
-                    Content::Made(span) => self.note_root(span),
-                }
+                self.take_in(&entry.content);
             }
         }
         self.step(Input::Exported { id, outcome: request.outcome, raw_bytes: 1, sent_bytes: 1 });
     }
 
+    /// The backend has it.
+    fn take_in(&mut self, content: &Content<Body>) {
+        match content {
+            Content::Measured(measured) => self.note_measured(measured),
+            Content::Received(body) if body.id >= BUNDLED => {
+                for piece in self.disk.bundle(body.id) {
+                    match piece {
+                        Piece::Metered(measured, _) => self.note_measured(&measured),
+                        Piece::Logged(id, _, placed) => self.note_logs(id, placed),
+                        Piece::Received(..) | Piece::Made(_) => unreachable!("spans come back one by one"),
+                    }
+                }
+            }
+            Content::Received(body) if body.id >= MADE => {
+                let span = self.made[(body.id - MADE) as usize].clone();
+                self.note_root(&span);
+            }
+            Content::Received(body) if body.id >= ANNOUNCED => self.note_closed(body),
+            Content::Received(body) if body.id >= LOGGED => self.note_logs(body.id, body.placed),
+            Content::Received(body) => {
+                assert!(self.accepted.contains(&body.id), "a span that nobody sent");
+                self.delivered.insert(body.id);
+            }
+            Content::Made(span) => self.note_root(span),
+        }
+    }
+
     fn note_root(&mut self, span: &PlatformSpan) {
+        self.ids.insert(*span.span_id.bytes());
+        assert!(span.start <= span.end, "it ends before it begins: {span:?}");
         let invocation = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
         if let Some((_, policy::Value::Text(request_id))) = invocation {
             *self.roots.entry(request_id.to_string()).or_default() += 1;
+            self.logged.learn(request_id, (span.trace_id, span.span_id));
         } else if span.attributes.iter().any(|(key, _)| *key == "aws.lambda.initialization_type") {
             self.check_cold_start(span);
         }

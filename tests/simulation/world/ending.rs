@@ -1,6 +1,6 @@
 //! What must be true of a world that has ended: nothing is lost without a reason, every invocation has a root.
 
-use policy::{Input, SpoolMode};
+use policy::{Input, Signal, SpoolMode};
 
 use super::{Event, World};
 
@@ -25,7 +25,7 @@ impl World {
             "accepted and not in the books"
         );
         // At the very end a write may fail without anyone left to hear of it.
-        let on_disk = self.disk.parked() + self.being_read().len() as u64;
+        let on_disk = self.disk.parked(Signal::Traces) + self.being_read().len() as u64;
         let unheard = if self.faults.disk_fails { spans.held() } else { on_disk };
         assert_eq!(spans.held(), unheard, "held after the end, and not on disk: {spans:?}");
         self.check_losses(dropped);
@@ -73,7 +73,10 @@ impl World {
         let spans = &self.agent.ledger().spans;
         let left_out = self.sampled_out_before + spans.sampled_out;
         assert!(lost <= dropped + left_out, "{lost} lost, {dropped} and {left_out} counted: {spans:?}");
-        let lost = self.worth_keeping.iter().filter(is_lost).count() as u64;
-        assert!(lost <= dropped, "{lost} lost that no sampling leaves out, {dropped} counted: {spans:?}");
+        let lost: Vec<_> = self.worth_keeping.iter().filter(|(id, _)| is_lost(id)).collect();
+        assert!(
+            lost.len() as u64 <= dropped,
+            "{lost:?} lost that no sampling leaves out, {dropped} counted: {spans:?}"
+        );
     }
 }

@@ -1,8 +1,7 @@
 //! How our processes come and go in one environment: init, restore, kill, reset, and what the spool hands on.
 
 use policy::{
-    Agent, EndStatus, Ending, InitPhase, InitType, Input, Parked, PlatformEvent, ShutdownReason, SpoolMode,
-    UnixNanos,
+    Agent, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, ShutdownReason, SpoolMode, UnixNanos,
 };
 
 use super::super::function::{MS, TIMEOUT};
@@ -86,8 +85,9 @@ impl World {
             .collect();
         read.iter().for_each(|receipt| self.disk.put_back(receipt, &self.made));
         self.replace();
-        let found = self.disk.found();
-        self.begin_anew(found);
+        self.pass_time();
+        self.find();
+        self.start();
     }
 
     /// Our process is killed; the platform resets the environment, and a new process starts in it.
@@ -96,16 +96,19 @@ impl World {
         self.coverage.note("killed");
         self.kills += 1;
         let disk = self.disk.clone();
+        let in_progress = std::mem::take(&mut self.in_progress);
         disk.survive(|| self.replace());
-        let (invoke, receipt) = (self.running.take(), disk.recovered());
+        self.in_progress = in_progress;
+        self.note_deaths_of_a_kill();
+        let (invoke, (receipt, announced)) = (self.running.take(), disk.recovered());
         self.pass_time();
-        // The new process looks at the folder before it writes to it.
-        let found = disk.found();
+        self.find();
         if self.config.spool == SpoolMode::Always {
             self.coverage.note("recovered after a kill");
-            self.step(Input::Recovered { invoke, receipt, announced: Vec::new() });
+            self.step(Input::Recovered { invoke, receipt, announced });
         }
-        self.begin_anew(found);
+        self.pass_time();
+        self.start();
     }
 
     /// Nothing of the old process is left but its books.
@@ -113,6 +116,7 @@ impl World {
         self.sampled_out_before += self.agent.ledger().spans.sampled_out;
         self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
         self.metered.leave(self.agent.ledger());
+        self.logged.leave(self.agent.ledger());
         self.agent = Agent::new(self.config.clone());
         self.backend.clear();
         self.events.clear();
@@ -120,7 +124,8 @@ impl World {
         self.frozen.clear();
         (self.is_asked, self.runs, self.is_frozen, self.is_planned) = (false, false, false, false);
         (self.has_thawed, self.has_exited, self.is_reset) = (false, false, false);
-        (self.receiving, self.in_progress, self.is_well_at_last) = (0, 0, false);
+        (self.receiving, self.is_well_at_last) = (0, false);
+        self.in_progress.clear();
         self.running = None;
     }
 
@@ -129,12 +134,11 @@ impl World {
         self.deadline = self.now + TIMEOUT;
     }
 
-    fn begin_anew(&mut self, found: Vec<Parked>) {
-        self.pass_time();
-        for parked in found {
+    /// The new process looks at the folder before it writes to it.
+    fn find(&mut self) {
+        for parked in self.disk.found() {
             self.coverage.note("found in the spool");
             self.step(Input::Found(parked));
         }
-        self.start();
     }
 }

@@ -31,6 +31,7 @@ impl<B: Body> Agent<B> {
         sent_bytes: u64,
     ) {
         let Some(flight) = self.outbox.land(id) else { return };
+        self.is_crowded = false;
         self.ledger.exports += 1;
         let took = (flight.waits == 0).then(|| now.since(flight.launched));
         self.meter_request(flight.batch.signal, took, outcome);
@@ -38,8 +39,7 @@ impl<B: Body> Agent<B> {
         match outcome {
             Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
                 self.breaker.on_probe_lost(now);
-                self.outbox.put_back(batch);
-                self.make_room(now);
+                self.put_back(now, batch);
             }
             Outcome::Lost => {
                 self.count_failure(now);
@@ -100,8 +100,7 @@ impl<B: Body> Agent<B> {
         batch.attempts += 1;
         self.meter_retry();
         batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
-        self.outbox.put_back(batch);
-        self.make_room(now);
+        self.put_back(now, batch);
     }
 
     pub(super) fn note_success(&mut self) {
@@ -125,8 +124,7 @@ impl<B: Body> Agent<B> {
     pub(super) fn cancel(&mut self, now: Instant, id: BatchId) {
         if let Some(flight) = self.outbox.land(id) {
             self.outputs.push_back(Output::Cancel(id));
-            self.outbox.put_back(flight.batch);
-            self.make_room(now);
+            self.put_back(now, flight.batch);
         }
     }
 
@@ -199,7 +197,8 @@ impl<B: Body> Agent<B> {
     /// Whether a probe that is due could be sent, or read back to be sent.
     pub(super) fn has_for_probe(&self) -> bool {
         let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
-        !self.outbox.is_all_sent() || (is_idle && self.shelf.oldest_held().is_some())
+        let may_read = is_idle && self.shelf.oldest_held().is_some() && self.shelf.wakes_at().is_none();
+        !self.outbox.is_all_sent() || may_read
     }
 
     pub(super) fn export_or_probe(&mut self, now: Instant) {

@@ -13,8 +13,12 @@ use crate::time::{Duration, Instant};
 
 use super::Agent;
 
-/// A point has some 300 bytes: so many are far below any backend's bound on requests, and small enough for a batch.
+/// So many points are far below any backend's bound on requests, and small enough for a batch.
 const PIECE_POINTS: usize = 256;
+/// What is held may be so many pieces at least: a small bound must not be taken by one.
+const PIECES_HELD: usize = 4;
+/// About the size of a point.
+const POINT_BYTES: usize = 300;
 /// What a backend that knows no metrics answers to them: not found, not allowed, not implemented.
 const NO_METRICS: [u16; 3] = [404, 405, 501];
 
@@ -51,7 +55,8 @@ impl<B: Body> Agent<B> {
             self.outputs.push_back(Output::Measured(measured.clone()));
         }
         if self.metrics.has_otlp() {
-            for piece in measured.pieces(PIECE_POINTS) {
+            let fitting = self.config.bounds.held_bytes / PIECES_HELD / POINT_BYTES;
+            for piece in measured.pieces(fitting.clamp(1, PIECE_POINTS)) {
                 let entry = Entry::measured(piece);
                 self.ledger.metrics.made += u64::from(entry.count);
                 self.store(now, entry);

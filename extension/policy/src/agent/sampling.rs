@@ -7,9 +7,7 @@ use crate::config::Config;
 use crate::facts::Body;
 use crate::invocations::has_died;
 use crate::io::Receipt;
-use crate::ledger::DropReason;
 use crate::lifecycle::Phase;
-use crate::notice::Notice;
 use crate::platform::{PlatformEvent, ShutdownReason};
 use crate::sampling::{Assembly, Circumstances, Decision, Item, failure_of};
 use crate::span::{PlatformSpan, RequestId, Signal};
@@ -47,13 +45,21 @@ impl<B: Body> Agent<B> {
             let is_certain = !self.config.is_managed() && self.phase != Phase::Waiting;
             let current = self.invocations.current().filter(|_| is_certain);
             let running = current.map(|open| &open.invoke.request_id);
+            // What does not fit into memory alone cannot wait in it.
+            let before = receipt.spans.len();
+            receipt.spans.retain(|span| !self.outbox.is_outsize(Item::<B>::held_of(span.size)));
+            let given_up = (before - receipt.spans.len()) as u64;
             for span in receipt.spans.drain(..) {
-                let named = span.request_id.clone().filter(|id| self.invocations.is_open(id));
+                // On Managed Instances the platform tells of an invocation's begin when it may be over: what it says of
+                // its end is waited for all the same.
+                let is_known = |id: &RequestId| self.config.is_managed() || self.invocations.is_open(id);
+                let named = span.request_id.clone().filter(is_known);
                 assembly.add(now, Item::Received(span), named.as_ref().or(running));
             }
             if assembly.has_ended() {
                 assembly.finish(now, None);
             }
+            self.drop_for_room(Signal::Traces, given_up);
             self.apply_rulings(now);
             self.make_room(now);
         }
@@ -134,14 +140,16 @@ impl<B: Body> Agent<B> {
         is_dropped
     }
 
+    /// Memory of what is only held in case that its invocation failed.
+    pub(super) fn doubted(&self) -> usize {
+        self.assembly.as_ref().map(Assembly::doubted).unwrap_or_default()
+    }
+
     /// Makes room with what is not judged yet.
     pub(super) fn shed(&mut self, now: Instant) -> bool {
         let Some(assembly) = &mut self.assembly else { return false };
         let Some(given_up) = assembly.shed(now) else { return false };
-        self.ledger.drop(Signal::Traces, DropReason::OutboxFull, given_up);
-        if given_up > 0 && !core::mem::replace(&mut self.said.outbox_full, true) {
-            self.say(Notice::OutboxFull(Signal::Traces));
-        }
+        self.drop_for_room(Signal::Traces, given_up);
         self.apply_rulings(now);
         true
     }
@@ -163,6 +171,6 @@ impl<B: Body> Agent<B> {
         for decision in rulings.decisions {
             self.ledger.decisions[decision as usize] += 1;
         }
-        rulings.kept.into_iter().for_each(|entry| self.outbox.push(now, entry));
+        rulings.kept.into_iter().for_each(|entry| self.push(now, entry));
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::batch::{Batch, Entry};
 use crate::facts::Body;
 use crate::io::{Output, Receipt};
 use crate::ledger::DropReason;
@@ -20,8 +21,12 @@ impl<B: Body> Agent<B> {
             if !core::mem::replace(&mut self.said.spool_unusable, true) {
                 self.say(Notice::SpoolUnusable);
             }
-            self.outbox.readmit(batch);
-            self.make_room(now);
+            if self.outbox.is_outsize(batch.held()) {
+                self.drop_for_room(batch.signal, batch.count);
+            } else {
+                self.outbox.readmit(batch);
+                self.make_room(now);
+            }
         }
     }
 
@@ -36,7 +41,7 @@ impl<B: Body> Agent<B> {
         self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
         // It may be more than there is room for beside what waits to be judged: it was read to be sent, and room is
         // made when that has been seen to.
-        receipt.into_entries().for_each(|entry| self.queue(now, entry));
+        receipt.into_entries().for_each(|entry| self.outbox.push(now, entry));
         self.outbox.seal(false);
         self.outbox.remember_attempts(self.shelf.take_attempts());
     }
@@ -82,56 +87,96 @@ impl<B: Body> Agent<B> {
     /// unjudged spans before kept ones.
     pub(super) fn make_room(&mut self, now: Instant) {
         while self.outbox.is_over() {
-            let is_less = self.park_oldest()
-                || self.drop_doubted(now)
-                || self.hurry_logs(now)
-                || self.shed(now)
-                || self.evict();
+            let is_parked = self.park_oldest();
+            self.is_crowded |= is_parked;
+            let is_less =
+                is_parked || self.drop_doubted(now) || self.hurry_logs(now) || self.shed(now) || self.evict();
             if !is_less {
                 return;
             }
         }
     }
 
+    /// Queues `entry`. One that is larger than all that may be held goes straight into the spool, and is read back when
+    /// nothing else is held; where the spool has no room for it either, it is given up. Nothing else has to go for it.
+    pub(super) fn push(&mut self, now: Instant, entry: Entry<B>) {
+        if !self.outbox.is_outsize(entry.held()) {
+            self.outbox.push(now, entry);
+        } else if self.shelf.has_room(entry.size as usize) {
+            let batch = self.outbox.alone(now, entry);
+            self.park(batch);
+        } else {
+            self.drop_for_room(entry.signal, u64::from(entry.count));
+        }
+    }
+
+    /// Takes a batch back that was not delivered.
+    pub(super) fn put_back(&mut self, now: Instant, batch: Batch<B>) {
+        if !self.outbox.is_outsize(batch.held()) {
+            self.outbox.put_back(batch);
+            self.make_room(now);
+            return;
+        }
+        self.outbox.forget(&batch);
+        if self.shelf.has_room(batch.size) {
+            self.park(batch);
+        } else {
+            self.drop_for_room(batch.signal, batch.count);
+        }
+    }
+
     /// Puts the oldest batch that is not in flight into the spool; false when there is none, or no room.
     pub(super) fn park_oldest(&mut self) -> bool {
-        if !self.shelf.has_room(self.config.bounds.batch_bytes) {
+        let size = self.outbox.oldest_size().unwrap_or_default().max(self.config.bounds.batch_bytes);
+        if !self.shelf.has_room(size) {
             return false;
         }
         let Some(batch) = self.outbox.give_oldest() else { return false };
+        self.park(batch);
+        true
+    }
+
+    fn park(&mut self, batch: Batch<B>) {
         let (signal, entries) = (batch.signal, batch.entries.clone());
-        if batch.held() > self.config.bounds.held_bytes {
+        if self.outbox.is_outsize(batch.held()) {
             // It goes there whenever it is not under way, and would be read back and tried again at once.
             self.shelf.rest_for(&batch);
         }
         self.shelf.begin(batch);
         self.outputs.push_back(Output::Park { signal, entries });
-        true
     }
 
     /// Reads the oldest thing back from the spool, where that is worth it now: while the backend is well and
     /// there is room, or, with nothing else at hand, to find out whether it is well again.
     pub(super) fn unpark(&mut self, now: Instant) {
         let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
-        let may_try = self.phase == Phase::Draining || self.breaker.is_probe_due(now);
-        let is_wanted = self.breaker.is_closed() || (is_idle && may_try);
-        if !is_wanted || self.shelf.is_reading() || self.shelf.is_resting(now) {
+        let is_resting = self.shelf.is_resting(now);
+        let is_probe = is_idle && self.breaker.is_probe_due(now);
+        let is_wanted = self.breaker.is_closed() || (is_idle && self.phase == Phase::Draining);
+        if is_resting || self.shelf.is_reading() || !(is_wanted || is_probe) {
             return;
         }
         let Some(size) = self.shelf.oldest_held() else { return };
-        // What is larger than all the room there is has room as soon as it would be alone.
-        let may_be_alone = may_try || (size > self.config.bounds.held_bytes && self.outbox.held_bytes() == 0);
-        if self.outbox.has_room(size) || (is_idle && may_be_alone) {
+        // What may be larger than the bound is sent alone. What is only held in case that it failed goes first when room
+        // runs out, and must not keep the rest on disk.
+        let fits =
+            || self.outbox.has_room(size) || (is_idle && self.outbox.has_room_beside(self.doubted(), size));
+        let has_room = self.outbox.held_bytes() == 0 || (!self.is_crowded && fits());
+        if is_probe || has_room {
             self.outputs.extend(self.shelf.take().map(Output::Unpark));
         }
     }
 
     pub(super) fn evict(&mut self) -> bool {
         let Some((signal, count)) = self.outbox.evict() else { return false };
+        self.drop_for_room(signal, count);
+        true
+    }
+
+    pub(super) fn drop_for_room(&mut self, signal: Signal, count: u64) {
         self.ledger.drop(signal, DropReason::OutboxFull, count);
-        if !core::mem::replace(&mut self.said.outbox_full, true) {
+        if count > 0 && !core::mem::replace(&mut self.said.outbox_full, true) {
             self.say(Notice::OutboxFull(signal));
         }
-        true
     }
 }

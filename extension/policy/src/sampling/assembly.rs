@@ -102,6 +102,12 @@ impl<B: Body> Assembly<B> {
         self.size
     }
 
+    /// Of that, what would be left out, unless its invocation failed.
+    pub(crate) fn doubted(&self) -> usize {
+        let in_doubt = self.fragments.values().filter(|fragment| fragment.doubt.is_some());
+        in_doubt.map(|fragment| fragment.size).sum()
+    }
+
     /// Spans that wait.
     pub(crate) const fn count(&self) -> u64 {
         self.count
@@ -133,7 +139,12 @@ impl<B: Body> Assembly<B> {
             if late.is_none() {
                 // The trace has come here again: it is judged as a whole when this invocation is done.
                 fragment.doubt = None;
-                fragment.invocation = invocation.cloned().or(fragment.invocation.take());
+                // What may be of the invocation that began last is not judged with an earlier one: where INVOKE is read
+                // late, and nothing was heard of that earlier one, its own span was made to join this trace.
+                let is_of_last = self.last.is_some() && fragment.invocation == self.last;
+                if let Some(invocation) = invocation.filter(|_| !is_of_last) {
+                    fragment.invocation = Some(invocation.clone());
+                }
             }
             self.wait(now, trace_id, item, invocation);
             if let (Some(doubt), true, true) = (doubt, late.is_some(), is_failure) {
@@ -193,7 +204,7 @@ impl<B: Body> Assembly<B> {
             fragment.doubt.is_none() && (is_old || fragment.invocation.as_ref().is_some_and(&is_done))
         };
         for trace_id in self.traces(is_ready) {
-            self.judge_one(now, trace_id);
+            self.judge_one(now, trace_id, false);
         }
         let begun = self.begun;
         let is_managed = age_max.is_some();
@@ -219,7 +230,7 @@ impl<B: Body> Assembly<B> {
             });
         }
         for trace_id in self.traces(|fragment| fragment.doubt.is_none()) {
-            self.judge_one(now, trace_id);
+            self.judge_one(now, trace_id, false);
         }
         self.settle_doubts(None, |_, _| true);
     }
@@ -252,11 +263,11 @@ impl<B: Body> Assembly<B> {
             return self.take(plain).map(|fragment| fragment.items.len() as u64);
         }
         let any = oldest(&|_| true)?;
-        self.judge_one(now, any);
+        if self.judge_one(now, any, true) {
+            return Some(0);
+        }
         // In doubt, it is given up and not left out: its invocation may fail yet.
-        let is_in_doubt = self.fragments.get(&any).is_some_and(|fragment| fragment.doubt.is_some());
-        let given_up = if is_in_doubt { self.take(any) } else { None };
-        Some(given_up.map_or(0, |fragment| fragment.items.len() as u64))
+        self.take(any).map(|fragment| fragment.items.len() as u64)
     }
 
     /// What was settled since the last call.
@@ -303,20 +314,28 @@ impl<B: Body> Assembly<B> {
         meant.map(|(trace_id, _)| *trace_id).collect()
     }
 
-    fn judge_one(&mut self, now: Instant, trace_id: TraceId) {
-        let Some(fragment) = self.fragments.get_mut(&trace_id) else { return };
+    /// Judges what waits of a trace. False when it was to be judged early, before its invocation is done, and is only
+    /// kept if that fails: then nothing is settled, for itself or for what may still come of it.
+    fn judge_one(&mut self, now: Instant, trace_id: TraceId, is_early: bool) -> bool {
+        let Some(fragment) = self.fragments.get_mut(&trace_id) else { return true };
         let of_it = |word: &&Circumstances| Some(&word.request_id) == fragment.invocation.as_ref();
-        // Of an invocation that nobody knows, nobody will say more.
-        let unknown = Circumstances { is_final: fragment.invocation.is_none(), ..Circumstances::default() };
+        // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
+        let is_final = fragment.invocation.is_none() && !is_early;
+        let unknown = Circumstances { is_final, ..Circumstances::default() };
         let word = self.words.iter().find(of_it).unwrap_or(&unknown);
         let verdict = self.judge.judge(now, &fragment.items, word);
+        let is_settled = verdict.decision.is_keep() || word.is_final;
+        if is_early && !is_settled {
+            return false;
+        }
         let until = fragment.items.iter().map(Item::end).max().unwrap_or_default();
         self.judged.put(trace_id, Judged { verdict, until });
-        if verdict.decision.is_keep() || word.is_final {
+        if is_settled {
             self.settle(trace_id, verdict);
         } else {
             fragment.doubt = Some(Doubt { verdict, begun: self.begun, at: now });
         }
+        true
     }
 
     /// Settles the doubts of the fragments that are meant: they have failed, or they are left out.

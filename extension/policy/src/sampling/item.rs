@@ -105,7 +105,12 @@ impl<B: Body> Item<B> {
 
     /// What holding it costs in memory: the span's facts wait with it.
     pub(crate) const fn held(&self) -> usize {
-        self.size() as usize + 2 * BOOKKEEPING_BYTES
+        Self::held_of(self.size())
+    }
+
+    /// The same of an item of `size` bytes.
+    pub(crate) const fn held_of(size: u32) -> usize {
+        size as usize + 2 * BOOKKEEPING_BYTES
     }
 
     /// Its size in bytes, as an entry counts it.

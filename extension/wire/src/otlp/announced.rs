@@ -39,6 +39,9 @@ pub(super) fn closed(body: &Body, end: UnixNanos, class: &str) -> Option<(Body, 
         put_attribute(out, UNFINISHED, &Value::Flag(true));
         put_message(out, SPAN_STATUS, |status| put_number(status, 3, STATUS_ERROR));
     })?;
+    // What was put on record with the announcement stays there until this is settled: should our process be killed, the
+    // next one closes the span again.
+    span.body.keep(body.clone());
     Some((span.body, span.size))
 }
 

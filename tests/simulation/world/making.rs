@@ -1,0 +1,141 @@
+//! Which worlds there are: one for every seed, and some that are made on purpose.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use policy::sampling::Sampling;
+use policy::{Agent, Config, Duration, FlushMode, InitType, Measuring, Rng, SpoolMode};
+
+use super::super::bounds;
+use super::super::coverage::Coverage;
+use super::super::disk::Disk;
+use super::super::faults::Faults;
+use super::super::function::Bodies;
+use super::super::sampling;
+use super::announced::Announced;
+use super::budget::Held;
+use super::logged::Logged;
+use super::metered::Metered;
+use super::{HEALTHY, World};
+
+impl World {
+    /// The world that `seed` decides.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let faults = Faults::pick(&mut rng);
+        let flush = [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive][rng.below(3) as usize];
+        let invocations = 3 + rng.below(60);
+        let spool = [SpoolMode::Off, SpoolMode::Outage, SpoolMode::Always][rng.below(3) as usize];
+        let init_type = match rng.below(10) {
+            0 => InitType::ProvisionedConcurrency,
+            1 | 2 => InitType::SnapStart,
+            3 | 4 => InitType::ManagedInstances,
+            _ => InitType::OnDemand,
+        };
+        Self::build(seed, rng, faults, (flush, spool, init_type), sampling::pick(seed), invocations)
+    }
+
+    /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
+    pub fn narrow(seed: u64) -> Self {
+        let faults = Faults { is_narrow: true, sends_much: true, ..Faults::default() };
+        let modes = (FlushMode::End, SpoolMode::Always, InitType::OnDemand);
+        Self::build(seed, Rng::new(seed), faults, modes, Sampling::default(), 40)
+    }
+
+    /// One of the environments that are restored from one snapshot; its function says nothing of its invocations.
+    pub fn restored(seed: u64, copy: u64) -> Self {
+        let modes = (FlushMode::End, SpoolMode::Always, InitType::SnapStart);
+        let faults = Faults { never_names_itself: true, ..Faults::default() };
+        let world = Self::build(seed, Rng::new(seed), faults, modes, Sampling::default(), 12);
+        Self { copy, ..world }
+    }
+
+    /// A world without faults.
+    pub fn quiet(seed: u64) -> Self {
+        Self::build(
+            seed,
+            Rng::new(seed),
+            Faults::default(),
+            (FlushMode::End, SpoolMode::Always, InitType::OnDemand),
+            Sampling::default(),
+            2,
+        )
+    }
+
+    fn build(
+        seed: u64,
+        rng: Rng,
+        faults: Faults,
+        modes: (FlushMode, SpoolMode, InitType),
+        sampling: Sampling,
+        invocations_left: u64,
+    ) -> Self {
+        let (flush, spool, init_type) = modes;
+        let bounds = bounds::pick(seed, faults.is_tight);
+        let interval = Duration::from_millis([0, 1_000, 60_000][(seed % 3) as usize]);
+        let measuring = Measuring { interval, ..Measuring::DEFAULT };
+        let config =
+            Config { flush, bounds, spool, sampling, seed, init_type, measuring, ..Config::default() };
+        let disk = Disk::default();
+        Self {
+            rng,
+            faults,
+            now: 0,
+            slept: 0,
+            stepped: 0,
+            events: BinaryHeap::new(),
+            pending: BTreeMap::new(),
+            sequence: 0,
+            agent: Agent::new(config.clone()),
+            config,
+            invocations_left: invocations_left + HEALTHY,
+            invocations: 0,
+            healthy_from: invocations_left,
+            well_from: u64::MAX,
+            is_well_at_last: false,
+            is_asked: false,
+            asked_at: 0,
+            runs: false,
+            failing: BTreeMap::new(),
+            cancelled_at: 0,
+            is_frozen: false,
+            frozen: Vec::new(),
+            copy: 1,
+            ids: BTreeSet::new(),
+            is_planned: false,
+            has_thawed: false,
+            has_exited: false,
+            deadline: 0,
+            backend: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            worth_keeping: BTreeMap::new(),
+            delivered: BTreeSet::new(),
+            roots: BTreeMap::new(),
+            bodies: Bodies { last: 0, disk: disk.clone(), outsize: bounds.held_bytes as u32 + 1_000 },
+            disk,
+            made: Vec::new(),
+            metered: Metered::default(),
+            announced: Announced::default(),
+            logged: Logged::default(),
+            clients: 0,
+            crashes: 0,
+            timeouts: 0,
+            dropped_before: 0,
+            sampled_out_before: 0,
+            kills: 0,
+            receiving: 0,
+            in_progress: BTreeSet::new(),
+            processes: 0,
+            is_reset: false,
+            running: None,
+            held: Held::default(),
+            coverage: Coverage::default(),
+            late: 0,
+            busy_until: 0,
+            cold_starts: BTreeSet::new(),
+            ends_told: BTreeSet::new(),
+            before: [(0, 0); 3],
+            lines: Vec::new(),
+            is_aloud: false,
+        }
+    }
+}

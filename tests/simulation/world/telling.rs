@@ -1,0 +1,41 @@
+//! What a world tells aloud of what happens in it.
+
+use policy::{Counts, Input, Receipt};
+
+use super::super::disk::Body;
+
+/// An input in a few words, for a story that is told aloud.
+pub(super) fn brief(input: &Input<Body>) -> String {
+    let ids =
+        |receipt: &Receipt<Body>| -> Vec<u64> { receipt.spans.iter().map(|span| span.body.id).collect() };
+    match input {
+        Input::Invoke(invoke) => format!("INVOKE {} heard", invoke.request_id),
+        Input::Received(receipt) => format!("spans {:?}", ids(receipt)),
+        Input::Unparked(receipt) => format!("unparked {:?}", ids(receipt)),
+        Input::Recovered { receipt, .. } => format!("recovered {:?}", ids(receipt)),
+        Input::Platform(event) => format!("{event:?}"),
+        Input::Exported { id, outcome, .. } => format!("answer {} {outcome:?}", id.0),
+        Input::Shutdown(shutdown) => format!("SHUTDOWN {:?}", shutdown.reason),
+        Input::Parked { place } => format!("parked {place:?}"),
+        Input::Found(parked) => format!("{parked:?}"),
+        Input::Logged { request_id, receipt } => format!("logs {request_id:?} {}", receipt.parcels.len()),
+        Input::Announced(spans) => {
+            format!("announced {:?}", spans.iter().map(|span| span.body.id).collect::<Vec<_>>())
+        }
+        Input::Ready => "ready".into(),
+        Input::Receiving => "receiving".into(),
+        Input::Flush { .. } => "flush asked for".into(),
+        Input::Tick => "tick".into(),
+        Input::Closed => "closed".into(),
+        Input::Guarded(_) => "guarded".into(),
+        Input::Restored { .. } => "restored".into(),
+    }
+}
+
+/// The books in a line.
+pub(super) fn told(counts: &Counts) -> String {
+    let Counts { received, recovered, made, delivered, sampled_out, dropped } = counts;
+    format!(
+        "came {received} + {recovered} + {made}, delivered {delivered}, left out {sampled_out}, dropped {dropped:?}"
+    )
+}
