@@ -10,6 +10,8 @@ mod grpc;
 mod listen;
 mod socket;
 
+pub use listen::Ports;
+
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;

@@ -9,12 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use lambda_extension::{Extension, LambdaEvent, NextEvent, service_fn};
 use policy::{Input, Invoke, Shutdown, ShutdownReason};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use wire::{extensions_api, telemetry_api, trace_context};
 
@@ -130,6 +132,18 @@ impl Events {
     }
 }
 
+/// Turns of the runtime until the request to register is written: it connects, is told that it has, hands the request
+/// to the connection's own task, which writes it.
+const TURNS_TO_WRITE: usize = 3;
+
+/// Waits until [`register`], begun before and beside this, has written its request, where the platform is as near as
+/// it is. What comes then costs nobody anything: the answer is on its way.
+pub async fn asked_to_register() {
+    for _ in 0..TURNS_TO_WRITE {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Registers, and returns what keeps the events coming.
 ///
 /// # Errors
@@ -198,16 +212,24 @@ async fn plain_loop(events: &Events, extension_id: &str) {
     }
 }
 
-/// Asks for the platform's events to be posted to `port`. Fails open: without them, the ends of
-/// invocations are seen by the function's own spans and by deadlines.
-pub async fn subscribe(extension_id: &str, port: u16, with_lines: bool) {
+/// Asks, on `connection` or one of its own, for the platform's events to be posted to `port`. Fails open: without
+/// them, the ends of invocations are seen by the function's own spans and by deadlines.
+pub async fn subscribe(connection: Option<Connection>, extension_id: &str, port: u16, with_lines: bool) {
     let request = Request::put(telemetry_api::SUBSCRIBE_PATH)
         .header("Lambda-Extension-Identifier", extension_id)
         .header("Content-Type", "application/json")
         .body(Bytes::from(telemetry_api::subscription(port, with_lines)));
     let request = request.expect("an identifier from a header is one");
     let message = "no platform events: cold starts, timeouts and crashes are seen less exactly";
-    match timeout(SUBSCRIBE_MAX, call(request)).await {
+    let answer = async {
+        if let Some(connection) = connection
+            && let Ok(answer) = connection.call(request.clone()).await
+        {
+            return Ok(answer);
+        }
+        call(request).await
+    };
+    match timeout(SUBSCRIBE_MAX, answer).await {
         Ok(Ok((200, _))) => {}
         Ok(Ok((status, _))) => {
             log::say(Level::Warn, "telemetry_unavailable", message, json!({ "status": status }));
@@ -217,18 +239,43 @@ pub async fn subscribe(extension_id: &str, port: u16, with_lines: bool) {
     }
 }
 
-/// One call on a connection of its own, past every proxy.
-async fn call(mut request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
-    let host = crate::settings::runtime_api().ok_or("AWS_LAMBDA_RUNTIME_API is not set")?;
-    let stream = TcpStream::connect(&host).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    request.headers_mut().insert(http::header::HOST, host.parse()?);
-    debug_assert!(matches!(*request.method(), Method::GET | Method::PUT));
-    let response = sender.send_request(request.map(Full::new)).await?;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    connection.abort();
-    Ok((status, body))
+/// A connection for one call, past every proxy.
+pub struct Connection {
+    host: String,
+    sender: SendRequest<Full<Bytes>>,
+    task: AbortHandle,
+}
+
+impl Connection {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When nobody listens there, or it is not said where.
+    pub async fn open() -> Result<Self, Error> {
+        let host = crate::settings::runtime_api().ok_or("AWS_LAMBDA_RUNTIME_API is not set")?;
+        let stream = TcpStream::connect(&host).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let task = tokio::spawn(connection).abort_handle();
+        Ok(Self { host, sender, task })
+    }
+
+    async fn call(mut self, mut request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
+        request.headers_mut().insert(http::header::HOST, self.host.parse()?);
+        debug_assert!(matches!(*request.method(), Method::GET | Method::PUT));
+        let response = self.sender.send_request(request.map(Full::new)).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, body))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn call(request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
+    Connection::open().await?.call(request).await
 }

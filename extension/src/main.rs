@@ -41,7 +41,8 @@ fn extend() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(extension::run(Settings::from_environment()));
+            // On the heap: the runtime would move it about on the stack, and each page of that is a fault.
+            let ended = runtime.block_on(Box::pin(extension::run()));
             // A resolver that does not answer holds a thread of the runtime for as long as it likes.
             runtime.shutdown_background();
             ended

@@ -7,6 +7,7 @@ mod prices;
 mod residency;
 mod sampling;
 mod table;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -14,13 +15,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Config, Destinations, FlushMode, InitType, Measuring, Signal, SpoolMode, XrayParent};
+use policy::{Config, Destinations, FlushMode, Measuring, Signal, SpoolMode, XrayParent};
 use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
 
 use crate::guarding::Guarding;
-use table::{FOREIGN, Setting, TABLE};
+use table::{Setting, TABLE};
+pub use variables::Variables;
 
 /// Everything the extension was told.
 pub struct Settings {
@@ -145,25 +147,28 @@ pub fn reference() -> String {
     table::markdown()
 }
 
+impl Variables {
+    /// Those of the process.
+    pub fn from_environment() -> Self {
+        Self::of(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        }))
+    }
+}
+
 impl Settings {
     /// Reads the environment of the process.
     pub fn from_environment() -> Self {
-        Self::from_variables(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        }))
+        Variables::from_environment().understand()
     }
 
     /// Reads `variables`; those that are empty count as not set, as OpenTelemetry has it.
     pub fn from_variables(variables: impl Iterator<Item = (String, String)>) -> Self {
-        let is_known = |name: &str| {
-            name.starts_with("PREFREEZE_")
-                || FOREIGN.iter().any(|(own, _)| *own == name)
-                || residency::PROXIES.contains(&name)
-        };
-        let set = variables.filter(|(name, value)| is_known(name) && !value.trim().is_empty()).collect();
-        let mut reader = Reader { set, problems: Vec::new(), refused: Vec::new() };
+        Variables::of(variables).understand()
+    }
+
+    fn read(mut reader: Reader, receivers: Receivers) -> Self {
         reader.report_unknown();
-        let receivers = reader.receivers();
         let hosts = reader.allowed_hosts();
         let destinations = Signal::ALL.map(|signal| reader.destination(signal, &receivers));
         let destinations = reader.keep_within(hosts.as_ref(), destinations);
@@ -323,42 +328,6 @@ impl Reader {
         if self.set.contains_key(&own) { own } else { name.to_owned() }
     }
 
-    fn receivers(&mut self) -> Receivers {
-        Receivers {
-            http: self.receiver("PREFREEZE_RECEIVER_HTTP", 4318),
-            grpc: self.receiver("PREFREEZE_RECEIVER_GRPC", 4317),
-            socket: self.receiver_socket(),
-        }
-    }
-
-    fn receiver(&mut self, name: &str, port: u16) -> Option<SocketAddr> {
-        let default = SocketAddr::from(([127, 0, 0, 1], port));
-        let Some(text) = self.get(name) else { return Some(default) };
-        if is_off(text) {
-            return None;
-        }
-        let address = text.replacen("localhost", "127.0.0.1", 1).parse();
-        Some(address.unwrap_or_else(|_| {
-            self.problem(name, format!("not an address and port, such as 127.0.0.1:{port}"));
-            default
-        }))
-    }
-
-    fn receiver_socket(&mut self) -> Option<PathBuf> {
-        const NAME: &str = "PREFREEZE_RECEIVER_UDS";
-        let default = self.temporary().join("prefreeze.sock");
-        let Some(text) = self.get(NAME) else { return Some(default) };
-        if is_off(text) {
-            return None;
-        }
-        // `sun_path` of Linux, with the zero at its end.
-        if !text.starts_with('/') || text.len() > 107 {
-            self.problem(NAME, "not an absolute path of at most 107 bytes");
-            return Some(default);
-        }
-        Some(text.into())
-    }
-
     fn destination(&mut self, signal: Signal, receivers: &Receivers) -> Option<Destination> {
         let name = self.form("PREFREEZE_EXPORTER_OTLP_ENDPOINT", signal);
         let text = self.get(&name)?.to_owned();
@@ -415,22 +384,12 @@ impl Reader {
         let xray =
             [("link", XrayParent::Link), ("parent", XrayParent::Parent), ("ignore", XrayParent::Ignore)];
         let spool = [("always", SpoolMode::Always), ("outage", SpoolMode::Outage), ("off", SpoolMode::Off)];
-        let init = [
-            InitType::OnDemand,
-            InitType::ProvisionedConcurrency,
-            InitType::SnapStart,
-            InitType::ManagedInstances,
-        ];
         let default = Config::default();
         let [traces, metrics, logs] = destinations.each_ref().map(Option::is_some);
         Config {
             function_name: self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("function").into(),
             function_version: self.get("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or("$LATEST").into(),
-            // A type of the future is treated as the most common one.
-            init_type: self
-                .get("AWS_LAMBDA_INITIALIZATION_TYPE")
-                .and_then(|text| init.into_iter().find(|known| known.as_str() == text))
-                .unwrap_or_default(),
+            init_type: self.init_type(),
             flush: self.word("PREFREEZE_FLUSH", FlushMode::default(), &flush),
             flush_ceiling: self.millis("PREFREEZE_FLUSH_TIMEOUT_MS", 1_000),
             cost_cap: self.get(COST_CAP).is_some().then(|| self.millis(COST_CAP, 60_000)),
@@ -580,10 +539,6 @@ fn endpoint(text: &str, path: UrlPath, receivers: &Receivers) -> Result<String, 
         UrlPath::AsItIs => text.to_owned(),
         UrlPath::Method(path) => format!("{}://{authority}{path}", uri.scheme_str().unwrap_or("https")),
     })
-}
-
-fn is_off(text: &str) -> bool {
-    text.eq_ignore_ascii_case("off") || text.eq_ignore_ascii_case("none")
 }
 
 fn is_here(host: &str) -> bool {

@@ -1,6 +1,8 @@
 //! Taking the addresses that the function's SDK sends to; what cannot be had costs a line, and the rest listens.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -10,24 +12,34 @@ use super::socket::bind_socket;
 use crate::log::{Level, say};
 use crate::settings::Receivers;
 
-impl Intake {
-    /// Listens wherever `receivers` says, until the process ends. Every listener is bound when this returns.
+/// The ports that SDKs send to, taken. Who connects waits until an [`Intake`] listens.
+pub struct Ports([Option<TcpListener>; 2]);
+
+impl Ports {
+    /// Takes those that `receivers` names.
     ///
     /// Another port is never tried where one is taken: the function's SDK would not know of it.
-    pub async fn listen(&self, receivers: &Receivers) {
-        if let Some(address) = receivers.http {
-            match TcpListener::bind(address).await {
-                Ok(listener) => drop(tokio::spawn(self.clone().receive(listener))),
-                Err(error) => unavailable(Level::Error, "PREFREEZE_RECEIVER_HTTP", &address, &error),
-            }
+    pub async fn take(receivers: &Receivers) -> Self {
+        let http = take(receivers.http, "PREFREEZE_RECEIVER_HTTP", Level::Error).await;
+        let grpc = take(receivers.grpc, "PREFREEZE_RECEIVER_GRPC", Level::Warn).await;
+        Self([http, grpc])
+    }
+}
+
+async fn take(address: Option<SocketAddr>, setting: &str, level: Level) -> Option<TcpListener> {
+    let address = address?;
+    let taken = TcpListener::bind(address).await;
+    taken.inspect_err(|error| unavailable(level, setting, &address, error)).ok()
+}
+
+impl Intake {
+    /// Receives on `ports`, and on a Unix socket where one is named, until the process ends. The socket is bound when
+    /// this returns.
+    pub async fn listen(&self, Ports(ports): Ports, socket: Option<&Path>) {
+        for port in ports.into_iter().flatten() {
+            tokio::spawn(self.clone().receive(port));
         }
-        if let Some(address) = receivers.grpc {
-            match TcpListener::bind(address).await {
-                Ok(listener) => drop(tokio::spawn(self.clone().receive(listener))),
-                Err(error) => unavailable(Level::Warn, "PREFREEZE_RECEIVER_GRPC", &address, &error),
-            }
-        }
-        if let Some(path) = &receivers.socket {
+        if let Some(path) = socket {
             match bind_socket(path).await {
                 Ok(listener) => drop(tokio::spawn(self.clone().receive(listener))),
                 Err(error) => unavailable(Level::Warn, "PREFREEZE_RECEIVER_UDS", &path.display(), &error),

@@ -1,0 +1,141 @@
+//! What is made ready while the platform answers: settings are understood, everything listens, the driver is built.
+
+use std::sync::{Arc, OnceLock};
+
+use policy::{Agent, Guarded, InitType, SpoolMode};
+use tokio::sync::mpsc;
+use wire::logs::Wanted;
+use wire::otlp::{Body, Identity};
+
+use crate::clock::Clock;
+use crate::driver::{Driver, Inbox};
+use crate::exporter::Exporter;
+use crate::intake::{Intake, Ports};
+use crate::lambda::Registration;
+use crate::log;
+use crate::recovery;
+use crate::settings::{Settings, Variables};
+use crate::spool::Spool;
+use crate::telemetry;
+
+/// What there is once everything listens.
+pub(crate) struct Listening {
+    pub(crate) settings: Settings,
+    /// Where the platform's events can be sent to.
+    pub(crate) telemetry_port: Option<u16>,
+    /// Where the listeners look for the spool.
+    records: Arc<OnceLock<Spool>>,
+}
+
+impl Listening {
+    /// Understands `variables`, and begins to receive: what must not leave is known before anything comes in.
+    pub(crate) async fn begin(variables: Variables, ports: Ports, inbox: &Inbox, clock: Clock) -> Self {
+        let settings = variables.understand();
+        let records = Arc::<OnceLock<Spool>>::default();
+        let intake = Intake {
+            inbox: inbox.clone(),
+            spool: records.clone(),
+            guarding: settings.guarding.clone(),
+            max_body: settings.max_body,
+        };
+        intake.listen(ports, settings.receivers.socket.as_deref()).await;
+        let telemetry_port = listen_for_events(intake, settings.logs, clock).await;
+        Self { settings, telemetry_port, records }
+    }
+
+    /// Says what is wrong with the settings, opens the spool, and builds the driver.
+    pub(crate) fn prepare(
+        self,
+        registration: &Registration,
+        inbox: &Inbox,
+        clock: Clock,
+        next: mpsc::UnboundedSender<()>,
+    ) -> Box<Driver> {
+        let Self { mut settings, records, .. } = self;
+        for problem in &settings.problems {
+            log::degraded("setting_ignored", "an invalid setting is ignored", problem);
+        }
+        for refusal in &settings.refused {
+            log::refused(refusal);
+        }
+        let spool = open_spool(&mut settings, inbox);
+        if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
+            let _ = records.set(spool.clone());
+        }
+        driver(settings, registration, inbox, clock, next, spool)
+    }
+}
+
+/// Opens the spool, after registration: no file is touched before. Without one, memory has to do.
+fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
+    if settings.policy.spool == SpoolMode::Off {
+        return None;
+    }
+    let bounds = settings.policy.bounds;
+    // Half for what policy parks there, half for what is on record as accepted.
+    match Spool::open(&settings.spool_dir, bounds.spooled_bytes as u64 * 2) {
+        Ok((spool, leftovers)) => {
+            recovery::tell(&spool, leftovers, bounds.held_bytes / 2, inbox);
+            Some(spool)
+        }
+        Err(error) => {
+            let message = "the spool cannot be opened; unsent data is kept in memory only";
+            log::degraded("spool_unusable", message, &error);
+            settings.policy.spool = SpoolMode::Off;
+            None
+        }
+    }
+}
+
+async fn listen_for_events(intake: Intake, wanted: Wanted, clock: Clock) -> Option<u16> {
+    let bound = telemetry::bind().await.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+    match bound {
+        Ok((port, listener)) => {
+            tokio::spawn(telemetry::receive(listener, intake, wanted, clock));
+            Some(port)
+        }
+        Err(error) => {
+            log::degraded("telemetry_unavailable", "no port for platform events", &error);
+            None
+        }
+    }
+}
+
+fn driver(
+    settings: Settings,
+    registration: &Registration,
+    inbox: &Inbox,
+    clock: Clock,
+    next: mpsc::UnboundedSender<()>,
+    spool: Option<Spool>,
+) -> Box<Driver> {
+    let records_invocations = settings.policy.spool == SpoolMode::Always;
+    let mut policy = settings.policy;
+    policy.seed = clock.seed();
+    if registration.is_managed {
+        policy.init_type = InitType::ManagedInstances;
+    }
+    let is_snapshot = policy.init_type == InitType::SnapStart;
+    let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
+    let mut identity = settings.identity;
+    if let Some(account) = &registration.account_id {
+        identity.set_if_missing("cloud.account.id", account);
+    }
+    Box::new(Driver {
+        agent: Agent::<Body>::new(policy),
+        clock,
+        exporter: Exporter::new(settings.destinations, inbox.clone(), clock),
+        identity: Arc::<Identity>::new(identity),
+        next,
+        emf_namespace: settings.emf_namespace,
+        prices,
+        function_name,
+        inbox: inbox.clone(),
+        spool,
+        records_invocations,
+        invocation: None,
+        guarding: settings.guarding,
+        is_snapshot,
+        guarded: Guarded::default(),
+    })
+}
