@@ -114,6 +114,8 @@ struct Series {
 #[derive(Debug)]
 pub(crate) struct Store {
     series: Vec<Series>,
+    /// A digest of each one's metric and labels, in the same order: what is looked through to find one.
+    digests: Vec<u64>,
     /// What their labels say.
     texts: String,
     /// Where those that stay are moved to.
@@ -129,6 +131,7 @@ impl Store {
     pub(super) fn new(series_max: usize, explicit: bool) -> Self {
         Self {
             series: Vec::new(),
+            digests: Vec::new(),
             texts: String::new(),
             spare_texts: String::new(),
             spare_counts: Vec::new(),
@@ -147,9 +150,7 @@ impl Store {
     pub(super) fn count(&mut self, metric: Metric, labels: &[Label<'_>], times: u64) {
         if times > 0 {
             let index = self.find(metric, labels);
-            if let Reading::Int(sum) = self.series[index].reading.get_or_insert(Reading::Int(0)) {
-                *sum = sum.saturating_add_unsigned(times);
-            }
+            self.series[index].count(times);
         }
     }
 
@@ -171,8 +172,11 @@ impl Store {
     /// Counts something that stands for `weight` of its kind.
     pub(super) fn count_weighted(&mut self, metric: Metric, labels: &[Label<'_>], weight: f64) {
         let index = self.find(metric, labels);
-        let times = self.series[index].whole(weight);
-        self.count(metric, labels, times);
+        let series = &mut self.series[index];
+        let times = series.whole(weight);
+        if times > 0 {
+            series.count(times);
+        }
     }
 
     /// Measures something that stands for `weight` of its kind.
@@ -198,11 +202,15 @@ impl Store {
     /// Where the series under `labels` is, or the one for everything else when there are too many.
     fn find(&mut self, metric: Metric, labels: &[Label<'_>]) -> usize {
         self.changes += 1;
-        let (mut known, mut overflow) = (0, None);
-        for (index, series) in self.series.iter().enumerate().filter(|(_, series)| series.metric == metric) {
-            if !series.is_overflow && series.says(labels, &self.texts) {
+        let digest = digest(metric, labels);
+        let alike = self.digests.iter().enumerate().filter(|(_, known)| **known == digest);
+        for (index, _) in alike {
+            if self.series[index].is(metric, labels, &self.texts) {
                 return index;
             }
+        }
+        let (mut known, mut overflow) = (0, None);
+        for (index, series) in self.series.iter().enumerate().filter(|(_, series)| series.metric == metric) {
             known += 1;
             overflow = if series.is_overflow { Some(index) } else { overflow };
         }
@@ -216,6 +224,7 @@ impl Store {
     fn make(&mut self, metric: Metric, labels: &[Label<'_>], is_overflow: bool) -> usize {
         if self.series.capacity() == 0 {
             self.series.reserve(2 * self.series_max + FEW);
+            self.digests.reserve(2 * self.series_max + FEW);
             self.texts.reserve((self.series_max + FEW) * TEXT);
             self.spare_texts.reserve((self.series_max + FEW) * TEXT);
             self.spare_counts.resize_with(self.series_max + FEW / 4, || Vec::with_capacity(BUCKETS_MAX));
@@ -227,6 +236,7 @@ impl Store {
             series.count += 1;
         }
         self.series.push(series);
+        self.digests.push(digest(metric, labels));
         self.series.len() - 1
     }
 
@@ -243,6 +253,8 @@ impl Store {
                 reading: kept(reading, &mut self.spare_counts),
             });
         }
+        let mut stays = self.series.iter().map(|series| series.carry > 0.0);
+        self.digests.retain(|_| stays.next().unwrap_or_default());
         self.series.retain(|series| series.carry > 0.0);
         for series in &mut self.series {
             for (_, text) in &mut series.labels[..usize::from(series.count)] {
@@ -253,6 +265,22 @@ impl Store {
         self.spare_texts.clear();
         points
     }
+}
+
+/// Tells nearly all series apart, eight bytes at a time; keys by their lengths only, which order nearly decides.
+fn digest(metric: Metric, labels: &[Label<'_>]) -> u64 {
+    // The multiplier of FxHash, of which the upper half is mixed well.
+    let mix = |digest: u64, word: u64| (digest.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    let mut digest = mix(0, metric as u64);
+    for (key, value) in labels {
+        digest = mix(digest, (key.len() << 32 | value.len()) as u64);
+        let mut words = value.as_bytes().chunks_exact(8);
+        for word in &mut words {
+            digest = mix(digest, u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        }
+        digest = words.remainder().iter().fold(digest, |digest, byte| mix(digest, u64::from(*byte)));
+    }
+    digest
 }
 
 /// A reading to send; the room for its buckets stays here.
@@ -284,13 +312,22 @@ impl Series {
         &self.labels[..usize::from(self.count)]
     }
 
-    fn says(&self, labels: &[Label<'_>], texts: &str) -> bool {
+    /// Whether it is that of `metric` under `labels`, and not the one for everything else.
+    fn is(&self, metric: Metric, labels: &[Label<'_>], texts: &str) -> bool {
         let own = self.labels();
-        own.len() == labels.len()
+        self.metric == metric
+            && !self.is_overflow
+            && own.len() == labels.len()
             && own
                 .iter()
                 .zip(labels)
                 .all(|((key, text), (other, value))| key == other && text.of(texts) == *value)
+    }
+
+    fn count(&mut self, times: u64) {
+        if let Reading::Int(sum) = self.reading.get_or_insert(Reading::Int(0)) {
+            *sum = sum.saturating_add_unsigned(times);
+        }
     }
 
     /// How many whole ones `weight` is, with what was left from before.
@@ -328,6 +365,23 @@ mod tests {
         let rest: Vec<_> = points.iter().filter(|point| point.is_overflow).collect();
         assert_eq!((rest.len(), sum(&points[4..])), (1, 192));
         assert!(store.take().is_empty());
+    }
+
+    #[test]
+    fn series_that_stay_are_found_again_where_they_have_moved_to() {
+        let mut store = Store::new(50, false);
+        let names: Vec<String> = (0..9).map(|n| format!("operation-{n}")).collect();
+        for (n, name) in names.iter().enumerate() {
+            // Every third has something left to carry, and stays.
+            let weight = if n % 3 == 0 { 1.5 } else { 1.0 };
+            store.count_weighted(Metric::SpanCalls, &[("span.name", name)], weight);
+        }
+        assert_eq!((store.take().len(), store.series.len(), store.digests.len()), (9, 3, 3));
+        for name in &names {
+            store.count_weighted(Metric::SpanCalls, &[("span.name", name)], 1.5);
+        }
+        let points = store.take();
+        assert_eq!((points.len(), sum(&points)), (9, 6 + 3 * 2), "the carried half is found by its name");
     }
 
     #[test]

@@ -59,8 +59,11 @@ impl Body {
         let (mut text, mut walk): (&[u8], _) = (&[], fields(self.span().unwrap_or_default()));
         // The scan has walked it before: it is whole.
         while let Ok(Some(field)) = walk.next() {
-            if let (true, Value::Bytes(bytes)) = (field.number == number, field.value) {
-                text = bytes;
+            match field.value {
+                Value::Bytes(bytes) if field.number == number => text = bytes,
+                // They are most of a span.
+                _ if field.number == SPAN_ATTRIBUTES => drop(walk.skip_more(SPAN_ATTRIBUTES)),
+                _ => {}
             }
         }
         from_utf8(text).unwrap_or_default()
