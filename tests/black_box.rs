@@ -7,6 +7,7 @@ mod black_box {
     mod announced;
     mod backend;
     mod bounds;
+    mod calls;
     mod cardinality;
     mod cold_start;
     mod completion;

@@ -102,7 +102,7 @@ pub struct Driver {
 
 impl Driver {
     /// Runs until the agent says that the process may end.
-    pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+    pub async fn run(mut self: Box<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
         while !self.carry_out() {
             let message = match self.agent.deadline() {
                 Some(due) => tokio::select! {
@@ -168,8 +168,8 @@ impl Driver {
                 }
                 Output::Park { signal, entries } => self.park(signal, &entries),
                 Output::Unpark(place) => self.unpark(place),
-                Output::Export { id, signal, entries, pressure } => {
-                    self.exporter.export(id, signal, entries, pressure, self.identity.clone());
+                Output::Export { id, signal, entries, effort } => {
+                    self.exporter.export(id, signal, entries, effort, self.identity.clone());
                 }
                 Output::Cancel(id) => self.exporter.cancel(id),
                 Output::Reconnect => self.exporter.reconnect(),
@@ -196,8 +196,9 @@ impl Driver {
 
     fn park(&self, signal: Signal, entries: &[Entry<Body>]) {
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
-        let content = wire::otlp::request(entries, &self.identity);
-        let place = self.spool.as_ref().and_then(|spool| spool.write(Kind::Parked(signal), count, &content));
+        let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, &self.identity, take);
+        let spool = self.spool.as_ref();
+        let place = spool.and_then(|spool| spool.write_pieces(Kind::Parked(signal), count, pieces));
         self.inbox.send(Message::Input(Input::Parked { place }));
     }
 

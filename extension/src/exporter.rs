@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use policy::{BatchId, Entry, Input, Outcome, Pressure, Signal, UnixNanos};
+use policy::{BatchId, Effort, Entry, Input, Outcome, Signal, UnixNanos};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::task::AbortHandle;
 use wire::otlp::{Body, Identity};
@@ -31,7 +31,8 @@ pub struct Exporter {
     routes: [Option<Route>; Signal::ALL.len()],
     /// Each is there once, whatever number of signals goes there, and they share its connections.
     backends: Vec<Backend>,
-    running: HashMap<BatchId, AbortHandle>,
+    /// Each with its backend.
+    running: HashMap<BatchId, (usize, AbortHandle)>,
     inbox: Inbox,
     clock: Clock,
 }
@@ -70,10 +71,10 @@ impl Exporter {
         id: BatchId,
         signal: Signal,
         entries: Arc<[Entry<Body>]>,
-        pressure: Pressure,
+        effort: Effort,
         identity: Arc<Identity>,
     ) {
-        self.running.retain(|_, task| !task.is_finished());
+        self.running.retain(|_, (_, task)| !task.is_finished());
         let (inbox, clock) = (self.inbox.clone(), self.clock);
         let route = self.routes[signal as usize].clone();
         let Some((route, client)) = route.and_then(|route| {
@@ -83,19 +84,21 @@ impl Exporter {
             inbox.send(exported(id, Outcome::Rejected { status: 0 }, 0, 0));
             return;
         };
-        let agreement = self.backends[route.backend].agreement.clone();
+        let backend = route.backend;
+        let agreement = self.backends[backend].agreement.clone();
         let sender = Sender { route, client, agreement, clock };
         let task = tokio::spawn(async move {
-            let (outcome, raw_bytes, sent_bytes) = sender.deliver(&entries, &identity, pressure).await;
+            let (outcome, raw_bytes, sent_bytes) = sender.deliver(&entries, &identity, effort).await;
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
-        self.running.insert(id, task.abort_handle());
+        self.running.insert(id, (backend, task.abort_handle()));
     }
 
-    /// Lets go of a request: its connection is closed, and nothing is reported.
+    /// Lets go of a request: its connection is not used again, and nothing is reported.
     pub fn cancel(&mut self, id: BatchId) {
-        if let Some(task) = self.running.remove(&id) {
+        if let Some((backend, task)) = self.running.remove(&id) {
             task.abort();
+            self.backends[backend].on_cancelled();
         }
     }
 
@@ -130,23 +133,29 @@ impl Sender {
         &self,
         entries: &[Entry<Body>],
         identity: &Identity,
-        pressure: Pressure,
+        effort: Effort,
     ) -> (Outcome, u64, u64) {
-        let raw = || wire::otlp::request(entries, identity);
         let packing = self.agreement.packing(self.route.destination.packing);
-        let (outcome, raw_bytes, sent_bytes) = self.attempt(raw(), packing, pressure).await;
+        let (outcome, raw_bytes, sent_bytes) = self.attempt(entries, identity, packing, effort).await;
         if packing != Packing::Zstd || !may_be_packing(outcome) {
             return (outcome, raw_bytes, sent_bytes);
         }
         // Spliced again rather than kept: 4 MiB less are held beside every export, for what happens once.
-        let (second, raw_bytes, sent_bytes) = self.attempt(raw(), Packing::Gzip, pressure).await;
+        let (second, raw_bytes, sent_bytes) = self.attempt(entries, identity, Packing::Gzip, effort).await;
         self.agreement.note_fallback(outcome, second);
         (second, raw_bytes, sent_bytes)
     }
 
-    async fn attempt(&self, raw: Vec<u8>, packing: Packing, pressure: Pressure) -> (Outcome, u64, u64) {
-        let raw_bytes = raw.len() as u64;
-        let body = pack(raw, packing, pressure);
+    async fn attempt(
+        &self,
+        entries: &[Entry<Body>],
+        identity: &Identity,
+        packing: Packing,
+        effort: Effort,
+    ) -> (Outcome, u64, u64) {
+        let size = entries.iter().map(|entry| entry.size as usize).sum();
+        let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, identity, take);
+        let (body, raw_bytes) = pack(pieces, size, packing, effort);
         let sent_bytes = body.len() as u64;
         let Route { destination, headers, .. } = &self.route;
         let url = &destination.url[..];

@@ -117,7 +117,19 @@ impl Spool {
 
     /// Writes a record that stays until it is taken out; `None` when it cannot be written.
     pub fn write(&self, kind: Kind, count: u32, content: &[u8]) -> Option<Place> {
-        lock(&self.store).append(kind, count, content)
+        let head = Head::of(kind, count, content)?;
+        lock(&self.store).append(head, |segment| segment.append(&head, content))
+    }
+
+    /// The same of a content in pieces, which is asked for twice: for its checksum, and to be written.
+    pub fn write_pieces(
+        &self,
+        kind: Kind,
+        count: u32,
+        pieces: impl Fn(&mut dyn FnMut(&[u8])),
+    ) -> Option<Place> {
+        let head = Head::of_pieces(kind, count, &pieces)?;
+        lock(&self.store).append(head, |segment| segment.append_pieces(&head, &pieces))
     }
 
     /// Reads a record; `None` when it is not there or not whole. Either way it is settled with the keepsake.
@@ -128,12 +140,15 @@ impl Spool {
 }
 
 impl Store {
-    fn append(&mut self, kind: Kind, count: u32, content: &[u8]) -> Option<Place> {
-        let head = Head::of(kind, count, content)?;
+    fn append(
+        &mut self,
+        head: Head,
+        append: impl FnOnce(&mut Segment) -> std::io::Result<u64>,
+    ) -> Option<Place> {
         if self.bytes() + head.record_len() > self.bound {
             return None;
         }
-        let (segment, offset) = match self.try_append(&head, content) {
+        let (segment, offset) = match self.try_append(append) {
             Ok(spot) => spot,
             Err(error) => {
                 self.complain(&error);
@@ -145,10 +160,13 @@ impl Store {
         Some(Place(self.last_place))
     }
 
-    fn try_append(&mut self, head: &Head, content: &[u8]) -> std::io::Result<(u64, u64)> {
+    fn try_append(
+        &mut self,
+        append: impl FnOnce(&mut Segment) -> std::io::Result<u64>,
+    ) -> std::io::Result<(u64, u64)> {
         let name = self.writable()?;
         let segment = self.segments.get_mut(&name).expect("writable names a segment that is open");
-        Ok((name, segment.append(head, content)?))
+        Ok((name, append(segment)?))
     }
 
     /// The segment to append to, new where there is none or the last is long.

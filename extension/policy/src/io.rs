@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::batch::{BatchId, Content, Entry};
+use crate::effort::Effort;
 use crate::guarded::Guarded;
 use crate::metrics::Measured;
 use crate::notice::Notice;
@@ -129,15 +130,6 @@ impl<B> Receipt<B> {
     }
 }
 
-/// How much a moment costs that an export takes longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pressure {
-    /// It goes out beside a handler: it may be packed harder.
-    Low,
-    /// The platform waits for its end, and the time is billed.
-    High,
-}
-
 /// Something to be done.
 #[derive(Clone, Debug)]
 pub enum Output<B> {
@@ -151,8 +143,8 @@ pub enum Output<B> {
         signal: Signal,
         /// Its content, shared with the outbox.
         entries: Arc<[Entry<B>]>,
-        /// Whether somebody waits for it.
-        pressure: Pressure,
+        /// How hard to pack it.
+        effort: Effort,
     },
     /// Put these entries into the spool, and say with [`Input::Parked`] how that went. Answered in order.
     Park {

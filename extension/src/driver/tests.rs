@@ -85,7 +85,7 @@ async fn what_was_accepted_before_the_end_is_kept() {
         inbox.send(Message::Input(Input::Receiving));
         assert!(inbox.offer(request()));
     }
-    driver.run(received).await;
+    Box::new(driver).run(received).await;
     let count: u32 = folder.leftovers().iter().map(|leftover| leftover.count).sum();
     assert_eq!(count, 3, "spans on disk");
     assert!(!inbox.offer(request()), "nothing more is taken");

@@ -120,6 +120,14 @@ impl Backend {
         }
     }
 
+    /// A request was let go of. Of HTTP/1.1 that closes its connection; of HTTP/2 it resets a stream, and the next call
+    /// would go over a connection that may be dead.
+    pub(super) fn on_cancelled(&mut self) {
+        if self.origin.protocol == Protocol::Grpc {
+            self.reconnect();
+        }
+    }
+
     fn forget_ahead(&mut self) {
         if let Some(opening) = self.opening.take() {
             opening.abort();

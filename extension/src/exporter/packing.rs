@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use policy::{Outcome, Pressure};
+use policy::{Effort, Outcome};
 
 use crate::settings::Packing;
 
@@ -42,25 +42,56 @@ pub(super) const fn may_be_packing(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Rejected { status: 400 | 415 | 12 | 13 })
 }
 
-/// Packs `raw`.
+/// Up to here zstd is given all at once: it then takes no more memory than that needs, and an eighth less time.
+const ZSTD_WHOLE_MAX: usize = 256 << 10;
+
+/// Packs what comes in pieces, and says how long that was.
 ///
-/// Level 1 where an invocation waits: little more than a third of the CPU of gzip's level 6, for a fifth more bytes
-/// (docs/performance.md). Where nobody waits, one step more, and no further: the CPU is the function's there too.
-pub(super) fn pack(raw: Vec<u8>, packing: Packing, pressure: Pressure) -> Bytes {
-    let is_easy = pressure == Pressure::Low;
+/// Of gzip's levels, those between cost more than they save, or nearly as much as the next. zstd has no better one than
+/// its first: beyond a few dozen spans the third packs worse, for more time (docs/performance.md).
+pub(super) fn pack(
+    pieces: impl FnOnce(&mut dyn FnMut(&[u8])),
+    size: usize,
+    packing: Packing,
+    effort: Effort,
+) -> (Bytes, u64) {
+    let room = || Vec::with_capacity(size / 3 + 64);
     match packing {
-        Packing::None => raw.into(),
+        Packing::None => {
+            let mut raw = Vec::with_capacity(size + size / 8 + 1_024);
+            let length = write_all(pieces, &mut raw);
+            (raw.into(), length)
+        }
         Packing::Gzip => {
-            let level = Compression::new(if is_easy { 2 } else { 1 });
-            let mut encoder = GzEncoder::new(Vec::with_capacity(raw.len() / 3 + 64), level);
-            encoder.write_all(&raw).expect("writing to memory does not fail");
-            encoder.finish().expect("writing to memory does not fail").into()
+            let level = match effort {
+                Effort::Least => 1,
+                Effort::More => 2,
+                Effort::Most => 6,
+            };
+            let mut encoder = GzEncoder::new(room(), Compression::new(level));
+            let length = write_all(pieces, &mut encoder);
+            (encoder.finish().expect("writing to memory does not fail").into(), length)
+        }
+        Packing::Zstd if size <= ZSTD_WHOLE_MAX => {
+            let mut raw = Vec::with_capacity(size + size / 8 + 1_024);
+            let length = write_all(pieces, &mut raw);
+            (zstd::bulk::compress(&raw, 1).expect("the buffer is as long as it must be").into(), length)
         }
         Packing::Zstd => {
-            let packed = zstd::bulk::compress(&raw, if is_easy { 3 } else { 1 });
-            packed.expect("the buffer is as long as zstd says it must be").into()
+            let mut encoder = zstd::Encoder::new(room(), 1).expect("the level is one");
+            let length = write_all(pieces, &mut encoder);
+            (encoder.finish().expect("writing to memory does not fail").into(), length)
         }
     }
+}
+
+fn write_all(pieces: impl FnOnce(&mut dyn FnMut(&[u8])), into: &mut impl Write) -> u64 {
+    let mut length = 0;
+    pieces(&mut |piece| {
+        into.write_all(piece).expect("writing to memory does not fail");
+        length += piece.len() as u64;
+    });
+    length
 }
 
 #[cfg(test)]
@@ -68,17 +99,34 @@ mod tests {
     use super::*;
     use std::io::Read;
 
+    fn packed(raw: &[u8], packing: Packing, effort: Effort) -> Bytes {
+        let in_pieces = |take: &mut dyn FnMut(&[u8])| raw.chunks(1_000).for_each(take);
+        let (packed, length) = pack(in_pieces, raw.len(), packing, effort);
+        assert_eq!(length, raw.len() as u64);
+        packed
+    }
+
     #[test]
     fn what_is_packed_can_be_unpacked() {
-        let raw = b"a span, a span, another span; ".repeat(100);
-        for pressure in [Pressure::Low, Pressure::High] {
-            let packed = pack(raw.clone(), Packing::Zstd, pressure);
-            assert_eq!(zstd::decode_all(&packed[..]).expect("zstd"), raw);
-            let (packed, mut unpacked) = (pack(raw.clone(), Packing::Gzip, pressure), Vec::new());
-            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).expect("gzip");
-            assert_eq!(unpacked, raw);
-            assert_eq!(pack(raw.clone(), Packing::None, pressure), raw);
+        for raw in [100, 10_000].map(|times| b"a span, a span, another span; ".repeat(times)) {
+            for effort in [Effort::Least, Effort::More, Effort::Most] {
+                let by_zstd = packed(&raw, Packing::Zstd, effort);
+                assert_eq!(zstd::decode_all(&by_zstd[..]).expect("zstd"), raw);
+                let (by_gzip, mut unpacked) = (packed(&raw, Packing::Gzip, effort), Vec::new());
+                flate2::read::GzDecoder::new(&by_gzip[..]).read_to_end(&mut unpacked).expect("gzip");
+                assert_eq!(unpacked, raw);
+                assert_eq!(packed(&raw, Packing::None, effort), raw);
+            }
         }
+    }
+
+    #[test]
+    fn effort_makes_it_smaller() {
+        let raw: Vec<u8> =
+            (0..2_000_u32).flat_map(|n| format!("attribute {} of span {n};", n % 97).into_bytes()).collect();
+        let sizes = [Effort::Least, Effort::More, Effort::Most]
+            .map(|effort| packed(&raw, Packing::Gzip, effort).len());
+        assert!(sizes[1].max(sizes[2]) < sizes[0], "{sizes:?}");
     }
 
     #[test]

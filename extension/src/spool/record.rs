@@ -60,11 +60,22 @@ pub(super) struct Head {
 impl Head {
     /// The head for `content`; `None` when that is too long.
     pub(super) fn of(kind: Kind, count: u32, content: &[u8]) -> Option<Self> {
-        if content.len() > CONTENT_MAX {
-            return None;
-        }
-        let length = u32::try_from(content.len()).ok()?;
-        Some(Self { kind, count, length, checksum: checksum(kind, count, content) })
+        Self::of_pieces(kind, count, |take| take(content))
+    }
+
+    /// The head for a content that comes in pieces.
+    pub(super) fn of_pieces(
+        kind: Kind,
+        count: u32,
+        pieces: impl FnOnce(&mut dyn FnMut(&[u8])),
+    ) -> Option<Self> {
+        let (mut crc, mut length) = (begun(kind, count), 0);
+        pieces(&mut |piece| {
+            crc.update(piece);
+            length += piece.len();
+        });
+        let length = u32::try_from(length).ok().filter(|length| *length as usize <= CONTENT_MAX)?;
+        Some(Self { kind, count, length, checksum: crc.sum() })
     }
 
     pub(super) fn bytes(&self) -> [u8; HEAD_LEN] {
@@ -112,9 +123,14 @@ impl Head {
 
 /// CRC-32 over kind, count and content: finds torn writes, and is no defence against a forger.
 fn checksum(kind: Kind, count: u32, content: &[u8]) -> u32 {
+    let mut crc = begun(kind, count);
+    crc.update(content);
+    crc.sum()
+}
+
+fn begun(kind: Kind, count: u32) -> Crc {
     let mut crc = Crc::new();
     crc.update(&[kind.code()]);
     crc.update(&count.to_le_bytes());
-    crc.update(content);
-    crc.sum()
+    crc
 }

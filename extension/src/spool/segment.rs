@@ -1,7 +1,7 @@
 //! A file of records: appended to by one process, which holds a lock on it, and read by its successor.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -109,17 +109,48 @@ impl Segment {
         Ok(offset)
     }
 
-    fn write(&mut self, head: &Head, content: &[u8]) -> std::io::Result<u64> {
+    /// The same of a content in pieces, each written as it comes. Should we be killed in between, the record is torn, and
+    /// not believed.
+    pub(super) fn append_pieces(
+        &mut self,
+        head: &Head,
+        pieces: impl FnOnce(&mut dyn FnMut(&[u8])),
+    ) -> std::io::Result<u64> {
         let offset = self.length;
-        let mut record = Vec::with_capacity(HEAD_LEN + content.len());
-        record.extend_from_slice(&head.bytes());
-        record.extend_from_slice(content);
-        if let Err(error) = self.file.write_all(&record) {
-            let _ = self.file.set_len(offset);
-            return Err(error);
-        }
-        self.length += record.len() as u64;
+        let mut written = self.file.write_all(&head.bytes());
+        pieces(&mut |piece| {
+            if written.is_ok() {
+                written = self.file.write_all(piece);
+            }
+        });
+        self.ended(written, head)?;
+        self.live += 1;
         Ok(offset)
+    }
+
+    /// With one call for both: nothing is copied to stand in one piece.
+    fn write(&mut self, head: &Head, content: &[u8]) -> std::io::Result<u64> {
+        let (offset, head_bytes) = (self.length, head.bytes());
+        let mut left = &mut [IoSlice::new(&head_bytes), IoSlice::new(content)][..];
+        let mut written = Ok(());
+        while !left.is_empty() && written.is_ok() {
+            match self.file.write_vectored(left) {
+                Ok(0) => written = Err(ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => written = Err(error),
+            }
+        }
+        self.ended(written, head)?;
+        Ok(offset)
+    }
+
+    fn ended(&mut self, written: std::io::Result<()>, head: &Head) -> std::io::Result<()> {
+        match written {
+            Ok(()) => self.length += head.record_len(),
+            Err(_) => drop(self.file.set_len(self.length)),
+        }
+        written
     }
 
     /// The record at `offset` is settled. Unless it was the last, a note of it is written: should this process

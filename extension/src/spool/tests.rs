@@ -59,7 +59,9 @@ fn what_a_killed_process_held_is_found() {
     let (spool, _) = open(&folder);
     let kept = spool.keep(TRACES, 2, b"kept");
     drop(spool.keep(TRACES, 9, b"settled"));
-    let parked = spool.write(Kind::Parked(Signal::Logs), 3, b"parked");
+    let parked = spool.write_pieces(Kind::Parked(Signal::Logs), 3, |take| {
+        ["par", "", "ked"].iter().for_each(|piece| take(piece.as_bytes()));
+    });
     assert!(parked.is_some());
     kill(&spool, vec![kept]);
     drop(spool);

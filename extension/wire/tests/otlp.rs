@@ -9,7 +9,7 @@ use policy::{Content, Entry, Kind, PlatformSpan, Signal, SpanId, TraceId, UnixNa
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use prost::Message;
-use wire::otlp::{Body, Identity, request, scan};
+use wire::otlp::{Body, Identity, pieces, request, scan};
 
 fn text(key: &str, value: &str) -> KeyValue {
     let value = any_value::Value::StringValue(value.to_owned());
@@ -300,4 +300,31 @@ fn metrics_and_logs_are_counted_and_passed_on_whole() {
             Entry { signal, count, size: sent.len() as u32, is_precious: false, content, stamp: None };
         assert_eq!(request(&[entry], &Identity::default()), sent);
     }
+}
+
+#[test]
+fn pieces_are_the_whole() {
+    let spans = |name: &str| Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        attributes: vec![text("text", &name.repeat(40_000))],
+        ..Span::default()
+    };
+    let one = |name| ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans: vec![ScopeSpans { spans: vec![spans(name)], ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        }],
+    };
+    let entries: Vec<_> = ["a", "b", "c", "d", "e"].iter().flat_map(|name| entries(&one(*name))).collect();
+    let (mut count, mut all) = (0, Vec::new());
+    pieces(&entries, &Identity::default(), |piece| {
+        count += 1;
+        all.extend_from_slice(piece);
+    });
+    assert_eq!(all, request(&entries, &Identity::default()));
+    assert_eq!(count, 3, "two spans of 40 KB are more than one piece");
+    let mut of_nothing = Vec::new();
+    pieces(&[], &Identity::default(), |piece| of_nothing.push(piece.len()));
+    assert_eq!(of_nothing, [0]);
 }

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use crate::batch::{Batch, BatchId};
 use crate::breaker::Change;
+use crate::effort::effort;
 use crate::facts::Body;
-use crate::io::{Output, Pressure};
+use crate::io::Output;
 use crate::ledger::DropReason;
 use crate::lifecycle::Phase;
 use crate::notice::Notice;
@@ -225,8 +226,10 @@ impl<B: Body> Agent<B> {
 
     pub(super) fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
-        let pressure = if self.phase == Phase::Running { Pressure::Low } else { Pressure::High };
-        self.outputs.push_back(Output::Export { id, signal, entries, pressure });
+        // Beside a handler, the time there is ends with the invocation.
+        let end = if self.phase == Phase::Running { self.deadline } else { self.flush_end };
+        let effort = effort(end.since(now), batch.size);
+        self.outputs.push_back(Output::Export { id, signal, entries, effort });
         let due = now + self.config.export_timeouts[signal as usize];
         self.outbox.launch(InFlight { batch, launched: now, due, is_probe, waits: 0 });
     }

@@ -23,4 +23,4 @@ pub use chunk::Body;
 pub use json::{JsonError, from_json};
 pub use resource::Identity;
 pub use scan::{Scanned, scan};
-pub use splice::request;
+pub use splice::{pieces, request};

@@ -18,13 +18,44 @@ const SCOPES: u32 = 2;
 /// `ScopeSpans.spans`.
 const SPANS: u32 = 2;
 
+/// A piece of [`pieces`] is given away once it is longer; a request of the function that is whole may make it longer.
+const PIECE: usize = 64 << 10;
+
 /// The export request that holds `entries`, every resource completed with what `identity` knows.
 ///
 /// Shape: spans keep their bytes, unknown fields included, but for what a stamp says; neighbours from one
 /// request share its envelopes; spans and metrics made here come last, under a resource and a scope of their own.
 pub fn request(entries: &[Entry<Body>], identity: &Identity) -> Vec<u8> {
-    let capacity = entries.iter().map(|entry| entry.size as usize).sum::<usize>();
-    let mut out = Vec::with_capacity(capacity + capacity / 8 + 1_024);
+    let mut out = Vec::with_capacity(room(entries));
+    put_request(&mut out, entries, identity, |_| {});
+    out
+}
+
+/// As much as they nearly always take, with their resources.
+fn room(entries: &[Entry<Body>]) -> usize {
+    let size = entries.iter().map(|entry| entry.size as usize).sum::<usize>();
+    size + size / 8 + 1_024
+}
+
+/// The same in pieces, one after the other: what packs or writes them needs no room for all at once.
+pub fn pieces(entries: &[Entry<Body>], identity: &Identity, mut take: impl FnMut(&[u8])) {
+    let mut out = Vec::with_capacity(room(entries).min(2 * PIECE));
+    put_request(&mut out, entries, identity, |out| {
+        if out.len() > PIECE {
+            take(out);
+            out.clear();
+        }
+    });
+    take(&out);
+}
+
+/// Calls `between` wherever a message has ended.
+fn put_request(
+    out: &mut Vec<u8>,
+    entries: &[Entry<Body>],
+    identity: &Identity,
+    mut between: impl FnMut(&mut Vec<u8>),
+) {
     let mut made: Vec<(&PlatformSpan, Option<&Stamp>)> = Vec::new();
     let mut measured: Vec<&Measured> = Vec::new();
     let mut rest = entries;
@@ -33,21 +64,21 @@ pub fn request(entries: &[Entry<Body>], identity: &Identity) -> Vec<u8> {
         match &first.content {
             Content::Made(span) => made.push((span, first.stamp.as_deref())),
             Content::Measured(points) => measured.push(points),
-            Content::Received(Body { chunk, span: None }) => put_whole(&mut out, chunk, identity),
+            Content::Received(Body { chunk, span: None }) => put_whole(out, chunk, identity),
             Content::Received(Body { chunk, span: Some(index) }) => {
                 let run = neighbours(chunk, kept(*index, first), others);
                 rest = &others[run.len() - 1..];
-                put_spans(&mut out, chunk, &run, identity);
+                put_spans(out, chunk, &run, identity);
             }
         }
+        between(out);
     }
     if !made.is_empty() {
-        encode::put_made(&mut out, &made, identity);
+        encode::put_made(out, &made, identity);
     }
     if !measured.is_empty() {
-        put_measured(&mut out, &measured, identity);
+        put_measured(out, &measured, identity);
     }
-    out
 }
 
 /// A span of a request, and what is to be written into it.

@@ -1,0 +1,94 @@
+//! Calls to a gRPC backend, and the connections that they go over.
+
+use prost::Message;
+use tests::grpc::{Ending, GrpcBackend, Seen};
+use tests::otlp::{Ids, traces};
+use tests::platform::{Invoke, Platform, Script};
+
+use super::world::{LONG, protobuf, server_span};
+
+/// What HTTP/2 calls a call that its client has no more use for.
+const CANCEL: u32 = 8;
+
+fn ready(backend: &GrpcBackend, timeout_ms: &str) -> Platform {
+    let script = Script::new()
+        .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", backend.endpoint())
+        .env("PREFREEZE_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .env("PREFREEZE_EXPORTER_OTLP_TIMEOUT", timeout_ms)
+        .env("PREFREEZE_METRICS", "none")
+        .env("PREFREEZE_FLUSH", "end");
+    let platform = Platform::ready(&script);
+    backend.expect("a connection ahead", |seen| seen.len() == 1);
+    platform
+}
+
+/// An invocation with one span, up to the next `/next`.
+fn invoke(platform: &Platform, request_id: &str, seed: u64) {
+    platform.answer_next(&Invoke::new(request_id, LONG));
+    let request = traces([server_span(request_id, Ids::new(seed), request_id)]);
+    assert_eq!(platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf()).status, 200);
+    platform.wait_next();
+}
+
+fn exported(platform: &Platform) -> (serde_json::Value, serde_json::Value) {
+    platform.spin_down();
+    let summary = &platform.log("summary")[0];
+    (summary["exported"].clone(), summary["dropped"].clone())
+}
+
+#[test]
+fn calls_share_the_connection_that_was_opened_ahead() {
+    let backend = GrpcBackend::start(&[]);
+    let platform = ready(&backend, "10000");
+    invoke(&platform, "r-1", 1);
+    invoke(&platform, "r-2", 2);
+    assert_eq!(backend.seen(), [[Seen::Call(1), Seen::Call(3)]]);
+    assert_eq!(exported(&platform), (2.into(), serde_json::json!({})));
+}
+
+#[test]
+fn a_connection_that_was_lost_in_a_freeze_costs_another_and_no_span() {
+    let backend = GrpcBackend::start(&[]);
+    let platform = ready(&backend, "10000");
+    invoke(&platform, "r-1", 1);
+    backend.cut();
+    backend.expect("both sides have closed", |seen| seen[0].contains(&Seen::Closed));
+    invoke(&platform, "r-2", 2);
+    assert_eq!(backend.seen(), [vec![Seen::Call(1), Seen::Closed], vec![Seen::Call(1)]]);
+    assert_eq!(exported(&platform), (2.into(), serde_json::json!({})));
+    assert!(platform.log("backend_down").is_empty());
+}
+
+#[test]
+fn a_call_whose_connection_breaks_is_made_once_more_at_once() {
+    let backend = GrpcBackend::start(&[Ending::Cut]);
+    let platform = ready(&backend, "10000");
+    invoke(&platform, "r-1", 1);
+    let seen = backend.seen();
+    assert_eq!((seen.len(), seen[1].first()), (2, Some(&Seen::Call(1))), "{seen:?}");
+    assert_eq!(exported(&platform), (1.into(), serde_json::json!({})));
+}
+
+#[test]
+fn a_connection_that_says_goodbye_is_left_in_peace() {
+    let backend = GrpcBackend::start(&[Ending::OkAndGoAway]);
+    let platform = ready(&backend, "10000");
+    invoke(&platform, "r-1", 1);
+    invoke(&platform, "r-2", 2);
+    let seen = backend.seen();
+    assert_eq!((seen.len(), seen[0][0], seen[1][0]), (2, Seen::Call(1), Seen::Call(1)), "{seen:?}");
+    assert_eq!(exported(&platform), (2.into(), serde_json::json!({})));
+}
+
+#[test]
+fn a_call_that_is_given_up_is_reset_and_its_connection_not_trusted_again() {
+    let backend = GrpcBackend::start(&[Ending::Hold]);
+    let platform = ready(&backend, "100");
+    invoke(&platform, "r-1", 1);
+    backend.expect("the call is let go of", |seen| seen[0].get(1) == Some(&Seen::Reset(1, CANCEL)));
+    backend.expect("it is made again", |seen| seen.get(1).is_some_and(|second| !second.is_empty()));
+    let seen = backend.seen();
+    // Nobody knows whether the backend was slow or the connection dead.
+    assert_eq!((&seen[0][..2], seen[1][0]), (&[Seen::Call(1), Seen::Reset(1, CANCEL)][..], Seen::Call(1)));
+    assert_eq!(exported(&platform), (1.into(), serde_json::json!({})));
+}
