@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use serde_json::json;
 
 /// Every run measures the same bytes.
 const SEED: u64 = 2_026;
@@ -20,6 +21,46 @@ const INTERNAL: i32 = 1;
 /// A request of `count` spans, none of which ends an invocation.
 pub(crate) fn of_spans(count: usize) -> Bytes {
     request(&mut Random(SEED), count, None).encode_to_vec().into()
+}
+
+/// The same as OTLP/JSON.
+pub(crate) fn of_spans_as_json(count: usize) -> String {
+    let mut groups = request(&mut Random(SEED), count, None).resource_spans;
+    let group = groups.pop().expect("there is one");
+    let scopes = group.scope_spans.iter().map(|scope| {
+        let own = scope.scope.as_ref().map(|own| json!({ "name": own.name, "version": own.version }));
+        json!({ "scope": own, "spans": scope.spans.iter().map(span_as_json).collect::<Vec<_>>() })
+    });
+    let resource = group.resource.map(|resource| json!({ "attributes": as_json(&resource.attributes) }));
+    let scopes: Vec<_> = scopes.collect();
+    json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": scopes }] }).to_string()
+}
+
+fn span_as_json(span: &Span) -> serde_json::Value {
+    json!({
+        "traceId": hex(&span.trace_id),
+        "spanId": hex(&span.span_id),
+        "parentSpanId": hex(&span.parent_span_id),
+        "flags": span.flags,
+        "name": span.name,
+        "kind": span.kind,
+        "startTimeUnixNano": span.start_time_unix_nano.to_string(),
+        "endTimeUnixNano": span.end_time_unix_nano.to_string(),
+        "attributes": as_json(&span.attributes),
+    })
+}
+
+fn as_json(attributes: &[KeyValue]) -> Vec<serde_json::Value> {
+    let value = |attribute: &KeyValue| match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => json!({ "stringValue": text }),
+        Some(Value::IntValue(number)) => json!({ "intValue": number.to_string() }),
+        _ => unreachable!("only texts and whole numbers are made here"),
+    };
+    attributes.iter().map(|attribute| json!({ "key": attribute.key, "value": value(attribute) })).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A request whose last span is the invocation's own; it names the request id given last.
@@ -216,6 +257,15 @@ mod tests {
         let spans = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
         assert!(spans.flat_map(|scope| &scope.spans).all(|span| span.attributes.len() == 12));
         assert!((20_000..35_000).contains(&bytes.len()), "{}", bytes.len());
+    }
+
+    #[test]
+    fn json_and_protobuf_say_the_same() {
+        let text = of_spans_as_json(50);
+        let converted =
+            wire::otlp::from_json(policy::Signal::Traces, text.as_bytes(), 1 << 20).expect("OTLP/JSON");
+        let (one, other) = (ExportTraceServiceRequest::decode(&converted[..]), of_spans(50));
+        assert_eq!(one.ok(), ExportTraceServiceRequest::decode(other).ok());
     }
 
     #[test]

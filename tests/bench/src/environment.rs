@@ -1,7 +1,7 @@
 //! An execution environment whose extension is the real binary, and whose function is the measurement.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::Result;
@@ -21,6 +21,10 @@ pub(crate) struct Environment {
     events: Client,
     asked: Option<Asked>,
     invocations: u64,
+    receiver: SocketAddr,
+    /// Where else the function can send to.
+    pub(crate) grpc: SocketAddr,
+    pub(crate) socket: PathBuf,
     _spool: Folder,
 }
 
@@ -40,21 +44,33 @@ impl Environment {
         settings: &[(&'static str, &'static str)],
     ) -> Result<Self> {
         let platform = Platform::start()?;
-        let receiver = free_address()?;
+        let (receiver, grpc) = (free_address()?, free_address()?);
         let spool = Folder::new(&format!("environment-{}", receiver.port()))?;
+        let socket = spool.path.join("prefreeze.sock");
         let mut command = command(binary, platform.address);
         command
             .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("http://{backend}"))
             .env("PREFREEZE_RECEIVER_HTTP", receiver.to_string())
-            .env("PREFREEZE_RECEIVER_GRPC", free_address()?.to_string())
-            .env("PREFREEZE_RECEIVER_UDS", spool.path.join("prefreeze.sock"))
+            .env("PREFREEZE_RECEIVER_GRPC", grpc.to_string())
+            .env("PREFREEZE_RECEIVER_UDS", &socket)
             .env("PREFREEZE_SPOOL_DIR", spool.path.join("records"))
             .envs(settings.iter().copied());
         let extension = Ended(command.spawn()?);
         let events = Client::connect(platform.wait_for_subscription()?)?;
         let asked = Some(platform.wait_for_next()?);
         let function = Client::connect(receiver)?;
-        Ok(Self { platform, extension, function, events, asked, invocations: 0, _spool: spool })
+        Ok(Self {
+            platform,
+            extension,
+            function,
+            events,
+            asked,
+            invocations: 0,
+            receiver,
+            grpc,
+            socket,
+            _spool: spool,
+        })
     }
 
     /// Begins an invocation, with all that the platform tells while it runs.
@@ -66,6 +82,11 @@ impl Environment {
         let events = platform::events(&body::request_id(self.invocations - 1), &now);
         self.events.send(&http::post_events(&events))?;
         Ok(())
+    }
+
+    /// One more connection of the function.
+    pub(crate) fn client(&self) -> Result<Client> {
+        Client::connect(self.receiver)
     }
 
     /// Sends spans as the function would.

@@ -1,7 +1,9 @@
 //! The least HTTP that measures: a client and a server on the standard library's sockets.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,9 +15,14 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// What every OTLP backend answers when all is well.
 const SUCCESS: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
 
+/// What can be read from and written to.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
 /// A connection that is kept.
 pub(crate) struct Client {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Stream>>,
 }
 
 impl Client {
@@ -23,7 +30,13 @@ impl Client {
         let connection = TcpStream::connect(address)?;
         connection.set_nodelay(true)?;
         connection.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
-        Ok(Self { reader: BufReader::new(connection) })
+        Ok(Self { reader: BufReader::new(Box::new(connection)) })
+    }
+
+    pub(crate) fn connect_to_socket(path: &Path) -> Result<Self> {
+        let connection = UnixStream::connect(path)?;
+        connection.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
+        Ok(Self { reader: BufReader::new(Box::new(connection)) })
     }
 
     /// Sends a request made here and waits for its 200: when it was sent, and when answered.
@@ -39,6 +52,11 @@ impl Client {
 /// A POST of spans, as one buffer.
 pub(crate) fn post_spans(body: &[u8]) -> Vec<u8> {
     post("/v1/traces", "application/x-protobuf", body)
+}
+
+/// The same in another form: headers from `Content-Type` on, a line each.
+pub(crate) fn post_spans_as(headers: &str, body: &[u8]) -> Vec<u8> {
+    post("/v1/traces", headers, body)
 }
 
 /// A POST of platform events, as one buffer.

@@ -9,6 +9,7 @@ mod compression;
 mod environment;
 mod folder;
 mod growth;
+mod grpc;
 mod guard;
 mod http;
 mod ingest;
