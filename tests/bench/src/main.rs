@@ -4,6 +4,7 @@
 //! here asserts on time. A new benchmark is a module with one `run`, and a row in `BENCHMARKS`.
 
 mod ack;
+mod aims;
 mod body;
 mod compression;
 mod environment;
@@ -81,9 +82,18 @@ fn measure() -> Result<()> {
             if is_for_page {
                 put_into_page(name, &section.markdown())?;
             }
-            sections.push(section);
+            sections.push((*name, section));
         }
     }
+    let named: Vec<_> = sections.iter().map(|(name, section)| (*name, section)).collect();
+    if let Some(aims) = aims::table(&named) {
+        println!("{aims}");
+        if is_for_page {
+            put_into_page("aims", &aims)?;
+            put_into_page("machine", &format!("{}.\n", setup::machine()))?;
+        }
+    }
+    let sections: Vec<_> = sections.into_iter().map(|(_, section)| section).collect();
     let path = setup.folder.join("report.json");
     std::fs::write(&path, report::json(&setup::machine(), &sections))?;
     println!("written to {}", path.display());

@@ -24,6 +24,14 @@ impl Row {
         self
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn cell(&self, name: &str) -> Option<u64> {
+        self.cells.iter().find(|(own, _)| *own == name).map(|(_, value)| *value)
+    }
+
     pub(crate) fn add(&mut self, name: &'static str, value: u64) {
         self.cells.push((name, value));
     }
@@ -110,7 +118,7 @@ pub(crate) fn put_into_page(page: &str, name: &str, text: &str) -> Option<String
 }
 
 /// Thousands set apart.
-fn grouped(value: u64) -> String {
+pub(crate) fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
