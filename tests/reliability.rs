@@ -8,6 +8,8 @@ mod reliability {
     mod backend;
     mod books;
     mod closing;
+    mod coverage;
+    mod deaths;
     mod faults;
     mod gate;
     mod kinds;
@@ -16,5 +18,6 @@ mod reliability {
     mod play;
     mod soak;
     mod stage;
+    mod swarm;
     mod table;
 }

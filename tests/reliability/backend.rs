@@ -13,8 +13,8 @@ pub(crate) enum Backend {
     Well,
     /// It answers every request so.
     Answers(Answer),
-    /// 503, and the date from which on it may be asked again: the second after the next one.
-    BackAt,
+    /// This status, and the date from which on it may be asked again: the second after the next one.
+    BackAt(u16),
     /// It finds every request too large.
     Choosy,
     /// It refuses connections.
@@ -29,7 +29,10 @@ impl Backend {
         match self {
             Self::Well => {}
             Self::Answers(answer) => collector.always(answer.clone()),
-            Self::BackAt => collector.always_with(|_| Answer::retry_after(503, &http_date(in_two_seconds()))),
+            Self::BackAt(status) => {
+                let status = *status;
+                collector.always_with(move |_| Answer::retry_after(status, &http_date(in_two_seconds())));
+            }
             Self::Choosy => collector.always(Answer::status(413)),
             Self::Down => collector.stop(),
             Self::CutInFreeze => collector.always(Answer::Hold),
@@ -56,7 +59,7 @@ impl Backend {
                 collector.stop();
                 collector.resume();
             }
-            Self::Well | Self::Answers(_) | Self::BackAt | Self::Choosy => {}
+            Self::Well | Self::Answers(_) | Self::BackAt(_) | Self::Choosy => {}
         }
     }
 }

@@ -2,11 +2,20 @@
 
 use std::time::Duration;
 
-use sandbox::{EventKind, Fate, FunctionSpec, ShutdownReason, SubscribeAnswer, TelemetryFault};
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+use sandbox::{
+    EventKind, Fate, FunctionSpec, InvocationFaults, Moment, ShutdownReason, SubscribeAnswer, TelemetryFault,
+};
+use serde_json::json;
 use tests::collector::{Answer, State};
 
 use super::backend::Backend;
 use super::books::{self, PerInvocation};
+use super::stage::EXTENSION;
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -27,8 +36,12 @@ pub(crate) struct Fault {
     pub(crate) caller: &'static str,
     /// The longest that the extension may hold an invocation.
     pub(crate) ceiling: Duration,
+    /// What the sandbox does wrong in the invocations of the fault.
+    pub(crate) faults: fn() -> InvocationFaults,
     /// What happens besides.
     pub(crate) drama: Drama,
+    /// Whether the extension dies in the first init.
+    pub(crate) dies_in_init: bool,
     /// Whether a healthy invocation follows before the environment ends.
     pub(crate) is_followed: bool,
     /// Why the environment ends.
@@ -38,7 +51,12 @@ pub(crate) struct Fault {
 impl Fault {
     /// Whether the backend is ill, and the same process has yet to send it what was accepted.
     pub(crate) fn outlasts_the_freeze(&self) -> bool {
-        !matches!(self.backend, Backend::Well) && self.drama != Drama::Kill
+        !matches!(self.backend, Backend::Well) && !self.kills()
+    }
+
+    /// Whether the extension is killed in it.
+    pub(crate) fn kills(&self) -> bool {
+        self.drama == Drama::Kill || (self.faults)().kill.is_some()
     }
 
     /// The spans that the backend has.
@@ -57,6 +75,10 @@ pub(crate) enum Drama {
     FromTheStart,
     /// The extension is killed while the handler runs.
     Kill,
+    /// Two callers at once, so that the second INVOKE follows the first without a pause.
+    BackToBack,
+    /// The environment stays frozen for longer than connections are trusted.
+    LongFreeze,
     /// The function sends once more when the extension has asked for the next event.
     Late,
 }
@@ -75,7 +97,9 @@ fn fault(who: &'static str, what: &'static str) -> Fault {
         shape: |_| {},
         caller: "ok",
         ceiling: CEILING,
+        faults: InvocationFaults::default,
         drama: Drama::None,
+        dies_in_init: false,
         is_followed: true,
         reason: ShutdownReason::Spindown,
     }
@@ -107,15 +131,23 @@ fn of_the_backend() -> Vec<Fault> {
         answers("429, Retry-After in seconds", Answer::retry_after(429, "1")),
         answers("503", Answer::status(503)),
         answers("503, Retry-After in seconds", Answer::retry_after(503, "1")),
-        ill("503, Retry-After as a date", Backend::BackAt),
+        ill("503, Retry-After as a date", Backend::BackAt(503)),
         answers("400", Answer::status(400)),
         answers("401", Answer::status(401)),
+        ill("429, Retry-After as a date", Backend::BackAt(429)),
         ill("413, whatever the size", Backend::Choosy),
         answers("takes all spans but one", Answer::partial_success(1, "one too many")),
         answers("resets in the middle of the body", Answer::Reset(10)),
         answers("cuts its answer short", Answer::CutShort),
         Fault { times: 5, ..ill("down for five invocations", Backend::Down) },
         Fault { is_followed: false, ..ill("down until SHUTDOWN", Backend::Down) },
+        // Nothing that a test can mend while the process runs: it stays so, and what was accepted is kept.
+        elsewhere("its name is not known (DNS)", |spec| {
+            set(spec, ENDPOINT, |_| "http://backend.invalid:4318".into());
+        }),
+        elsewhere("speaks no TLS where it should", |spec| {
+            set(spec, ENDPOINT, |url| url.replace("http://", "https://"));
+        }),
     ]
 }
 
@@ -126,7 +158,22 @@ fn of_the_function() -> Vec<Fault> {
     vec![
         Fault { shape: one_second, ..ends("times out", "hang", "Sandbox.Timedout") },
         ends("exits", "exit", "Runtime.ExitError"),
+        ends("exits with 0 and never responds", "exit0", "Runtime.ExitError"),
+        ends("asks for the next event and never responds", "forget", "Runtime.ExitError"),
         ends("aborts", "abort", "Runtime.ExitError"),
+        Fault {
+            shape: |spec| {
+                spec.faults.enforces_memory = true;
+                spec.memory_mb = 256;
+            },
+            ..ends("is killed for want of memory", "grow", "Runtime.OutOfMemory")
+        },
+        Fault {
+            shape: |spec| spec.env.push(("FAIL_EVERY_INIT".into(), "1".into())),
+            drama: Drama::FromTheStart,
+            is_followed: false,
+            ..ends("fails to initialise, twice", "respond", "Runtime.ExitError")
+        },
         sends("sends nothing", "nothing"),
         Fault { drama: Drama::Late, ..sends("sends a span when the extension is done", "late") },
         // An unoptimised build unpacks, scans and packs two megabytes here.
@@ -135,6 +182,7 @@ fn of_the_function() -> Vec<Fault> {
         sends("sends a gzip bomb", "bomb"),
         sends("sends JSON", "json"),
         sends("sends a span twice", "twice"),
+        sends("sends half a body, and nothing more", "half"),
     ]
 }
 
@@ -163,6 +211,13 @@ fn of_the_platform() -> Vec<Fault> {
             telemetry(spec, Fate::Delay(Duration::from_millis(100)));
         }),
         shaped("holds its telemetry until the next invocation", |spec| telemetry(spec, Fate::HoldUntilNext)),
+        shaped("delivers its telemetry out of order", |spec| telemetry(spec, Fate::Swap)),
+        shaped("drops its telemetry, and says so (logsDropped)", |spec| telemetry(spec, Fate::DropCounted)),
+        Fault { faults: of_others, ..fault("platform", "tells of other requests, and of unknown events") },
+        Fault {
+            faults: || InvocationFaults { forged: vec![json!("no JSON")], ..InvocationFaults::default() },
+            ..fault("platform", "delivers telemetry that is no JSON")
+        },
         shaped("delivers its telemetry three times", |spec| telemetry(spec, Fate::Duplicate(2))),
         subscribe("answers the subscription 202", |spec| {
             spec.faults.subscribe = SubscribeAnswer::NotSupported;
@@ -180,6 +235,18 @@ fn of_the_platform() -> Vec<Fault> {
                 spec.timeout = Duration::from_secs(2);
                 spec.faults.subscribe = SubscribeAnswer::NotFound;
             })
+        },
+        subscribe("does not answer the subscription", |spec| {
+            spec.faults.subscribe = SubscribeAnswer::Silence;
+        }),
+        subscribe("answers /next 500 twice", |spec| spec.faults.next_failures = 2),
+        subscribe("has given the receiver's port to another", |spec| {
+            set(spec, "PREFREEZE_RECEIVER_HTTP", occupied);
+        }),
+        Fault { times: 2, drama: Drama::BackToBack, ..fault("platform", "two INVOKEs back to back") },
+        Fault {
+            shape: |spec| spec.faults.shutdown_deadline_shift_ms = -5_000,
+            ..ends("SHUTDOWN with a deadline that has passed, data unsent", ShutdownReason::Spindown)
         },
         ends("SHUTDOWN for spindown, data unsent", ShutdownReason::Spindown),
         ends("SHUTDOWN for timeout, data unsent", ShutdownReason::Timeout),
@@ -204,12 +271,120 @@ fn of_the_sandbox() -> Vec<Fault> {
             backend: Backend::Down,
             ..fault("sandbox", "the extension is killed while the handler runs, data unsent")
         },
+        killed("the extension is killed when INVOKE has come", "Extension.Crash", || {
+            killed_at(Moment::Invoke)
+        }),
+        killed("the extension is killed when the function is done, data unsent", "ok", || {
+            killed_at(Moment::RuntimeDone)
+        }),
+        killed("the extension is killed while it is frozen, data unsent", "ok", || killed_at(Moment::Frozen)),
+        Fault {
+            drama: Drama::FromTheStart,
+            shape: |spec| spec.faults.kill = Some(Moment::Register),
+            dies_in_init: true,
+            ..fault("sandbox", "the extension is killed when it has registered")
+        },
+        Fault {
+            drama: Drama::LongFreeze,
+            backend: Backend::CutInFreeze,
+            ..fault("sandbox", "frozen for 21 s with a request in flight")
+        },
+        faulty("the clock is a minute ahead of the platform's", || stepped(-60_000)),
+        faulty("the clock is a minute behind the platform's", || stepped(60_000)),
+        Fault {
+            // Seven hundredths of a core, as a function of 128 MB has, and an unoptimised build.
+            shape: |spec| {
+                spec.faults.cpu_percent = Some(7);
+                spec.memory_mb = 128;
+            },
+            ceiling: Duration::from_secs(2),
+            drama: Drama::FromTheStart,
+            ..fault("sandbox", "128 MB, and 7 ms of CPU in every 100")
+        },
+        Fault {
+            drama: Drama::FromTheStart,
+            shape: |spec| within(spec, "trap '' XFSZ; ulimit -f 1"),
+            backend: Backend::Down,
+            ..fault("sandbox", "the disk is full after half a kilobyte, data unsent")
+        },
+        Fault {
+            drama: Drama::FromTheStart,
+            shape: |spec| within(spec, "ulimit -n 20"),
+            ..fault("sandbox", "20 descriptors for the extension")
+        },
         Fault {
             drama: Drama::FromTheStart,
             shape: |spec| spec.env.push(("PREFREEZE_SPOOL_DIR".into(), "/proc/no/such/folder".into())),
             ..fault("sandbox", "no disk can be written")
         },
     ]
+}
+
+const ENDPOINT: &str = "PREFREEZE_EXPORTER_OTLP_ENDPOINT";
+
+/// A backend that cannot be reached from the first request to the last.
+fn elsewhere(what: &'static str, shape: fn(&mut FunctionSpec)) -> Fault {
+    Fault { shape, drama: Drama::FromTheStart, is_followed: false, ..fault("backend", what) }
+}
+
+fn faulty(what: &'static str, faults: fn() -> InvocationFaults) -> Fault {
+    Fault { faults, ..fault("sandbox", what) }
+}
+
+/// Killed in some moment, with something to lose.
+fn killed(what: &'static str, caller: &'static str, faults: fn() -> InvocationFaults) -> Fault {
+    Fault { caller, backend: Backend::Down, ..faulty(what, faults) }
+}
+
+fn killed_at(moment: Moment) -> InvocationFaults {
+    InvocationFaults { kill: Some(moment), ..InvocationFaults::default() }
+}
+
+fn stepped(clock_step_ms: i64) -> InvocationFaults {
+    InvocationFaults { clock_step_ms, ..InvocationFaults::default() }
+}
+
+/// What is said of an invocation that is none of ours, and in words that nobody knows.
+fn of_others() -> InvocationFaults {
+    let time = "2026-11-22T08:00:00.000Z";
+    let done = |id: &str, status: &str| {
+        json!({"time": time, "type": "platform.runtimeDone", "record": {
+            "requestId": id, "status": status, "metrics": {"durationMs": 1.0}, "unheardOf": [1, {"a": null}],
+        }})
+    };
+    let forged = vec![
+        done("00000000-0000-0000-0000-000000000000", "success"),
+        done("00000000-0000-0000-0000-000000000001", "unheardOf"),
+        json!({"time": time, "type": "platform.unheardOf", "record": {"requestId": 7}}),
+        json!({"type": "platform.report", "record": "not an object"}),
+        json!([]),
+    ];
+    InvocationFaults { forged, ..InvocationFaults::default() }
+}
+
+/// Changes a variable that is there.
+fn set(spec: &mut FunctionSpec, name: &str, change: impl FnOnce(&str) -> String) {
+    let known = spec.env.iter_mut().find(|(known, _)| known == name);
+    let (_, value) = known.expect("the stage sets it");
+    *value = change(value);
+}
+
+/// Somebody else listens there, and hangs up on everybody. Until the tests end: nothing tells when it is over.
+fn occupied(_: &str) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    let address = listener.local_addr().expect("a bound port").to_string();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    address
+}
+
+/// Starts the extension from a shell that has done this.
+fn within(spec: &mut FunctionSpec, first: &str) {
+    let file = spec.extensions_dir.as_ref().expect("the stage sets it").join(EXTENSION);
+    let binary = fs::read_link(&file).expect("it is a link to the binary");
+    fs::remove_file(&file).expect("the folder is ours");
+    let script = format!("#!/bin/sh\n{first}\nexec '{}'\n", binary.display());
+    fs::write(&file, script).expect("the folder is ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("the file is ours");
 }
 
 /// One fate for everything that the platform tells of invocations.

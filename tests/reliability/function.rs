@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process;
 use std::thread;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -23,6 +24,11 @@ const BOMB_MEMBERS: usize = 1024;
 
 fn main() {
     if env::var_os("FAIL_FIRST_INIT").is_some() && File::create_new(scratch("init-failed")).is_ok() {
+        process::exit(1);
+    }
+    if env::var_os("FAIL_EVERY_INIT").is_some() {
+        // The extension subscribes meanwhile, as it does beside every runtime that takes its time.
+        thread::sleep(Duration::from_millis(200));
         process::exit(1);
     }
     loop {
@@ -44,7 +50,11 @@ fn handle(request_id: &str, event: &Value) {
     gate("after sending");
     match word("end") {
         "exit" => process::exit(7),
+        "exit0" => process::exit(0),
         "abort" => process::abort(),
+        "grow" => grow(),
+        // The platform refuses to hand out another event before it has an answer to this one.
+        "forget" => return,
         "hang" => loop {
             thread::park();
         },
@@ -88,6 +98,10 @@ impl Sender<'_> {
             "bomb" => {
                 let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")];
                 self.post(1, &headers, &bomb());
+                self.finish();
+            }
+            "half" => {
+                self.post_half();
                 self.finish();
             }
             "json" => {
@@ -135,6 +149,17 @@ impl Sender<'_> {
         json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] })
     }
 
+    /// The connection stays open for as long as the function lives.
+    fn post_half(&self) {
+        let receiver = env::var("PREFREEZE_RECEIVER_HTTP").expect("the test sets it");
+        let mut connection = TcpStream::connect(receiver).expect("the extension listens");
+        let head = "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n";
+        let head = format!("{head}Content-Length: 100\r\n\r\n");
+        connection.write_all(head.as_bytes()).expect("the extension reads");
+        connection.write_all(&[0x0a; 50]).expect("the extension reads");
+        std::mem::forget(connection);
+    }
+
     fn post_spans(&self, spans: Vec<Span>) {
         let count = spans.len();
         self.post(count, &[("Content-Type", "application/x-protobuf")], &traces(spans).encode_to_vec());
@@ -149,6 +174,15 @@ impl Sender<'_> {
             Err(_) => "unheard".to_owned(),
         };
         println!("{}", json!({ "invocation": self.name, "spans": spans, "answer": word }));
+    }
+}
+
+/// Takes memory, a megabyte at a time, until somebody ends it.
+fn grow() -> ! {
+    let mut held = Vec::new();
+    loop {
+        held.push(vec![1_u8; 1 << 20]);
+        thread::sleep(Duration::from_micros(200));
     }
 }
 

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::coverage::LIST;
 use super::play::{Measured, Mode, Recovered};
 
 /// What only `make outages` and `make soak` measure: written by hand, from what they printed.
@@ -34,6 +35,13 @@ environment is frozen (SIGSTOP) between them.
 Where the platform says nothing *and* the function says nothing, nobody can tell that an invocation is over. The first
 such invocation is held until its deadline (2 s in these rows) less a margin, the others in the row are not.
 
+Three rows have a backend that nothing mends while the process runs, or a SHUTDOWN without time: what was accepted is
+`held` then, which means that it lies in `/tmp`, for the next process in the same environment.
+
+A wall clock cannot be stepped for one process on a shared machine (a time namespace moves only the monotonic clocks),
+so the clock rows step the platform's: deadlines and the times of its events differ by a minute from the clock of the
+function and of the extension, which is what either of them can notice of a step of its own.
+
 In every row: the books balance; nothing accepted is missing without a counted reason; the extension lives until
 SHUTDOWN, unless it is the one that is killed.
 ";
@@ -47,7 +55,18 @@ pub(crate) fn render(tables: &[(Mode, Vec<Measured>)]) -> String {
         page += "|---|---|---|---|---|---|---|---|\n";
         rows.iter().for_each(|row| page += &line(*mode, row));
     }
-    page + LONG_RUNS
+    page + &which() + LONG_RUNS
+}
+
+/// Which rows play which fault of the design's list.
+fn which() -> String {
+    let mut part = "\n## Which row is which fault\n\n".to_owned();
+    part += "The faults that the design must survive, and the rows above in which they happen; a test keeps this whole.\n\n";
+    part += "| fault | rows |\n|---|---|\n";
+    for (fault, rows) in LIST {
+        part += &format!("| {fault} | {} |\n", rows.join("; "));
+    }
+    part
 }
 
 fn line(mode: Mode, row: &Measured) -> String {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandbox::{Outcome, Record, TimelineEntry, What};
+use sandbox::{InvokeRequest, Moment, Outcome, Record, TimelineEntry, What};
 use serde_json::{Value, json};
 use tests::collector::State;
+use tokio::time::sleep;
 
 use super::books::{self, Books, PerInvocation};
 use super::faults::{Drama, Fault};
@@ -20,6 +21,9 @@ const RECOVERY: Duration = Duration::from_secs(5);
 
 /// How long a handler waits for the extension to try a backend that is still ill.
 const OFFER: Duration = Duration::from_secs(1);
+
+/// After a freeze of twenty seconds, connections are not trusted.
+const DISTRUSTED: Duration = Duration::from_secs(21);
 
 /// Entries of the timeline that are kept; a row makes some hundreds.
 const HISTORY: usize = 10_000;
@@ -114,14 +118,52 @@ pub(crate) async fn play(fault: Fault, mode: Mode) -> Measured {
 async fn fail(stage: &Stage, fault: &Fault) -> Vec<(Outcome, Record)> {
     let mut outcomes = Vec::new();
     for number in 0..fault.times {
-        let event = event(&format!("fault-{number}"), 100 + number, fault.send, fault.end);
+        let event = event_of(fault, number);
         outcomes.push(match fault.drama {
             Drama::Kill => invoke_through(stage, event, "after sending", kill_extension(stage)).await,
             Drama::Late => invoke_through(stage, event, "after responding", extension_asks(stage)).await,
-            Drama::None | Drama::FromTheStart => stage.invoke(&event).await,
+            Drama::BackToBack => {
+                let other = event_of(fault, number + 1);
+                let (one, two) = tokio::join!(stage.invoke(&event), stage.invoke(&other));
+                outcomes.extend([one, two]);
+                return outcomes;
+            }
+            Drama::None | Drama::FromTheStart | Drama::LongFreeze => request_with(stage, fault, event).await,
         });
     }
+    if fault.drama == Drama::LongFreeze {
+        sleep(DISTRUSTED).await;
+    }
     outcomes
+}
+
+/// With the sandbox's own faults; a kill is over, and noticed, before anything else happens.
+async fn request_with(stage: &Stage, fault: &Fault, mut event: Value) -> (Outcome, Record) {
+    let faults = (fault.faults)();
+    let kill = faults.kill;
+    let crash = async {
+        if kill.is_some() {
+            stage.in_time("the crash", stage.lambda.wait_for(|entry| is_crash(&entry.what))).await;
+        }
+    };
+    let seen = if kill == Some(Moment::Invoke) {
+        let gate = Gate::new().await;
+        event["gate"] = json!({ "before sending": gate.address().to_string() });
+        let request = InvokeRequest { faults, ..InvokeRequest::json(&event) };
+        tokio::join!(stage.request(request), gate.hold(crash)).0
+    } else {
+        let request = InvokeRequest { faults, ..InvokeRequest::json(&event) };
+        let seen = stage.request(request).await;
+        crash.await;
+        seen
+    };
+    // The environment is in order again.
+    stage.in_time("the reset", stage.lambda.wait_idle()).await;
+    seen
+}
+
+fn event_of(fault: &Fault, number: u64) -> Value {
+    event(&format!("fault-{number}"), 100 + number, fault.send, fault.end)
 }
 
 /// Invokes a function that waits at a gate at this moment, until `happening` has happened.
@@ -247,22 +289,22 @@ fn check(stage: &Stage, mode: Mode, measured: &Measured) {
     assert(measured.held <= 1, "more than one invocation was held for long");
     let missing = books::missing(&accepted, &arrived);
     assert(missing <= books.given_up(), "something accepted is missing without a reason");
-    let is_killed = fault.drama == Drama::Kill;
+    let is_killed = fault.kills();
     let received = books.received;
     assert(is_killed || received == accepted.values().sum::<u64>(), "the books forget what was accepted");
-    // Lambda itself kills the extension of an init that failed.
-    let ended = usize::from(is_killed) + count(&history, |what| matches!(what, What::InitFailed { .. }));
-    assert(count(&history, is_registration) == books.summaries + ended, "a process kept no books");
-    assert(count(&history, is_crash) == usize::from(is_killed), "the extension did not live until SHUTDOWN");
-    assert(count(&history, |what| matches!(what, What::Frozen { .. })) > 0, "nothing was ever frozen");
+    let told = count(&history, |what| matches!(what, What::ShutdownDelivered { .. }));
+    assert(told == books.summaries, "a process that was told to end kept no books, or did not end in time");
+    let crashes = usize::from(is_killed) + usize::from(fault.dies_in_init);
+    assert(count(&history, is_crash) == crashes, "the extension did not live until SHUTDOWN");
+    let recovers = fault.is_followed && is_killed;
+    assert(!recovers || missing == 0, "what was accepted did not outlive the kill");
+    let was_ready = count(&history, |what| matches!(what, What::InitDone { .. })) > 0;
+    let was_frozen = count(&history, |what| matches!(what, What::Frozen { .. })) > 0;
+    assert(was_frozen || !was_ready, "nothing was ever frozen");
 }
 
 pub(crate) fn count(history: &[TimelineEntry], is_it: impl Fn(&What) -> bool) -> usize {
     history.iter().filter(|entry| is_it(&entry.what)).count()
-}
-
-fn is_registration(what: &What) -> bool {
-    matches!(what, What::Registered { .. })
 }
 
 pub(crate) fn is_crash(what: &What) -> bool {

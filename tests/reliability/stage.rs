@@ -44,6 +44,8 @@ impl Stage {
         spec.env.extend([
             ("PREFREEZE_RECEIVER_HTTP".to_owned(), receiver.address().to_string()),
             ("PREFREEZE_RECEIVER_GRPC".to_owned(), "none".to_owned()),
+            // Every invocation has a name of its own here, by which its spans are counted.
+            ("PREFREEZE_ATTRIBUTES".to_owned(), "off".to_owned()),
             ("PREFREEZE_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.endpoint()),
             // The books know an invocation by the name of its spans, and there may be thousands.
             ("PREFREEZE_ATTRIBUTES".to_owned(), r#"{"names":0}"#.to_owned()),
@@ -55,7 +57,12 @@ impl Stage {
 
     /// Invokes, and waits until the environment is frozen or gone.
     pub(crate) async fn invoke(&self, event: &Value) -> (Outcome, Record) {
-        let outcome = self.lambda.invoke(FUNCTION, InvokeRequest::json(event));
+        self.request(InvokeRequest::json(event)).await
+    }
+
+    /// The same, with whatever else the request says.
+    pub(crate) async fn request(&self, request: InvokeRequest) -> (Outcome, Record) {
+        let outcome = self.lambda.invoke(FUNCTION, request);
         let outcome = self.in_time("the invocation", outcome).await.expect("the service invokes");
         self.in_time("the freeze", self.lambda.wait_idle()).await;
         let record = self.lambda.record(&outcome.request_id).expect("a finished invocation has a record");

@@ -30,14 +30,14 @@ use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
-use crate::platform::{InitType, Invoke, PlatformEvent, Shutdown};
+use crate::platform::{InitType, Invoke, PlatformEvent, Shutdown, ShutdownReason};
 use crate::retry::OWN_PAUSE_MAX;
 use crate::rng::Rng;
 use crate::sampling::Assembly;
 use crate::shelf::Shelf;
-use crate::span::Signal;
+use crate::span::{RequestId, Signal};
 use crate::speed::Speed;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, UnixNanos};
 
 /// After a signal said that the function is done, how long requests of it that are still being received
 /// may take. They were begun before the signal, so this is only reached by a sender that stalls.
@@ -408,17 +408,20 @@ impl<B: Body> Agent<B> {
     /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins.
     fn begin_managed(&mut self, now: Instant, event: &PlatformEvent) {
         let PlatformEvent::Start { request_id, at } = event else { return };
-        if self.invocations.is_open(request_id) {
-            return;
+        if !self.invocations.is_open(request_id) {
+            self.begin_without_invoke(now, request_id, *at);
         }
+    }
+
+    fn begin_without_invoke(&mut self, now: Instant, request_id: &RequestId, at: UnixNanos) {
         self.ledger.invocations += 1;
-        self.metrics.on_time(now, *at);
+        self.metrics.on_time(now, at);
         self.metrics.on_invoke(request_id);
         self.invocations.begin(Invoke {
             request_id: request_id.clone(),
             deadline: now,
-            deadline_at: *at,
-            received_at: *at,
+            deadline_at: at,
+            received_at: at,
             arn: "".into(),
             xray: None,
             waited: Duration::ZERO,
@@ -548,7 +551,10 @@ impl<B: Body> Agent<B> {
             return;
         }
         self.close_known(now);
-        let may_close = self.receiving == 0 && !self.invocations.has_unexplained();
+        let is_bad_end = |shutdown: &Shutdown| shutdown.reason != ShutdownReason::Spindown;
+        let may_be_untold =
+            self.shutdown.as_ref().is_some_and(is_bad_end) && self.invocations.may_be_untold();
+        let may_close = self.receiving == 0 && !self.invocations.has_unexplained() && !may_be_untold;
         if may_close || now >= self.last_words_end {
             self.close_all(now);
         }
@@ -582,6 +588,9 @@ impl<B: Body> Agent<B> {
 
     fn close_all(&mut self, now: Instant) {
         if let Some(shutdown) = self.shutdown.take() {
+            for (request_id, at) in self.invocations.untold(shutdown.reason != ShutdownReason::Spindown) {
+                self.begin_without_invoke(now, &request_id, at);
+            }
             self.invocations.close_all(&self.config, &shutdown, &self.announced);
             self.metrics.on_end(&self.config, &shutdown);
             self.store_made(now);

@@ -124,6 +124,25 @@ impl Invocations {
         });
     }
 
+    /// Invocations that the platform told the start of, in an environment that has had no INVOKE: its runtime died in an
+    /// init that ran inside of them. They ended badly, by their own word or else by `is_bad_end`.
+    pub(crate) fn untold(&self, is_bad_end: bool) -> Vec<(RequestId, UnixNanos)> {
+        if self.begun > 0 {
+            return Vec::new();
+        }
+        let is_bad = |early: &&Early| {
+            let finish = early.finish.as_ref();
+            finish.map_or(is_bad_end, |finish| finish.ending.status != EndStatus::Success)
+        };
+        let started = |early: &Early| Some((early.request_id.clone(), early.started_at?));
+        self.early.iter().filter(is_bad).filter_map(started).collect()
+    }
+
+    /// Whether the platform may yet tell of such an invocation, or of its end.
+    pub(crate) fn may_be_untold(&self) -> bool {
+        self.begun == 0 && !self.early.iter().any(|early| early.finish.is_some())
+    }
+
     /// Where to note what is heard of `request_id` before it begins; `None` when it has begun.
     fn early(&mut self, request_id: &RequestId) -> Option<&mut Early> {
         if self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)

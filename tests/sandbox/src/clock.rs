@@ -26,6 +26,12 @@ impl Time {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The time so many milliseconds later, or earlier.
+    pub(crate) fn shifted(self, ms: i64) -> Self {
+        let by = Duration::from_millis(ms.unsigned_abs());
+        Self(if ms < 0 { self.0.saturating_sub(by) } else { self.0 + by })
+    }
+
     /// Seconds since the epoch, as X-Ray ids carry them.
     pub fn as_secs(self) -> u64 {
         self.0.as_secs()

@@ -69,6 +69,7 @@ fn invoke_request(head: &Parts, payload: Bytes) -> Result<InvokeRequest, InvokeE
         tenant_id: text(headers, "x-amz-tenant-id"),
         qualifier,
         telemetry_faults: vec![],
+        faults: crate::InvocationFaults::default(),
     })
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::telemetry::{EventKind, TelemetryEvent};
 
 /// Deliberate deviations of a function's environments from the platform's normal behaviour.
@@ -24,6 +26,113 @@ pub struct Faults {
     pub shutdown_reason: Option<String>,
     /// Time between the trigger of a shutdown and SIGKILL, instead of 2000 ms.
     pub shutdown_budget: Option<Duration>,
+    /// Milliseconds that SHUTDOWN's `deadlineMs` is wrong by; SIGKILL comes when it should.
+    pub shutdown_deadline_shift_ms: i64,
+    /// How `POST /register` is answered.
+    pub register: RegisterAnswer,
+    /// So many times, `GET /event/next` is answered 500 at once.
+    pub next_failures: u32,
+    /// When the extensions are killed: [`Moment::Register`] in the first init, or [`Moment::Shutdown`].
+    pub kill: Option<Moment>,
+    /// Kills the largest process while all of them together hold more than the function's memory.
+    pub enforces_memory: bool,
+    /// The processes run for so many milliseconds of every hundred, whether they have something to do or not.
+    pub cpu_percent: Option<u8>,
+}
+
+/// What goes wrong in one invocation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InvocationFaults {
+    /// Delivered as telemetry when it begins: whole events, of any type and with any fields. A string goes into the
+    /// batch as it is, and so makes it no JSON.
+    pub forged: Vec<Value>,
+    /// When the extensions are killed.
+    pub kill: Option<Moment>,
+    /// Milliseconds by which the clocks of the environment and of the platform differ in this invocation and in what
+    /// follows it, until the next one: what a step of either looks like to those who read one and are told the other.
+    pub clock_step_ms: i64,
+}
+
+impl InvocationFaults {
+    /// The faults of invocation `number` of a run: the same for the same seed.
+    ///
+    /// Half of all invocations have none, and one in sixteen kills the extensions.
+    pub fn seeded(seed: u64, number: u64) -> (Self, Vec<TelemetryFault>) {
+        let mut dice = Dice(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut faults = Self::default();
+        if dice.below(2) == 0 {
+            return (faults, Vec::new());
+        }
+        if dice.below(8) == 0 {
+            let moments = [Moment::Invoke, Moment::RuntimeDone, Moment::Frozen];
+            faults.kill = Some(moments[dice.below(3)]);
+        }
+        if dice.below(4) == 0 {
+            faults.clock_step_ms = [-60_000, -1_000, 1_000, 60_000][dice.below(4)];
+        }
+        if dice.below(4) == 0 {
+            faults.forged = vec![
+                json!({"time": "2026-11-22T08:00:00.000Z", "type": "platform.unheardOf", "record": {"a": 1}}),
+                json!({"type": "platform.runtimeDone", "record": {"requestId": "nobody", "status": "unheardOf"}}),
+            ];
+        }
+        let fates = [
+            Fate::Drop,
+            Fate::DropCounted,
+            Fate::Delay(Duration::from_millis(40)),
+            Fate::Duplicate(1),
+            Fate::Swap,
+            Fate::HoldUntilNext,
+        ];
+        let kinds = [EventKind::Start, EventKind::RuntimeDone, EventKind::Report];
+        let mut telemetry = Vec::new();
+        for kind in kinds {
+            if dice.below(3) == 0 {
+                telemetry.push(TelemetryFault { kind, fate: fates[dice.below(fates.len())] });
+            }
+        }
+        (faults, telemetry)
+    }
+}
+
+/// A stream of numbers that its seed decides (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ (bits >> 31)) % bound as u64) as usize
+    }
+}
+
+/// A moment in which an extension can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It has registered.
+    Register,
+    /// It has been handed INVOKE.
+    Invoke,
+    /// The function is done, and it is not.
+    RuntimeDone,
+    /// It is frozen.
+    Frozen,
+    /// It has been handed SHUTDOWN.
+    Shutdown,
+}
+
+/// How a registration is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegisterAnswer {
+    /// As the platform would.
+    #[default]
+    Honest,
+    /// 403 `Extension.RegistrationClosed`.
+    Closed,
+    /// 500 `InternalServerError`.
+    ServerError,
 }
 
 /// How a telemetry subscription is answered.
@@ -40,6 +149,8 @@ pub enum SubscribeAnswer {
     NotFound,
     /// 500 `InternalServerError`.
     ServerError,
+    /// Never.
+    Silence,
 }
 
 /// One rule: what happens to the events of one kind.
@@ -58,6 +169,8 @@ pub enum Fate {
     Deliver,
     /// It is never delivered.
     Drop,
+    /// It is never delivered, and `platform.logsDropped` says so.
+    DropCounted,
     /// It enters the subscribers' buffers this much later.
     Delay(Duration),
     /// It is delivered this many times in addition to the first.
@@ -93,6 +206,26 @@ impl Faults {
             (Some(fault), _) => fault.fate,
             (None, Some(rule)) => (rule.0)(event),
             (None, None) => Fate::Deliver,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_decides_the_faults_and_every_fault_comes_up() {
+        let all: Vec<_> = (0..400).map(|number| InvocationFaults::seeded(7, number)).collect();
+        assert_eq!(all, (0..400).map(|number| InvocationFaults::seeded(7, number)).collect::<Vec<_>>());
+        assert_ne!(all, (0..400).map(|number| InvocationFaults::seeded(8, number)).collect::<Vec<_>>());
+        for moment in [Moment::Invoke, Moment::RuntimeDone, Moment::Frozen] {
+            assert!(all.iter().any(|(faults, _)| faults.kill == Some(moment)), "{moment:?}");
+        }
+        assert!(all.iter().any(|(faults, _)| faults.clock_step_ms < 0));
+        assert!(all.iter().any(|(faults, _)| !faults.forged.is_empty()));
+        for fate in [Fate::Drop, Fate::DropCounted, Fate::Swap, Fate::HoldUntilNext, Fate::Duplicate(1)] {
+            assert!(all.iter().any(|(_, rules)| rules.iter().any(|rule| rule.fate == fate)), "{fate:?}");
         }
     }
 }

@@ -115,6 +115,8 @@ pub enum What {
     Telemetry { kind: EventKind },
     /// A batch was acknowledged, or not, by a subscriber; `answer` is the HTTP status or the error.
     Delivery { extension: String, events: usize, answer: String },
+    /// The processes hold more memory than the function has.
+    OutOfMemory { mb: u64 },
     /// An API call was refused.
     Refused { call: &'static str, status: u16, error: String },
     /// An invocation waits because every environment is busy.
@@ -167,6 +169,7 @@ impl fmt::Display for What {
             Self::Delivery { extension, events, answer } => {
                 write!(f, "telemetry: {events} events to {extension}: {answer}")
             }
+            Self::OutOfMemory { mb } => write!(f, "out of memory: {mb} MB are held"),
             Self::Refused { call, status, error } => write!(f, "{call} refused: {status} {error}"),
             Self::Queued => f.write_str("invocation waits for an environment"),
             Self::Throttled => f.write_str("invocation throttled"),

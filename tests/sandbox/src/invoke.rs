@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Channel};
 use serde::Serialize;
 
-use crate::faults::TelemetryFault;
+use crate::faults::{InvocationFaults, TelemetryFault};
 use crate::history::EnvironmentId;
 use crate::xray::XRay;
 
@@ -44,6 +44,8 @@ pub struct InvokeRequest {
     pub qualifier: Option<String>,
     /// Telemetry faults of this invocation; they come before those of the function.
     pub telemetry_faults: Vec<TelemetryFault>,
+    /// What else goes wrong in it.
+    pub faults: InvocationFaults,
 }
 
 impl InvokeRequest {

@@ -49,7 +49,9 @@ mod xray;
 
 pub use clock::Time;
 pub use config::{Credentials, FunctionSpec, InitType, LambdaConfig, LogFormat, Overflow, SpecError};
-pub use faults::{Fate, Faults, SubscribeAnswer, TelemetryFault, TelemetryRule};
+pub use faults::{
+    Fate, Faults, InvocationFaults, Moment, RegisterAnswer, SubscribeAnswer, TelemetryFault, TelemetryRule,
+};
 pub use history::{EnvironmentId, Record, Status, Timeline, TimelineEntry, What};
 pub use invoke::{
     InvocationType, InvokeError, InvokeRequest, Outcome, ResponseBody, StreamAborted, StreamedOutcome,

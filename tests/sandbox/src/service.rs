@@ -327,6 +327,7 @@ impl Lambda {
             cognito_identity: request.cognito_identity.clone(),
             tenant_id: request.tenant_id.clone(),
             telemetry_faults: request.telemetry_faults.clone(),
+            faults: Box::new(request.faults.clone()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The task behind one execution environment: carries out what its machine decides.
 
+mod limits;
 mod processes;
 mod router;
 
@@ -23,6 +24,7 @@ use crate::process::{self, Process, Watchdog};
 use crate::runtime_api::Call;
 use crate::shutdown_report::EnvironmentShutdown;
 use crate::telemetry::{DeliveryReport, EventKind, Subscriber, TelemetryEvent};
+use limits::Limits;
 use router::Router;
 
 /// Everything that can reach an environment. The inbox has no bound of its own: a request waits for its
@@ -103,6 +105,7 @@ struct Environment {
     frozen: Option<Vec<i32>>,
     /// When the input under way happened.
     now: Time,
+    limits: Limits,
     gone: bool,
 }
 
@@ -136,6 +139,7 @@ pub(crate) fn start(
         memory_peak_mb: 0,
         frozen: None,
         now,
+        limits: Limits::new(),
         gone: false,
     };
     tokio::spawn(environment.run(messages));
@@ -153,6 +157,7 @@ impl Environment {
                     let message = message.expect("the environment holds a sender itself");
                     self.on_message(message).await;
                 }
+                () = sleep_until(self.limits_due()) => self.limit().await,
                 () = sleep_until(tick) => {
                     self.read_output().await;
                     self.router.tick(self.shared.clock.now());
@@ -242,6 +247,7 @@ impl Environment {
             Output::Freeze => self.freeze().await,
             Output::Thaw => {
                 self.frozen = None;
+                self.limits.is_frozen = false;
                 process::thaw(&self.groups());
                 self.router.resume();
                 self.note_at(self.now, What::Thawed, self.machine.request_id().map(str::to_owned));

@@ -109,6 +109,7 @@ impl Environment {
 
     pub(super) async fn freeze(&mut self) {
         self.router.pause().await;
+        self.limits.is_frozen = true;
         let members = process::freeze(&self.groups()).await;
         self.note(What::Frozen { processes: members.len() });
         self.frozen = Some(members);

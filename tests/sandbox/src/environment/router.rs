@@ -2,7 +2,9 @@
 
 use crate::clock::Time;
 use crate::faults::{Fate, Faults, TelemetryFault};
-use crate::telemetry::{Subscriber, TelemetryEvent};
+use serde_json::json;
+
+use crate::telemetry::{EventKind, Subscriber, TelemetryEvent};
 
 /// Events of an init kept for later subscribers; a process that floods its log during init loses lines here.
 const BACKLOG_MAX: usize = 10_000;
@@ -61,6 +63,15 @@ impl Router {
         match self.faults.fate(&self.of_invocation, &event) {
             Fate::Deliver => self.deliver(event),
             Fate::Drop => {}
+            Fate::DropCounted => {
+                let dropped_bytes = event.record.to_string().len();
+                let record = json!({
+                    "reason": "Consumer seems to have fallen behind as it has not acknowledged receipt of logs.",
+                    "droppedRecords": 1,
+                    "droppedBytes": dropped_bytes,
+                });
+                self.deliver(TelemetryEvent { kind: EventKind::LogsDropped, record, ..event });
+            }
             Fate::Delay(by) => self.delayed.push((now + by, event)),
             Fate::Duplicate(times) => (0..=times).for_each(|_| self.deliver(event.clone())),
             Fate::Swap => {

@@ -8,13 +8,18 @@ use super::runtime_state::RuntimeState;
 use super::{Exit, Failure, Machine, Output, Phase, Registration, Token};
 use crate::answer::{Answer, ApiError};
 use crate::clock::Time;
-use crate::faults::SubscribeAnswer;
+use crate::faults::{RegisterAnswer, SubscribeAnswer};
 use crate::history::What;
 use crate::telemetry::{EventKind, Subscription};
 
 impl Machine {
     pub(super) fn on_register(&mut self, now: Time, token: Token, registration: &Registration) {
         let initialising = matches!(self.phase, Phase::Init(_));
+        match self.facts.faults.register {
+            RegisterAnswer::Honest => {}
+            RegisterAnswer::Closed => return self.refuse(token, "register", ApiError::RegistrationClosed),
+            RegisterAnswer::ServerError => return self.refuse(token, "register", ApiError::Internal),
+        }
         let open = initialising && matches!(self.runtime.state, RuntimeState::Absent | RuntimeState::Started);
         match self.registry.register(registration, open, &self.facts, &mut self.ids) {
             Ok((index, answer)) => {
@@ -22,6 +27,9 @@ impl Machine {
                 let what = What::Registered { extension: extension.name.clone(), events: extension.events() };
                 self.note(what);
                 self.answer(token, answer);
+                if std::mem::take(&mut self.kills_registered) {
+                    return self.kill_extensions();
+                }
                 if initialising {
                     self.advance_init(now);
                 }
@@ -31,6 +39,10 @@ impl Machine {
     }
 
     pub(super) fn on_extension_next(&mut self, now: Time, token: Token, id: Option<&str>) {
+        if self.next_failures > 0 {
+            self.next_failures -= 1;
+            return self.refuse(token, "event/next", ApiError::Internal);
+        }
         let result = self.registry.identify(id).and_then(|index| {
             self.registry.extensions[index].apply(ExtensionEvent::Next, "Ready")?;
             Ok(index)
@@ -88,6 +100,9 @@ impl Machine {
     }
 
     pub(super) fn on_subscribe(&mut self, now: Time, token: Token, id: Option<&str>, body: &Bytes) {
+        if self.facts.faults.subscribe == SubscribeAnswer::Silence {
+            return;
+        }
         match self.subscribe(now, id, body) {
             Ok(answer) => self.answer(token, answer),
             Err(error) => self.refuse(token, "telemetry", error),
@@ -97,7 +112,7 @@ impl Machine {
     fn subscribe(&mut self, now: Time, id: Option<&str>, body: &Bytes) -> Result<Answer, ApiError> {
         let index = self.registry.identify(id)?;
         match self.facts.faults.subscribe {
-            SubscribeAnswer::Honest => {}
+            SubscribeAnswer::Honest | SubscribeAnswer::Silence => {}
             SubscribeAnswer::NotSupported => return Err(ApiError::TelemetryNotSupported),
             SubscribeAnswer::Closed => return Err(ApiError::SubscriptionClosed),
             SubscribeAnswer::NotFound => return Err(ApiError::NotFound),

@@ -10,6 +10,7 @@ use super::shutdown::Then;
 use super::{Failure, Job, Machine, Output, Phase, ShutdownReason, Token};
 use crate::answer::{Answer, ApiError};
 use crate::clock::{Time, millis};
+use crate::faults::Moment;
 use crate::history::{Record, Status, What};
 use crate::ids::Ids;
 use crate::telemetry::{EventKind, TelemetryEvent};
@@ -96,13 +97,17 @@ impl Machine {
         invocation.dispatched = Some(now);
         let cold_start = invocation.cold_start;
         let faults = invocation.job.telemetry_faults.clone();
-        let event = invoke_event(invocation);
-        let next = next_answer(invocation);
+        let forged = invocation.job.faults.forged.clone();
+        self.clock_shift_ms = invocation.job.faults.clock_step_ms;
+        let deadline = invocation.deadline.shifted(self.clock_shift_ms);
+        let event = invoke_event(invocation, deadline);
+        let next = next_answer(invocation, deadline);
         self.thaw();
         self.restore(now);
         self.out.push_back(Output::ReleaseTelemetry(faults));
         self.note(What::Invoke { cold_start });
         self.emit_start(now);
+        forged.into_iter().for_each(|event| self.emit(now, EventKind::Forged, event));
         // One that reported an error while nothing was frozen does not wait for events any more.
         let ready = |e: &&mut Extension| e.invoke && e.state == ExtensionState::Ready;
         for extension in self.registry.extensions.iter_mut().filter(ready) {
@@ -113,6 +118,7 @@ impl Machine {
         self.set_runtime(RuntimeEvent::Invoke, "Running").expect("the runtime waits for an invocation");
         let token = self.runtime.waiting.take().expect("a ready runtime has a pending request");
         self.answer(token, next);
+        self.kill_extensions_at(Moment::Invoke);
     }
 
     pub(super) fn on_runtime_next(&mut self, now: Time, token: Token) {
@@ -134,6 +140,7 @@ impl Machine {
             let error = self.invocation.as_ref().and_then(|i| i.error.clone());
             let status = if error.is_some() { Status::Error } else { Status::Success };
             self.runtime_done(now, status, error);
+            self.kill_extensions_at(Moment::RuntimeDone);
             self.advance_invocation(now);
         }
     }
@@ -145,11 +152,15 @@ impl Machine {
             return;
         }
         self.phase = Phase::Idle;
+        let of_invocation = self.invocation.as_ref().and_then(|invocation| invocation.job.faults.kill);
         let closed = self.close(now);
         // First the freeze: what is reported now is delivered after the thaw.
         self.freeze();
         self.publish(closed);
         self.idle();
+        if of_invocation == Some(Moment::Frozen) {
+            self.kill_extensions();
+        }
     }
 
     /// The deadline came: for the runtime, or for an extension that still works after it.
@@ -222,7 +233,8 @@ impl Machine {
         let what = What::Report { status: report.status, ms, billed_ms, extension_ms };
         self.out.push_back(Output::Note(what, Some(invocation.job.request_id.clone())));
         let record = self.report_record(&invocation, &report);
-        let event = TelemetryEvent { time: now, kind: EventKind::Report, record };
+        let time = now.shifted(self.clock_shift_ms);
+        let event = TelemetryEvent { time, kind: EventKind::Report, record };
         Some((event, self.record(invocation, report, runtime_done)))
     }
 
@@ -284,15 +296,17 @@ impl Machine {
 
     fn emit_start(&mut self, now: Time) {
         let invocation = self.invocation.as_ref().expect("an invocation starts");
+        // Where it never got as far as the runtime, it began with the init inside of it.
+        let now = if invocation.dispatched.is_some() { now } else { invocation.started };
         let record = self.start_record(invocation);
         self.emit(now, EventKind::Start, record);
     }
 }
 
-fn invoke_event(invocation: &Invocation) -> Answer {
+fn invoke_event(invocation: &Invocation, deadline: Time) -> Answer {
     let mut event = json!({
         "eventType": "INVOKE",
-        "deadlineMs": invocation.deadline.as_millis(),
+        "deadlineMs": deadline.as_millis(),
         "requestId": invocation.job.request_id,
         "invokedFunctionArn": invocation.job.arn,
     });
@@ -302,12 +316,12 @@ fn invoke_event(invocation: &Invocation) -> Answer {
     Answer::json(200, &event).with("Lambda-Extension-Event-Identifier", invocation.job.request_id.clone())
 }
 
-fn next_answer(invocation: &Invocation) -> Answer {
+fn next_answer(invocation: &Invocation, deadline: Time) -> Answer {
     let job = &invocation.job;
     let mut answer =
         Answer { status: 200, content_type: "application/json", headers: vec![], body: job.payload.clone() }
             .with("Lambda-Runtime-Aws-Request-Id", &job.request_id)
-            .with("Lambda-Runtime-Deadline-Ms", invocation.deadline.as_millis().to_string())
+            .with("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
             .with("Lambda-Runtime-Invoked-Function-Arn", &job.arn);
     let optional = [
         ("Lambda-Runtime-Trace-Id", &job.trace),

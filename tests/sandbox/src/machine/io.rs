@@ -10,7 +10,7 @@ use crate::answer::Answer;
 #[cfg(test)]
 use crate::clock::Time;
 use crate::config::InitType;
-use crate::faults::{Faults, TelemetryFault};
+use crate::faults::{Faults, InvocationFaults, TelemetryFault};
 use crate::history::{EnvironmentId, Record, What};
 use crate::shutdown_report::EnvironmentShutdown;
 use crate::telemetry::{Subscription, TelemetryEvent};
@@ -58,6 +58,7 @@ pub(crate) struct Job {
     pub(crate) cognito_identity: Option<String>,
     pub(crate) tenant_id: Option<String>,
     pub(crate) telemetry_faults: Vec<TelemetryFault>,
+    pub(crate) faults: Box<InvocationFaults>,
 }
 
 /// How a process ended.
@@ -173,6 +174,10 @@ pub(crate) enum Input {
         token: Token,
         id: Option<String>,
         body: Bytes,
+    },
+    /// The processes hold more memory than there is, and this one is killed for it.
+    OutOfMemory {
+        role: Role,
     },
     /// The deadline came.
     Tick,

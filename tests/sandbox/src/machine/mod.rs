@@ -35,6 +35,7 @@ pub(crate) use registry::Registration;
 
 use crate::answer::{Answer, ApiError};
 use crate::clock::Time;
+use crate::faults::Moment;
 use crate::history::{Status, What};
 use crate::ids::Ids;
 use crate::telemetry::{EventKind, TelemetryEvent};
@@ -60,6 +61,14 @@ pub(crate) struct Machine {
     /// Init was ahead of a snapshot, and nothing has been restored from it yet.
     restore_due: bool,
     frozen: bool,
+    /// Milliseconds by which the platform's clock seems wrong to whoever it tells.
+    clock_shift_ms: i64,
+    /// `/event/next` is to fail so many times more.
+    next_failures: u32,
+    /// Extensions are still to be killed when they have registered.
+    kills_registered: bool,
+    /// Whom the kernel kills for want of memory.
+    out_of_memory: Option<Role>,
     /// The pool counts on hearing [`Output::Idle`].
     busy: bool,
     out: VecDeque<Output>,
@@ -113,6 +122,10 @@ impl Failure {
 impl Machine {
     pub(crate) fn new(facts: Facts, ids: Ids) -> Self {
         Self {
+            clock_shift_ms: 0,
+            next_failures: facts.faults.next_failures,
+            kills_registered: facts.faults.kill == Some(Moment::Register),
+            out_of_memory: None,
             facts,
             ids,
             phase: Phase::Cold,
@@ -161,6 +174,12 @@ impl Machine {
                 self.on_extension_error(token, id.as_deref(), at_init, error_type, &body);
             }
             Input::Subscribe { token, id, body } => self.on_subscribe(now, token, id.as_deref(), &body),
+            Input::OutOfMemory { role } => {
+                self.out_of_memory = Some(role);
+                let process = self.process_name(role);
+                self.note(What::Signalled { process, signal: "SIGKILL (out of memory)" });
+                self.out.push_back(Output::Kill(role));
+            }
             Input::Tick => self.on_tick(now),
         }
     }
@@ -272,6 +291,9 @@ impl Machine {
         self.runtime.alive = false;
         self.set_runtime(RuntimeEvent::Exit, "Exited").expect("a process can end in every state");
         let reported = self.runtime.init_error.take();
+        if self.out_of_memory.take_if(|role| *role == Role::Runtime).is_some() {
+            return Failure::error("Runtime.OutOfMemory", format!("Runtime exited with error: {exit}"));
+        }
         reported.unwrap_or_else(|| {
             let how = match exit {
                 Exit::Code(0) => "Runtime exited without providing a reason".to_owned(),
@@ -301,6 +323,24 @@ impl Machine {
         }
     }
 
+    /// Kills every extension, where that is wished for this moment.
+    fn kill_extensions_at(&mut self, moment: Moment) {
+        let of_invocation = self.invocation.as_ref().and_then(|invocation| invocation.job.faults.kill);
+        if of_invocation == Some(moment) || self.facts.faults.kill == Some(moment) {
+            self.kill_extensions();
+        }
+    }
+
+    fn kill_extensions(&mut self) {
+        for index in 0..self.registry.extensions.len() {
+            if self.registry.extensions[index].alive {
+                let process = self.process_name(Role::Extension(index));
+                self.note(What::Signalled { process, signal: "SIGKILL" });
+                self.out.push_back(Output::Kill(Role::Extension(index)));
+            }
+        }
+    }
+
     /// Tells the pool, once for each time it made us busy.
     fn idle(&mut self) {
         if std::mem::take(&mut self.busy) {
@@ -310,7 +350,8 @@ impl Machine {
 
     fn emit(&mut self, now: Time, kind: EventKind, record: Value) {
         self.note(What::Telemetry { kind });
-        self.out.push_back(Output::Emit(TelemetryEvent { time: now, kind, record }));
+        let time = now.shifted(self.clock_shift_ms);
+        self.out.push_back(Output::Emit(TelemetryEvent { time, kind, record }));
     }
 
     fn note(&mut self, what: What) {

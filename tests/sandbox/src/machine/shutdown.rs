@@ -9,6 +9,7 @@ use super::io::Exit;
 use super::{Machine, Output, Phase, Role, ShutdownReason};
 use crate::answer::Answer;
 use crate::clock::{Time, millis};
+use crate::faults::Moment;
 use crate::history::What;
 use crate::shutdown_report::{EnvironmentShutdown, ProcessEnd};
 
@@ -193,9 +194,11 @@ impl Machine {
         let Phase::Shutdown(shutdown) = &self.phase else { unreachable!("called in shutdown only") };
         let reason =
             self.facts.faults.shutdown_reason.clone().unwrap_or_else(|| shutdown.reason.name().into());
+        let shift = self.clock_shift_ms + self.facts.faults.shutdown_deadline_shift_ms;
+        let deadline_ms = shutdown.deadline.shifted(shift).as_millis();
         let event = Answer::json(
             200,
-            &json!({"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": shutdown.deadline.as_millis()}),
+            &json!({"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": deadline_ms}),
         );
         let extension = &mut self.registry.extensions[index];
         extension.apply(ExtensionEvent::DeliverShutdown, "ShuttingDown").expect("it is ready");
@@ -203,6 +206,9 @@ impl Machine {
         let name = extension.name.clone();
         self.note(What::ShutdownDelivered { extension: name });
         self.answer(token, event);
+        if self.facts.faults.kill == Some(Moment::Shutdown) {
+            self.signal(Role::Extension(index), "SIGKILL");
+        }
     }
 
     fn kill_alive(&mut self) {

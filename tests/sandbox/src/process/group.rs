@@ -38,6 +38,11 @@ pub(crate) async fn freeze(groups: &[i32]) -> Vec<i32> {
     members
 }
 
+/// Stops every process of `groups`, without waiting for it.
+pub(crate) fn stop(groups: &[i32]) {
+    groups.iter().for_each(|group| signal(*group, Signal::SIGSTOP));
+}
+
 /// Lets every process of `groups` run again.
 pub(crate) fn thaw(groups: &[i32]) {
     groups.iter().for_each(|group| signal(*group, Signal::SIGCONT));
@@ -49,9 +54,18 @@ pub(crate) fn resident_mb(pids: &[i32]) -> u64 {
     kilobytes.div_ceil(1024)
 }
 
+/// Resident memory of a process now, in MB rounded up.
+pub(crate) fn resident_now_mb(pid: i32) -> u64 {
+    status_kb(pid, "VmRSS:").unwrap_or_default().div_ceil(1024)
+}
+
 fn peak_kb(pid: i32) -> Option<u64> {
+    status_kb(pid, "VmHWM:")
+}
+
+fn status_kb(pid: i32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 

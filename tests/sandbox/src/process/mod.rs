@@ -6,7 +6,7 @@ mod logs;
 mod variables;
 mod watchdog;
 
-pub(crate) use group::{freeze, members, resident_mb, thaw};
+pub(crate) use group::{freeze, members, resident_mb, resident_now_mb, stop, thaw};
 pub(crate) use launch::{Launch, LaunchError, Process};
 pub(crate) use logs::{Drained, LogWatch};
 pub(crate) use variables::{Surroundings, of_extension, of_runtime};

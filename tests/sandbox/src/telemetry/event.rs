@@ -27,6 +27,8 @@ pub enum EventKind {
     LogsDropped,
     FunctionLine,
     ExtensionLine,
+    /// An event that a fault makes up.
+    Forged,
 }
 
 impl EventKind {
@@ -47,6 +49,7 @@ impl EventKind {
             Self::LogsDropped => "platform.logsDropped",
             Self::FunctionLine => "function",
             Self::ExtensionLine => "extension",
+            Self::Forged => "forged",
         }
     }
 
@@ -103,6 +106,9 @@ impl TelemetryEvent {
     ///
     /// From 2022-12-13 on, a line that is a JSON object becomes one when the function logs in JSON.
     pub(crate) fn render(&self, schema: SchemaVersion, format: LogFormat) -> String {
+        if self.kind == EventKind::Forged {
+            return self.record.as_str().map_or_else(|| self.record.to_string(), str::to_owned);
+        }
         let object = match &self.record {
             Value::String(line) if format == LogFormat::Json && schema.has_object_records() => {
                 serde_json::from_str::<Value>(line).ok().filter(Value::is_object)
