@@ -33,7 +33,7 @@ fn entry<B>(signal: Signal, count: u32, size: u32, content: Content<B>) -> Entry
 
 #[test]
 fn log_lines_become_records_that_decode_and_may_be_put_under_a_span() {
-    rounds("logs", |seed| {
+    long_rounds("logs", |seed| {
         let mut rng = Rng::new(seed);
         let body = mutate(&mut rng, LOGS);
         let wanted = [Wanted::None, Wanted::Errors, Wanted::All][rng.below(3) as usize];
@@ -81,7 +81,7 @@ fn mutated_logs_are_put_under_a_span_whole_or_left_alone() {
             .iter()
             .collect::<Vec<_>>(),
     );
-    rounds("placed logs", |seed| {
+    long_rounds("placed logs", |seed| {
         let mut rng = Rng::new(seed);
         let bytes = Bytes::from(mutate(&mut rng, &sample));
         let Ok(scanned) = scan(Signal::Logs, &bytes) else { return };
@@ -136,7 +136,7 @@ fn records_of_invocations_times_and_words_are_read_without_a_panic() {
 #[test]
 fn what_is_stamped_or_announced_of_a_mutated_request_is_as_valid_as_before() {
     let sample = wire::otlp::from_json(Signal::Traces, SPANS, 1 << 16).expect("a request");
-    rounds("stamps and announcements", |seed| {
+    long_rounds("stamps and announcements", |seed| {
         let mut rng = Rng::new(seed);
         let bytes = Bytes::from(mutate(&mut rng, &sample));
         let decodes = ExportTraceServiceRequest::decode(&bytes[..]).is_ok();
