@@ -288,3 +288,40 @@ fn an_invocation_without_a_tracing_header_is_described_as_well() {
     world.platform.wait_next();
     root(&world, "r-1");
 }
+
+/// The runtime died in an init that ran inside the invocation: INVOKE never comes.
+#[test]
+fn an_invocation_whose_init_failed_is_told_of_without_invoke() {
+    let world = World::start();
+    let begun = now_unix_ms();
+    let done = runtime_done_error(begun + 180, "r-1", "error", 180.0, "Runtime.ExitError");
+    world.platform.post_telemetry(&[start(begun, "r-1"), done]);
+    world.platform.shutdown(Reason::Failure, Duration::from_secs(2));
+    assert!(world.platform.wait_exit().0.success());
+    let root = root(&world, "r-1");
+    assert!(root.is_error());
+    assert_eq!(root.text("error.type"), Some("Runtime.ExitError"));
+    assert_eq!(root.span.start_time_unix_nano, nanos(begun));
+    assert_eq!(root.span.end_time_unix_nano, nanos(begun) + 180_000_000);
+    assert_eq!(world.summary().count("invocations"), 1);
+}
+
+/// Its start is all that the platform tells, before the environment fails.
+#[test]
+fn an_invocation_that_only_began_is_closed_by_the_failure_of_its_environment() {
+    let world = World::start();
+    world.platform.post_telemetry(&[start(now_unix_ms(), "r-1")]);
+    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
+    assert!(world.platform.wait_exit().0.success());
+    let root = root(&world, "r-1");
+    assert_eq!((root.is_error(), root.text("error.type")), (true, Some("timeout")));
+}
+
+#[test]
+fn nothing_is_made_up_of_an_environment_that_is_not_needed_any_more() {
+    let world = World::start();
+    let begun = now_unix_ms();
+    world.platform.post_telemetry(&[start(begun, "r-1"), runtime_done(begun + 5, "r-2", "success", 5.0)]);
+    world.close();
+    assert_eq!(world.names(), Vec::<String>::new());
+}

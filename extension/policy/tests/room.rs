@@ -1,11 +1,11 @@
 //! What does not fit: a span larger than all that may be held, and log records that wait for their span.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use policy::{
-    Agent, Bounds, Config, Duration, Entry, FlushMode, Input, Instant, Invoke, Kind, Measuring, Outcome,
-    Output, Parcel, Place, Receipt, Shutdown, ShutdownReason, Signal, Span, SpanId, SpoolMode, TraceId,
-    UnixNanos,
+    Agent, Bounds, Config, Content, Duration, Entry, FlushMode, Input, Instant, Invoke, Kind, Measuring,
+    Outcome, Output, Parcel, Place, Receipt, Shutdown, ShutdownReason, Signal, Span, SpanId, SpoolMode,
+    TraceId, UnixNanos,
 };
 
 const MS: u64 = 1_000_000;
@@ -20,6 +20,8 @@ struct Story {
     places: u64,
     is_well: bool,
     exports: usize,
+    /// The ids of spans that were made here.
+    made: BTreeSet<SpanId>,
     has_exited: bool,
     steps: usize,
 }
@@ -30,8 +32,17 @@ impl Story {
         let bounds = Bounds { held_bytes, batch_bytes: held_bytes, ..usual.bounds };
         let config = Config { flush: FlushMode::End, measuring: Measuring::OFF, spool, bounds, ..usual };
         let (agent, disk) = (Agent::new(config), VecDeque::new());
-        let mut story =
-            Self { agent, now: 0, disk, places: 0, is_well: false, exports: 0, has_exited: false, steps: 0 };
+        let mut story = Self {
+            agent,
+            now: 0,
+            disk,
+            places: 0,
+            is_well: false,
+            exports: 0,
+            made: BTreeSet::new(),
+            has_exited: false,
+            steps: 0,
+        };
         story.hear(Input::Ready);
         story
     }
@@ -66,7 +77,12 @@ impl Story {
                 let (_, signal, entries) = self.disk.remove(at).expect("found");
                 Some(Input::Unparked(receipt_of(signal, &entries)))
             }
-            Output::Export { id, .. } => {
+            Output::Export { id, entries, .. } => {
+                let made = |entry: &Entry<()>| match &entry.content {
+                    Content::Made(span) => Some(span.span_id),
+                    _ => None,
+                };
+                self.made.extend(entries.iter().filter_map(made));
                 self.exports += 1;
                 self.now += MS;
                 let outcome = if self.is_well {
@@ -214,8 +230,23 @@ fn records_that_wait_count_as_held_and_make_room_like_anything_else() {
 }
 
 #[test]
+fn two_environments_of_one_snapshot_make_different_ids() {
+    let made = |seed: u64| {
+        let mut story = Story::new(100_000, SpoolMode::Off);
+        story.hear(Input::Restored { seed });
+        // The same request id, which no two environments are ever given: only the seed differs.
+        story.invoke();
+        story.pass(59_000);
+        story.shut_down();
+        story.made
+    };
+    assert_eq!((made(1).len(), made(1)), (1, made(1)), "one invocation that nothing is heard of");
+    assert_ne!(made(1), made(2));
+}
+
+#[test]
 fn two_environments_of_one_snapshot_draw_different_numbers() {
-    let ids = |seed: Option<u64>| {
+    let pauses = |seed: Option<u64>| {
         let mut story = Story::new(100_000, SpoolMode::Off);
         story.is_well = true;
         if let Some(seed) = seed {
@@ -227,6 +258,6 @@ fn two_environments_of_one_snapshot_draw_different_numbers() {
         story.agent.deadline()
     };
     // The pause before the next try is drawn.
-    assert_eq!(ids(None), ids(None), "two copies of one state do the same");
-    assert_ne!(ids(Some(1)), ids(Some(2)));
+    assert_eq!(pauses(None), pauses(None), "two copies of one state do the same");
+    assert_ne!(pauses(Some(1)), pauses(Some(2)));
 }
