@@ -16,7 +16,7 @@ use super::backend::Backend;
 use super::books::{self, Books};
 use super::faults::CEILING;
 use super::gate::Gate;
-use super::play::{BUSY, caller, count, event, invoke_through, is_crash, kill_extension};
+use super::play::{SCHEDULING, caller, count, event, invoke_through, is_crash, kill_extension};
 use super::stage::Stage;
 
 /// How long the backend is ill, unless `OUTAGE_SECONDS` says so.
@@ -124,7 +124,7 @@ async fn live_through(outage: Outage, length: Duration) -> String {
 fn assert_ok(outage: &Outage, stage: &Stage, outcome: &Outcome, record: &Record) {
     assert_eq!(caller(outcome), "ok", "{outage:?}\n{}", stage.timeline());
     let held = Duration::from_secs_f64(record.extension_overhead_ms / 1_000.0);
-    assert!(held <= CEILING * BUSY, "held for {held:?}: {outage:?}\n{}", stage.timeline());
+    assert!(held <= CEILING + SCHEDULING, "held for {held:?}: {outage:?}\n{}", stage.timeline());
 }
 
 /// One more invocation, whose handler lasts until everything has arrived; says how long that took.

@@ -28,8 +28,9 @@ const DISTRUSTED: Duration = Duration::from_secs(21);
 /// Entries of the timeline that are kept; a row makes some hundreds.
 const HISTORY: usize = 10_000;
 
-/// How much longer than its ceiling a flush may seem to take on a machine that is busy with other tests.
-pub(crate) const BUSY: u32 = 3;
+/// How much longer than its ceiling a flush may seem to take: on two cores with a load of 14, processes that were ready
+/// to run have waited for 360 ms.
+pub(crate) const SCHEDULING: Duration = Duration::from_millis(500);
 
 /// What only waiting for a deadline takes.
 const LONG_MS: f64 = 1_200.0;
@@ -283,7 +284,7 @@ fn check(stage: &Stage, mode: Mode, measured: &Measured) {
     let (accepted, arrived) = (books::accepted(&history), fault.arrived(&stage.collector.state()));
 
     assert(measured.caller == fault.caller, "the caller does not see the function's own outcome");
-    let bound = fault.ceiling * BUSY;
+    let bound = fault.ceiling + SCHEDULING;
     let added = Duration::from_secs_f64(measured.added_ms.unwrap_or_default() / 1_000.0);
     assert(added <= bound, "the invocation was held past the ceiling");
     assert(measured.held <= 1, "more than one invocation was held for long");
