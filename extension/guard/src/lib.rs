@@ -137,7 +137,8 @@ impl Guard {
     /// What may go on of an export request of `signal`.
     ///
     /// # Errors
-    /// When the bytes are no such request: then nothing of it may go on, for what it holds cannot be told.
+    /// When the bytes are no such request and something is to be hidden: then nothing of it may go on, for what it
+    /// holds cannot be told.
     pub fn apply(&mut self, signal: Signal, bytes: Bytes) -> Result<Bytes, Refused> {
         let (guarded, has_large) = self.pass(signal, bytes, false)?;
         Ok(if has_large { self.pass(signal, guarded, true)?.0 } else { guarded })
@@ -149,8 +150,15 @@ impl Guard {
             return Ok((bytes, false));
         }
         let mut walk = Walk::new(self, signal, &bytes, is_trimming);
-        walk.message(Message::Request, 0..bytes.len())?;
+        let walked = walk.message(Message::Request, 0..bytes.len());
         let (edits, has_large) = (walk.edits, walk.has_large);
+        match walked {
+            // Where nothing is to be hidden, what cannot be bounded passes: whether it is a request is for who
+            // reads it to say.
+            Err(Refused::Malformed(_)) if !self.is_searching => return Ok((bytes, false)),
+            Err(refused) => return Err(refused),
+            Ok(_) => {}
+        }
         Ok((edits.apply(bytes), has_large && !is_trimming))
     }
 
