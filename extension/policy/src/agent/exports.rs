@@ -226,8 +226,10 @@ impl<B: Body> Agent<B> {
 
     pub(super) fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
-        // Beside a handler, the time there is ends with the invocation.
-        let end = if self.phase == Phase::Running { self.deadline } else { self.flush_end };
+        // Beside a handler there is no more time than in a flush: the processor is the function's, and nobody knows when
+        // it ends.
+        let beside = self.deadline.min(now + self.config.flush_ceiling);
+        let end = if self.phase == Phase::Running { beside } else { self.flush_end };
         let effort = effort(end.since(now), batch.size);
         self.outputs.push_back(Output::Export { id, signal, entries, effort });
         let due = now + self.config.export_timeouts[signal as usize];
