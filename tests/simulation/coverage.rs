@@ -65,6 +65,7 @@ const EXPECTED: &[&str] = &[
     "spool always",
     "spool off",
     "spool outage",
+    "spool unreadable",
     "started again after a reset",
     "telemetry delayed",
     "telemetry doubled",

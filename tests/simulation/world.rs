@@ -449,8 +449,12 @@ impl World {
                 self.later(self.now, Event::Spool(Input::Parked { place }));
             }
             Output::Unpark(place) => {
-                let receipt = self.disk.unpark(place, &mut self.made);
-                self.coverage.note("unparked");
+                let mut receipt = self.disk.unpark(place, &mut self.made);
+                let is_lost = self.faults_now().disk_fails && self.rng.below(10) == 0;
+                self.coverage.note(if is_lost { "spool unreadable" } else { "unparked" });
+                if is_lost {
+                    receipt = Receipt::EMPTY;
+                }
                 self.say(&format!("unpark {}", receipt.spans.len() + receipt.parcels.len()));
                 self.later(self.now, Event::Spool(Input::Unparked(receipt)));
             }
