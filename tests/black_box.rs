@@ -4,7 +4,9 @@
 //! The binary is found as `tests::platform::Script` says; `make test` builds it first.
 
 mod black_box {
+    mod abuse;
     mod announced;
+    mod answers;
     mod backend;
     mod bounds;
     mod calls;

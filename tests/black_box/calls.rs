@@ -1,8 +1,10 @@
 //! Calls to a gRPC backend, and the connections that they go over.
 
+use std::time::Duration;
+
 use prost::Message;
 use tests::grpc::{Ending, GrpcBackend, Seen};
-use tests::otlp::{Ids, traces};
+use tests::otlp::{self, Ids, traces};
 use tests::platform::{Invoke, Platform, Script};
 
 use super::world::{LONG, protobuf, server_span};
@@ -91,4 +93,26 @@ fn a_call_that_is_given_up_is_reset_and_its_connection_not_trusted_again() {
     // Nobody knows whether the backend was slow or the connection dead.
     assert_eq!((&seen[0][..2], seen[1][0]), (&[Seen::Call(1), Seen::Reset(1, CANCEL)][..], Seen::Call(1)));
     assert_eq!(exported(&platform), (1.into(), serde_json::json!({})));
+}
+
+#[test]
+fn a_connection_for_one_call_at_a_time_carries_all_of_them() {
+    let slow = Ending::Late(Duration::from_millis(30));
+    let backend = GrpcBackend::start_narrow(&[slow; 6]);
+    let platform = ready(&backend, "10000");
+    for (request_id, seed) in [("r-1", 1), ("r-2", 2)] {
+        platform.answer_next(&Invoke::new(request_id, LONG));
+        // Three signals, which leave side by side; the first ones before the backend's settings have come.
+        let metrics = otlp::metrics("payments", 1).encode_to_vec();
+        assert_eq!(platform.post_otlp("/v1/metrics", &metrics, &protobuf()).status, 200);
+        let logs = otlp::logs("paid").encode_to_vec();
+        assert_eq!(platform.post_otlp("/v1/logs", &logs, &protobuf()).status, 200);
+        let request = traces([server_span(request_id, Ids::new(seed), request_id)]);
+        assert_eq!(platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf()).status, 200);
+        platform.wait_next();
+    }
+    platform.spin_down();
+    let summary = &platform.log("summary")[0];
+    let exported = [&summary["exported"], &summary["logs"]["exported"], &summary["metrics"]["exported"]];
+    assert_eq!(exported, [&2, &2, &2], "{summary}");
 }

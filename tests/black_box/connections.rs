@@ -1,11 +1,13 @@
 //! Connections to the backend: one is open before it is needed, none does harm, and none is trusted for too long.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use tests::collector::{Answer, Collector};
 use tests::otlp::{Ids, traces};
 use tests::platform::{Invoke, Platform, Script};
@@ -116,6 +118,45 @@ fn a_backend_that_never_accepts_holds_up_nothing() {
         Platform::ready(&Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("https://{address}")));
     platform.spin_down();
     drop(listener);
+}
+
+#[test]
+fn a_black_hole_costs_no_more_than_the_ceiling() {
+    // With its queue full, a listener's kernel drops every further SYN, as a network without a way out does.
+    let hole = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+    hole.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    hole.listen(0).expect("a bound socket");
+    let address =
+        hole.local_addr().ok().and_then(|it| it.as_socket()).expect("a bound socket has an address");
+    let _full: Vec<TcpStream> =
+        (0..8).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()).collect();
+    let is_full = TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err();
+    assert!(is_full, "a connection was still completed");
+    let platform =
+        Platform::ready(&Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")));
+    let began = Instant::now();
+    invoke(&platform, "r-1", 1);
+    assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
+    platform.spin_down();
+    assert_eq!(platform.log("summary")[0]["held"], 1);
+}
+
+#[test]
+fn a_connection_over_which_nothing_comes_any_more_costs_no_span() {
+    // Its peer is gone and nobody says so: what is sent is never answered, on this connection.
+    let world = World::start();
+    world.invoke_well("r-1", 1);
+    let dead = world.collector.requests()[0].connection;
+    world.collector.always_with(
+        move |request| {
+            if request.connection == dead { Answer::Hold } else { Answer::ok() }
+        },
+    );
+    world.invoke_well("r-2", 2);
+    world.invoke_well("r-3", 3);
+    let summary = world.close();
+    assert_eq!(world.names(), ["r-1", "r-2", "r-3"], "{}", summary.0);
+    assert_eq!((summary.dropped(), summary.count("held")), (0, 0));
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn a_failure_of_the_platform_is_asked_past() {
 #[test]
 fn a_connection_that_breaks_is_replaced() {
     assert_goes_on_after(Turn::HangUp);
+    assert_goes_on_after(Turn::Reset);
 }
 
 #[test]

@@ -102,3 +102,35 @@ fn with_little_time_left_it_still_ends_in_time() {
     let (status, ended) = world.platform.wait_exit();
     assert!(status.success() && ended < deadline, "{status}");
 }
+
+#[test]
+fn in_the_middle_of_a_back_off_it_tries_once_more_and_ends_in_time() {
+    for is_well_again in [true, false] {
+        let world = World::start();
+        world.collector.always(Answer::retry_after(503, "3600"));
+        world.invoke("r-1");
+        world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
+        world.platform.wait_next();
+        if is_well_again {
+            world.collector.always(Answer::ok());
+        }
+        let summary = world.close();
+        let ended = (summary.count("exported"), summary.count("held"), summary.dropped());
+        assert_eq!(ended, if is_well_again { (1, 0, 0) } else { (0, 1, 0) }, "{}", summary.0);
+    }
+}
+
+#[test]
+fn two_good_invocations_and_then_a_time_out() {
+    let world = World::start();
+    world.invoke_well("r-1", 1);
+    world.invoke_well("r-2", 2);
+    world.platform.answer_next(&Invoke::new("r-3", Duration::from_millis(400)));
+    world.platform.wait_next();
+    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
+    assert!(world.platform.wait_exit().0.success());
+    assert_eq!(world.names(), ["orders", "r-1", "r-2"]);
+    assert!(world.span("orders").is_error() && !world.span("r-2").is_error());
+    let summary = world.summary();
+    assert_eq!((summary.count("invocations"), summary.dropped(), summary.count("held")), (3, 0, 0));
+}

@@ -1,5 +1,10 @@
 //! A backend behind TLS: trusted by the file that the settings name, and not otherwise.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use tests::otlp::{Ids, traces};
 use tests::platform::{Platform, Script};
 use tests::tls::TlsBackend;
@@ -79,6 +84,69 @@ fn a_backend_under_another_name_gets_nothing() {
     invoke(&platform);
     assert_eq!(summary(&platform)["exported"], 0);
     assert!(backend.bodies().is_empty());
+}
+
+#[test]
+fn a_certificate_that_has_expired_gets_nothing() {
+    let backend = TlsBackend::start_expired();
+    let script = Script::new();
+    let authority = script.scratch().join("authority.pem");
+    backend.write_authority(&authority);
+    let platform = ready(backend.endpoint(), |script| {
+        script.env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy())
+    });
+    invoke(&platform);
+    let summary = summary(&platform);
+    assert_eq!((&summary["exported"], &summary["held"]), (&0.into(), &1.into()), "{summary}");
+    assert!(backend.bodies().is_empty());
+}
+
+/// Says these bytes to whoever has said something, and nothing more; its port. It ends with the process of the test.
+fn parrot(words: Vec<u8>) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("a bound port").port();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            // A client that breaks off is no matter.
+            let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(&words));
+            kept.push(stream);
+        }
+    });
+    port
+}
+
+/// With a backend that says this in the handshake, an invocation ends in time and its span is kept.
+#[track_caller]
+fn assert_held_for_the_ceiling_at_most(what: &str, words: Vec<u8>) {
+    let platform = ready(format!("https://localhost:{}", parrot(words)), |script| script);
+    let began = Instant::now();
+    invoke(&platform);
+    assert!(began.elapsed() < Duration::from_secs(3), "{what}: {:?}", began.elapsed());
+    let summary = summary(&platform);
+    assert_eq!((&summary["exported"], &summary["held"]), (&0.into(), &1.into()), "{what}: {summary}");
+}
+
+#[test]
+fn a_handshake_that_goes_wrong_costs_no_more_than_the_ceiling() {
+    // Alerts as RFC 8446 §6.2 numbers them, and the hello of a server that knows TLS 1.0 and nothing newer.
+    let alert = |description: u8| vec![0x15, 3, 3, 0, 2, 2, description];
+    let hello = [&[0x16, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1][..], &[7; 32], &[0, 0x00, 0x2f, 0]].concat();
+    let words = [
+        ("protocol_version", alert(70)),
+        ("unrecognized_name: another server lives under this name", alert(112)),
+        ("handshake_failure", alert(40)),
+        ("TLS 1.0 alone", hello),
+        ("half a record", vec![0x16, 3, 3, 0x40, 0, 2]),
+        ("nothing: it stalls", Vec::new()),
+        ("no TLS", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+    ];
+    // Side by side: most of each is waiting.
+    thread::scope(|scope| {
+        for (what, words) in words {
+            scope.spawn(move || assert_held_for_the_ceiling_at_most(what, words));
+        }
+    });
 }
 
 #[test]

@@ -20,6 +20,10 @@ const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+/// Says that nothing was done about a call, which may be made again at once.
+const REFUSED_STREAM: u32 = 7;
+/// `SETTINGS_MAX_CONCURRENT_STREAMS` (3) is 1.
+const ONE_STREAM: [u8; 6] = [0, 3, 0, 0, 0, 1];
 
 /// What happened on a connection; streams by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub enum Seen {
     Call(u32),
     /// The client has let go of a call, with this code (8 is CANCEL).
     Reset(u32, u32),
+    /// A call has begun while another was under way, on a connection that allows one at a time, and was refused.
+    Refused(u32),
     /// The client has closed the connection.
     Closed,
 }
@@ -43,6 +49,8 @@ pub enum Ending {
     Cut,
     /// It is answered, and the connection said to take no other.
     OkAndGoAway,
+    /// It is answered after this pause.
+    Late(Duration),
 }
 
 /// See the module.
@@ -65,15 +73,27 @@ struct State {
     open: Vec<Option<TcpStream>>,
     /// For the next calls; OK when there is none.
     endings: Vec<Ending>,
+    /// Whether a connection allows one call at a time.
+    is_narrow: bool,
 }
 
 impl GrpcBackend {
     /// Starts it; the first calls end so, and all others well.
     pub fn start(endings: &[Ending]) -> Self {
+        Self::start_with(endings, false)
+    }
+
+    /// The same, with `SETTINGS_MAX_CONCURRENT_STREAMS` of 1.
+    pub fn start_narrow(endings: &[Ending]) -> Self {
+        Self::start_with(endings, true)
+    }
+
+    fn start_with(endings: &[Ending], is_narrow: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let shared = Arc::<Shared>::default();
         shared.state().endings = endings.iter().rev().copied().collect();
+        shared.state().is_narrow = is_narrow;
         let accepting = shared.clone();
         // It ends with the process of the test: a listener of the standard library cannot be told to stop.
         thread::spawn(move || {
@@ -142,7 +162,9 @@ fn serve(mut stream: &TcpStream, connection: usize, shared: &Shared) -> std::io:
     let mut preface = [0; PREFACE.len()];
     stream.read_exact(&mut preface)?;
     assert_eq!(preface, PREFACE, "HTTP/2 from the first byte");
-    send(stream, SETTINGS, 0, 0, &[])?;
+    let is_narrow = shared.state().is_narrow;
+    send(stream, SETTINGS, 0, 0, if is_narrow { &ONE_STREAM } else { &[] })?;
+    let mut under_way = None;
     loop {
         let mut head = [0; 9];
         stream.read_exact(&mut head)?;
@@ -152,6 +174,13 @@ fn serve(mut stream: &TcpStream, connection: usize, shared: &Shared) -> std::io:
         let mut payload = vec![0; length];
         stream.read_exact(&mut payload)?;
         match kind {
+            HEADERS if is_narrow && under_way.is_some() => {
+                shared.note(connection, Seen::Refused(number));
+                send(stream, RST_STREAM, 0, number, &REFUSED_STREAM.to_be_bytes())?;
+            }
+            HEADERS => under_way = Some(number),
+            // What was on its way to a call that was refused.
+            DATA if is_narrow && under_way != Some(number) => {}
             SETTINGS if flags & ACK == 0 => send(stream, SETTINGS, ACK, 0, &[])?,
             PING if flags & ACK == 0 => send(stream, PING, ACK, 0, &payload)?,
             RST_STREAM => {
@@ -164,12 +193,17 @@ fn serve(mut stream: &TcpStream, connection: usize, shared: &Shared) -> std::io:
                 match ending {
                     Ending::Ok => answer(stream, number)?,
                     Ending::Hold => {}
+                    Ending::Late(pause) => {
+                        thread::sleep(pause);
+                        answer(stream, number)?;
+                    }
                     Ending::Cut => return stream.shutdown(Shutdown::Both),
                     Ending::OkAndGoAway => {
                         send(stream, GOAWAY, 0, 0, &[number.to_be_bytes(), [0; 4]].concat())?;
                         answer(stream, number)?;
                     }
                 }
+                under_way = None;
             }
             _ => {}
         }

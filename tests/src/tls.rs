@@ -17,6 +17,9 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 /// How often [`TlsBackend::expect`] looks: nothing tells it when to.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
+/// The year in which certificates expire that are good.
+const FOR_EVER: i32 = 4096;
+
 /// See the module.
 #[derive(Debug)]
 pub struct TlsBackend {
@@ -50,14 +53,23 @@ impl TlsBackend {
         Self::start_with("127.0.0.1", false, 0)
     }
 
+    /// Starts it with a certificate that has expired.
+    pub fn start_expired() -> Self {
+        Self::start_as("localhost", false, 0, 1999)
+    }
+
     /// Starts it; it accepts its first `mute` connections, and never says a word on them.
     pub fn start_mute(mute: usize) -> Self {
         Self::start_with("localhost", false, mute)
     }
 
     fn start_with(name: &'static str, wants_client_certificate: bool, mute: usize) -> Self {
+        Self::start_as(name, wants_client_certificate, mute, FOR_EVER)
+    }
+
+    fn start_as(name: &'static str, wants_client_certificate: bool, mute: usize, expiry: i32) -> Self {
         let authority = authority();
-        let config = server_config(&authority, name, wants_client_certificate);
+        let config = server_config(&authority, name, wants_client_certificate, expiry);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let taken = Taken::default();
@@ -75,7 +87,7 @@ impl TlsBackend {
                 thread::spawn(move || serve(stream, config, &taken, &seen).ok());
             }
         });
-        let (certificate, key) = issue(&authority, "client");
+        let (certificate, key) = issue(&authority, "client", FOR_EVER);
         Self {
             address,
             name,
@@ -145,14 +157,21 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, key).expect("a certificate")
 }
 
-fn issue(authority: &Authority, name: &str) -> (rcgen::Certificate, KeyPair) {
+fn issue(authority: &Authority, name: &str, expiry: i32) -> (rcgen::Certificate, KeyPair) {
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name or an address");
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name or an address");
+    params.not_before = rcgen::date_time_ymd(1990, 1, 1);
+    params.not_after = rcgen::date_time_ymd(expiry, 12, 31);
     (params.signed_by(&key, authority).expect("a certificate"), key)
 }
 
-fn server_config(authority: &Authority, name: &str, wants_client_certificate: bool) -> Arc<ServerConfig> {
-    let (certificate, key) = issue(authority, name);
+fn server_config(
+    authority: &Authority,
+    name: &str,
+    wants_client_certificate: bool,
+    expiry: i32,
+) -> Arc<ServerConfig> {
+    let (certificate, key) = issue(authority, name, expiry);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

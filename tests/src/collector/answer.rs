@@ -22,6 +22,10 @@ pub enum Answer {
     Reply(Reply),
     /// The same after a wait; a stopped backend cuts it short.
     After(Duration, Reply),
+    /// 200 when the body can be decoded, and 400 when it cannot, as of a backend that was generated from the schema.
+    Strict,
+    /// The head goes back at once, and of the body one byte after each of these pauses; a stopped backend ends it.
+    Dripping(Duration, Reply),
     /// The request is read and nothing goes back until [`super::Collector::release`] answers 200, or for ever.
     Hold,
     /// The connection is reset (RST) when this many bytes of the body were read: 0 is before the body, `usize::MAX` at

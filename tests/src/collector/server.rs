@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::answer::{Answer, Script};
-use super::record::{ConnectionSeen, Request, State};
+use super::record::{ConnectionSeen, Decoded, Request, State};
 use crate::http1::{Connection, Head, Reserved, Response, stop_listening};
 
 /// The state, and the two ways of being told that it changed.
@@ -158,6 +158,11 @@ impl Server {
             let gate = *lock(&self.shared.gate);
             request.complete(body);
             let arrived = request.arrived;
+            let answer = match (answer, &request.decoded) {
+                (Answer::Strict, Decoded::Undecodable(_)) => Answer::status(400),
+                (Answer::Strict, _) => Answer::ok(),
+                (answer, _) => answer,
+            };
             self.record(request);
             if !self.give(connection, &answer, gate, (index, arrived))? {
                 return Ok(false);
@@ -190,6 +195,21 @@ impl Server {
                 }
                 self.reply(connection, reply, request)?;
             }
+            Answer::Dripping(pause, reply) => {
+                let bytes = reply.to_bytes();
+                let (head, body) = bytes.split_at(bytes.len() - reply.body.len());
+                connection.write(head)?;
+                for byte in body {
+                    if self.wait(gate, Some(*pause)).stops != gate.stops {
+                        return Ok(false);
+                    }
+                    connection.write(&[*byte])?;
+                }
+                self.note(request, &|request| {
+                    request.status = Some(reply.status);
+                    request.answered = Some(Instant::now());
+                });
+            }
             Answer::Hold => {
                 if self.wait(gate, None).stops != gate.stops {
                     return Ok(false);
@@ -201,7 +221,8 @@ impl Server {
                 return connection.write(cut).map(|()| false);
             }
             Answer::Raw(bytes) => return connection.write(bytes).map(|()| false),
-            Answer::Close | Answer::Reset(_) => return Ok(false),
+            // The first has become one of the others; see above.
+            Answer::Strict | Answer::Close | Answer::Reset(_) => return Ok(false),
         }
         Ok(true)
     }
@@ -211,19 +232,20 @@ impl Server {
         &self,
         connection: &mut Connection,
         reply: &Response,
-        (index, arrived): (usize, Instant),
+        request: (usize, Instant),
     ) -> io::Result<()> {
-        let note = |apply: &dyn Fn(&mut Request)| {
-            self.change(|state| {
-                let is_it =
-                    |request: &&mut Request| request.connection == index && request.arrived == arrived;
-                state.requests.iter_mut().find(is_it).map(apply)
-            });
-        };
-        note(&|request| request.status = Some(reply.status));
+        self.note(request, &|request| request.status = Some(reply.status));
         connection.write(&reply.to_bytes())?;
-        note(&|request| request.answered = Some(Instant::now()));
+        self.note(request, &|request| request.answered = Some(Instant::now()));
         Ok(())
+    }
+
+    /// Writes something down about a request, by its connection and the moment of its arrival.
+    fn note(&self, (index, arrived): (usize, Instant), apply: &dyn Fn(&mut Request)) {
+        self.change(|state| {
+            let is_it = |request: &&mut Request| request.connection == index && request.arrived == arrived;
+            state.requests.iter_mut().find(is_it).map(apply)
+        });
     }
 
     /// Blocks until a release or a stop after `since`, or for `wait`.

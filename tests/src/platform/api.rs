@@ -59,6 +59,9 @@ impl Api {
     }
 }
 
+/// No status: it stands for a reset of the connection.
+const RESET: u16 = 0;
+
 struct Server {
     shared: Arc<Shared>,
     registration: Registration,
@@ -71,6 +74,10 @@ impl Server {
             let body = connection.read_body(&head)?;
             let index = self.record(&head, body);
             let Some(response) = self.respond(&head, index) else { return Ok(()) };
+            if response.status == RESET {
+                connection.reset();
+                return Ok(());
+            }
             self.shared.change(|state| {
                 state.calls[index].answer = Some((Instant::now(), response.status));
             });
@@ -230,6 +237,8 @@ impl Server {
             Turn::Event(event) => Some(event_answer(&event)),
             Turn::Fail(status) => Some(error(status, "InternalServerError")),
             Turn::HangUp => None,
+            // Whoever gets this answer resets the connection instead of writing it.
+            Turn::Reset => Some(Response::new(RESET)),
         }
     }
 }

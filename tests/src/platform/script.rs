@@ -121,6 +121,14 @@ impl Script {
         self.program(["/bin/sh", "-c", script])
     }
 
+    /// With the extension started by a shell that has run this: `ulimit -n 20`.
+    #[must_use]
+    pub fn within(self, shell: &str) -> Self {
+        let script = format!("{shell} && exec \"$0\"");
+        let extension = self.command().get_program().to_owned();
+        self.program(["/bin/sh".into(), "-c".into(), OsString::from(script), extension])
+    }
+
     /// With this program and its arguments in place of the binary just built: another build of it, or what runs one.
     #[must_use]
     pub fn program<Word: Into<OsString>>(mut self, words: impl IntoIterator<Item = Word>) -> Self {

@@ -82,6 +82,8 @@ pub enum Turn {
     Fail(u16),
     /// Not at all: the connection is closed.
     HangUp,
+    /// Not at all: the connection is reset.
+    Reset,
 }
 
 /// Where telemetry goes.

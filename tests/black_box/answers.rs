@@ -1,0 +1,111 @@
+//! Every answer that a backend may give, in a table: what becomes of the span that it was given to.
+
+use std::io::Write;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tests::collector::{Answer, Reply};
+use tests::otlp::Ids;
+
+use super::world::{World, server_span};
+
+/// What becomes of a span whose request was answered so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It was taken: nothing is repeated.
+    Taken,
+    /// It is sent again, and taken then.
+    Later,
+    /// It is given up, for this reason.
+    Dropped(&'static str),
+}
+
+/// The span of the first invocation meets `answer`, once; two more invocations follow, and the end.
+#[track_caller]
+fn assert_fate(what: &str, answer: Answer, fate: Fate) {
+    let world = World::start();
+    world.collector.answer([answer]);
+    world.invoke("r-1");
+    world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
+    world.platform.wait_next();
+    world.invoke_well("r-2", 2);
+    world.invoke_well("r-3", 3);
+    let summary = world.close();
+    let first = world.collector.offered_spans().iter().filter(|seen| seen.span.name == "r-1").count();
+    let (dropped, reason) = match fate {
+        Fate::Taken | Fate::Later => (0, ""),
+        Fate::Dropped(reason) => (1, reason),
+    };
+    assert_eq!((summary.dropped(), summary.dropped_for(reason)), (dropped, dropped), "{what}: {}", summary.0);
+    assert_eq!(summary.count("exported"), 3 - dropped, "{what}: {}", summary.0);
+    assert_eq!(first, if fate == Fate::Later { 2 } else { 1 }, "{what}: how often it was sent");
+}
+
+#[test]
+fn every_status_has_its_meaning() {
+    for status in [200, 202, 204] {
+        assert_fate(&status.to_string(), Answer::status(status), Fate::Taken);
+    }
+    for status in [408, 429, 502, 503, 504] {
+        assert_fate(&status.to_string(), Answer::status(status), Fate::Later);
+    }
+    for status in [400, 401, 403, 404, 405, 415, 500, 501] {
+        assert_fate(&status.to_string(), Answer::status(status), Fate::Dropped("rejected"));
+    }
+    assert_fate("413", Answer::status(413), Fate::Dropped("too_large"));
+}
+
+#[test]
+fn redirects_are_refusals_wherever_they_lead() {
+    for status in [301, 302, 303, 307, 308] {
+        let to_itself = Reply::new(status).header("Location", "/v1/traces");
+        assert_fate(&status.to_string(), Answer::Reply(to_itself), Fate::Dropped("rejected"));
+    }
+    assert_fate("304", Answer::Reply(Reply::new(304)), Fate::Dropped("rejected"));
+}
+
+#[test]
+fn a_pause_of_any_size_is_survived() {
+    let absurd = ["0", "-1", "1e9", "99999999999", "340282366920938463463374607431768211456", "", "\u{fc}"];
+    let dates =
+        ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 32 Foo 2026 25:61:61 GMT"];
+    for value in absurd.into_iter().chain(dates) {
+        assert_fate(&format!("Retry-After: {value}"), Answer::retry_after(503, value), Fate::Later);
+    }
+}
+
+#[test]
+fn the_body_of_a_success_makes_it_no_failure() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&[0x0a, 0x02, 0x12, 0x00]).expect("memory takes it");
+    let gzip = gzip.finish().expect("memory takes it");
+    let zipped = |body: Vec<u8>| Answer::Reply(Reply::new(200).header("Content-Encoding", "gzip").body(body));
+    let bodies = [
+        ("empty", Answer::ok()),
+        ("garbage", Answer::body([0xff; 100])),
+        ("a page", Answer::Reply(Reply::new(200).header("Content-Type", "text/html").body(*b"<html>"))),
+        ("a megabyte", Answer::body(vec![0x0a; 1 << 20])),
+        ("gzip", zipped(gzip)),
+        ("gzip that is none", zipped(b"plain".to_vec())),
+        ("a negative number refused", Answer::partial_success(-1, "")),
+    ];
+    for (what, answer) in bodies {
+        assert_fate(what, answer, Fate::Taken);
+    }
+}
+
+#[test]
+fn a_body_that_drips_is_waited_for_within_the_ceiling() {
+    let world = World::start();
+    let reply = Reply::new(200).body(vec![0; 60]);
+    world.collector.answer([Answer::Dripping(Duration::from_millis(100), reply)]);
+    let began = world.invoke("r-1");
+    world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
+    let next = world.platform.wait_next();
+    // Six seconds of body; the status was good, but nobody holds an invocation to see the end of it.
+    assert!(next - began < Duration::from_secs(3), "it took {:?}", next - began);
+    world.invoke_well("r-2", 2);
+    let summary = world.close();
+    assert_eq!((summary.count("received"), summary.dropped()), (2, 0), "{}", summary.0);
+}
