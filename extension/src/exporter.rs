@@ -5,6 +5,7 @@
 
 mod backend;
 mod call;
+mod gzip;
 mod packing;
 mod trust;
 
@@ -18,6 +19,7 @@ use tokio::task::AbortHandle;
 use wire::otlp::{Body, Identity};
 
 use self::backend::{Backend, Origin};
+use self::gzip::Gzip;
 use self::packing::{Agreement, may_be_packing, pack};
 use crate::clock::Clock;
 use crate::driver::{Inbox, Message};
@@ -33,6 +35,7 @@ pub struct Exporter {
     backends: Vec<Backend>,
     /// Each with its backend.
     running: HashMap<BatchId, (usize, AbortHandle)>,
+    gzip: Gzip,
     inbox: Inbox,
     clock: Clock,
 }
@@ -62,7 +65,7 @@ impl Exporter {
             let headers = headers(&destination);
             Some(Route { destination: Arc::new(destination), headers, backend })
         });
-        Self { routes, backends, running: HashMap::new(), inbox, clock }
+        Self { routes, backends, running: HashMap::new(), gzip: Gzip::default(), inbox, clock }
     }
 
     /// Sends `entries` as one request and reports how it ended.
@@ -86,7 +89,7 @@ impl Exporter {
         };
         let backend = route.backend;
         let agreement = self.backends[backend].agreement.clone();
-        let sender = Sender { route, client, agreement, clock };
+        let sender = Sender { route, client, agreement, gzip: self.gzip.clone(), clock };
         let task = tokio::spawn(async move {
             let (outcome, raw_bytes, sent_bytes) = sender.deliver(&entries, &identity, effort).await;
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
@@ -123,6 +126,7 @@ struct Sender {
     route: Route,
     client: reqwest::Client,
     agreement: Agreement,
+    gzip: Gzip,
     clock: Clock,
 }
 
@@ -155,7 +159,7 @@ impl Sender {
     ) -> (Outcome, u64, u64) {
         let size = entries.iter().map(|entry| entry.size as usize).sum();
         let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, identity, take);
-        let (body, raw_bytes) = pack(pieces, size, packing, effort);
+        let (body, raw_bytes) = pack(pieces, size, packing, effort, &self.gzip);
         let sent_bytes = body.len() as u64;
         let Route { destination, headers, .. } = &self.route;
         let url = &destination.url[..];

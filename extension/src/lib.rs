@@ -10,6 +10,7 @@ pub mod intake;
 pub mod lambda;
 mod listening;
 pub mod log;
+mod memory;
 pub mod recovery;
 pub mod reference;
 pub mod settings;

@@ -13,6 +13,7 @@ use crate::exporter::Exporter;
 use crate::intake::{Intake, Ports};
 use crate::lambda::Registration;
 use crate::log;
+use crate::memory;
 use crate::recovery;
 use crate::settings::{Settings, Variables};
 use crate::spool::Spool;
@@ -52,6 +53,7 @@ impl Listening {
         next: mpsc::UnboundedSender<()>,
     ) -> Box<Driver> {
         let Self { mut settings, records, .. } = self;
+        memory::keep_what_is_freed();
         for problem in &settings.problems {
             log::degraded("setting_ignored", "an invalid setting is ignored", problem);
         }

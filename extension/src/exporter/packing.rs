@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use policy::{Effort, Outcome};
 
+use super::gzip::Gzip;
 use crate::settings::Packing;
 
 /// What a backend was found not to understand, for the life of the environment; clones tell each other.
@@ -54,6 +53,7 @@ pub(super) fn pack(
     size: usize,
     packing: Packing,
     effort: Effort,
+    gzip: &Gzip,
 ) -> (Bytes, u64) {
     let room = || Vec::with_capacity(size / 3 + 64);
     match packing {
@@ -68,9 +68,9 @@ pub(super) fn pack(
                 Effort::More => 2,
                 Effort::Most => 6,
             };
-            let mut encoder = GzEncoder::new(room(), Compression::new(level));
-            let length = write_all(pieces, &mut encoder);
-            (encoder.finish().expect("writing to memory does not fail").into(), length)
+            let mut packed = room();
+            let length = gzip.pack(pieces, level, &mut packed);
+            (packed.into(), length)
         }
         Packing::Zstd if size <= ZSTD_WHOLE_MAX => {
             let mut raw = Vec::with_capacity(size + size / 8 + 1_024);
@@ -101,7 +101,7 @@ mod tests {
 
     fn packed(raw: &[u8], packing: Packing, effort: Effort) -> Bytes {
         let in_pieces = |take: &mut dyn FnMut(&[u8])| raw.chunks(1_000).for_each(take);
-        let (packed, length) = pack(in_pieces, raw.len(), packing, effort);
+        let (packed, length) = pack(in_pieces, raw.len(), packing, effort, &Gzip::default());
         assert_eq!(length, raw.len() as u64);
         packed
     }
