@@ -13,6 +13,6 @@ const KEPT_BYTES: usize = 2 << 20;
 ///
 /// # Source
 /// The dynamic threshold of `M_MMAP_THRESHOLD` in mallopt(3).
-pub fn keep_what_is_freed() {
+pub(crate) fn keep_what_is_freed() {
     drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES / 2)));
 }
