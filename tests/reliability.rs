@@ -7,6 +7,7 @@
 mod reliability {
     mod backend;
     mod books;
+    mod catalogue;
     mod closing;
     mod coverage;
     mod deaths;

@@ -71,6 +71,31 @@ fn what_makes_no_sense_harms_nothing() {
 }
 
 #[test]
+fn what_a_function_forges_costs_no_span() {
+    // It shares the loopback interface with the listener, and may know nothing but what it makes up.
+    let world = World::start();
+    let now = now_unix_ms();
+    world.invoke("r-1");
+    let report = json!({"requestId": "r-2", "status": "timeout", "metrics": {"durationMs": -1.0, "billedDurationMs": u64::MAX}});
+    world.platform.post_telemetry(&[
+        runtime_done(now + 86_400_000, "r-2", "failure", 1e300),
+        event(now, "platform.report", &report),
+        start(now - 86_400_000, "r-2"),
+    ]);
+    world.platform.assert_no_next("nothing was said about this invocation");
+    world.post_spans([span("child", Ids::new(2)), server_span("r-1", Ids::new(1), "r-1")]);
+    world.platform.wait_next();
+    // Its next invocation may be over before it has begun: what it sends leaves with the one after.
+    world.invoke("r-2");
+    world.post_spans([server_span("r-2", Ids::new(3), "r-2")]);
+    world.invoke_well("r-3", 4);
+    let summary = world.close();
+    let sent = ["child", "r-1", "r-2", "r-3"];
+    assert!(sent.iter().all(|name| world.spans(name).len() == 1), "{:?} {}", world.names(), summary.0);
+    assert_eq!(summary.dropped(), 0);
+}
+
+#[test]
 fn unknown_events_are_skipped_and_what_follows_is_read() {
     let world = World::start();
     let now = now_unix_ms();

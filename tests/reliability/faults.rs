@@ -86,6 +86,9 @@ pub(crate) enum Drama {
 /// In a usual row, the most that a flush may hold an invocation.
 pub(crate) const CEILING: Duration = Duration::from_millis(500);
 
+/// How long the extension alone is stopped.
+const STALL: Duration = Duration::from_millis(300);
+
 fn fault(who: &'static str, what: &'static str) -> Fault {
     Fault {
         who,
@@ -161,6 +164,16 @@ fn of_the_function() -> Vec<Fault> {
         ends("exits with 0 and never responds", "exit0", "Runtime.ExitError"),
         ends("asks for the next event and never responds", "forget", "Runtime.ExitError"),
         ends("aborts", "abort", "Runtime.ExitError"),
+        ends("fails, and says so", "error", "OutOfStock"),
+        Fault { send: "good", ..ends("exits when it has responded", "respond, exit", "ok") },
+        Fault {
+            shape: one_second,
+            send: "good",
+            ..ends("responds and never asks for the next event", "respond, hang", "ok")
+        },
+        ends("ends its stream with an error", "tear", "an error without a type"),
+        ends("responds with 3 MiB", "large", "ok"),
+        ends("responds with more than 6 MiB", "too large", "Function.ResponseSizeTooLarge"),
         Fault {
             shape: |spec| {
                 spec.faults.enforces_memory = true;
@@ -173,6 +186,18 @@ fn of_the_function() -> Vec<Fault> {
             drama: Drama::FromTheStart,
             is_followed: false,
             ..ends("fails to initialise, twice", "respond", "Runtime.ExitError")
+        },
+        Fault {
+            // The whole second that init may take, of a runtime that never asks for an event.
+            shape: |spec| {
+                spec.env.push(("HANG_IN_FIRST_INIT".into(), "1".into()));
+                spec.faults.init_timeout = Some(Duration::from_secs(1));
+            },
+            drama: Drama::FromTheStart,
+            ..fault(
+                "function",
+                "takes longer to initialise than it may, and is initialised again in the invocation",
+            )
         },
         sends("sends nothing", "nothing"),
         Fault { drama: Drama::Late, ..sends("sends a span when the extension is done", "late") },
@@ -211,6 +236,9 @@ fn of_the_platform() -> Vec<Fault> {
             telemetry(spec, Fate::Delay(Duration::from_millis(100)));
         }),
         shaped("holds its telemetry until the next invocation", |spec| telemetry(spec, Fate::HoldUntilNext)),
+        shaped("never reports", |spec| fates(spec, &[EventKind::Report], Fate::Drop)),
+        shaped("reports two invocations late", |spec| fates(spec, &[EventKind::Report], Fate::HoldForTwo)),
+        subscribe("says nothing of init", |spec| fates(spec, &INIT, Fate::Drop)),
         shaped("delivers its telemetry out of order", |spec| telemetry(spec, Fate::Swap)),
         shaped("drops its telemetry, and says so (logsDropped)", |spec| telemetry(spec, Fate::DropCounted)),
         Fault { faults: of_others, ..fault("platform", "tells of other requests, and of unknown events") },
@@ -289,6 +317,16 @@ fn of_the_sandbox() -> Vec<Fault> {
             backend: Backend::CutInFreeze,
             ..fault("sandbox", "frozen for 21 s with a request in flight")
         },
+        // From INVOKE on the function waits with it; when the function is done, only the freeze does.
+        faulty("the extension alone stands still for 300 ms when INVOKE has come", || {
+            stalled(Moment::Invoke)
+        }),
+        Fault {
+            ceiling: CEILING + STALL,
+            ..faulty("the extension alone stands still for 300 ms when the function is done", || {
+                stalled(Moment::RuntimeDone)
+            })
+        },
         faulty("the clock is a minute ahead of the platform's", || stepped(-60_000)),
         faulty("the clock is a minute behind the platform's", || stepped(60_000)),
         Fault {
@@ -340,6 +378,10 @@ fn killed_at(moment: Moment) -> InvocationFaults {
     InvocationFaults { kill: Some(moment), ..InvocationFaults::default() }
 }
 
+fn stalled(moment: Moment) -> InvocationFaults {
+    InvocationFaults { stall: Some((moment, STALL)), ..InvocationFaults::default() }
+}
+
 fn stepped(clock_step_ms: i64) -> InvocationFaults {
     InvocationFaults { clock_step_ms, ..InvocationFaults::default() }
 }
@@ -387,8 +429,14 @@ fn within(spec: &mut FunctionSpec, first: &str) {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("the file is ours");
 }
 
+/// What the platform tells of init.
+const INIT: [EventKind; 3] = [EventKind::InitStart, EventKind::InitRuntimeDone, EventKind::InitReport];
+
 /// One fate for everything that the platform tells of invocations.
 fn telemetry(spec: &mut FunctionSpec, fate: Fate) {
-    let kinds = [EventKind::Start, EventKind::RuntimeDone, EventKind::Report];
-    spec.faults.telemetry.extend(kinds.map(|kind| TelemetryFault { kind, fate }));
+    fates(spec, &[EventKind::Start, EventKind::RuntimeDone, EventKind::Report], fate);
+}
+
+fn fates(spec: &mut FunctionSpec, kinds: &[EventKind], fate: Fate) {
+    spec.faults.telemetry.extend(kinds.iter().map(|kind| TelemetryFault { kind: *kind, fate }));
 }

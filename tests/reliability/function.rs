@@ -19,6 +19,9 @@ use tests::otlp::{Ids, SpanExt, server_span, span, traces};
 
 const RUNTIME: &str = "/2018-06-01/runtime/invocation";
 
+/// The trailer in which a stream says that it failed.
+const ERROR_TYPE: &str = "Lambda-Runtime-Function-Error-Type";
+
 /// Far beyond what a receiver may unpack: a gigabyte, in members of one mebibyte.
 const BOMB_MEMBERS: usize = 1024;
 
@@ -30,6 +33,9 @@ fn main() {
         // The extension subscribes meanwhile, as it does beside every runtime that takes its time.
         thread::sleep(Duration::from_millis(200));
         process::exit(1);
+    }
+    if env::var_os("HANG_IN_FIRST_INIT").is_some() && File::create_new(scratch("init-hung")).is_ok() {
+        hang();
     }
     loop {
         let next = call("GET", "next", b"");
@@ -55,15 +61,55 @@ fn handle(request_id: &str, event: &Value) {
         "grow" => grow(),
         // The platform refuses to hand out another event before it has an answer to this one.
         "forget" => return,
-        "hang" => loop {
-            thread::park();
-        },
-        _ => drop(call("POST", &format!("{request_id}/response"), json!("ok").to_string().as_bytes())),
+        "hang" => hang(),
+        "error" => fail(request_id),
+        "tear" => tear(request_id),
+        "large" => respond(request_id, 3 << 20),
+        // Lambda takes 6 MiB and a hundred bytes.
+        "too large" => respond(request_id, (6 << 20) + 101),
+        _ => respond(request_id, 0),
+    }
+    match word("end") {
+        "respond, exit" => process::exit(7),
+        "respond, hang" => hang(),
+        _ => {}
     }
     gate("after responding");
     if word("send") == "late" {
         sender.post_spans(vec![sender.child(1)]);
     }
+}
+
+fn hang() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+/// Says that all is well, in a document of at least so many bytes: JSON may have blanks after it.
+fn respond(request_id: &str, bytes: usize) {
+    let mut body = json!("ok").to_string().into_bytes();
+    body.resize(body.len().max(bytes), b' ');
+    call("POST", &format!("{request_id}/response"), &body);
+}
+
+/// What a handler that throws is to its runtime.
+fn fail(request_id: &str) {
+    let error = json!({ "errorType": "OutOfStock", "errorMessage": "there is none left" });
+    call("POST", &format!("{request_id}/error"), error.to_string().as_bytes());
+}
+
+/// Begins a stream, and ends it with an error in its trailer.
+fn tear(request_id: &str) {
+    let api = env::var("AWS_LAMBDA_RUNTIME_API").expect("the sandbox sets it");
+    let mut connection = Connection::new(TcpStream::connect(api).expect("the API listens"));
+    let head = format!(
+        "POST {RUNTIME}/{request_id}/response HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
+         Lambda-Runtime-Function-Response-Mode: streaming\r\nTrailer: {ERROR_TYPE}\r\n\r\n"
+    );
+    connection.write(format!("{head}4\r\nhalf\r\n").as_bytes()).expect("the API reads");
+    connection.write(format!("0\r\n{ERROR_TYPE}: OutOfStock\r\n\r\n").as_bytes()).expect("the API reads");
+    connection.read_head().expect("the API answers");
 }
 
 /// Whoever opens the gate closes the connection.

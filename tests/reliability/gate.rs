@@ -25,4 +25,16 @@ impl Gate {
         let _handler = self.listener.accept().await.expect("the handler comes");
         done.await
     }
+
+    /// Keeps the handler until `done` resolves, if it comes at all: it may be ended before it gets so far.
+    pub(crate) async fn hold_if_it_comes<T>(self, done: impl Future<Output = T>) -> T {
+        let kept = async {
+            let _handler = self.listener.accept().await.expect("a listener accepts");
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            seen = done => seen,
+            () = kept => unreachable!("it is kept for ever"),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::catalogue::{GROUPS, Item};
 use super::coverage::LIST;
 use super::play::{Measured, Mode, Recovered};
 
@@ -55,7 +56,7 @@ pub(crate) fn render(tables: &[(Mode, Vec<Measured>)]) -> String {
         page += "|---|---|---|---|---|---|---|---|\n";
         rows.iter().for_each(|row| page += &line(*mode, row));
     }
-    page + &which() + LONG_RUNS
+    page + &which() + &reference() + LONG_RUNS
 }
 
 /// Which rows play which fault of the design's list.
@@ -65,6 +66,28 @@ fn which() -> String {
     part += "| fault | rows |\n|---|---|\n";
     for (fault, rows) in LIST {
         part += &format!("| {fault} | {} |\n", rows.join("; "));
+    }
+    part
+}
+
+/// What plays each fault of the platform reference.
+fn reference() -> String {
+    let mut part = "\n## The faults of the platform reference\n\n".to_owned();
+    part += "Everything that can go wrong around an extension, as our notes on the platform list it, and the rows above or \
+             the tests that play it; a test checks that each of them exists. *Not played* has its reason.\n\n";
+    part += "| of | fault | rows | tests |\n|---|---|---|---|\n";
+    for (group, items) in GROUPS {
+        for Item { fault, rows, tests, note } in items {
+            let names: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
+            let mut rows = rows.join("; ");
+            if !note.is_empty() {
+                let is_played = !(rows.is_empty() && tests.is_empty());
+                let word = if is_played { "" } else { "*Not played:* " };
+                let space = if rows.is_empty() { "" } else { ". " };
+                rows += &format!("{space}{word}{note}");
+            }
+            part += &format!("| {group} | {fault} | {rows} | {} |\n", names.join(", "));
+        }
     }
     part
 }

@@ -151,7 +151,7 @@ async fn request_with(stage: &Stage, fault: &Fault, mut event: Value) -> (Outcom
         let gate = Gate::new().await;
         event["gate"] = json!({ "before sending": gate.address().to_string() });
         let request = InvokeRequest { faults, ..InvokeRequest::json(&event) };
-        tokio::join!(stage.request(request), gate.hold(crash)).0
+        tokio::join!(stage.request(request), gate.hold_if_it_comes(crash)).0
     } else {
         let request = InvokeRequest { faults, ..InvokeRequest::json(&event) };
         let seen = stage.request(request).await;

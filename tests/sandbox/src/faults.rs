@@ -32,6 +32,8 @@ pub struct Faults {
     pub register: RegisterAnswer,
     /// So many times, `GET /event/next` is answered 500 at once.
     pub next_failures: u32,
+    /// What an on-demand environment may spend on init, instead of the service's own limit.
+    pub init_timeout: Option<Duration>,
     /// When the extensions are killed: [`Moment::Register`] in the first init, or [`Moment::Shutdown`].
     pub kill: Option<Moment>,
     /// Kills the largest process while all of them together hold more than the function's memory.
@@ -48,6 +50,8 @@ pub struct InvocationFaults {
     pub forged: Vec<Value>,
     /// When the extensions are killed.
     pub kill: Option<Moment>,
+    /// The extensions alone stand still (SIGSTOP) from [`Moment::Invoke`] or [`Moment::RuntimeDone`] on, for so long.
+    pub stall: Option<(Moment, Duration)>,
     /// Milliseconds by which the clocks of the environment and of the platform differ in this invocation and in what
     /// follows it, until the next one: what a step of either looks like to those who read one and are told the other.
     pub clock_step_ms: i64,
@@ -67,6 +71,10 @@ impl InvocationFaults {
             let moments = [Moment::Invoke, Moment::RuntimeDone, Moment::Frozen];
             faults.kill = Some(moments[dice.below(3)]);
         }
+        if dice.below(8) == 0 {
+            let moment = [Moment::Invoke, Moment::RuntimeDone][dice.below(2)];
+            faults.stall = Some((moment, Duration::from_millis(150)));
+        }
         if dice.below(4) == 0 {
             faults.clock_step_ms = [-60_000, -1_000, 1_000, 60_000][dice.below(4)];
         }
@@ -83,6 +91,7 @@ impl InvocationFaults {
             Fate::Duplicate(1),
             Fate::Swap,
             Fate::HoldUntilNext,
+            Fate::HoldForTwo,
         ];
         let kinds = [EventKind::Start, EventKind::RuntimeDone, EventKind::Report];
         let mut telemetry = Vec::new();
@@ -179,6 +188,8 @@ pub enum Fate {
     Swap,
     /// It is delivered once the next invocation, or the shutdown, has begun.
     HoldUntilNext,
+    /// It is delivered once the invocation after the next one, or the shutdown, has begun.
+    HoldForTwo,
 }
 
 /// A function that decides the [`Fate`] of each telemetry event; called in the order of production.
@@ -222,9 +233,14 @@ mod tests {
         for moment in [Moment::Invoke, Moment::RuntimeDone, Moment::Frozen] {
             assert!(all.iter().any(|(faults, _)| faults.kill == Some(moment)), "{moment:?}");
         }
+        for moment in [Moment::Invoke, Moment::RuntimeDone] {
+            let stalls = |faults: &InvocationFaults| faults.stall.is_some_and(|(when, _)| when == moment);
+            assert!(all.iter().any(|(faults, _)| stalls(faults)), "{moment:?}");
+        }
         assert!(all.iter().any(|(faults, _)| faults.clock_step_ms < 0));
         assert!(all.iter().any(|(faults, _)| !faults.forged.is_empty()));
-        for fate in [Fate::Drop, Fate::DropCounted, Fate::Swap, Fate::HoldUntilNext, Fate::Duplicate(1)] {
+        let fates = [Fate::Drop, Fate::DropCounted, Fate::Swap, Fate::Duplicate(1)];
+        for fate in fates.into_iter().chain([Fate::HoldUntilNext, Fate::HoldForTwo]) {
             assert!(all.iter().any(|(_, rules)| rules.iter().any(|rule| rule.fate == fate)), "{fate:?}");
         }
     }

@@ -41,7 +41,7 @@ Service
 Faults
   --never-freeze           leave idle environments running
   --subscribe-answer CODE  202, 403, 404 or 500 instead of 200
-  --telemetry-fault EVENT=FATE   drop, hold, swap, delay:MS or duplicate:N; repeat
+  --telemetry-fault EVENT=FATE   drop, hold, hold:2, swap, delay:MS or duplicate:N; repeat
                            e.g. platform.runtimeDone=delay:500
   --shutdown-reason TEXT   sent in SHUTDOWN
 Invocation (sandbox invoke)
@@ -207,6 +207,7 @@ fn telemetry_fault(text: &str) -> Result<TelemetryFault, lexopt::Error> {
     let number: u64 = number.parse().map_err(|_| format!("{number} is not a number"))?;
     let fate = match word {
         "drop" => Fate::Drop,
+        "hold" if number == 2 => Fate::HoldForTwo,
         "hold" => Fate::HoldUntilNext,
         "swap" => Fate::Swap,
         "delay" => Fate::Delay(Duration::from_millis(number)),

@@ -244,6 +244,9 @@ impl Environment {
             Output::Kill(role) => {
                 self.processes.get(&role).inspect(|process| process.kill());
             }
+            Output::Stall(role, pause) => {
+                self.processes.get(&role).inspect(|process| process.stall(pause));
+            }
             Output::Freeze => self.freeze().await,
             Output::Thaw => {
                 self.frozen = None;

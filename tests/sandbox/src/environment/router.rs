@@ -18,6 +18,8 @@ pub(super) struct Router {
     backlog: Option<Vec<TelemetryEvent>>,
     /// Held back until the next invocation.
     held: Vec<TelemetryEvent>,
+    /// To be held for one more invocation.
+    held_for_two: Vec<TelemetryEvent>,
     /// Delivered after the next one.
     swapped: Option<TelemetryEvent>,
     delayed: Vec<(Time, TelemetryEvent)>,
@@ -31,6 +33,7 @@ impl Router {
             subscribers: vec![],
             backlog: None,
             held: vec![],
+            held_for_two: vec![],
             swapped: None,
             delayed: vec![],
         }
@@ -54,6 +57,7 @@ impl Router {
     pub(super) fn end_generation(&mut self) {
         self.subscribers.clear();
         self.held.clear();
+        self.held_for_two.clear();
         self.delayed.clear();
         self.swapped = None;
     }
@@ -80,18 +84,21 @@ impl Router {
                 }
             }
             Fate::HoldUntilNext => self.held.push(event),
+            Fate::HoldForTwo => self.held_for_two.push(event),
         }
     }
 
     /// The next invocation began, with its own faults.
     pub(super) fn release(&mut self, of_invocation: Vec<TelemetryFault>) {
         self.of_invocation = of_invocation;
-        std::mem::take(&mut self.held).into_iter().for_each(|event| self.deliver(event));
+        let due = std::mem::replace(&mut self.held, std::mem::take(&mut self.held_for_two));
+        due.into_iter().for_each(|event| self.deliver(event));
     }
 
     /// A stream closed: everything leaves now.
     pub(super) fn flush(&mut self) {
-        let held = std::mem::take(&mut self.held).into_iter().chain(self.swapped.take());
+        let held = std::mem::take(&mut self.held).into_iter();
+        let held = held.chain(std::mem::take(&mut self.held_for_two)).chain(self.swapped.take());
         held.collect::<Vec<_>>().into_iter().for_each(|event| self.deliver(event));
         self.subscribers.iter().for_each(Subscriber::flush);
     }

@@ -61,7 +61,7 @@ impl Machine {
     fn init_limit(&self, suppressed: bool) -> Duration {
         match (suppressed, self.facts.init_type) {
             (true, _) => self.facts.timeout,
-            (false, InitType::OnDemand) => self.facts.init_timeout,
+            (false, InitType::OnDemand) => self.facts.faults.init_timeout.unwrap_or(self.facts.init_timeout),
             (false, InitType::ProvisionedConcurrency { .. } | InitType::SnapStart { .. }) => {
                 PROVISIONED_INIT_MAX.max(self.facts.timeout)
             }

@@ -118,7 +118,7 @@ impl Machine {
         self.set_runtime(RuntimeEvent::Invoke, "Running").expect("the runtime waits for an invocation");
         let token = self.runtime.waiting.take().expect("a ready runtime has a pending request");
         self.answer(token, next);
-        self.kill_extensions_at(Moment::Invoke);
+        self.harm_extensions_at(Moment::Invoke);
     }
 
     pub(super) fn on_runtime_next(&mut self, now: Time, token: Token) {
@@ -140,7 +140,7 @@ impl Machine {
             let error = self.invocation.as_ref().and_then(|i| i.error.clone());
             let status = if error.is_some() { Status::Error } else { Status::Success };
             self.runtime_done(now, status, error);
-            self.kill_extensions_at(Moment::RuntimeDone);
+            self.harm_extensions_at(Moment::RuntimeDone);
             self.advance_invocation(now);
         }
     }

@@ -206,6 +206,8 @@ pub(crate) enum Output {
     Spawn(Role),
     Terminate(Role),
     Kill(Role),
+    /// SIGSTOP to the process group, and SIGCONT after so long.
+    Stall(Role, Duration),
     /// Stop every process; hold back telemetry.
     Freeze,
     Thaw,

@@ -323,11 +323,19 @@ impl Machine {
         }
     }
 
-    /// Kills every extension, where that is wished for this moment.
-    fn kill_extensions_at(&mut self, moment: Moment) {
+    /// Kills every extension, or stops it for a while, where that is wished for this moment.
+    fn harm_extensions_at(&mut self, moment: Moment) {
         let of_invocation = self.invocation.as_ref().and_then(|invocation| invocation.job.faults.kill);
         if of_invocation == Some(moment) || self.facts.faults.kill == Some(moment) {
             self.kill_extensions();
+        }
+        let stall = self.invocation.as_ref().and_then(|invocation| invocation.job.faults.stall);
+        if let Some((_, pause)) = stall.filter(|(when, _)| *when == moment) {
+            for index in 0..self.registry.extensions.len() {
+                let process = self.process_name(Role::Extension(index));
+                self.note(What::Signalled { process, signal: "SIGSTOP" });
+                self.out.push_back(Output::Stall(Role::Extension(index), pause));
+            }
         }
     }
 

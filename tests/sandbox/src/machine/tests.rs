@@ -104,6 +104,7 @@ fn word(output: &Output) -> Option<String> {
         Output::Spawn(r) => format!("spawn-{}", role(r)),
         Output::Terminate(r) => format!("term-{}", role(r)),
         Output::Kill(r) => format!("kill-{}", role(r)),
+        Output::Stall(r, pause) => format!("stall-{}-{}", role(r), pause.as_millis()),
         Output::Freeze => "freeze".into(),
         Output::Thaw => "thaw".into(),
         Output::Answer(_, answer) => {

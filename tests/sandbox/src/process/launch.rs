@@ -84,6 +84,16 @@ impl Process {
         group::signal(self.group, Signal::SIGKILL);
     }
 
+    /// Stops for so long. Whoever is killed meanwhile is not there to be continued, and does not mind.
+    pub(crate) fn stall(&self, pause: Duration) {
+        group::signal(self.group, Signal::SIGSTOP);
+        let group = self.group;
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            group::signal(group, Signal::SIGCONT);
+        });
+    }
+
     /// Its leader has exited: whatever the leader started goes too.
     pub(crate) fn ended(&mut self) {
         if std::mem::replace(&mut self.alive, false) {
