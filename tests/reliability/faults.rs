@@ -44,6 +44,8 @@ pub(crate) struct Fault {
     pub(crate) dies_in_init: bool,
     /// Whether a healthy invocation follows before the environment ends.
     pub(crate) is_followed: bool,
+    /// Whether a flush has any time to be waited for: none, where the deadline seems to have passed.
+    pub(crate) has_time: bool,
     /// Why the environment ends.
     pub(crate) reason: ShutdownReason,
 }
@@ -104,6 +106,7 @@ fn fault(who: &'static str, what: &'static str) -> Fault {
         drama: Drama::None,
         dies_in_init: false,
         is_followed: true,
+        has_time: true,
         reason: ShutdownReason::Spindown,
     }
 }
@@ -327,7 +330,10 @@ fn of_the_sandbox() -> Vec<Fault> {
                 stalled(Moment::RuntimeDone)
             })
         },
-        faulty("the clock is a minute ahead of the platform's", || stepped(-60_000)),
+        Fault {
+            has_time: false,
+            ..faulty("the clock is a minute ahead of the platform's", || stepped(-60_000))
+        },
         faulty("the clock is a minute behind the platform's", || stepped(60_000)),
         Fault {
             // Seven hundredths of a core, as a function of 128 MB has, and an unoptimised build.

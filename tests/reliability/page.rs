@@ -95,11 +95,12 @@ fn reference() -> String {
 fn line(mode: Mode, row: &Measured) -> String {
     let Measured { fault, caller, added_ms, accepted, arrived, .. } = row;
     let added = added_ms.map_or("–".to_owned(), |ms| format!("{ms:.1}"));
-    let recovered = match (row.recovered, mode) {
-        (Recovered::Same, Mode::End) => "before the freeze",
-        (Recovered::Next, Mode::End) => "next invocation",
-        // Whether the freeze comes before the answer is nobody's decision there.
-        (Recovered::Same | Recovered::Next, Mode::Continuous) => "by the next invocation",
+    let is_waited_for = mode == Mode::End && fault.has_time;
+    let recovered = match (row.recovered, is_waited_for) {
+        (Recovered::Same, true) => "before the freeze",
+        (Recovered::Next, true) => "next invocation",
+        // Whether the freeze comes before the answer is nobody's decision then.
+        (Recovered::Same | Recovered::Next, false) => "by the next invocation",
         (Recovered::Later, _) => "when the backend is well",
         (Recovered::Reset, _) => "in the SHUTDOWN it caused",
         (Recovered::Shutdown, _) => "SHUTDOWN",
@@ -112,7 +113,10 @@ fn line(mode: Mode, row: &Measured) -> String {
 fn not_delivered(row: &Measured) -> String {
     let dropped = row.books.dropped.keys().map(|reason| format!("`{reason}`"));
     let held = (row.books.held > 0).then(|| "held".to_owned());
-    let refused = row.refused.iter().map(|answer| answer.replace('-', " "));
+    // Whether a function gets as far as sending, once the extension was killed beside it, is nobody's decision.
+    let is_killed = (row.fault.faults)().kill.is_some();
+    let refused = row.refused.iter().filter(|answer| !is_killed || *answer != "unheard");
+    let refused = refused.map(|answer| answer.replace('-', " "));
     let words: Vec<String> = dropped.chain(held).chain(refused).collect();
     if words.is_empty() { "–".to_owned() } else { words.join(", ") }
 }
