@@ -17,7 +17,7 @@ use policy::{
     Shutdown, ShutdownReason, Signal, SpanId, SpoolMode, TraceId, UnixNanos, Usage,
 };
 use prost::Message;
-use wire::otlp::{Body, Identity, from_json, request, scan};
+use wire::otlp::{Body, Identity, from_json, pieces, request, scan};
 
 fn text(key: &str, value: &str) -> KeyValue {
     let value = any_value::Value::StringValue(value.to_owned());
@@ -96,6 +96,9 @@ fn a_trace_request_that_decodes_is_scanned_and_spliced_alike() {
         }
         let kept: Vec<_> = entries(scanned.receipt.spans).into_iter().filter(|_| rng.below(4) > 0).collect();
         let spliced = request(&kept, &identity);
+        let mut joined = Vec::new();
+        pieces(&kept, &identity, |piece| joined.extend_from_slice(piece));
+        assert_eq!(joined, spliced, "the pieces are the whole");
         if decoded.is_ok() {
             let spliced =
                 ExportTraceServiceRequest::decode(&spliced[..]).expect("a splice of valid spans is valid");
