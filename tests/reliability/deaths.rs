@@ -8,7 +8,7 @@ use sandbox::{FunctionSpec, ShutdownReason};
 use tests::collector::SpanSeen;
 
 use super::play::{caller, event};
-use super::stage::Stage;
+use super::stage::{self, Stage};
 
 /// How a function ends, and what is to be said of it.
 struct Death {
@@ -34,7 +34,7 @@ fn all() -> Vec<Death> {
         ..dies(send, "grow", "Runtime.OutOfMemory")
     };
     let init = Death {
-        shape: |spec| spec.env.push(("FAIL_EVERY_INIT".into(), "1".into())),
+        shape: |spec| stage::fail_every_init(spec),
         ..dies("nothing", "respond", "Runtime.ExitError")
     };
     let mut all = vec![init];

@@ -15,7 +15,7 @@ use tests::collector::{Answer, State};
 
 use super::backend::Backend;
 use super::books::{self, PerInvocation};
-use super::stage::EXTENSION;
+use super::stage::{self, EXTENSION};
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -185,7 +185,7 @@ fn of_the_function() -> Vec<Fault> {
             ..ends("is killed for want of memory", "grow", "Runtime.OutOfMemory")
         },
         Fault {
-            shape: |spec| spec.env.push(("FAIL_EVERY_INIT".into(), "1".into())),
+            shape: |spec| stage::fail_every_init(spec),
             drama: Drama::FromTheStart,
             is_followed: false,
             ..ends("fails to initialise, twice", "respond", "Runtime.ExitError")

@@ -19,6 +19,9 @@ use tests::otlp::{Ids, SpanExt, server_span, span, traces};
 
 const RUNTIME: &str = "/2018-06-01/runtime/invocation";
 
+/// The variable that makes every init fail, once the gate that it names is open.
+const FAIL_EVERY_INIT: &str = "FAIL_EVERY_INIT";
+
 /// The trailer in which a stream says that it failed.
 const ERROR_TYPE: &str = "Lambda-Runtime-Function-Error-Type";
 
@@ -29,9 +32,8 @@ fn main() {
     if env::var_os("FAIL_FIRST_INIT").is_some() && File::create_new(scratch("init-failed")).is_ok() {
         process::exit(1);
     }
-    if env::var_os("FAIL_EVERY_INIT").is_some() {
-        // The extension subscribes meanwhile, as it does beside every runtime that takes its time.
-        thread::sleep(Duration::from_millis(200));
+    if let Ok(gate) = env::var(FAIL_EVERY_INIT) {
+        wait_at(&gate);
         process::exit(1);
     }
     if env::var_os("HANG_IN_FIRST_INIT").is_some() && File::create_new(scratch("init-hung")).is_ok() {

@@ -22,6 +22,11 @@ impl Gate {
 
     /// Waits for the handler, and keeps it until `done` resolves.
     pub(crate) async fn hold<T>(self, done: impl Future<Output = T>) -> T {
+        self.pass(done).await
+    }
+
+    /// The same for the next of several that come one after the other.
+    pub(crate) async fn pass<T>(&self, done: impl Future<Output = T>) -> T {
         let _handler = self.listener.accept().await.expect("the handler comes");
         done.await
     }

@@ -7,10 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sandbox::{FunctionSpec, InvokeRequest, Lambda, LambdaConfig, Outcome, Record, ShutdownReason, What};
+use sandbox::{
+    FunctionSpec, InvokeRequest, Lambda, LambdaConfig, Outcome, Record, ShutdownReason, TimelineEntry, What,
+};
 use serde_json::Value;
 use tests::collector::Collector;
 use tests::http1::Reserved;
+use tokio::task::JoinSet;
+
+use super::gate::Gate;
 
 /// The function, and its extension as the sandbox calls it.
 pub(crate) const FUNCTION: &str = "orders";
@@ -27,6 +32,17 @@ pub(crate) struct Stage {
     /// Kept from others.
     pub(crate) receiver: Reserved,
     folder: Folder,
+    /// Opens the gate of [`fail_every_init`]; it ends with the stage.
+    _gatekeeper: JoinSet<()>,
+}
+
+/// The variable that makes every init of the function fail, once the gate that it names is open.
+const FAIL_EVERY_INIT: &str = "FAIL_EVERY_INIT";
+
+/// Makes every init of the function fail, each when the extension has subscribed beside it.
+pub(crate) fn fail_every_init(spec: &mut FunctionSpec) {
+    // The stage puts the address of its gate in the place of this.
+    spec.env.push((FAIL_EVERY_INIT.into(), String::new()));
 }
 
 impl Stage {
@@ -51,8 +67,20 @@ impl Stage {
             ("PREFREEZE_ATTRIBUTES".to_owned(), r#"{"names":0}"#.to_owned()),
         ]);
         shape(&mut spec);
+        let mut gatekeeper = JoinSet::new();
+        if let Some((_, address)) = spec.env.iter_mut().find(|(name, _)| name == FAIL_EVERY_INIT) {
+            let gate = Gate::new().await;
+            *address = gate.address().to_string();
+            let mut timeline = lambda.timeline();
+            gatekeeper.spawn(async move {
+                // Each init has a runtime that comes to the gate, and one subscription.
+                loop {
+                    gate.pass(async { while !timeline.next().await.iter().any(is_subscription) {} }).await;
+                }
+            });
+        }
         lambda.create_function(spec).expect("a function that Lambda accepts");
-        Self { lambda, collector, receiver, folder }
+        Self { lambda, collector, receiver, folder, _gatekeeper: gatekeeper }
     }
 
     /// Invokes, and waits until the environment is frozen or gone.
@@ -95,12 +123,16 @@ impl Stage {
     pub(crate) fn timeline(&self) -> String {
         let origin = self.lambda.started_at();
         let history = self.lambda.history();
-        let line = |entry: &sandbox::TimelineEntry| {
+        let line = |entry: &TimelineEntry| {
             format!("{:9.1} {}\n", entry.at.since(origin).as_secs_f64() * 1000.0, entry.what)
         };
         let lines: String = history.iter().rev().take(400).rev().map(line).collect();
         format!("{}\n{lines}{}", self.folder.0.display(), self.collector.state())
     }
+}
+
+fn is_subscription(entry: &TimelineEntry) -> bool {
+    matches!(entry.what, What::Subscribed { .. })
 }
 
 /// Holds what a stage needs on disk, and takes it away.

@@ -14,7 +14,7 @@ async fn recovers(harness: &Harness) {
 #[tokio::test]
 async fn a_runtime_that_exits_fails_the_invocation() {
     let harness = Harness::start().await;
-    harness.create(&[("tracer", "subscribe=platform,shutdown-hold=500")]);
+    harness.create(&[("tracer", "subscribe=platform,shutdown-await=platform.runtimeDone")]);
     let cases = [
         (json!({"do": "exit", "code": 7}), "Runtime exited with error: exit status 7"),
         (json!({"do": "exit", "code": 0}), "Runtime exited without providing a reason"),

@@ -1,12 +1,11 @@
 //! Between invocations nothing moves, and nothing is delivered.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use sandbox::{Faults, FunctionSpec, What};
 use serde_json::json;
 
-use crate::harness::{Harness, act, state};
+use crate::harness::{Harness, act, state, threads};
 
 #[tokio::test]
 async fn every_process_is_stopped_after_the_last_next() {
@@ -30,8 +29,8 @@ async fn a_frozen_process_makes_no_progress_and_goes_on_after_the_thaw() {
     let file = PathBuf::from(outcome.json().as_str().unwrap());
     let count = || std::fs::read_to_string(&file).map_or(0, |text| text.parse::<u64>().unwrap());
     let frozen = count();
-    // Time passes on purpose: a process that ran would count thousands.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // No thread is left that could count on.
+    assert!(harness.pids().into_iter().flat_map(threads).all(|state| state == 'T'));
     assert_eq!(count(), frozen);
     // A loaded machine may not give the thread its turn in every invocation.
     for _ in 0..100 {
@@ -60,7 +59,6 @@ async fn the_report_is_held_until_the_thaw() {
     let harness = Harness::start().await;
     harness.create(&[("tracer", "subscribe=platform,await=platform.runtimeDone")]);
     let (first, _) = harness.complete(act("echo")).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(harness.telemetry("tracer", "platform.runtimeDone").len(), 1, "it came while tracer held on");
     assert_eq!(harness.telemetry("tracer", "platform.report").len(), 0, "it is held back");
     let (_, second) = harness.complete(act("echo")).await;
@@ -78,7 +76,7 @@ async fn the_report_is_held_until_the_thaw() {
 #[tokio::test]
 async fn the_last_report_comes_in_shutdown() {
     let harness = Harness::start().await;
-    harness.create(&[("tracer", "subscribe=platform,shutdown-hold=1000")]);
+    harness.create(&[("tracer", "subscribe=platform,shutdown-await=platform.report")]);
     harness.complete(act("echo")).await;
     let lambda = harness.lambda.clone();
     let report = lambda.shutdown().await;

@@ -168,8 +168,36 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 
 /// The state letter of /proc/<pid>/stat.
 pub(crate) fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    state_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The state letter of each thread; a process that runs has one at least.
+pub(crate) fn threads(pid: u32) -> Vec<char> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process is alive");
+    let stats = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("stat")));
+    stats.map(|stat| state_in(&stat).expect("every thread has a state")).collect()
+}
+
+fn state_in(stat: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim().chars().next()
+}
+
+/// Where fixtures wait until the test opens it: they connect, and go on when the connection ends.
+pub(crate) struct Gate {
+    listener: tokio::net::TcpListener,
+}
+
+impl Gate {
+    pub(crate) async fn new() -> Self {
+        Self { listener: tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap() }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    /// Whoever waits goes on, and whoever comes later does not wait.
+    pub(crate) fn open(self) {}
 }
 
 pub(crate) fn act(what: &str) -> Value {

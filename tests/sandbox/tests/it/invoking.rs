@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox::{FunctionSpec, InvokeRequest, Status, What, XRay};
 use serde_json::json;
 
-use crate::harness::{Harness, act};
+use crate::harness::{Gate, Harness, act};
 
 #[tokio::test]
 async fn the_response_does_not_wait_for_the_extensions() {
@@ -117,10 +117,12 @@ async fn six_mebibytes_fit_and_more_is_refused() {
 async fn a_stream_reaches_the_caller_chunk_by_chunk() {
     let harness = Harness::start().await;
     harness.create(&[]);
-    let request = InvokeRequest::json(&json!({"do": "stream", "chunks": 3, "ms": 100}));
+    let gate = Gate::new().await;
+    let request = InvokeRequest::json(&json!({"do": "stream", "chunks": 3, "gate": gate.address()}));
     let streamed = harness.lambda.invoke_streaming("f", request).await.unwrap();
     let done = |w: &What| matches!(w, What::RuntimeDone { .. });
     assert_eq!(harness.count(done), 0, "the answer begins before the runtime is done");
+    gate.open();
     let outcome = streamed.collect().await;
     assert_eq!(outcome.payload, "chunk 0;chunk 1;chunk 2;");
     harness.idle().await;

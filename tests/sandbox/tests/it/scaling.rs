@@ -6,7 +6,7 @@ use std::time::Duration;
 use sandbox::{FunctionSpec, InvokeError, InvokeRequest, LambdaConfig, Overflow, What};
 use serde_json::json;
 
-use crate::harness::{Harness, act};
+use crate::harness::{Gate, Harness, act};
 
 fn busy() -> InvokeRequest {
     InvokeRequest::json(&json!({"do": "sleep", "ms": 300}))
@@ -32,10 +32,12 @@ async fn an_invocation_while_all_are_busy_starts_another_environment() {
 #[tokio::test]
 async fn an_extension_at_work_keeps_its_environment_busy() {
     let harness = Harness::start().await;
-    harness.create(&[("tracer", "hold=1000")]);
+    let gate = Gate::new().await;
+    harness.create(&[("tracer", &format!("gate={}", gate.address()))]);
     let first = harness.invoke(act("echo")).await;
     let second = harness.invoke(act("echo")).await;
     assert_ne!(first.environment, second.environment, "the first one's extension was not done");
+    gate.open();
     harness.end().await;
 }
 

@@ -16,7 +16,7 @@ fn quick(harness: &Harness, options: &str, ms: u64) {
 #[tokio::test]
 async fn a_runtime_that_is_too_slow_is_killed_and_the_environment_reset() {
     let harness = Harness::start().await;
-    quick(&harness, "subscribe=platform,shutdown-hold=1000", 800);
+    quick(&harness, "subscribe=platform,shutdown-await=platform.report", 800);
     harness.complete(act("echo")).await;
     let (outcome, record) = harness.complete(act("hang")).await;
     let message = format!("RequestId: {} Error: Task timed out after 0.80 seconds", outcome.request_id);
