@@ -40,7 +40,7 @@ pub fn explain(settings: &Settings, files: &[String]) -> Explained {
                     is_well = false;
                     let _ = writeln!(
                         text,
-                        "problem: {file}: {refused} spans without a valid trace id and span id"
+                        "problem: {file}: {refused} spans without a valid trace id and span id, or that cannot be decoded"
                     );
                 }
             }

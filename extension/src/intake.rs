@@ -31,7 +31,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Why a part of a request is refused.
-const REFUSED_SPANS: &str = "spans without a valid trace id and span id";
+const REFUSED_SPANS: &str = "spans without a valid trace id and span id, or that cannot be decoded";
 
 /// Where requests go, whichever way they come.
 #[derive(Clone)]

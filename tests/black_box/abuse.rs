@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
 use prost::Message;
 use tests::collector::Answer;
@@ -82,18 +83,54 @@ fn what_is_deep_or_no_text_is_answered_and_spoils_nothing_else() {
 }
 
 #[test]
-fn a_span_that_no_backend_can_read_costs_its_own_request_at_most() {
+fn a_span_that_no_backend_can_read_costs_itself_alone() {
     let world = World::start();
     world.collector.always(Answer::Strict);
     world.invoke("r-1");
-    assert_eq!(world.post("/v1/traces", &with_fields("bad", 1, &field(5, b"\xff\xfe"))).status, 200);
+    let not_text = b"\xff\xfe";
+    let cut_off = [0x0a, 9, b'k'];
+    let poisons = [
+        field(5, not_text),
+        field(3, not_text),
+        field(9, &field(1, not_text)),
+        field(9, &field(2, &field(1, not_text))),
+        field(9, &cut_off),
+        field(11, &field(2, not_text)),
+        field(15, &field(2, not_text)),
+        // A kind that is not a number.
+        field(6, b"server"),
+    ];
+    for (seed, poison) in (10..).zip(&poisons) {
+        let answer = world.post("/v1/traces", &with_fields("bad", seed, poison));
+        let told = ExportTraceServiceResponse::decode(&answer.body[..]).expect("an answer of OTLP");
+        let partial = told.partial_success.expect("it is told");
+        assert_eq!(
+            (answer.status, partial.rejected_spans),
+            (200, 1),
+            "{poison:?}: {}",
+            partial.error_message
+        );
+    }
     world.post_spans([server_span("r-1", Ids::new(2), "r-1")]);
     world.platform.wait_next();
-    world.invoke_well("r-2", 3);
-    let summary = world.close();
-    world.span("r-2");
-    let lost = summary.dropped_for("rejected");
-    assert!((1..=2).contains(&lost) && summary.dropped() == lost, "{}", summary.0);
+    world.span("r-1");
+    assert_eq!(world.close().dropped(), 0);
+}
+
+#[test]
+fn metrics_and_logs_that_no_backend_can_read_are_refused_and_spoil_nothing() {
+    let world = World::start();
+    world.collector.always(Answer::Strict);
+    world.invoke("r-1");
+    // Under a scope: a metric whose unit, and a record whose severity, is no text.
+    for (path, number) in [("/v1/metrics", 3), ("/v1/logs", 3)] {
+        let body = field(1, &field(2, &field(2, &field(number, b"\xff\xfe"))));
+        assert_eq!(world.post(path, &body).status, 400, "{path}");
+    }
+    world.post_spans([server_span("r-1", Ids::new(2), "r-1")]);
+    world.platform.wait_next();
+    world.span("r-1");
+    assert_eq!(world.close().dropped(), 0);
 }
 
 #[test]

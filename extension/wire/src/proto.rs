@@ -7,18 +7,27 @@ use std::fmt;
 pub enum WireError {
     /// A field goes on beyond the end of its message.
     Truncated,
-    /// A number of more than ten bytes.
+    /// A number of more than 64 bits.
     Varint,
     /// A field number of zero, or a wire type that does not exist (groups included: OTLP has none).
     Tag,
+    /// A text that is not UTF-8.
+    Text,
+    /// A field that is not of the type that its schema says.
+    Type,
+    /// Messages within messages, deeper than protobuf's readers follow.
+    Depth,
 }
 
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Truncated => "a field goes beyond the end of its message",
-            Self::Varint => "a number has more than ten bytes",
+            Self::Varint => "a number has more than 64 bits",
             Self::Tag => "a field has no valid number or type",
+            Self::Text => "a text is not UTF-8",
+            Self::Type => "a field is not of the type that its schema says",
+            Self::Depth => "messages are nested too deep",
         })
     }
 }
@@ -44,6 +53,14 @@ impl<'a> Value<'a> {
         match self {
             Self::Bytes(bytes) => bytes,
             _ => &[],
+        }
+    }
+
+    /// The content of a field that must be a message.
+    pub(crate) const fn message(self) -> Result<&'a [u8], WireError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            _ => Err(WireError::Type),
         }
     }
 
@@ -105,7 +122,7 @@ impl<'a> Fields<'a> {
         }
         let tag = self.varint()?;
         let number = tag >> 3;
-        if number == 0 || number > u64::from(u32::MAX) {
+        if number == 0 || tag > u64::from(u32::MAX) {
             return Err(WireError::Tag);
         }
         let value = match tag & 7 {
@@ -121,15 +138,19 @@ impl<'a> Fields<'a> {
         Ok(Some(Field { number: number as u32, value, start, end: self.at }))
     }
 
-    /// Passes over what follows directly of a repeated length-delimited field with a number below 16, and says where
+    /// Gives `see` what follows directly of a repeated length-delimited field with a number below 16, and says where
     /// that ends. Attributes are more than half of a span's fields, and this takes a third of [`Fields::next`].
     #[inline(always)]
-    pub(crate) fn skip_more(&mut self, number: u32) -> Result<usize, WireError> {
+    pub(crate) fn see_more(
+        &mut self,
+        number: u32,
+        mut see: impl FnMut(&'a [u8]) -> Result<(), WireError>,
+    ) -> Result<usize, WireError> {
         let tag = (number << 3 | 2) as u8;
         while self.message.get(self.at) == Some(&tag) {
             self.at += 1;
             let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
-            self.take(length)?;
+            see(self.take(length)?)?;
         }
         Ok(self.at)
     }
@@ -159,7 +180,8 @@ impl<'a> Fields<'a> {
             self.at += 1;
             number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Ok(number);
+                // The tenth byte has room for one bit.
+                return if shift == 63 && byte > 1 { Err(WireError::Varint) } else { Ok(number) };
             }
         }
         Err(WireError::Varint)
@@ -178,6 +200,15 @@ impl<'a> Fields<'a> {
         self.at = end;
         Ok(bytes)
     }
+}
+
+/// Whether `bytes` are numbers, one after the other, and nothing else.
+pub(crate) fn varints(bytes: &[u8]) -> Result<(), WireError> {
+    let mut walk = fields(bytes);
+    while walk.at < bytes.len() {
+        walk.varint()?;
+    }
+    Ok(())
 }
 
 /// How many bytes `number` takes as a varint.
@@ -272,9 +303,11 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_message_are_named() {
-        let rows: [(&[u8], WireError); 5] = [
+        let rows: [(&[u8], WireError); 7] = [
             (&[0x0a, 5, 1], WireError::Truncated),
             (&[0x0a], WireError::Truncated),
+            (&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], WireError::Varint),
+            (&[0x82, 0x80, 0x80, 0x80, 0x10, 0], WireError::Tag),
             (&[0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1], WireError::Varint),
             (&[0x00, 1], WireError::Tag),
             (&[0x0b], WireError::Tag),

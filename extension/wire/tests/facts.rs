@@ -100,18 +100,6 @@ fn each_span_answers_for_itself_and_its_own_resource() {
 }
 
 #[test]
-fn what_is_not_text_is_no_name() {
-    let name = [0x2a, 2, 0xff, 0xfe];
-    let mut span = span(1, "", Vec::new()).encode_to_vec();
-    span.extend(name);
-    let wrap = |inner: Vec<u8>| [vec![0x12, inner.len() as u8], inner].concat();
-    let group = wrap(wrap(span));
-    let request = [vec![0x0a, group.len() as u8], group].concat();
-    let scanned = scan(Signal::Traces, &Bytes::from(request)).expect("its shape is right");
-    assert_eq!(scanned.receipt.spans[0].body.name(), "");
-}
-
-#[test]
 fn metrics_and_logs_answer_nothing() {
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};

@@ -62,7 +62,7 @@ impl Body {
             match field.value {
                 Value::Bytes(bytes) if field.number == number => text = bytes,
                 // They are most of a span.
-                _ if field.number == SPAN_ATTRIBUTES => drop(walk.skip_more(SPAN_ATTRIBUTES)),
+                _ if field.number == SPAN_ATTRIBUTES => drop(walk.see_more(SPAN_ATTRIBUTES, |_| Ok(()))),
                 _ => {}
             }
         }

@@ -6,7 +6,6 @@
 //! # Source
 //! <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>
 
-mod schema;
 mod value;
 
 use std::fmt;
@@ -14,8 +13,8 @@ use std::fmt;
 use policy::Signal;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::schema::{self, Kind, Row, Rows};
 use crate::proto::{put_varint, varint_len};
-use schema::{Kind, Row};
 
 /// Why a JSON body was not converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,24 +76,36 @@ impl Out {
     }
 
     /// A length-delimited field whose content `fill` writes; the length is put before it once it is known.
+    ///
+    /// One byte is left for it, which is what nearly every message takes: a longer one is moved.
     fn nested<E: Error>(
         &mut self,
         number: u32,
         fill: impl FnOnce(&mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
         put_varint(&mut self.bytes, u64::from(number << 3 | 2));
-        let start = self.bytes.len();
+        let at = self.bytes.len();
+        self.bytes.push(0);
         fill(self)?;
-        let length = self.bytes.len() - start;
-        put_varint(&mut self.bytes, length as u64);
-        self.bytes[start..].rotate_right(varint_len(length as u64));
+        let end = self.bytes.len();
+        let mut length = end - at - 1;
+        let last = at + varint_len(length as u64) - 1;
+        if last > at {
+            self.bytes.resize(end + last - at, 0);
+            self.bytes.copy_within(at + 1..end, last + 1);
+        }
+        for byte in &mut self.bytes[at..last] {
+            *byte = length as u8 | 0x80;
+            length >>= 7;
+        }
+        self.bytes[last] = length as u8;
         Ok(())
     }
 }
 
 /// An object, as the fields of a message.
 struct MessageSeed<'a> {
-    rows: &'static [Row],
+    rows: Rows,
     out: &'a mut Out,
 }
 
@@ -114,9 +125,14 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(row) = map.next_key_seed(KeySeed(self.rows))? {
-            match row {
-                Some(row) => map.next_value_seed(FieldSeed { row, out: self.out, is_item: false })?,
+        let mut next = 0;
+        while let Some(place) = map.next_key_seed(KeySeed { rows: self.rows, next })? {
+            match place {
+                Some(place) => {
+                    next = place + 1;
+                    let row = &self.rows[place];
+                    map.next_value_seed(FieldSeed { row, out: self.out, is_item: false })?;
+                }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
             self.out.check()?;
@@ -125,11 +141,15 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
     }
 }
 
-/// A key, as the row that knows it.
-struct KeySeed(&'static [Row]);
+/// A key, as the place of the row that knows it: as a rule the next of those after the one before, for keys are written
+/// in the order of the schema.
+struct KeySeed {
+    rows: Rows,
+    next: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Option<&'static Row>;
+    type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_bytes(self)
@@ -137,14 +157,15 @@ impl<'de> DeserializeSeed<'de> for KeySeed {
 }
 
 impl Visitor<'_> for KeySeed {
-    type Value = Option<&'static Row>;
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.0.iter().find(|row| row.key.as_bytes() == key))
+        let is_here = |place: &usize| self.rows[*place].key.as_bytes() == key;
+        Ok((self.next..self.rows.len()).find(is_here).or_else(|| (0..self.next).find(is_here)))
     }
 }
 

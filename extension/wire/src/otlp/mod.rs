@@ -13,8 +13,10 @@ mod measured;
 mod placed;
 mod resource;
 mod scan;
+mod schema;
 mod splice;
 mod stamp;
+mod valid;
 
 pub use crate::proto::WireError;
 pub use announced::apart;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use policy::{Kind, Parcel, Receipt, Signal, Span, SpanId, TraceId, UnixNanos};
 
 use super::chunk::{Body, Chunk, Group, Places, Scope, SpanAt, Stretch};
+use super::{schema, valid};
 use crate::proto::{Field, Value, WireError, fields};
 
 const RESOURCE_GROUPS: u32 = 1;
@@ -28,6 +29,8 @@ const STATUS_CODE_ERROR: u64 = 2;
 const FLAG_KNOWS_REMOTE: u32 = 0x100;
 const FLAG_IS_REMOTE: u32 = 0x200;
 
+const ATTRIBUTE_DEPTH: u32 = valid::SPAN + 1;
+
 const KEY: u32 = 1;
 const VALUE: u32 = 2;
 const VALUE_STRING: u32 = 1;
@@ -39,14 +42,15 @@ const INVOCATION_KEYS: [&[u8]; 2] = [b"faas.invocation_id", b"faas.execution"];
 pub struct Scanned {
     /// For policy.
     pub receipt: Receipt<Body>,
-    /// Spans without a valid trace id and span id: refused, and the sender is told.
+    /// Spans without a valid trace id and span id, or that no decoder could read: refused, and the sender is told.
     pub refused: u32,
 }
 
 /// Reads an export request of `signal`.
 ///
 /// # Errors
-/// When the bytes are not such a request. Nothing of it is taken then.
+/// When the bytes are not such a request, or hold something that a decoder refuses outside of a span. Nothing of it is
+/// taken then.
 pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
     let mut scan = Scan {
         chunk: Arc::new(Chunk::new(bytes.clone())),
@@ -78,9 +82,12 @@ impl Scan {
         let first_span = self.places.spans.len() as u32;
         let refused_before = self.refused;
         let (mut resource, mut is_split, mut rest) = (None, false, Vec::new());
-        let mut walk = fields(group.value.bytes());
+        let mut walk = fields(group.value.message()?);
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
+            if field.number != GROUP_SCOPES {
+                valid::field(&field, schema::group(signal), valid::GROUP)?;
+            }
             match (field.number, signal) {
                 // Protobuf allows the field to be split over several; such a resource is passed on as it is.
                 (GROUP_RESOURCE, _) if is_split => rest.push(stretch),
@@ -90,8 +97,10 @@ impl Scan {
                     rest.extend(first);
                 }
                 (GROUP_SCOPES, Signal::Traces) => self.scope(base, &field)?,
-                (GROUP_SCOPES, Signal::Metrics) => self.items += count_points(field.value.bytes())?,
-                (GROUP_SCOPES, Signal::Logs) => self.items += count(field.value.bytes(), SCOPE_ITEMS)?,
+                (GROUP_SCOPES, Signal::Metrics) => self.items += count_points(whole_scope(signal, &field)?)?,
+                (GROUP_SCOPES, Signal::Logs) => {
+                    self.items += count(whole_scope(signal, &field)?, SCOPE_ITEMS)?;
+                }
                 _ => rest.push(stretch),
             }
         }
@@ -112,12 +121,13 @@ impl Scan {
         let base = group_base + scope.content_start();
         let index = self.places.scopes.len() as u32;
         let mut rest = Vec::new();
-        let mut walk = fields(scope.value.bytes());
+        let mut walk = fields(scope.value.message()?);
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
             if field.number != SCOPE_ITEMS {
+                valid::field(&field, schema::scope(Signal::Traces), valid::SCOPE)?;
                 rest.push(stretch);
-            } else if let Some(facts) = Facts::read(field.value.bytes())? {
+            } else if let Ok(Some(facts)) = Facts::read(field.value.message()?) {
                 let body = Body { chunk: self.chunk.clone(), span: Some(self.places.spans.len() as u32) };
                 self.places.spans.push(SpanAt { scope: index, field: stretch });
                 self.found.push(facts.span(stretch.len(), body));
@@ -156,6 +166,9 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// `None` when its ids are not valid.
+    ///
+    /// # Errors
+    /// When a decoder would refuse it.
     #[inline]
     fn read(span: &'a [u8]) -> Result<Option<Self>, WireError> {
         let (mut trace_id, mut span_id, mut parent) = (None, None, None);
@@ -165,9 +178,12 @@ impl<'a> Facts<'a> {
         let mut walk = fields(span);
         while let Some(field) = walk.next()? {
             match (field.number, field.value) {
-                (SPAN_ATTRIBUTES, _) => {
+                (SPAN_ATTRIBUTES, Value::Bytes(attribute)) => {
+                    valid::attribute(attribute, ATTRIBUTE_DEPTH)?;
                     let first = if attributes.is_empty() { field.start } else { attributes.start };
-                    attributes = first..walk.skip_more(SPAN_ATTRIBUTES)?;
+                    let end =
+                        walk.see_more(SPAN_ATTRIBUTES, |more| valid::attribute(more, ATTRIBUTE_DEPTH))?;
+                    attributes = first..end;
                 }
                 (SPAN_TRACE_ID, Value::Bytes(id)) => trace_id = id.try_into().ok().and_then(TraceId::new),
                 (SPAN_ID, Value::Bytes(id)) => span_id = id.try_into().ok().and_then(SpanId::new),
@@ -175,9 +191,13 @@ impl<'a> Facts<'a> {
                 (SPAN_KIND, Value::Varint(code)) => kind = kind_of(code),
                 (SPAN_START, Value::Fixed64(at)) => start = at,
                 (SPAN_END, Value::Fixed64(at)) => end = at,
-                (SPAN_STATUS, Value::Bytes(status)) => is_error = is_error_status(status)?,
                 (SPAN_FLAGS, Value::Fixed32(bits)) => flags = bits,
-                _ => {}
+                (number, value) => {
+                    valid::field(&field, schema::SPAN, valid::SPAN)?;
+                    if number == SPAN_STATUS {
+                        is_error = is_error_status(value.bytes())?;
+                    }
+                }
             }
         }
         let (Some(trace_id), Some(span_id)) = (trace_id, span_id) else { return Ok(None) };
@@ -251,7 +271,7 @@ pub(super) fn key_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
 /// As every encoder writes it: the key and then the value, each once, and here with lengths of one byte. A third of
 /// what the walk takes, which is most of what it takes to ask a span for an attribute.
 #[inline]
-fn usual_key_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn usual_key_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
     const KEY_TAG: u8 = (KEY << 3 | 2) as u8;
     const VALUE_TAG: u8 = (VALUE << 3 | 2) as u8;
     let [KEY_TAG, key_len @ ..0x80, rest @ ..] = message else { return None };
@@ -281,6 +301,13 @@ fn string_value(value: &[u8]) -> Result<Option<&[u8]>, WireError> {
         }
     }
     Ok(text)
+}
+
+/// The content of a scope of metrics or logs, all of which can be read.
+fn whole_scope<'a>(signal: Signal, scope: &Field<'a>) -> Result<&'a [u8], WireError> {
+    let content = scope.value.message()?;
+    valid::message(content, schema::scope(signal), valid::SCOPE)?;
+    Ok(content)
 }
 
 fn count(message: &[u8], number: u32) -> Result<u32, WireError> {

@@ -5,9 +5,10 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
 
-use super::schema::Kind;
 use crate::base64;
-use crate::proto::{put_bytes, put_fixed32, put_fixed64, put_number, put_varint};
+use crate::otlp::schema::Kind;
+use crate::otlp::valid::is_ascii;
+use crate::proto::{put_bytes, put_fixed32, put_fixed64, put_head, put_number, put_varint};
 
 /// Writes field `number` with the value that comes next.
 pub(super) fn put<'de, D: Deserializer<'de>>(
@@ -199,10 +200,10 @@ impl Visitor<'_> for Text<'_> {
     fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<(), E> {
         let bytes = match self.form {
             Form::Plain => unicode(text),
-            Form::Hex => match from_hex(text) {
-                Some(id) if !id.is_empty() => id.into(),
-                _ => return Ok(()),
-            },
+            Form::Hex => {
+                put_id(self.out, self.number, text);
+                return Ok(());
+            }
             Form::Base64 => base64::decode(text).ok_or_else(|| E::custom("not base64"))?.into(),
         };
         put_bytes(self.out, self.number, &bytes);
@@ -212,14 +213,24 @@ impl Visitor<'_> for Text<'_> {
 
 /// The same, with the replacement character for what is no Unicode: protobuf's strings must be.
 fn unicode(text: &[u8]) -> Cow<'_, [u8]> {
+    if is_ascii(text) {
+        return text.into();
+    }
     match String::from_utf8_lossy(text) {
         Cow::Borrowed(text) => text.as_bytes().into(),
         Cow::Owned(text) => text.into_bytes().into(),
     }
 }
 
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+/// Writes an id; one that is not hex, or empty, is left out.
+fn put_id(out: &mut Vec<u8>, number: u32, hex: &[u8]) {
+    let (pairs @ [_, ..], []) = hex.as_chunks::<2>() else { return };
+    let before = out.len();
+    put_head(out, number, pairs.len());
+    let start = out.len();
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let (pairs, []) = text.as_chunks::<2>() else { return None };
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+    out.extend(pairs.iter().map_while(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)));
+    if out.len() - start < pairs.len() {
+        out.truncate(before);
+    }
 }

@@ -5,6 +5,9 @@
 
 use policy::Signal;
 
+/// The fields of a message, in the order of their numbers.
+pub(super) type Rows = &'static [Row];
+
 /// A field of a message.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -37,7 +40,7 @@ pub(super) enum Kind {
     /// A number; its names, in the order of their numbers, are understood although they are not OTLP: protobuf's
     /// own JSON writers send them, and a batch is not lost for that.
     Enum(&'static [&'static str]),
-    Message(&'static &'static [Row]),
+    Message(&'static Rows),
 }
 
 impl Kind {
@@ -48,11 +51,29 @@ impl Kind {
 }
 
 /// The export request of a signal.
-pub(super) const fn request(signal: Signal) -> &'static [Row] {
+pub(super) const fn request(signal: Signal) -> Rows {
     match signal {
         Signal::Traces => TRACES,
         Signal::Metrics => METRICS,
         Signal::Logs => LOGS,
+    }
+}
+
+/// `ResourceSpans`, `ResourceMetrics` or `ResourceLogs`.
+pub(super) const fn group(signal: Signal) -> Rows {
+    match signal {
+        Signal::Traces => RESOURCE_SPANS,
+        Signal::Metrics => RESOURCE_METRICS,
+        Signal::Logs => RESOURCE_LOGS,
+    }
+}
+
+/// `ScopeSpans`, `ScopeMetrics` or `ScopeLogs`.
+pub(super) const fn scope(signal: Signal) -> Rows {
+    match signal {
+        Signal::Traces => SCOPE_SPANS,
+        Signal::Metrics => SCOPE_METRICS,
+        Signal::Logs => SCOPE_LOGS,
     }
 }
 
@@ -64,37 +85,37 @@ const fn many(key: &'static str, number: u32, kind: Kind) -> Row {
     Row { key, number, kind, is_repeated: true }
 }
 
-static TRACES: &[Row] = &[many("resourceSpans", 1, Kind::Message(&RESOURCE_SPANS))];
-static METRICS: &[Row] = &[many("resourceMetrics", 1, Kind::Message(&RESOURCE_METRICS))];
-static LOGS: &[Row] = &[many("resourceLogs", 1, Kind::Message(&RESOURCE_LOGS))];
+static TRACES: Rows = &[many("resourceSpans", 1, Kind::Message(&RESOURCE_SPANS))];
+static METRICS: Rows = &[many("resourceMetrics", 1, Kind::Message(&RESOURCE_METRICS))];
+static LOGS: Rows = &[many("resourceLogs", 1, Kind::Message(&RESOURCE_LOGS))];
 
-static RESOURCE: &[Row] = &[
+static RESOURCE: Rows = &[
     many("attributes", 1, Kind::Message(&KEY_VALUE)),
     one("droppedAttributesCount", 2, Kind::Unsigned),
     many("entityRefs", 3, Kind::Message(&ENTITY_REF)),
 ];
 
-static ENTITY_REF: &[Row] = &[
+static ENTITY_REF: Rows = &[
     one("schemaUrl", 1, Kind::Text),
     one("type", 2, Kind::Text),
     many("idKeys", 3, Kind::Text),
     many("descriptionKeys", 4, Kind::Text),
 ];
 
-static SCOPE: &[Row] = &[
+static SCOPE: Rows = &[
     one("name", 1, Kind::Text),
     one("version", 2, Kind::Text),
     many("attributes", 3, Kind::Message(&KEY_VALUE)),
     one("droppedAttributesCount", 4, Kind::Unsigned),
 ];
 
-static KEY_VALUE: &[Row] = &[
+pub(super) static KEY_VALUE: Rows = &[
     one("key", 1, Kind::Text),
     one("value", 2, Kind::Message(&ANY_VALUE)),
     one("keyStrindex", 3, Kind::Int),
 ];
 
-static ANY_VALUE: &[Row] = &[
+static ANY_VALUE: Rows = &[
     one("stringValue", 1, Kind::Text),
     one("boolValue", 2, Kind::Flag),
     one("intValue", 3, Kind::Int),
@@ -105,22 +126,22 @@ static ANY_VALUE: &[Row] = &[
     one("stringValueStrindex", 8, Kind::Int),
 ];
 
-static ARRAY_VALUE: &[Row] = &[many("values", 1, Kind::Message(&ANY_VALUE))];
-static KEY_VALUE_LIST: &[Row] = &[many("values", 1, Kind::Message(&KEY_VALUE))];
+static ARRAY_VALUE: Rows = &[many("values", 1, Kind::Message(&ANY_VALUE))];
+static KEY_VALUE_LIST: Rows = &[many("values", 1, Kind::Message(&KEY_VALUE))];
 
-static RESOURCE_SPANS: &[Row] = &[
+static RESOURCE_SPANS: Rows = &[
     one("resource", 1, Kind::Message(&RESOURCE)),
     many("scopeSpans", 2, Kind::Message(&SCOPE_SPANS)),
     one("schemaUrl", 3, Kind::Text),
 ];
 
-static SCOPE_SPANS: &[Row] = &[
+static SCOPE_SPANS: Rows = &[
     one("scope", 1, Kind::Message(&SCOPE)),
     many("spans", 2, Kind::Message(&SPAN)),
     one("schemaUrl", 3, Kind::Text),
 ];
 
-static SPAN: &[Row] = &[
+pub(super) static SPAN: Rows = &[
     one("traceId", 1, Kind::Id),
     one("spanId", 2, Kind::Id),
     one("traceState", 3, Kind::Text),
@@ -148,14 +169,14 @@ static SPAN_KINDS: &[&str] = &[
     "SPAN_KIND_CONSUMER",
 ];
 
-static EVENT: &[Row] = &[
+static EVENT: Rows = &[
     one("timeUnixNano", 1, Kind::Fixed64),
     one("name", 2, Kind::Text),
     many("attributes", 3, Kind::Message(&KEY_VALUE)),
     one("droppedAttributesCount", 4, Kind::Unsigned),
 ];
 
-static LINK: &[Row] = &[
+static LINK: Rows = &[
     one("traceId", 1, Kind::Id),
     one("spanId", 2, Kind::Id),
     one("traceState", 3, Kind::Text),
@@ -164,24 +185,24 @@ static LINK: &[Row] = &[
     one("flags", 6, Kind::Fixed32),
 ];
 
-static STATUS: &[Row] = &[
+static STATUS: Rows = &[
     one("message", 2, Kind::Text),
     one("code", 3, Kind::Enum(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"])),
 ];
 
-static RESOURCE_LOGS: &[Row] = &[
+static RESOURCE_LOGS: Rows = &[
     one("resource", 1, Kind::Message(&RESOURCE)),
     many("scopeLogs", 2, Kind::Message(&SCOPE_LOGS)),
     one("schemaUrl", 3, Kind::Text),
 ];
 
-static SCOPE_LOGS: &[Row] = &[
+static SCOPE_LOGS: Rows = &[
     one("scope", 1, Kind::Message(&SCOPE)),
     many("logRecords", 2, Kind::Message(&LOG_RECORD)),
     one("schemaUrl", 3, Kind::Text),
 ];
 
-static LOG_RECORD: &[Row] = &[
+static LOG_RECORD: Rows = &[
     one("timeUnixNano", 1, Kind::Fixed64),
     one("severityNumber", 2, Kind::Enum(SEVERITIES)),
     one("severityText", 3, Kind::Text),
@@ -223,19 +244,19 @@ static SEVERITIES: &[&str] = &[
     "SEVERITY_NUMBER_FATAL4",
 ];
 
-static RESOURCE_METRICS: &[Row] = &[
+static RESOURCE_METRICS: Rows = &[
     one("resource", 1, Kind::Message(&RESOURCE)),
     many("scopeMetrics", 2, Kind::Message(&SCOPE_METRICS)),
     one("schemaUrl", 3, Kind::Text),
 ];
 
-static SCOPE_METRICS: &[Row] = &[
+static SCOPE_METRICS: Rows = &[
     one("scope", 1, Kind::Message(&SCOPE)),
     many("metrics", 2, Kind::Message(&METRIC)),
     one("schemaUrl", 3, Kind::Text),
 ];
 
-static METRIC: &[Row] = &[
+static METRIC: Rows = &[
     one("name", 1, Kind::Text),
     one("description", 2, Kind::Text),
     one("unit", 3, Kind::Text),
@@ -253,27 +274,27 @@ static TEMPORALITIES: &[&str] = &[
     "AGGREGATION_TEMPORALITY_CUMULATIVE",
 ];
 
-static GAUGE: &[Row] = &[many("dataPoints", 1, Kind::Message(&NUMBER_POINT))];
+static GAUGE: Rows = &[many("dataPoints", 1, Kind::Message(&NUMBER_POINT))];
 
-static SUM: &[Row] = &[
+static SUM: Rows = &[
     many("dataPoints", 1, Kind::Message(&NUMBER_POINT)),
     one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
     one("isMonotonic", 3, Kind::Flag),
 ];
 
-static HISTOGRAM: &[Row] = &[
+static HISTOGRAM: Rows = &[
     many("dataPoints", 1, Kind::Message(&HISTOGRAM_POINT)),
     one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
 ];
 
-static EXPONENTIAL_HISTOGRAM: &[Row] = &[
+static EXPONENTIAL_HISTOGRAM: Rows = &[
     many("dataPoints", 1, Kind::Message(&EXPONENTIAL_POINT)),
     one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
 ];
 
-static SUMMARY: &[Row] = &[many("dataPoints", 1, Kind::Message(&SUMMARY_POINT))];
+static SUMMARY: Rows = &[many("dataPoints", 1, Kind::Message(&SUMMARY_POINT))];
 
-static NUMBER_POINT: &[Row] = &[
+static NUMBER_POINT: Rows = &[
     one("startTimeUnixNano", 2, Kind::Fixed64),
     one("timeUnixNano", 3, Kind::Fixed64),
     one("asDouble", 4, Kind::Double),
@@ -283,7 +304,7 @@ static NUMBER_POINT: &[Row] = &[
     one("flags", 8, Kind::Unsigned),
 ];
 
-static HISTOGRAM_POINT: &[Row] = &[
+static HISTOGRAM_POINT: Rows = &[
     one("startTimeUnixNano", 2, Kind::Fixed64),
     one("timeUnixNano", 3, Kind::Fixed64),
     one("count", 4, Kind::Fixed64),
@@ -297,7 +318,7 @@ static HISTOGRAM_POINT: &[Row] = &[
     one("max", 12, Kind::Double),
 ];
 
-static EXPONENTIAL_POINT: &[Row] = &[
+static EXPONENTIAL_POINT: Rows = &[
     many("attributes", 1, Kind::Message(&KEY_VALUE)),
     one("startTimeUnixNano", 2, Kind::Fixed64),
     one("timeUnixNano", 3, Kind::Fixed64),
@@ -314,9 +335,9 @@ static EXPONENTIAL_POINT: &[Row] = &[
     one("zeroThreshold", 14, Kind::Double),
 ];
 
-static BUCKETS: &[Row] = &[one("offset", 1, Kind::Zigzag), many("bucketCounts", 2, Kind::Unsigned)];
+static BUCKETS: Rows = &[one("offset", 1, Kind::Zigzag), many("bucketCounts", 2, Kind::Unsigned)];
 
-static SUMMARY_POINT: &[Row] = &[
+static SUMMARY_POINT: Rows = &[
     one("startTimeUnixNano", 2, Kind::Fixed64),
     one("timeUnixNano", 3, Kind::Fixed64),
     one("count", 4, Kind::Fixed64),
@@ -326,9 +347,9 @@ static SUMMARY_POINT: &[Row] = &[
     one("flags", 8, Kind::Unsigned),
 ];
 
-static QUANTILE: &[Row] = &[one("quantile", 1, Kind::Double), one("value", 2, Kind::Double)];
+static QUANTILE: Rows = &[one("quantile", 1, Kind::Double), one("value", 2, Kind::Double)];
 
-static EXEMPLAR: &[Row] = &[
+static EXEMPLAR: Rows = &[
     one("timeUnixNano", 2, Kind::Fixed64),
     one("asDouble", 3, Kind::Double),
     one("spanId", 4, Kind::Id),

@@ -1,0 +1,121 @@
+//! Whether every decoder can read a message: one that cannot costs a backend's answer to all that was sent with it.
+//!
+//! As strict as the strictest of them, which are made of the same schema: every text is UTF-8, every field that is known is
+//! of its type, lengths add up. Fields that are not known are passed on, whatever they hold.
+
+use super::scan::usual_key_value;
+use super::schema::{KEY_VALUE, Kind, Row, Rows};
+use crate::proto::{Field, Value, WireError, fields, varints};
+
+/// Messages within messages that protobuf's decoders follow, the request itself not counted (Java, C++, prost: 100).
+const DEPTH_MAX: u32 = 100;
+/// How many messages deep a group, a scope and what stands in a scope are.
+pub(super) const GROUP: u32 = 1;
+pub(super) const SCOPE: u32 = 2;
+pub(super) const SPAN: u32 = 3;
+
+/// Checks a message of `rows` that is `depth` messages deep in its request.
+///
+/// # Errors
+/// When a decoder would refuse it.
+pub(super) fn message(bytes: &[u8], rows: Rows, depth: u32) -> Result<(), WireError> {
+    if depth > DEPTH_MAX {
+        return Err(WireError::Depth);
+    }
+    let mut walk = fields(bytes);
+    while let Some(field) = walk.next()? {
+        self::field(&field, rows, depth)?;
+    }
+    Ok(())
+}
+
+/// The same for one field of such a message.
+pub(super) fn field(field: &Field<'_>, rows: Rows, depth: u32) -> Result<(), WireError> {
+    let Some(row) = row_of(rows, field.number) else { return Ok(()) };
+    match (row.kind, field.value) {
+        (Kind::Text, Value::Bytes(bytes)) => text(bytes),
+        (Kind::Message(rows), Value::Bytes(bytes)) => {
+            let is_known = std::ptr::eq(*rows, KEY_VALUE) && is_usual(bytes);
+            if is_known { Ok(()) } else { message(bytes, rows, depth + 1) }
+        }
+        (Kind::Id | Kind::Bytes, Value::Bytes(_)) => Ok(()),
+        (kind, Value::Bytes(bytes)) if row.is_repeated && kind.is_packed() => packed(bytes, kind),
+        (kind, value) if is_of(kind, value) => Ok(()),
+        _ => Err(WireError::Type),
+    }
+}
+
+/// Most messages have most numbers from one on, so a row is most often found at its number.
+fn row_of(rows: Rows, number: u32) -> Option<&'static Row> {
+    let guess = rows.get(number as usize - 1).filter(|row| row.number == number);
+    guess.or_else(|| rows.iter().find(|row| row.number == number))
+}
+
+const fn is_of(kind: Kind, value: Value<'_>) -> bool {
+    match kind {
+        Kind::Flag | Kind::Int | Kind::Unsigned | Kind::Zigzag | Kind::Enum(_) => {
+            matches!(value, Value::Varint(_))
+        }
+        Kind::Fixed32 => matches!(value, Value::Fixed32(_)),
+        Kind::Fixed64 | Kind::Signed64 | Kind::Double => matches!(value, Value::Fixed64(_)),
+        Kind::Text | Kind::Id | Kind::Bytes | Kind::Message(_) => false,
+    }
+}
+
+fn packed(bytes: &[u8], kind: Kind) -> Result<(), WireError> {
+    match kind {
+        Kind::Fixed64 | Kind::Signed64 | Kind::Double if bytes.len().is_multiple_of(8) => Ok(()),
+        Kind::Fixed32 if bytes.len().is_multiple_of(4) => Ok(()),
+        Kind::Flag | Kind::Int | Kind::Unsigned | Kind::Zigzag | Kind::Enum(_) => varints(bytes),
+        _ => Err(WireError::Truncated),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<(), WireError> {
+    if is_ascii(bytes) { Ok(()) } else { std::str::from_utf8(bytes).map(drop).map_err(|_| WireError::Text) }
+}
+
+/// A `KeyValue`, `depth` messages deep.
+#[inline]
+pub(super) fn attribute(bytes: &[u8], depth: u32) -> Result<(), WireError> {
+    if is_usual(bytes) { Ok(()) } else { any_attribute(bytes, depth) }
+}
+
+/// Whether it is as nearly all attributes are: a key in ASCII with such a text, a number or a flag. A fifth of what the
+/// schema's way takes, and most of a span is attributes.
+#[inline]
+fn is_usual(bytes: &[u8]) -> bool {
+    const TEXT: u8 = 1 << 3 | 2;
+    const FLAG: u8 = 2 << 3;
+    const INT: u8 = 3 << 3;
+    const DOUBLE: u8 = 4 << 3 | 1;
+    let Some((key, value)) = usual_key_value(bytes) else { return false };
+    match value {
+        [TEXT, length @ ..0x80, text @ ..] => text.len() == usize::from(*length) && is_ascii(bytes),
+        // With nine bytes no number has more than 64 bits.
+        [FLAG | INT, more @ .., 0..0x80] => {
+            more.len() < 9 && more.iter().all(|byte| *byte >= 0x80) && is_ascii(key)
+        }
+        [DOUBLE, bits @ ..] => bits.len() == 8 && is_ascii(key),
+        _ => false,
+    }
+}
+
+#[inline(never)]
+fn any_attribute(bytes: &[u8], depth: u32) -> Result<(), WireError> {
+    message(bytes, KEY_VALUE, depth)
+}
+
+/// What the standard library's does, for texts of less than a hundred bytes: that one takes the last ones singly.
+#[inline]
+pub(super) fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let high = words.iter().fold(0, |high, word| high | u64::from_ne_bytes(*word));
+    // The last word again, from its end: what it has in common with the one before is seen twice.
+    let last = bytes.last_chunk::<8>().map_or_else(
+        || rest.iter().fold(0, |high, byte| high | u64::from(*byte)),
+        |word| u64::from_ne_bytes(*word),
+    );
+    (high | last) & HIGH == 0
+}
