@@ -57,6 +57,8 @@ pub(crate) enum ApiError {
     RequestEntityTooLarge,
     Validation(String),
     SubscriptionClosed,
+    /// On Managed Instances, an answer to an invocation that timed out.
+    InvokeTimeout,
     TelemetryNotSupported,
     LogsNotSupported,
     NotFound,
@@ -69,6 +71,7 @@ impl ApiError {
             Self::TelemetryNotSupported | Self::LogsNotSupported => 202,
             Self::InvalidRequestId | Self::Validation(_) => 400,
             Self::NotFound => 404,
+            Self::InvokeTimeout => 410,
             Self::RequestEntityTooLarge => 413,
             Self::Internal => 500,
             _ => 403,
@@ -92,6 +95,7 @@ impl ApiError {
             Self::RequestEntityTooLarge => "RequestEntityTooLarge",
             Self::Validation(_) => "ValidationError",
             Self::SubscriptionClosed => "Telemetry.SubscriptionClosed",
+            Self::InvokeTimeout => "InvokeTimeout",
             Self::TelemetryNotSupported => "Telemetry.NotSupported",
             Self::LogsNotSupported => "Logs.NotSupported",
             Self::NotFound => "NotFound",
@@ -121,6 +125,7 @@ impl ApiError {
                 format!("Exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes).")
             }
             Self::SubscriptionClosed => "Telemetry subscription is closed after init".into(),
+            Self::InvokeTimeout => "Invoke timeout".into(),
             Self::TelemetryNotSupported => "Telemetry API is not supported".into(),
             Self::LogsNotSupported => "Logs API is not supported".into(),
             Self::NotFound => "No such resource".into(),

@@ -108,6 +108,14 @@ pub enum InitType {
         /// How many are prepared when the function is created.
         environments: usize,
     },
+    /// Environments start when the function is created, serve many invocations at once and are never frozen:
+    /// `AWS_LAMBDA_MAX_CONCURRENCY` says to the runtime how many workers it needs.
+    ManagedInstances {
+        /// How many are started; one that fails is replaced.
+        environments: usize,
+        /// Invocations that one takes at the same time.
+        concurrency: usize,
+    },
 }
 
 impl InitType {
@@ -116,6 +124,7 @@ impl InitType {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency { .. } => "provisioned-concurrency",
             Self::SnapStart { .. } => "snap-start",
+            Self::ManagedInstances { .. } => "lambda-managed-instances",
         }
     }
 
@@ -123,7 +132,21 @@ impl InitType {
     pub(crate) fn ahead(self) -> usize {
         match self {
             Self::OnDemand => 0,
-            Self::ProvisionedConcurrency { environments } | Self::SnapStart { environments } => environments,
+            Self::ProvisionedConcurrency { environments }
+            | Self::SnapStart { environments }
+            | Self::ManagedInstances { environments, .. } => environments,
+        }
+    }
+
+    pub(crate) fn is_managed(self) -> bool {
+        matches!(self, Self::ManagedInstances { .. })
+    }
+
+    /// Invocations that one environment takes at the same time.
+    pub(crate) fn room(self) -> usize {
+        match self {
+            Self::ManagedInstances { concurrency, .. } => concurrency,
+            Self::OnDemand | Self::ProvisionedConcurrency { .. } | Self::SnapStart { .. } => 1,
         }
     }
 }
@@ -216,7 +239,7 @@ pub enum SpecError {
     Memory,
     /// The timeout is zero or above 900 s.
     Timeout,
-    /// The concurrency limit is zero, or below the provisioned concurrency.
+    /// The concurrency limit is zero, or below the provisioned concurrency; or an environment is to take no invocation.
     Concurrency,
     /// The extensions directory cannot be read.
     ExtensionsDir(PathBuf),
@@ -259,7 +282,8 @@ impl FunctionSpec {
         if self.timeout.is_zero() || self.timeout > TIMEOUT_MAX {
             return Err(SpecError::Timeout);
         }
-        if self.max_concurrency == 0 || self.init_type.ahead() > self.max_concurrency {
+        let is_too_small = self.init_type.ahead() > self.max_concurrency || self.init_type.room() == 0;
+        if self.max_concurrency == 0 || is_too_small {
             return Err(SpecError::Concurrency);
         }
         match &self.extensions_dir {
@@ -294,6 +318,7 @@ mod tests {
     fn what_lambda_refuses_is_refused() {
         let good = || FunctionSpec { command: vec!["true".into()], ..FunctionSpec::default() };
         let provisioned = InitType::ProvisionedConcurrency { environments: 3 };
+        let managed = InitType::ManagedInstances { environments: 1, concurrency: 0 };
         let cases = [
             (good(), Ok(())),
             (FunctionSpec { name: "a b".into(), ..good() }, Err(SpecError::Name)),
@@ -306,6 +331,7 @@ mod tests {
                 FunctionSpec { max_concurrency: 2, init_type: provisioned, ..good() },
                 Err(SpecError::Concurrency),
             ),
+            (FunctionSpec { init_type: managed, ..good() }, Err(SpecError::Concurrency)),
         ];
         for (spec, verdict) in cases {
             assert_eq!(spec.validate(), verdict, "{spec:?}");

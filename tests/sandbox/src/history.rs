@@ -151,7 +151,10 @@ impl fmt::Display for What {
             }
             Self::ExtensionNext { extension } => write!(f, "{extension} asks for the next event"),
             Self::Report { status, ms, billed_ms, extension_ms } => {
-                write!(f, "report: {} {ms:.1} ms, billed {billed_ms} ms", status.name())?;
+                write!(f, "report: {} {ms:.1} ms", status.name())?;
+                if *billed_ms > 0 {
+                    write!(f, ", billed {billed_ms} ms")?;
+                }
                 extension_ms.map_or(Ok(()), |ms| write!(f, ", extensions {ms:.1} ms"))
             }
             Self::Frozen { processes } => write!(f, "frozen ({processes} processes)"),
@@ -194,13 +197,13 @@ pub struct Record {
     pub started_at: Time,
     /// When the runtime's answer began to reach the caller.
     pub response_at: Option<Time>,
-    /// When the runtime was done: its next `/next`, its death, or the deadline.
+    /// When the runtime was done: its next `/next` (on Managed Instances its answer), its death, or the deadline.
     pub runtime_done_at: Time,
     /// When the last INVOKE extension asked for its next event; `None` when one never did.
     pub last_next_at: Option<Time>,
     /// Start to the last `/next`.
     pub duration_ms: f64,
-    /// Duration and init, rounded up.
+    /// Duration and init, rounded up; 0 on Managed Instances, where it is the instance that is paid for.
     pub billed_ms: u64,
     /// Runtime done to the last extension's `/next`.
     pub extension_overhead_ms: f64,

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 use options::{Action, Invoke, Run};
 use printer::{Printer, Stream};
-use sandbox::{InvokeRequest, Lambda};
+use sandbox::{InvokeRequest, Lambda, Outcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -63,18 +64,32 @@ async fn invoke_once(invoke: Invoke) -> Result<ExitCode, String> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Invokes one time after the other; tells whether the function failed in one of them.
+/// Invokes as often as was asked for; tells whether the function failed in one of them.
 async fn invoke_all(lambda: &Lambda, invoke: &Invoke) -> Result<bool, String> {
     let name = &invoke.run.functions.first().expect("parsing gives at least one").name;
+    let mut calls = JoinSet::new();
     let mut failed = false;
     for _ in 0..invoke.count {
         let payload = invoke.payload.clone().into();
         let request = InvokeRequest { payload, ..InvokeRequest::default() }.with_xray(invoke.xray.clone());
-        let outcome = lambda.invoke(name, request).await.map_err(|e| e.to_string())?;
+        let (handle, name) = (lambda.clone(), name.clone());
+        calls.spawn(async move { handle.invoke(&name, request).await.map_err(|e| e.to_string()) });
+        if !invoke.at_once {
+            failed |= finish(lambda, &mut calls).await?;
+        }
+    }
+    Ok(failed | finish(lambda, &mut calls).await?)
+}
+
+/// Waits for the calls under way and for the work after them, and prints the answers as they come.
+async fn finish(lambda: &Lambda, calls: &mut JoinSet<Result<Outcome, String>>) -> Result<bool, String> {
+    let mut failed = false;
+    while let Some(call) = calls.join_next().await {
+        let outcome = call.map_err(|e| e.to_string())??;
         failed |= outcome.function_error.is_some();
         say(&String::from_utf8_lossy(&outcome.payload));
-        lambda.wait_idle().await;
     }
+    lambda.wait_idle().await;
     Ok(failed)
 }
 

@@ -1,5 +1,6 @@
 //! Which environment serves which invocation: the task that scales environments out and in.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +25,12 @@ pub(crate) enum PoolMessage {
         caller: Caller,
         environment: oneshot::Sender<EnvironmentId>,
     },
-    /// An environment is ready for the next job.
+    /// An environment is ready for the next job, or for one more.
     Idle(EnvironmentId),
+    /// An environment of Managed Instances has initialised.
+    Ready(EnvironmentId),
+    /// An environment ends by itself.
+    Failing(EnvironmentId),
     Gone(EnvironmentShutdown),
     /// Answered when every environment is idle and nothing waits.
     WaitIdle(oneshot::Sender<()>),
@@ -60,6 +65,11 @@ struct Slot {
     id: EnvironmentId,
     inbox: mpsc::UnboundedSender<Message>,
     state: SlotState,
+    /// How many jobs it may have at once, and how many it has. Where it may have one only, an init ahead counts as one.
+    room: usize,
+    load: usize,
+    /// It has initialised, with room for several jobs: should it fail, another takes its place.
+    is_ready: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +142,12 @@ impl Pool {
                 self.invoke(&function, Pending { job, caller, environment });
             }
             PoolMessage::Idle(id) => self.on_idle(id),
+            PoolMessage::Ready(id) => self.on_ready(id),
+            PoolMessage::Failing(id) => {
+                if let Some((function, index)) = self.find(id) {
+                    function.environments[index].state = SlotState::Leaving;
+                }
+            }
             PoolMessage::Gone(report) => self.on_gone(&report),
             PoolMessage::WaitIdle(waiter) => self.idle_waiters.push(waiter),
             PoolMessage::Shutdown { function, reason, last, done } => {
@@ -147,10 +163,19 @@ impl Pool {
         let function = Function { spec, environments: vec![], waiting: VecDeque::new() };
         self.functions.insert(name.clone(), function);
         for _ in 0..ahead {
-            let slot = self.start_environment(&name);
-            // An environment that ended already says so with its own message.
-            let _ = slot.send(Message::Start);
+            self.start_ahead(&name);
         }
+    }
+
+    /// Starts an environment without a job.
+    fn start_ahead(&mut self, name: &str) {
+        let inbox = self.start_environment(name);
+        let function = self.functions.get_mut(name).expect("its function exists");
+        if !function.spec.init_type.is_managed() {
+            function.environments.last_mut().expect("it was just added").load = 1;
+        }
+        // An environment that ended already says so with its own message.
+        let _ = inbox.send(Message::Start);
     }
 
     fn invoke(&mut self, name: &str, pending: Pending) {
@@ -160,9 +185,9 @@ impl Pool {
         let Some(function) = self.functions.get_mut(name) else {
             return refuse(pending, InvokeError::NotFound(name.to_owned()));
         };
-        // The one used last is the warmest.
-        let idle = function.environments.iter_mut().filter(|slot| slot.idle_since().is_some());
-        if let Some(slot) = idle.max_by_key(|slot| slot.idle_since()) {
+        // The one with least to do, and of those that have nothing to do the one used last: it is the warmest.
+        let roomy = function.environments.iter_mut().filter(|slot| slot.has_room());
+        if let Some(slot) = roomy.max_by_key(|slot| (Reverse(slot.load), slot.idle_since())) {
             return slot.hand(pending);
         }
         if function.environments.len() < function.spec.max_concurrency {
@@ -190,18 +215,38 @@ impl Pool {
         if slot.state == SlotState::Leaving {
             return;
         }
-        slot.state = SlotState::Idle { since: now };
-        if let Some(pending) = function.waiting.pop_front() {
-            slot.hand(pending);
+        slot.load = slot.load.saturating_sub(1);
+        if slot.load == 0 {
+            slot.state = SlotState::Idle { since: now };
         }
+        function.hand_waiting(index);
+    }
+
+    fn on_ready(&mut self, id: EnvironmentId) {
+        let since = self.shared.clock.now();
+        let Some((function, index)) = self.find(id) else { return };
+        let slot = &mut function.environments[index];
+        if slot.state == SlotState::Leaving {
+            return;
+        }
+        slot.is_ready = true;
+        if slot.load == 0 {
+            slot.state = SlotState::Idle { since };
+        }
+        function.hand_waiting(index);
     }
 
     fn on_gone(&mut self, report: &EnvironmentShutdown) {
+        let stopped = self.stopped;
         if let Some((function, index)) = self.find(report.environment) {
-            function.environments.remove(index);
-            // Its place may be what somebody waits for.
+            let slot = function.environments.remove(index);
             let name = function.spec.name.clone();
-            if let Some(pending) = function.waiting.pop_front() {
+            if slot.is_ready && !stopped {
+                self.start_ahead(&name);
+                let function = self.functions.get_mut(&name).expect("it was found above");
+                function.hand_waiting(function.environments.len() - 1);
+            } else if let Some(pending) = function.waiting.pop_front() {
+                // Its place is what somebody waits for.
                 self.invoke(&name, pending);
             }
         }
@@ -284,7 +329,9 @@ impl Pool {
             self.shared.clone(),
             self.inbox.clone(),
         );
-        function.environments.push(Slot { id, inbox: inbox.clone(), state: SlotState::Busy });
+        let room = function.spec.init_type.room();
+        let slot = Slot { id, inbox: inbox.clone(), state: SlotState::Busy, room, load: 0, is_ready: false };
+        function.environments.push(slot);
         inbox
     }
 
@@ -302,6 +349,18 @@ impl Pool {
     }
 }
 
+impl Function {
+    /// Hands what waits to the environment at `index`, as far as it has room.
+    fn hand_waiting(&mut self, index: usize) {
+        let slot = &mut self.environments[index];
+        while slot.has_room()
+            && let Some(pending) = self.waiting.pop_front()
+        {
+            slot.hand(pending);
+        }
+    }
+}
+
 impl Slot {
     fn idle_since(&self) -> Option<Time> {
         match self.state {
@@ -310,8 +369,13 @@ impl Slot {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.state != SlotState::Leaving && self.load < self.room
+    }
+
     fn hand(&mut self, pending: Pending) {
         self.state = SlotState::Busy;
+        self.load += 1;
         // The caller may have given up; the invocation runs all the same.
         let _ = pending.environment.send(self.id);
         // An environment that ended drops the caller, who then learns that the service stopped.
@@ -320,6 +384,7 @@ impl Slot {
 
     fn leave(&mut self, reason: ShutdownReason) {
         self.state = SlotState::Leaving;
+        self.is_ready = false;
         let _ = self.inbox.send(Message::Shutdown(reason));
     }
 }

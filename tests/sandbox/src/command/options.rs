@@ -28,6 +28,8 @@ Function (before --function: defaults of those that follow)
   --concurrency N          environments at the same time               [10]
   --provisioned N          start N environments at once
   --snapstart N            initialise N environments at once, and restore each for its first invocation
+  --managed N              Managed Instances: an environment starts at once, takes N invocations at the same
+                           time, is never frozen, and tells extensions of SHUTDOWN only
   --json-logs              AWS_LAMBDA_LOG_FORMAT=JSON
   --function K=V,...       one more function; keys name, command (split at spaces),
                            extensions, timeout, memory, handler, concurrency, working-dir
@@ -47,6 +49,7 @@ Faults
 Invocation (sandbox invoke)
   --payload JSON           the event                                   [{}]
   --count N                invoke N times, one after the other         [1]
+  --at-once                all of them at the same time
   --xray FORM              passthrough, active, not-sampled, absent, or a header [passthrough]";
 
 pub(crate) enum Action {
@@ -66,6 +69,7 @@ pub(crate) struct Invoke {
     pub(crate) run: Run,
     pub(crate) payload: String,
     pub(crate) count: u32,
+    pub(crate) at_once: bool,
     pub(crate) xray: XRay,
 }
 
@@ -83,7 +87,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Action, lexopt::Error>
         Some(other) => return Err(other.unexpected()),
     };
     let run = Run { config: LambdaConfig::default(), functions: vec![], verbose: false };
-    let invoke = Invoke { run, payload: "{}".into(), count: 1, xray: XRay::default() };
+    let invoke = Invoke { run, payload: "{}".into(), count: 1, at_once: false, xray: XRay::default() };
     let mut options = Options { spec: FunctionSpec::default(), invoke };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -117,6 +121,7 @@ impl Options {
             "verbose" => run.verbose = true,
             "payload" => self.invoke.payload = parser.value()?.string()?,
             "count" => self.invoke.count = parser.value()?.parse()?,
+            "at-once" => self.invoke.at_once = true,
             "xray" => self.invoke.xray = xray(parser.value()?.string()?),
             "function" => {
                 let text = parser.value()?.string()?;
@@ -135,7 +140,9 @@ impl Options {
                 self.spec.env.push(pair(&text)?);
             }
             "name" | "extensions" | "timeout" | "memory" | "handler" | "wrapper" | "working-dir"
-            | "concurrency" | "provisioned" | "snapstart" => set(&mut self.spec, name, parser.value()?)?,
+            | "concurrency" | "provisioned" | "snapstart" | "managed" => {
+                set(&mut self.spec, name, parser.value()?)?;
+            }
             _ => return Err(format!("unknown option --{name}; see --help").into()),
         }
         Ok(())
@@ -155,6 +162,9 @@ fn set(spec: &mut FunctionSpec, key: &str, value: OsString) -> Result<(), lexopt
         "concurrency" => spec.max_concurrency = value.parse()?,
         "provisioned" => spec.init_type = InitType::ProvisionedConcurrency { environments: value.parse()? },
         "snapstart" => spec.init_type = InitType::SnapStart { environments: value.parse()? },
+        "managed" => {
+            spec.init_type = InitType::ManagedInstances { environments: 1, concurrency: value.parse()? };
+        }
         "command" => spec.command = value.string()?.split_whitespace().map(OsString::from).collect(),
         _ => return Err(format!("unknown key {key}").into()),
     }

@@ -99,7 +99,8 @@ struct Environment {
     replies: HashMap<Token, oneshot::Sender<ApiReply>>,
     streams: HashMap<Token, Channel<bytes::Bytes, StreamAborted>>,
     tokens: u64,
-    caller: Option<Caller>,
+    /// By the ids of their requests.
+    callers: HashMap<String, Caller>,
     memory_peak_mb: u64,
     /// Who was frozen, so that the report that follows need not look for them again.
     frozen: Option<Vec<i32>>,
@@ -135,7 +136,7 @@ pub(crate) fn start(
         replies: HashMap::new(),
         streams: HashMap::new(),
         tokens: 0,
-        caller: None,
+        callers: HashMap::new(),
         memory_peak_mb: 0,
         frozen: None,
         now,
@@ -173,7 +174,7 @@ impl Environment {
         match message {
             Message::Start => self.step(Input::Start).await,
             Message::Invoke(job, caller) => {
-                self.caller = Some(caller);
+                self.callers.insert(job.request_id.clone(), caller);
                 self.step(Input::Invoke(job)).await;
             }
             Message::Shutdown(reason) => self.step(Input::Shutdown(reason)).await,
@@ -270,27 +271,31 @@ impl Environment {
             Output::CloseSubscriptions => self.router.close_subscriptions(),
             Output::FlushTelemetry => self.router.flush(),
             Output::ReleaseTelemetry(faults) => self.router.release(faults),
-            Output::Reply { payload, function_error, log_tail, cold_start } => {
-                self.answer_caller(Ok(FunctionReply {
-                    body: full(payload),
-                    function_error,
-                    log_tail,
-                    cold_start,
-                }));
+            Output::Reply { request_id, payload, function_error, log_tail, cold_start } => {
+                let reply = FunctionReply { body: full(payload), function_error, log_tail, cold_start };
+                self.answer_caller(&request_id, reply);
             }
-            Output::ReplyStream { token, cold_start } => {
+            Output::ReplyStream { request_id, token, cold_start } => {
                 let stream = self.streams.remove(&token).expect("a streaming response brought its stream");
                 let body = ResponseBody::Right(stream);
                 let log_tail = String::new();
-                self.answer_caller(Ok(FunctionReply { body, function_error: false, log_tail, cold_start }));
+                let reply = FunctionReply { body, function_error: false, log_tail, cold_start };
+                self.answer_caller(&request_id, reply);
             }
-            Output::ReplyStopped => self.answer_caller(Err(InvokeError::Stopped)),
+            Output::ReplyStopped => {
+                for (_, caller) in self.callers.drain() {
+                    // The caller may have given up.
+                    let _ = caller.send(Err(InvokeError::Stopped));
+                }
+            }
             Output::Note(what, request_id) => self.note_at(self.now, what, request_id),
             Output::Finish(mut record) => {
                 record.max_memory_used_mb = self.memory_peak_mb;
                 self.shared.history.record(*record);
             }
             Output::Idle => self.tell_pool(PoolMessage::Idle(self.facts.environment)),
+            Output::Ready => self.tell_pool(PoolMessage::Ready(self.facts.environment)),
+            Output::Failing => self.tell_pool(PoolMessage::Failing(self.facts.environment)),
             Output::Gone(report) => {
                 self.gone = true;
                 let scratch = std::mem::take(&mut self.scratch);
@@ -306,7 +311,10 @@ impl Environment {
         if event.kind == EventKind::Report {
             let pids = self.frozen.take().unwrap_or_else(|| process::members(&self.groups()));
             self.memory_peak_mb = self.memory_peak_mb.max(process::resident_mb(&pids));
-            event.record["metrics"]["maxMemoryUsedMB"] = self.memory_peak_mb.into();
+            // Not where it says nothing of memory.
+            if let Some(said) = event.record["metrics"].get_mut("maxMemoryUsedMB") {
+                *said = self.memory_peak_mb.into();
+            }
         }
         self.router.emit(self.shared.clock.now(), event);
     }
@@ -317,10 +325,10 @@ impl Environment {
         let _ = waiting.send(reply);
     }
 
-    fn answer_caller(&mut self, reply: Result<FunctionReply, InvokeError>) {
-        if let Some(caller) = self.caller.take() {
+    fn answer_caller(&mut self, request_id: &str, reply: FunctionReply) {
+        if let Some(caller) = self.callers.remove(request_id) {
             // The caller may have given up.
-            let _ = caller.send(reply);
+            let _ = caller.send(Ok(reply));
         }
     }
 

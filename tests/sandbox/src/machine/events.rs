@@ -54,6 +54,9 @@ impl Machine {
 
     pub(super) fn start_record(&self, invocation: &Invocation) -> Value {
         let mut record = json!({"requestId": invocation.job.request_id, "version": self.facts.version});
+        if self.is_managed() {
+            record["functionArn"] = json!(invocation.job.arn);
+        }
         add_invocation(&mut record, invocation);
         record
     }
@@ -72,6 +75,28 @@ impl Machine {
             "metrics": {"durationMs": millis(now.since(began)), "producedBytes": invocation.produced_bytes},
             "spans": runtime_spans(invocation, began, now),
         });
+        add_error(&mut record, error);
+        add_invocation(&mut record, invocation);
+        record
+    }
+
+    /// Without anything that needs the runtime's `/next`, or that is paid for by the invocation.
+    pub(super) fn managed_report_record(
+        &self,
+        invocation: &Invocation,
+        duration_ms: f64,
+        status: Status,
+        error: Option<&str>,
+    ) -> Value {
+        let mut record = json!({
+            "requestId": invocation.job.request_id,
+            "status": status.name(),
+            "metrics": {"durationMs": duration_ms},
+        });
+        let spans = response_spans(invocation, invocation.started);
+        if !spans.is_empty() {
+            record["spans"] = spans.into();
+        }
         add_error(&mut record, error);
         add_invocation(&mut record, invocation);
         record
@@ -126,13 +151,20 @@ pub(super) fn extension_record(extension: &Extension) -> Value {
 }
 
 fn runtime_spans(invocation: &Invocation, began: Time, now: Time) -> Vec<Value> {
+    let mut spans = response_spans(invocation, began);
+    if let Some(last) = invocation.response_end {
+        spans.push(span("runtimeOverhead", last, millis(now.since(last))));
+    }
+    spans
+}
+
+fn response_spans(invocation: &Invocation, began: Time) -> Vec<Value> {
     let (Some(first), Some(last)) = (invocation.response_start, invocation.response_end) else {
         return vec![];
     };
     vec![
         span("responseLatency", began, millis(first.since(began))),
         span("responseDuration", first, millis(last.since(first))),
-        span("runtimeOverhead", last, millis(now.since(last))),
     ]
 }
 

@@ -64,7 +64,7 @@ impl Machine {
             Phase::Init(_) => self.advance_init(now),
             Phase::Invoke => self.advance_invocation(now),
             Phase::Shutdown(_) => self.on_next_in_shutdown(now, index),
-            Phase::Cold | Phase::Idle | Phase::Reset | Phase::Gone => {}
+            Phase::Cold | Phase::Idle | Phase::Serve | Phase::Reset | Phase::Gone => {}
         }
     }
 
@@ -122,6 +122,9 @@ impl Machine {
             return Err(ApiError::SubscriptionClosed);
         }
         let subscription = Subscription::parse(body)?;
+        if self.is_managed() && !subscription.schema.is_known_to_managed_instances() {
+            return Err(ApiError::Validation("schemaVersion must be 2025-01-29 on Managed Instances".into()));
+        }
         let extension = &mut self.registry.extensions[index];
         let name = extension.name.clone();
         if !extension.external {

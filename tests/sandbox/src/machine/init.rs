@@ -19,7 +19,7 @@ use crate::history::{Status, What};
 use crate::machine::extension_state::ExtensionEvent;
 use crate::telemetry::EventKind;
 
-/// Init limit of provisioned concurrency and of snapshots, unless the function timeout is longer.
+/// Init limit of everything that starts ahead of its invocations, unless the function timeout is longer.
 const PROVISIONED_INIT_MAX: Duration = Duration::from_secs(130);
 
 /// One attempt to initialise.
@@ -62,9 +62,12 @@ impl Machine {
         match (suppressed, self.facts.init_type) {
             (true, _) => self.facts.timeout,
             (false, InitType::OnDemand) => self.facts.faults.init_timeout.unwrap_or(self.facts.init_timeout),
-            (false, InitType::ProvisionedConcurrency { .. } | InitType::SnapStart { .. }) => {
-                PROVISIONED_INIT_MAX.max(self.facts.timeout)
-            }
+            (
+                false,
+                InitType::ProvisionedConcurrency { .. }
+                | InitType::SnapStart { .. }
+                | InitType::ManagedInstances { .. },
+            ) => PROVISIONED_INIT_MAX.max(self.facts.timeout),
         }
     }
 
@@ -143,6 +146,11 @@ impl Machine {
         if suppressed {
             return self.fail_invocation(now, failure);
         }
+        if self.is_managed() {
+            self.refuse_queue(now, failure);
+            self.out.push_back(Output::Failing);
+            return self.kill_all(now, Then::End);
+        }
         let then = if self.job.is_some() { Then::SuppressedInit } else { Then::Reset };
         self.kill_all(now, then);
     }
@@ -180,6 +188,9 @@ impl Machine {
         }
         if self.facts.init_type == InitType::OnDemand {
             self.init_to_report = Some(took);
+        }
+        if self.is_managed() {
+            return self.begin_to_serve(now);
         }
         self.restore_due = matches!(self.facts.init_type, InitType::SnapStart { .. });
         match self.job.take() {

@@ -1,5 +1,6 @@
 //! One invocation: handed to everybody, answered by the runtime, over when the last extension says so.
 
+use bytes::Bytes;
 use serde_json::json;
 
 use super::events::Report;
@@ -36,12 +37,14 @@ pub(super) struct Invocation {
     pub(super) answered: bool,
     /// The error that the runtime reported.
     pub(super) error: Option<String>,
+    /// Where the worker stands that has it, on Managed Instances.
+    pub(super) worker: RuntimeState,
     runtime_done: Option<Time>,
     /// The latest `/event/next` of an INVOKE extension.
     pub(super) last_next: Option<Time>,
     status: Status,
     error_type: Option<String>,
-    logs: Vec<String>,
+    pub(super) logs: Vec<String>,
     log_bytes: usize,
 }
 
@@ -59,6 +62,7 @@ impl Invocation {
             produced_bytes: 0,
             answered: false,
             error: None,
+            worker: RuntimeState::Running,
             runtime_done: None,
             last_next: None,
             status: Status::Success,
@@ -81,6 +85,54 @@ impl Invocation {
         let start = (start..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len());
         text[start..].to_owned()
     }
+
+    /// What the runtime gets for its `/next`.
+    pub(super) fn next_answer(&self, deadline: Time) -> Answer {
+        let job = &self.job;
+        let mut answer = Answer {
+            status: 200,
+            content_type: "application/json",
+            headers: vec![],
+            body: job.payload.clone(),
+        }
+        .with("Lambda-Runtime-Aws-Request-Id", &job.request_id)
+        .with("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
+        .with("Lambda-Runtime-Invoked-Function-Arn", &job.arn);
+        let optional = [
+            ("Lambda-Runtime-Trace-Id", &job.trace),
+            ("Lambda-Runtime-Client-Context", &job.client_context),
+            ("Lambda-Runtime-Cognito-Identity", &job.cognito_identity),
+            ("Lambda-Runtime-Aws-Tenant-Id", &job.tenant_id),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                answer = answer.with(name, value);
+            }
+        }
+        answer
+    }
+
+    /// The caller's answer, unless it has one.
+    pub(super) fn reply(&mut self, payload: Bytes, error_type: Option<String>) -> Option<[Output; 2]> {
+        if std::mem::replace(&mut self.answered, true) {
+            return None;
+        }
+        self.error.clone_from(&error_type);
+        let (cold_start, log_tail) = (self.cold_start, self.log_tail());
+        let (function_error, request_id) = (error_type.is_some(), self.job.request_id.clone());
+        let responded = What::Responded { bytes: Some(payload.len()), error_type };
+        let note = Output::Note(responded, Some(request_id.clone()));
+        Some([note, Output::Reply { request_id, payload, function_error, log_tail, cold_start }])
+    }
+
+    /// The same for one that failed.
+    pub(super) fn fail(&mut self, failure: &Failure) -> Option<[Output; 2]> {
+        let body = failure.payload.clone().unwrap_or_else(|| {
+            let message = format!("RequestId: {} Error: {}", self.job.request_id, failure.message);
+            json!({"errorType": failure.error_type, "errorMessage": message}).to_string().into()
+        });
+        self.reply(body, Some(failure.error_type.clone()))
+    }
 }
 
 impl Machine {
@@ -101,7 +153,7 @@ impl Machine {
         self.clock_shift_ms = invocation.job.faults.clock_step_ms;
         let deadline = invocation.deadline.shifted(self.clock_shift_ms);
         let event = invoke_event(invocation, deadline);
-        let next = next_answer(invocation, deadline);
+        let next = invocation.next_answer(deadline);
         self.thaw();
         self.restore(now);
         self.out.push_back(Output::ReleaseTelemetry(faults));
@@ -126,6 +178,12 @@ impl Machine {
             Ok(from) => from,
             Err(error) => return self.refuse(token, "invocation/next", error),
         };
+        if self.is_managed() {
+            if from == RuntimeState::Started {
+                self.on_runtime_ready(now);
+            }
+            return self.on_worker_next(now, token);
+        }
         if let Some(abandoned) = self.runtime.waiting.replace(token) {
             let error = ApiError::InvalidStateTransition { from: from.name(), call: "Ready" };
             self.answer(abandoned, error.into());
@@ -269,7 +327,9 @@ impl Machine {
         let (answered, runtime_done) =
             self.invocation.as_ref().map(|i| (i.answered, i.runtime_done.is_some())).expect("checked above");
         if !answered {
-            self.reply_failure(failure);
+            let invocation = self.invocation.as_mut().expect("checked above");
+            let outputs = invocation.fail(failure);
+            self.out.extend(outputs.into_iter().flatten());
         }
         // On demand, a timeout carries no error type.
         let error_type = (failure.status != Status::Timeout).then(|| failure.error_type.clone());
@@ -314,27 +374,6 @@ fn invoke_event(invocation: &Invocation, deadline: Time) -> Answer {
         event["tracing"] = json!({"type": "X-Amzn-Trace-Id", "value": value});
     }
     Answer::json(200, &event).with("Lambda-Extension-Event-Identifier", invocation.job.request_id.clone())
-}
-
-fn next_answer(invocation: &Invocation, deadline: Time) -> Answer {
-    let job = &invocation.job;
-    let mut answer =
-        Answer { status: 200, content_type: "application/json", headers: vec![], body: job.payload.clone() }
-            .with("Lambda-Runtime-Aws-Request-Id", &job.request_id)
-            .with("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
-            .with("Lambda-Runtime-Invoked-Function-Arn", &job.arn);
-    let optional = [
-        ("Lambda-Runtime-Trace-Id", &job.trace),
-        ("Lambda-Runtime-Client-Context", &job.client_context),
-        ("Lambda-Runtime-Cognito-Identity", &job.cognito_identity),
-        ("Lambda-Runtime-Aws-Tenant-Id", &job.tenant_id),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            answer = answer.with(name, value);
-        }
-    }
-    answer
 }
 
 /// Whole milliseconds, rounded up.

@@ -227,6 +227,7 @@ pub(crate) enum Output {
     ReleaseTelemetry(Vec<TelemetryFault>),
     /// The caller's answer.
     Reply {
+        request_id: String,
         payload: Bytes,
         function_error: bool,
         log_tail: String,
@@ -234,15 +235,20 @@ pub(crate) enum Output {
     },
     /// The caller gets the body of this request.
     ReplyStream {
+        request_id: String,
         token: Token,
         cold_start: bool,
     },
-    /// The service stops before the caller got an answer.
+    /// The service stops before the callers that are left got an answer.
     ReplyStopped,
     Note(What, Option<String>),
     Finish(Box<Record>),
-    /// Ready for the next job.
+    /// Ready for the next job, or for one more.
     Idle,
+    /// On Managed Instances: init is over.
+    Ready,
+    /// It will end by itself: no more jobs.
+    Failing,
     Gone(EnvironmentShutdown),
 }
 

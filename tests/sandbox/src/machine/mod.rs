@@ -7,6 +7,8 @@
 //!           +--------------^  \--> Gone
 //! ```
 //!
+//! On Managed Instances, Serve stands for Idle and Invoke, and every shutdown ends in Gone.
+//!
 //! The machine never waits, reads no clock and touches no process. `handle` takes what happened and when;
 //! `poll` gives what is to be done, in order; `deadline` says when a [`Input::Tick`] is due.
 
@@ -16,6 +18,7 @@ mod extensions;
 mod init;
 mod invocation;
 mod io;
+mod managed;
 mod registry;
 mod responses;
 mod runtime_state;
@@ -35,12 +38,13 @@ pub(crate) use registry::Registration;
 
 use crate::answer::{Answer, ApiError};
 use crate::clock::Time;
-use crate::faults::Moment;
+use crate::faults::{InvocationFaults, Moment};
 use crate::history::{Status, What};
 use crate::ids::Ids;
 use crate::telemetry::{EventKind, TelemetryEvent};
 use init::Init;
 use invocation::Invocation;
+use managed::Crew;
 use registry::Registry;
 use runtime_state::{RuntimeEvent, RuntimeState};
 use shutdown::Shutdown;
@@ -56,6 +60,8 @@ pub(crate) struct Machine {
     job: Option<Job>,
     /// From hand-out (or suppressed init) until the report.
     invocation: Option<Invocation>,
+    /// In place of `job` and `invocation` on Managed Instances.
+    crew: Crew,
     /// Init duration that the first invocation of an on-demand environment still has to report.
     init_to_report: Option<std::time::Duration>,
     /// Init was ahead of a snapshot, and nothing has been restored from it yet.
@@ -69,8 +75,8 @@ pub(crate) struct Machine {
     kills_registered: bool,
     /// Whom the kernel kills for want of memory.
     out_of_memory: Option<Role>,
-    /// The pool counts on hearing [`Output::Idle`].
-    busy: bool,
+    /// So many times the pool counts on hearing [`Output::Idle`].
+    busy: usize,
     out: VecDeque<Output>,
 }
 
@@ -80,6 +86,8 @@ enum Phase {
     Init(Init),
     Idle,
     Invoke,
+    /// As [`Self::Idle`] and [`Self::Invoke`] together, on Managed Instances.
+    Serve,
     Shutdown(Shutdown),
     /// No processes; the next job is served by a suppressed init.
     Reset,
@@ -133,10 +141,11 @@ impl Machine {
             runtime: Runtime::absent(),
             job: None,
             invocation: None,
+            crew: Crew::default(),
             init_to_report: None,
             restore_due: false,
             frozen: false,
-            busy: false,
+            busy: 0,
             out: VecDeque::new(),
         }
     }
@@ -145,7 +154,8 @@ impl Machine {
     pub(crate) fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Start => {
-                self.busy = true;
+                // There, an environment that starts is not busy: it says when it is ready.
+                self.busy += usize::from(!self.is_managed());
                 self.begin_init(now, false);
             }
             Input::Invoke(job) => self.on_invoke(now, job),
@@ -194,6 +204,7 @@ impl Machine {
         match &self.phase {
             Phase::Init(init) => Some(init.deadline),
             Phase::Invoke => self.invocation.as_ref().map(|i| i.deadline),
+            Phase::Serve => self.crew.due(),
             Phase::Shutdown(shutdown) => shutdown.due(),
             Phase::Cold | Phase::Idle | Phase::Reset | Phase::Gone => None,
         }
@@ -213,7 +224,10 @@ impl Machine {
     }
 
     fn on_invoke(&mut self, now: Time, job: Job) {
-        self.busy = true;
+        self.busy += 1;
+        if self.is_managed() {
+            return self.queue(now, job);
+        }
         match self.phase {
             Phase::Cold => {
                 self.job = Some(job);
@@ -226,7 +240,7 @@ impl Machine {
             Phase::Idle => self.begin_invocation(now, job, self.restore_due),
             // A process crashed while the environment was idle; the job waits for the reset.
             Phase::Shutdown(_) => self.job = Some(job),
-            Phase::Init(_) | Phase::Invoke | Phase::Gone => {
+            Phase::Init(_) | Phase::Invoke | Phase::Serve | Phase::Gone => {
                 unreachable!("the pool hands a job only to an environment that said it is idle")
             }
         }
@@ -240,6 +254,7 @@ impl Machine {
             Phase::Init(init) if init.suppressed => self.time_out(now),
             Phase::Init(_) => self.on_init_timeout(now),
             Phase::Invoke => self.time_out(now),
+            Phase::Serve => self.expire(now),
             Phase::Shutdown(_) => self.on_shutdown_due(now),
             Phase::Cold | Phase::Idle | Phase::Reset | Phase::Gone => {}
         }
@@ -249,7 +264,7 @@ impl Machine {
         let name = self.process_name(role);
         let (kind, what) = match role {
             Role::Runtime => {
-                if let Some(invocation) = &mut self.invocation {
+                if let Some(invocation) = self.invocation.as_mut().or(self.crew.only()) {
                     invocation.log(&text);
                 }
                 (EventKind::FunctionLine, What::FunctionLog { line: text.clone() })
@@ -276,6 +291,7 @@ impl Machine {
         match &mut self.phase {
             Phase::Init(_) => self.fail_init(now, &failure),
             Phase::Invoke => self.fail_invocation(now, &failure),
+            Phase::Serve => self.fail_all(now, &failure),
             Phase::Idle => self.begin_shutdown(now, ShutdownReason::Failure, shutdown::Then::Reset),
             Phase::Shutdown(shutdown) => {
                 shutdown.ended(now, process, exit);
@@ -325,12 +341,15 @@ impl Machine {
 
     /// Kills every extension, or stops it for a while, where that is wished for this moment.
     fn harm_extensions_at(&mut self, moment: Moment) {
-        let of_invocation = self.invocation.as_ref().and_then(|invocation| invocation.job.faults.kill);
-        if of_invocation == Some(moment) || self.facts.faults.kill == Some(moment) {
+        let faults = self.invocation.as_ref().map(|invocation| invocation.job.faults.clone());
+        self.harm_extensions(moment, &faults.unwrap_or_default());
+    }
+
+    fn harm_extensions(&mut self, moment: Moment, faults: &InvocationFaults) {
+        if faults.kill == Some(moment) || self.facts.faults.kill == Some(moment) {
             self.kill_extensions();
         }
-        let stall = self.invocation.as_ref().and_then(|invocation| invocation.job.faults.stall);
-        if let Some((_, pause)) = stall.filter(|(when, _)| *when == moment) {
+        if let Some((_, pause)) = faults.stall.filter(|(when, _)| *when == moment) {
             for index in 0..self.registry.extensions.len() {
                 let process = self.process_name(Role::Extension(index));
                 self.note(What::Signalled { process, signal: "SIGSTOP" });
@@ -351,13 +370,24 @@ impl Machine {
 
     /// Tells the pool, once for each time it made us busy.
     fn idle(&mut self) {
-        if std::mem::take(&mut self.busy) {
+        if self.busy > 0 {
+            self.busy -= 1;
             self.out.push_back(Output::Idle);
         }
     }
 
     fn emit(&mut self, now: Time, kind: EventKind, record: Value) {
         self.note(What::Telemetry { kind });
+        self.send(now, kind, record);
+    }
+
+    /// As [`Self::emit`], where several invocations may be under way.
+    fn emit_of(&mut self, request_id: &str, now: Time, kind: EventKind, record: Value) {
+        self.note_of(request_id, What::Telemetry { kind });
+        self.send(now, kind, record);
+    }
+
+    fn send(&mut self, now: Time, kind: EventKind, record: Value) {
         let time = now.shifted(self.clock_shift_ms);
         self.out.push_back(Output::Emit(TelemetryEvent { time, kind, record }));
     }
@@ -365,6 +395,10 @@ impl Machine {
     fn note(&mut self, what: What) {
         let request_id = self.request_id().map(str::to_owned);
         self.out.push_back(Output::Note(what, request_id));
+    }
+
+    fn note_of(&mut self, request_id: &str, what: What) {
+        self.out.push_back(Output::Note(what, Some(request_id.to_owned())));
     }
 
     fn answer(&mut self, token: Token, answer: Answer) {

@@ -115,7 +115,7 @@ impl Registry {
             return Err(ApiError::InvalidRequestFormat("configurationKeys are not supported".into()));
         }
         let found = self.extensions.iter().position(|e| e.external && e.name == call.name);
-        check_events(&body.events, found.is_some())?;
+        check_events(&body.events, found.is_some(), facts.init_type.is_managed())?;
         let index = match found {
             Some(index) => index,
             None => self.add_internal(&call.name, open)?,
@@ -179,8 +179,9 @@ impl Registry {
     }
 }
 
-fn check_events(events: &[String], external: bool) -> Result<(), ApiError> {
-    let allowed = |event: &str| event == "INVOKE" || (external && event == "SHUTDOWN");
+/// On Managed Instances nobody hears of invocations.
+fn check_events(events: &[String], external: bool, managed: bool) -> Result<(), ApiError> {
+    let allowed = |event: &str| (event == "INVOKE" && !managed) || (external && event == "SHUTDOWN");
     match events.iter().find(|event| !allowed(event)) {
         Some(event) if event == "SHUTDOWN" => {
             Err(ApiError::InvalidEventType("SHUTDOWN: ShutdownEventNotSupportedForInternalExtension".into()))

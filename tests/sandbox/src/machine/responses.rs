@@ -1,8 +1,8 @@
 //! What the runtime answers, and what the caller gets.
 
 use bytes::Bytes;
-use serde_json::json;
 
+use super::invocation::Invocation;
 use super::io::ResponseEnd;
 use super::runtime_state::RuntimeEvent;
 use super::{Failure, Machine, Output, Token};
@@ -12,38 +12,33 @@ use crate::history::What;
 
 impl Machine {
     pub(super) fn on_response_start(&mut self, now: Time, token: Token, request_id: &str, streaming: bool) {
-        let allowed = self.check_request(request_id).and_then(|()| {
-            self.set_runtime(RuntimeEvent::Response, "Responding")?;
-            Ok(())
-        });
+        let allowed = self.allow(request_id, RuntimeEvent::Response, "Responding");
         if let Err(error) = allowed {
             return self.refuse(token, "invocation/response", error);
         }
-        let invocation = self.invocation.as_mut().expect("the id was checked against it");
+        let invocation = self.open(request_id);
         invocation.response_start = Some(now);
         if streaming {
             invocation.answered = true;
             let cold_start = invocation.cold_start;
-            self.note(What::Responded { bytes: None, error_type: None });
-            self.out.push_back(Output::ReplyStream { token, cold_start });
+            self.note_of(request_id, What::Responded { bytes: None, error_type: None });
+            let request_id = request_id.to_owned();
+            self.out.push_back(Output::ReplyStream { request_id, token, cold_start });
         }
         self.out.push_back(Output::Proceed(token));
     }
 
     pub(super) fn on_response_end(&mut self, now: Time, token: Token, request_id: &str, end: ResponseEnd) {
-        let allowed = self.check_request(request_id).and_then(|()| {
-            self.set_runtime(RuntimeEvent::ResponseEnd, "Responded")?;
-            Ok(())
-        });
+        let allowed = self.allow(request_id, RuntimeEvent::ResponseEnd, "Responded");
         if let Err(error) = allowed {
             return self.refuse(token, "invocation/response", error);
         }
-        let invocation = self.invocation.as_mut().expect("the id was checked against it");
+        let invocation = self.open(request_id);
         invocation.response_end = Some(now);
         match end {
             ResponseEnd::Complete(body) => {
                 invocation.produced_bytes = body.len();
-                self.reply(body, None);
+                self.reply(request_id, body, None);
                 self.answer(token, Answer::accepted());
             }
             ResponseEnd::Streamed { bytes, error_type } => {
@@ -55,14 +50,18 @@ impl Machine {
                 let message = format!(
                     "Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
                 );
-                self.reply_failure(&Failure::error("Function.ResponseSizeTooLarge", message));
+                self.reply_failure(request_id, &Failure::error("Function.ResponseSizeTooLarge", message));
                 self.refuse(token, "invocation/response", ApiError::RequestEntityTooLarge);
             }
             ResponseEnd::Truncated => {
-                self.reply_failure(&Failure::error("Runtime.TruncatedResponse", "The response was cut off"));
+                self.reply_failure(
+                    request_id,
+                    &Failure::error("Runtime.TruncatedResponse", "The response was cut off"),
+                );
                 self.answer(token, Answer::accepted());
             }
         }
+        self.close_if_managed(now, request_id);
     }
 
     pub(super) fn on_invocation_error(
@@ -73,46 +72,50 @@ impl Machine {
         error_type: Option<&str>,
         body: Bytes,
     ) {
-        let allowed = self.check_request(request_id).and_then(|()| {
-            self.set_runtime(RuntimeEvent::Error, "Responded")?;
-            Ok(())
-        });
+        let allowed = self.allow(request_id, RuntimeEvent::Error, "Responded");
         if let Err(error) = allowed {
             return self.refuse(token, "invocation/error", error);
         }
-        let invocation = self.invocation.as_mut().expect("the id was checked against it");
+        let invocation = self.open(request_id);
         invocation.response_start = Some(now);
         invocation.response_end = Some(now);
         invocation.produced_bytes = body.len();
-        self.reply(body, Some(valid_error_type(error_type)));
+        self.reply(request_id, body, Some(valid_error_type(error_type)));
         self.answer(token, Answer::accepted());
+        self.close_if_managed(now, request_id);
     }
 
-    pub(super) fn reply_failure(&mut self, failure: &Failure) {
-        let request_id = self.request_id().unwrap_or_default().to_owned();
-        let body = failure.payload.clone().unwrap_or_else(|| {
-            let message = format!("RequestId: {request_id} Error: {}", failure.message);
-            json!({"errorType": failure.error_type, "errorMessage": message}).to_string().into()
-        });
-        self.reply(body, Some(failure.error_type.clone()));
+    fn reply_failure(&mut self, request_id: &str, failure: &Failure) {
+        let outputs = self.open(request_id).fail(failure);
+        self.out.extend(outputs.into_iter().flatten());
     }
 
-    fn reply(&mut self, payload: Bytes, error_type: Option<String>) {
-        let invocation = self.invocation.as_mut().expect("only an invocation is answered");
-        if std::mem::replace(&mut invocation.answered, true) {
-            return;
+    fn reply(&mut self, request_id: &str, payload: Bytes, error_type: Option<String>) {
+        let outputs = self.open(request_id).reply(payload, error_type);
+        self.out.extend(outputs.into_iter().flatten());
+    }
+
+    /// Whether the runtime may make this call now, for this invocation.
+    fn allow(&mut self, request_id: &str, event: RuntimeEvent, call: &'static str) -> Result<(), ApiError> {
+        if self.is_managed() {
+            return self.allow_worker(request_id, event, call);
         }
-        invocation.error.clone_from(&error_type);
-        let (cold_start, log_tail) = (invocation.cold_start, invocation.log_tail());
-        let function_error = error_type.is_some();
-        self.note(What::Responded { bytes: Some(payload.len()), error_type });
-        self.out.push_back(Output::Reply { payload, function_error, log_tail, cold_start });
+        if self.request_id() != Some(request_id) {
+            return Err(ApiError::InvalidRequestId);
+        }
+        self.set_runtime(event, call).map(drop)
     }
 
-    fn check_request(&self, request_id: &str) -> Result<(), ApiError> {
-        match self.request_id() {
-            Some(id) if id == request_id => Ok(()),
-            _ => Err(ApiError::InvalidRequestId),
+    /// The invocation of a call that was allowed.
+    fn open(&mut self, request_id: &str) -> &mut Invocation {
+        let open = if self.is_managed() { self.crew.find(request_id) } else { self.invocation.as_mut() };
+        open.expect("the id was checked against it")
+    }
+
+    /// There, the answer is the end; elsewhere it is the next `/next`.
+    fn close_if_managed(&mut self, now: Time, request_id: &str) {
+        if self.is_managed() {
+            self.close_answered(now, request_id);
         }
     }
 }

@@ -78,10 +78,13 @@ impl Machine {
             self.out.push_back(Output::ReplyStopped);
             self.interrupt();
         }
+        self.interrupt_all(now);
         match &mut self.phase {
             Phase::Shutdown(shutdown) => shutdown.then = Then::End,
             Phase::Cold | Phase::Reset => self.end(reason, vec![]),
-            Phase::Init(_) | Phase::Idle | Phase::Invoke => self.begin_shutdown(now, reason, Then::End),
+            Phase::Init(_) | Phase::Idle | Phase::Invoke | Phase::Serve => {
+                self.begin_shutdown(now, reason, Then::End);
+            }
             Phase::Gone => {}
         }
     }

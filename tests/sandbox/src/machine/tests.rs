@@ -124,6 +124,8 @@ fn word(output: &Output) -> Option<String> {
         Output::ReplyStopped => "reply-stopped".into(),
         Output::Finish(_) => "record".into(),
         Output::Idle => "idle".into(),
+        Output::Ready => "ready".into(),
+        Output::Failing => "failing".into(),
         Output::Gone(_) => "gone".into(),
     })
 }
@@ -319,4 +321,66 @@ fn a_response_too_large_is_refused_and_the_runtime_goes_on() {
     let end = Input::ResponseEnd { token: story.token(), request_id, end: ResponseEnd::TooLarge };
     assert_eq!(story.feed(end), "reply-error 413RequestEntityTooLarge");
     assert_eq!(story.runtime_next(), "runtimeDone=error");
+}
+
+/// Managed Instances, with one extension and so many workers that wait.
+fn managed(workers: usize) -> Story {
+    let init_type = InitType::ManagedInstances { environments: 1, concurrency: 2 };
+    let mut story = Story::new(|facts| facts.init_type = init_type);
+    assert_eq!(story.feed(Input::Start), "begin initStart spawn-ext0");
+    assert_eq!(story.register("tracer", r#"["INVOKE","SHUTDOWN"]"#), "403Extension.InvalidEventType");
+    story.register("tracer", r#"["SHUTDOWN"]"#);
+    story.extension_next();
+    assert_eq!(story.runtime_next(), "initRuntimeDone=success extension initReport=success ready");
+    (1..workers).for_each(|_| assert_eq!(story.runtime_next(), ""));
+    story
+}
+
+#[test]
+fn managed_instances_serve_several_at_once_in_any_order() {
+    let mut story = managed(2);
+    assert_eq!(story.invoke("r1"), "start 200");
+    assert_eq!(story.invoke("r2"), "start 200");
+    assert_eq!(story.respond("r2"), "reply 202 report=success record idle");
+    assert_eq!(story.runtime_next(), "");
+    assert_eq!(story.respond("r1"), "reply 202 report=success record idle");
+    let (token, request_id) = (story.token(), "r1".to_owned());
+    let again = Input::ResponseStart { token, request_id, streaming: false };
+    assert_eq!(story.feed(again), "400InvalidRequestID", "it is over");
+}
+
+#[test]
+fn managed_instances_hand_out_what_waited_for_a_worker() {
+    let mut story = managed(1);
+    story.invoke("r1");
+    assert_eq!(story.invoke("r2"), "", "nobody asked for it yet");
+    assert_eq!(story.respond("r1"), "reply 202 report=success record idle");
+    assert_eq!(story.runtime_next(), "start 200");
+    assert_eq!(story.invoke("r3"), "");
+    assert_eq!(story.wait(3_000), "reply-error report=timeout record idle reply-error idle");
+}
+
+#[test]
+fn managed_instances_time_out_one_invocation_and_refuse_its_answer() {
+    let mut story = managed(2);
+    story.invoke("r1");
+    story.ms += 1_000;
+    story.invoke("r2");
+    assert_eq!(story.wait(2_000), "reply-error report=timeout record idle");
+    let (token, request_id) = (story.token(), "r1".to_owned());
+    let late = Input::ResponseStart { token, request_id, streaming: false };
+    assert_eq!(story.feed(late), "410InvokeTimeout");
+    assert_eq!(story.respond("r2"), "reply 202 report=success record idle", "the other has its own deadline");
+}
+
+#[test]
+fn managed_instances_end_with_any_of_their_processes() {
+    let mut story = managed(2);
+    story.invoke("r1");
+    story.invoke("r2");
+    let failed = "reply-error report=error record reply-error report=error record";
+    let ended = story.exit(Role::Runtime, Exit::Code(1));
+    assert_eq!(ended, format!("{failed} failing flush 200SHUTDOWN"));
+    assert_eq!(story.invoke("r3"), "reply-error", "it came too late");
+    assert_eq!(story.exit(Role::Extension(0), Exit::Code(0)), "end gone", "no reset");
 }

@@ -61,6 +61,9 @@ pub(crate) fn of_runtime(spec: &FunctionSpec, around: &Surroundings) -> Variable
     set(&mut variables, "AWS_LAMBDA_FUNCTION_VERSION", &spec.version);
     set(&mut variables, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory_mb.to_string());
     set(&mut variables, "AWS_LAMBDA_INITIALIZATION_TYPE", spec.init_type.name());
+    if spec.init_type.is_managed() {
+        set(&mut variables, "AWS_LAMBDA_MAX_CONCURRENCY", spec.init_type.room().to_string());
+    }
     set(&mut variables, "AWS_LAMBDA_LOG_FORMAT", spec.log_format.name());
     set(&mut variables, "AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", spec.name));
     set(&mut variables, "AWS_LAMBDA_LOG_STREAM_NAME", &around.log_stream);

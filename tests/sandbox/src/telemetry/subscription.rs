@@ -54,6 +54,10 @@ impl SchemaVersion {
         }
     }
 
+    pub(crate) fn is_known_to_managed_instances(self) -> bool {
+        self == Self::V2025_01_29
+    }
+
     pub(crate) fn has_object_records(self) -> bool {
         self != Self::V2022_07_01
     }

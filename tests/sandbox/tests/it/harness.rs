@@ -196,6 +196,15 @@ impl Gate {
         self.listener.local_addr().unwrap().to_string()
     }
 
+    /// Waits until so many are there, and keeps them.
+    pub(crate) async fn filled(&self, count: usize) -> Vec<tokio::net::TcpStream> {
+        let mut inside = Vec::new();
+        while inside.len() < count {
+            inside.push(self.listener.accept().await.unwrap().0);
+        }
+        inside
+    }
+
     /// Whoever waits goes on, and whoever comes later does not wait.
     pub(crate) fn open(self) {}
 }

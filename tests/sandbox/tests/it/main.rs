@@ -9,6 +9,7 @@ mod freezing;
 mod gating;
 mod harness;
 mod invoking;
+mod managed;
 mod scaling;
 mod shutting_down;
 mod telemetry;
