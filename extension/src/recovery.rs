@@ -1,16 +1,19 @@
 //! What a killed process left in the spool, as inputs for the agent of the next one.
 
-use policy::{Input, Invoke, Parked, Place, Receipt, Signal};
+use std::collections::BTreeSet;
+
+use policy::{Input, Invoke, Parked, Place, Receipt, Signal, Span};
 use wire::otlp::{self, Body};
 
 use crate::driver::{Inbox, Message};
 use crate::spool::{Kind, Leftover, Spool};
 
 /// Tells the agent of `leftovers`: what was accepted for the invocation that the process died in comes at
-/// once, up to `max` bytes of it, and the rest is read when there is room for it.
+/// once, up to `max` bytes of it, and the rest is read when there is room for it. What is announced and ends in that rest
+/// is told of there, and not a second time.
 pub fn tell(spool: &Spool, leftovers: Vec<Leftover>, max: usize, inbox: &Inbox) {
     let (mut receipt, mut invoke, mut read_bytes) = (Receipt::EMPTY, None, 0);
-    let mut announced = Vec::new();
+    let (mut announced, mut rest) = (Vec::new(), Vec::new());
     for left in leftovers {
         match left.kind {
             Kind::Accepted(_) if read_bytes + left.size <= max => {
@@ -21,6 +24,7 @@ pub fn tell(spool: &Spool, leftovers: Vec<Leftover>, max: usize, inbox: &Inbox) 
             }
             Kind::Accepted(signal) | Kind::Parked(signal) => {
                 let (place, count, size) = (left.place, u64::from(left.count), left.size);
+                rest.push(place);
                 inbox.send(Message::Input(Input::Found(Parked { place, signal, count, size })));
             }
             Kind::Announced if read_bytes + left.size <= max => {
@@ -33,6 +37,9 @@ pub fn tell(spool: &Spool, leftovers: Vec<Leftover>, max: usize, inbox: &Inbox) 
             // Never in a list of leftovers.
             Kind::Settled => {}
         }
+    }
+    for place in rest {
+        forget_ended(&mut announced, spool, place);
     }
     let is_empty = receipt.spans.is_empty() && receipt.parcels.is_empty() && announced.is_empty();
     if invoke.is_some() || !is_empty {
@@ -58,8 +65,72 @@ pub fn read(spool: &Spool, place: Place) -> Receipt<Body> {
     receipt
 }
 
+/// Takes those of `announced` out whose own span is in the record at `place`, which stays where it is.
+fn forget_ended(announced: &mut Vec<Span<Body>>, spool: &Spool, place: Place) {
+    if announced.is_empty() {
+        return;
+    }
+    let Some((Kind::Accepted(Signal::Traces) | Kind::Parked(Signal::Traces), bytes)) = spool.look(place)
+    else {
+        return;
+    };
+    let Ok(scanned) = otlp::scan(Signal::Traces, &bytes) else { return };
+    let name = |span: &Span<Body>| (span.trace_id, span.span_id);
+    let ended: BTreeSet<_> = scanned.receipt.spans.iter().map(name).collect();
+    announced.retain(|span| !ended.contains(&name(span)));
+}
+
 fn read_invocation(spool: &Spool, place: Place) -> Option<Invoke> {
     let (content, _settled_at_the_end) = spool.take(place);
     let (_, bytes) = content?;
     wire::invocation::decode(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// A request with one span of this id.
+    fn request(id: u8) -> Bytes {
+        // ResourceSpans { ScopeSpans { Span { trace_id, span_id } } }
+        let span = [&[0x0a, 16][..], &[7; 16], &[0x12, 8], &[id; 8]].concat();
+        let scope = [&[0x12, span.len() as u8][..], &span].concat();
+        let resource = [&[0x12, scope.len() as u8][..], &scope].concat();
+        [&[0x0a, resource.len() as u8][..], &resource].concat().into()
+    }
+
+    /// What the agent is told of what a killed process left: two spans announced, of which one had ended.
+    fn told(name: &str, max: usize) -> (usize, Vec<u8>, usize) {
+        let folder = std::env::temp_dir().join(format!("prefreeze-recovery-{name}-{}", std::process::id()));
+        let (spool, _) = Spool::open(&folder, 1 << 20).expect("a temporary folder can be written");
+        for (kind, id) in [(Kind::Announced, 1), (Kind::Announced, 2), (Kind::Accepted(Signal::Traces), 1)] {
+            spool.write(kind, 1, &request(id)).expect("there is room");
+        }
+        drop(spool);
+        let (spool, leftovers) = Spool::open(&folder, 1 << 20).expect("the same folder");
+        let (inbox, mut received) = Inbox::new();
+        tell(&spool, leftovers, max, &inbox);
+        let (mut read, mut open, mut found) = (0, Vec::new(), 0);
+        while let Ok(Message::Input(input)) = received.try_recv() {
+            match input {
+                Input::Recovered { receipt, announced, .. } => {
+                    read += receipt.spans.len();
+                    open.extend(announced.iter().map(|span| span.span_id.bytes()[0]));
+                }
+                Input::Found(parked) => found += parked.count as usize,
+                other => panic!("{other:?}"),
+            }
+        }
+        std::fs::remove_dir_all(&folder).expect("it is ours");
+        (read, open, found)
+    }
+
+    #[test]
+    fn what_has_ended_in_a_record_that_is_read_later_is_not_announced_any_more() {
+        let size = request(1).len();
+        // The agent sees for itself what has ended in what it is told of.
+        assert_eq!(told("all", 1 << 20), (1, vec![1, 2], 0));
+        assert_eq!(told("part", 2 * size), (0, vec![2], 1));
+    }
 }

@@ -132,6 +132,11 @@ impl Spool {
         lock(&self.store).append(head, |segment| segment.append_pieces(&head, &pieces))
     }
 
+    /// Reads a record, which stays; `None` when it is not there or not whole.
+    pub fn look(&self, place: Place) -> Option<(Kind, Bytes)> {
+        lock(&self.store).read(place)
+    }
+
     /// Reads a record; `None` when it is not there or not whole. Either way it is settled with the keepsake.
     pub fn take(&self, place: Place) -> (Option<(Kind, Bytes)>, Keepsake) {
         let content = lock(&self.store).read(place);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use policy::{
-    Content, Entry, Kind, Measured, Parcel, Parked, Place, PlatformSpan, Receipt, Signal, Span, SpanId,
+    Content, Entry, Fact, Kind, Measured, Parcel, Parked, Place, PlatformSpan, Receipt, Signal, Span, SpanId,
     TraceId, UnixNanos,
 };
 
@@ -16,6 +16,7 @@ use policy::{
 pub(crate) struct Facts {
     pub(crate) id: u64,
     pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
     /// Log records in it.
     pub(crate) count: u32,
     /// A span that was announced, and closed with this end and class.
@@ -29,7 +30,8 @@ pub(crate) struct Facts {
 impl Default for Facts {
     fn default() -> Self {
         let trace_id = TraceId::new([0xaa; 16]).expect("not zero");
-        Self { id: 0, trace_id, count: 1, closed: None, placed: None, keeps: None }
+        let span_id = SpanId::new([0xaa; 8]).expect("not zero");
+        Self { id: 0, trace_id, span_id, count: 1, closed: None, placed: None, keeps: None }
     }
 }
 
@@ -54,6 +56,15 @@ impl Body {
 impl policy::Body for Body {
     fn name(&self) -> &str {
         ["pay", "list", "health"][self.id as usize % 3]
+    }
+
+    fn attribute(&self, key: &str) -> Option<Fact<'_>> {
+        let is_marked = match key {
+            "prefreeze.unfinished" => self.closed.is_some(),
+            "prefreeze.synthetic" => self.id >= MADE,
+            _ => false,
+        };
+        is_marked.then_some(Fact::Flag(true))
     }
 
     fn trace_state(&self) -> &str {
@@ -103,8 +114,8 @@ struct Records {
 /// Something in a parked record.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
-    /// A span or log records: the number of the body, what else it carries, and its size.
-    Received(u64, TraceId, Option<(UnixNanos, String)>, u32),
+    /// A span: what it carries, and its size.
+    Received(Facts, u32),
     Made(Rc<PlatformSpan>),
     /// Points, and their size.
     Metered(Arc<Measured>, u32),
@@ -113,10 +124,15 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
+    /// A span on its way to the disk. The announcement of a closed one is not on record any more: what was closed is.
+    fn of(body: &Body, size: u32) -> Self {
+        Self::Received(Facts { keeps: None, ..body.0.facts.clone() }, size)
+    }
+
     /// Its size when it is read back: what is made here was only estimated before.
     fn size(&self) -> usize {
         match self {
-            Self::Received(_, _, _, size) => *size as usize,
+            Self::Received(_, size) => *size as usize,
             Self::Made(_) => 700,
             Self::Metered(_, size) => *size as usize,
             Self::Logged(_, count, _) => *count as usize * 100,
@@ -182,10 +198,7 @@ impl Disk {
                 Content::Received(body) if entry.signal == Signal::Logs => {
                     pieces.push(Piece::Logged(body.id, body.count, body.placed));
                 }
-                Content::Received(body) => {
-                    let closed = body.closed.clone();
-                    pieces.push(Piece::Received(body.id, body.trace_id, closed, entry.size));
-                }
+                Content::Received(body) => pieces.push(Piece::of(body, entry.size)),
                 Content::Made(span) => pieces.push(Piece::Made(Rc::new((**span).clone()))),
                 Content::Measured(measured) => pieces.push(Piece::Metered(measured.clone(), entry.size)),
             }
@@ -215,13 +228,11 @@ impl Disk {
         for piece in pieces {
             let size = piece.size() as u32;
             let facts = match piece {
-                // The announcement is not on record any more: what was closed is.
-                Piece::Received(id, trace_id, closed, _) => {
-                    Facts { id, trace_id, closed, ..Facts::default() }
-                }
+                Piece::Received(facts, _) => facts,
                 Piece::Made(span) => {
+                    let (trace_id, span_id) = (span.trace_id, span.span_id);
                     made.push(span);
-                    Facts { id: MADE + made.len() as u64 - 1, ..Facts::default() }
+                    Facts { id: MADE + made.len() as u64 - 1, trace_id, span_id, ..Facts::default() }
                 }
                 Piece::Metered(..) | Piece::Logged(..) => unreachable!("a record has one signal"),
             };
@@ -235,21 +246,6 @@ impl Disk {
         self.0.borrow().bundles[(id - BUNDLED) as usize].clone()
     }
 
-    /// What was read and not looked at before the process left goes back.
-    pub(crate) fn put_back(&self, receipt: &Receipt<Body>, made: &[Rc<PlatformSpan>]) {
-        let piece = |span: &Span<Body>| match span.body.id.checked_sub(MADE) {
-            Some(index) => Piece::Made(made[index as usize].clone()),
-            None => Piece::Received(span.body.id, span.body.trace_id, span.body.closed.clone(), span.size),
-        };
-        let spans: Vec<_> = receipt.spans.iter().map(piece).collect();
-        let bundled = receipt.parcels.iter().flat_map(|parcel| self.bundle(parcel.body.id));
-        let pieces = spans.into_iter().chain(bundled).collect();
-        let mut disk = self.0.borrow_mut();
-        disk.places += 1;
-        let place = disk.places;
-        disk.parked.insert(place, pieces);
-    }
-
     /// The process is killed: `let_go` drops everything it held, and the disk keeps its records.
     pub(crate) fn survive(&self, let_go: impl FnOnce()) {
         self.0.borrow_mut().is_dying = true;
@@ -257,13 +253,34 @@ impl Disk {
         self.0.borrow_mut().is_dying = false;
     }
 
-    /// What was accepted and not settled, and what was announced, for the next process.
-    pub(crate) fn recovered(&self) -> (Receipt<Body>, Vec<Span<Body>>) {
+    /// What was accepted and not settled, and what was announced, for the next process; `max` spans of the first at the
+    /// most. The rest is left to be found, and what it tells the end of is announced no more.
+    pub(crate) fn recovered(&self, max: usize) -> (Receipt<Body>, Vec<Span<Body>>) {
         let records: Vec<_> = self.0.borrow().accepted.values().cloned().collect();
-        let spans = records.into_iter().map(|record| with_body(&record, self.body(record.body.clone())));
-        let is_open = |span: &Span<Body>| span.body.closed.is_none() && is_announced(span.body.id);
-        let (announced, spans) = spans.partition(is_open);
-        (Receipt { spans, parcels: Vec::new() }, announced)
+        let is_open = |span: &Span<Facts>| span.body.closed.is_none() && is_announced(span.body.id);
+        let (mut announced, mut spans): (Vec<_>, Vec<_>) = records.into_iter().partition(is_open);
+        let rest = spans.split_off(max.min(spans.len()));
+        announced.retain(|span| !rest.iter().any(|other| other.span_id == span.span_id));
+        self.leave(rest);
+        let with_bodies = |records: Vec<Span<Facts>>| -> Vec<Span<Body>> {
+            records.into_iter().map(|record| with_body(&record, self.body(record.body.clone()))).collect()
+        };
+        (Receipt { spans: with_bodies(spans), parcels: Vec::new() }, with_bodies(announced))
+    }
+
+    /// Leaves accepted spans as a record of their own.
+    fn leave(&self, spans: Vec<Span<Facts>>) {
+        let mut disk = self.0.borrow_mut();
+        spans.iter().for_each(|span| drop(disk.accepted.remove(&span.body.id)));
+        let pieces: Vec<_> = spans
+            .into_iter()
+            .map(|span| Piece::Received(Facts { keeps: None, ..span.body }, span.size))
+            .collect();
+        if !pieces.is_empty() {
+            disk.places += 1;
+            let place = disk.places;
+            disk.parked.insert(place, pieces);
+        }
     }
 
     /// The records, for the next process.
@@ -294,7 +311,7 @@ impl Disk {
     pub(crate) fn has_parked(&self, id: u64) -> bool {
         let disk = self.0.borrow();
         disk.parked.values().flatten().any(|piece| match piece {
-            Piece::Received(other, ..) | Piece::Logged(other, ..) => *other == id,
+            Piece::Received(Facts { id: other, .. }, _) | Piece::Logged(other, ..) => *other == id,
             Piece::Made(_) | Piece::Metered(..) => false,
         })
     }
@@ -302,8 +319,7 @@ impl Disk {
     fn span(&self, facts: Facts, size: u32) -> Span<Body> {
         let span = Span {
             trace_id: facts.trace_id,
-            // This disk does not remember which: one that no other span has.
-            span_id: SpanId::new(((1 << 63) + facts.id).to_be_bytes()).expect("not zero"),
+            span_id: facts.span_id,
             parent: None,
             parent_is_remote: None,
             kind: Kind::Internal,

@@ -74,14 +74,26 @@ pub(crate) struct Bodies {
 }
 
 impl Bodies {
-    fn next(&mut self, kind: u64, number: u64) -> Body {
-        self.next_of(kind, number, 1)
+    /// Of a span.
+    fn next(&mut self, kind: u64, number: u64, span_id: SpanId) -> Body {
+        self.last += 1;
+        self.disk.body(Facts {
+            id: kind + self.last,
+            trace_id: trace_of(number),
+            span_id,
+            ..Facts::default()
+        })
     }
 
-    fn next_of(&mut self, kind: u64, number: u64, count: u32) -> Body {
+    /// Of so many log records.
+    fn next_logs(&mut self, number: u64, count: u32) -> Body {
         self.last += 1;
-        let (id, trace_id) = (kind + self.last, trace_of(number));
-        self.disk.body(Facts { id, trace_id, count, ..Facts::default() })
+        self.disk.body(Facts {
+            id: LOGGED + self.last,
+            trace_id: trace_of(number),
+            count,
+            ..Facts::default()
+        })
     }
 }
 
@@ -140,7 +152,7 @@ pub(crate) fn plan(
     }
     for _ in 0..if faults.tells_logs { rng.below(4) } else { 0 } {
         let count = 1 + rng.below(5) as u32;
-        let body = bodies.next_of(LOGGED, number, count);
+        let body = bodies.next_logs(number, count);
         let parcel = Parcel { signal: Signal::Logs, count, size: 100 * count, body };
         deeds.push((rng.below(duration), Deed::Logs(parcel)));
     }
@@ -173,14 +185,14 @@ fn announce(
     };
     let root = SpanId::new((number + 1).to_be_bytes()).expect("not zero");
     if let Some(name) = name {
-        let mut span = begun(root, None, Kind::Server, bodies.next(ANNOUNCED, number));
+        let mut span = begun(root, None, Kind::Server, bodies.next(ANNOUNCED, number, root));
         span.request_id = Some(name.into());
         deeds.push((MS / 2, Deed::Announces(vec![span])));
     }
     for inner in 0..rng.below(4) {
         let span_id = SpanId::new((((number + 1) << 20) + 0x8_0000 + inner).to_be_bytes()).expect("not zero");
         let at = MS + rng.below(work);
-        let body = bodies.next(ANNOUNCED, number);
+        let body = bodies.next(ANNOUNCED, number, span_id);
         let span = begun(span_id, Some(root), Kind::Internal, body);
         let ends_at = match rng.below(3) {
             0 => None,
@@ -189,7 +201,7 @@ fn announce(
             _ => Some(at.saturating_sub(rng.below(2 * MS))),
         };
         if let Some(ends_at) = ends_at {
-            let body = bodies.next(0, number);
+            let body = bodies.next(0, number, span_id);
             let ended = Span { end: UnixNanos(number + 1), body, ..span.clone() };
             let receipt = Receipt { spans: vec![ended], parcels: Vec::new() };
             deeds.push((ends_at, Deed::Sends(receipt)));
@@ -221,7 +233,7 @@ fn receipt(
             is_error: rng.below(20) == 0,
             request_id: request_id.map(Into::into),
             size: 200 + rng.below(400) as u32,
-            body: bodies.next(0, number),
+            body: bodies.next(0, number, span_id),
         });
     };
     for child in 0..children {

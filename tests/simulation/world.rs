@@ -29,8 +29,9 @@ use super::disk::{Body, Disk};
 use super::faults::Faults;
 use super::function::{Bodies, Deed, MS, Plan};
 use announced::Announced;
+use backend::Origin;
 use budget::{Before, Held};
-use logged::Logged;
+use logged::{Logged, Place};
 use metered::Metered;
 
 /// Steps after which a world is stuck: a quiet one takes some hundred.
@@ -141,6 +142,8 @@ pub struct World {
     /// Of those: failures, parts of invocations that failed, and what probability alone keeps; with the reason.
     worth_keeping: BTreeMap<u64, String>,
     delivered: BTreeSet<u64>,
+    /// Spans that the backend has.
+    sent: BTreeMap<Place, Origin>,
     roots: BTreeMap<String, u32>,
     bodies: Bodies,
     disk: Disk,
@@ -469,6 +472,8 @@ impl World {
             Output::Exit => {
                 self.say("exit");
                 self.has_exited = true;
+                let asked = self.pending.values().filter(|event| matches!(event, Event::Spool(_))).count();
+                assert_eq!(asked, 0, "the disk was asked, and nobody waits for what it says");
                 self.check_left();
             }
         }

@@ -37,6 +37,7 @@ use crate::sampling::Assembly;
 use crate::shelf::Shelf;
 use crate::span::{RequestId, Signal};
 use crate::speed::Speed;
+use crate::stand_ins::StandIns;
 use crate::time::{Duration, Instant, UnixNanos};
 
 /// After a signal said that the function is done, how long requests of it that are still being received
@@ -56,6 +57,7 @@ pub struct Agent<B> {
     announced: Announced<B>,
     /// Where spans wait to be judged; `None` where everything is kept.
     assembly: Option<Assembly<B>>,
+    stand_ins: StandIns,
     outbox: Outbox<B>,
     shelf: Shelf<B>,
     /// Whether something had to go into the spool for want of room, and nothing has left memory since: what is read
@@ -107,6 +109,8 @@ enum Gate {
     /// The shell is handing over the last of what it has accepted.
     Closing,
     Closed,
+    /// Nothing is sent any more: what is left goes to the disk, which has yet to say that it has it.
+    Leaving,
 }
 
 /// What has been said already, so that it is said once.
@@ -128,6 +132,7 @@ impl<B: Body> Agent<B> {
             invocations: Invocations::default(),
             announced: Announced::new(config.bounds.held_bytes / ANNOUNCED_PART),
             assembly: Self::assembly(&config),
+            stand_ins: StandIns::default(),
             outbox: Outbox::new(config.bounds),
             shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
             is_crowded: false,
@@ -234,7 +239,7 @@ impl<B: Body> Agent<B> {
             || self.outbox.next_retry().filter(|_| self.breaker.is_closed() || self.phase == Phase::Draining);
         match self.phase {
             Phase::Starting | Phase::Exited => None,
-            Phase::Draining if self.gate == Gate::Closing => None,
+            Phase::Draining if matches!(self.gate, Gate::Closing | Gate::Leaving) => None,
             Phase::Waiting if !self.config.is_managed() => None,
             Phase::Waiting => {
                 let is_idle = self.outbox.is_all_sent() && self.unjudged(Signal::Traces) == 0;
@@ -304,6 +309,8 @@ impl<B: Body> Agent<B> {
             return;
         }
         self.after_wait(now, invoke.waited);
+        // What its function had sent before it died would have been read by now.
+        self.close(now, false);
         self.ledger.invocations += 1;
         self.forget_announced();
         self.metrics.on_time(now, invoke.received_at);
@@ -372,16 +379,17 @@ impl<B: Body> Agent<B> {
         }
     }
 
-    fn on_received(&mut self, now: Instant, receipt: Receipt<B>) {
+    fn on_received(&mut self, now: Instant, mut receipt: Receipt<B>) {
         self.receiving = self.receiving.saturating_sub(1);
+        for signal in Signal::ALL {
+            self.ledger.of_mut(signal).received += receipt.count(signal);
+        }
+        self.drop_replaced(&mut receipt, StandIns::replace);
         for span in &receipt.spans {
             self.invocations.on_span(span);
             self.announced.on_span(span);
             self.metrics.on_span(span);
             self.logs.on_span(span);
-        }
-        for signal in Signal::ALL {
-            self.ledger.of_mut(signal).received += receipt.count(signal);
         }
         self.judge_later(now, receipt);
     }
@@ -405,10 +413,10 @@ impl<B: Body> Agent<B> {
         self.weigh(now, event);
     }
 
-    /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins.
+    /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins. It may be told twice.
     fn begin_managed(&mut self, now: Instant, event: &PlatformEvent) {
         let PlatformEvent::Start { request_id, at } = event else { return };
-        if !self.invocations.is_open(request_id) {
+        if !self.invocations.has_begun(request_id) {
             self.begin_without_invoke(now, request_id, *at);
         }
     }
@@ -547,8 +555,10 @@ impl<B: Body> Agent<B> {
     }
 
     fn advance_draining(&mut self, now: Instant) {
-        if self.gate == Gate::Closing {
-            return;
+        match self.gate {
+            Gate::Closing => return,
+            Gate::Leaving => return self.leave(),
+            Gate::Open | Gate::Closed => {}
         }
         self.close_known(now);
         let is_bad_end = |shutdown: &Shutdown| shutdown.reason != ShutdownReason::Spindown;
@@ -561,7 +571,9 @@ impl<B: Body> Agent<B> {
         if !self.outbox.has_waiting(Signal::Metrics) {
             self.meter_news(now);
         }
-        self.unpark(now);
+        if now < self.flush_end {
+            self.unpark(now);
+        }
         self.outbox.seal(false);
         self.export_ready(now);
         let is_closed = self.shutdown.is_none();
@@ -572,7 +584,10 @@ impl<B: Body> Agent<B> {
         if is_closed && (is_safe || is_lost) || now >= self.flush_end {
             self.close_all(now);
             if self.gate == Gate::Closed {
-                return self.exit(now);
+                self.ledger.flush += now.since(self.flush_began);
+                self.meter_news(now);
+                self.gate = Gate::Leaving;
+                return self.leave();
             }
             self.gate = Gate::Closing;
             self.outputs.push_back(Output::Close);
@@ -601,10 +616,13 @@ impl<B: Body> Agent<B> {
         }
     }
 
-    fn exit(&mut self, now: Instant) {
-        self.ledger.flush += now.since(self.flush_began);
-        self.meter_news(now);
+    /// Puts what is left on disk, and leaves when that has it: what could not be written is in the books too, and what
+    /// was being read goes back. The disk answers at once.
+    fn leave(&mut self) {
         self.keep_the_rest();
+        if self.shelf.is_busy() {
+            return;
+        }
         self.enter(Event::Drained);
         self.ledger.flush_mode_changes = self.pace.changes();
         self.ledger.is_continuous = self.pace.is_continuous();
@@ -612,13 +630,21 @@ impl<B: Body> Agent<B> {
         self.outputs.push_back(Output::Exit);
     }
 
+    /// A function that has died may have left a request with us: until that is read, and while the platform has
+    /// nothing more for us anyway, its own spans may come, and need not be made up.
     fn close_known(&mut self, now: Instant) {
-        self.invocations.close_known(&self.config, &self.announced);
+        let is_idle = self.phase == Phase::Waiting && !self.config.is_managed();
+        self.close(now, is_idle || self.receiving > 0);
+    }
+
+    fn close(&mut self, now: Instant, may_come: bool) {
+        self.invocations.close_known(&self.config, &self.announced, may_come);
         self.store_made(now);
     }
 
     fn store_made(&mut self, now: Instant) {
         let made = self.invocations.take_made();
+        self.remember_stand_ins();
         self.ledger.spans.made += made.len() as u64;
         for span in &made {
             self.metrics.on_made(span);

@@ -10,7 +10,8 @@ use crate::time::UnixNanos;
 /// Open spans that are remembered. Whoever announces more is told of as far as this: the outer spans, which
 /// are announced first, tell most.
 const OPEN_MAX: usize = 512;
-/// Ended spans that are remembered, because an announcement may come after the span itself.
+/// Ended spans that are remembered, because an announcement may come after the span itself, and so may children that a
+/// dead function has sent.
 const ENDED_MAX: usize = 1_024;
 
 /// Which invocation, in order of INVOKE, a span can have been announced in at the latest.
@@ -45,7 +46,7 @@ impl<B: Body> Announced<B> {
     pub(crate) fn add(&mut self, mut span: Span<B>, ordinal: Ordinal) {
         let size = span.size as usize;
         let has_room = self.open.len() < OPEN_MAX && self.bytes + size <= self.bytes_max;
-        if !has_room || self.ended.contains(&span.span_id) {
+        if !has_room || self.has_come(span.span_id) {
             return;
         }
         span.end = span.start;
@@ -58,11 +59,21 @@ impl<B: Body> Announced<B> {
 
     /// The span itself has come: it speaks for itself.
     pub(crate) fn on_span(&mut self, span: &Span<B>) {
+        self.end(span.trace_id, span.span_id);
+    }
+
+    /// A span of this name is told of, whoever by.
+    pub(crate) fn end(&mut self, trace_id: TraceId, span_id: SpanId) {
         if self.ended.len() == ENDED_MAX {
             self.ended.pop_front();
         }
-        self.ended.push_back(span.span_id);
-        self.take(span.trace_id, span.span_id);
+        self.ended.push_back(span_id);
+        self.take(trace_id, span_id);
+    }
+
+    /// Whether a span of this id was told of lately.
+    pub(crate) fn has_come(&self, span_id: SpanId) -> bool {
+        self.ended.contains(&span_id)
     }
 
     /// Forgets what was announced before invocation `ordinal` began: what it belonged to has ended well.
@@ -87,7 +98,7 @@ impl<B: Body> Announced<B> {
     pub(crate) fn close(&mut self, trace: Option<TraceId>, at: UnixNanos, class: &str) -> Vec<Span<B>> {
         let spans: Vec<_> = self.in_order(trace).into_iter().cloned().collect();
         let closed = spans.into_iter().filter_map(|span| {
-            self.take(span.trace_id, span.span_id);
+            self.end(span.trace_id, span.span_id);
             let end = at.max(span.start);
             let (body, size) = span.body.closed(end, class)?;
             Some(Span { end, is_error: true, body, size, ..span })

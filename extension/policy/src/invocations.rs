@@ -12,10 +12,11 @@ use crate::platform::{EndStatus, Ending, Invoke, PlatformEvent, Shutdown, Shutdo
 use crate::root;
 use crate::sampling::{Circumstances, failure_of};
 use crate::span::{PlatformSpan, RequestId, Span, TraceId};
+use crate::stand_ins::Key;
 use crate::time::{Duration, UnixNanos};
 
-/// Finished invocations remembered for data that comes late.
-const FINISHED_MAX: usize = 16;
+/// Finished invocations remembered for data that comes late: as many as a managed instance serves at once.
+const FINISHED_MAX: usize = 64;
 /// Invocations of which something is heard before they begin.
 const EARLY_MAX: usize = 16;
 /// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
@@ -46,6 +47,18 @@ pub(crate) struct Open {
     pub(crate) finish: Option<Finish>,
     /// The function said that it is done with it (`POST /v1/flush`).
     pub(crate) flush_requested: bool,
+}
+
+impl Open {
+    /// Whether the process that ran it is known to be gone.
+    pub(crate) fn has_died(&self) -> bool {
+        self.finish.as_ref().is_some_and(|finish| finish.has_died)
+    }
+
+    /// Whether what begins at `start` comes after its end.
+    fn is_before(&self, start: UnixNanos) -> bool {
+        self.finish.as_ref().and_then(|finish| finish.at).is_some_and(|at| self.has_died() && at < start)
+    }
 }
 
 /// The death of a function in one of its invocations.
@@ -98,6 +111,8 @@ pub(crate) struct Invocations {
     was_heard: bool,
     made: Vec<PlatformSpan>,
     deaths: Vec<Death>,
+    /// Spans that were made in the place of the function's own.
+    stand_ins: Vec<Key>,
     /// Those closed since the last look.
     closed: Vec<Circumstances>,
 }
@@ -145,8 +160,7 @@ impl Invocations {
 
     /// Where to note what is heard of `request_id` before it begins; `None` when it has begun.
     fn early(&mut self, request_id: &RequestId) -> Option<&mut Early> {
-        if self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)
-        {
+        if self.has_begun(request_id) {
             return None;
         }
         let known = self.early.iter().position(|early| early.request_id == *request_id);
@@ -213,6 +227,11 @@ impl Invocations {
         self.open.last()
     }
 
+    /// Whether `request_id` has begun, as far as is remembered.
+    pub(crate) fn has_begun(&self, request_id: &RequestId) -> bool {
+        self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)
+    }
+
     /// Whether `request_id` is open.
     pub(crate) fn is_open(&self, request_id: &RequestId) -> bool {
         self.open.iter().any(|open| open.invoke.request_id == *request_id)
@@ -238,7 +257,8 @@ impl Invocations {
             }
         } else if span.start > self.last_end {
             // What began before the last invocation ended is a late part of that one.
-            let family = self.open.last_mut().map_or(&mut self.early_family, |open| &mut open.family);
+            let open = self.open.last_mut().filter(|open| !open.is_before(span.start));
+            let family = open.map_or(&mut self.early_family, |open| &mut open.family);
             family.add(span);
         }
     }
@@ -296,9 +316,11 @@ impl Invocations {
         self.open.iter_mut().find(|open| open.invoke.request_id == *request_id)
     }
 
-    /// Closes every invocation whose end, or whose own root, is known.
-    pub(crate) fn close_known<B: Body>(&mut self, config: &Config, announced: &Announced<B>) {
-        let is_known = |open: &Open| open.finish.is_some() || open.entry.is_some();
+    /// Closes every invocation whose end, or whose own root, is known; those whose function has died only where nothing
+    /// that it has sent may still come.
+    pub(crate) fn close_known<B: Body>(&mut self, config: &Config, announced: &Announced<B>, may_come: bool) {
+        let is_known =
+            |open: &Open| (open.finish.is_some() || open.entry.is_some()) && !(may_come && open.has_died());
         while let Some(index) = self.open.iter().position(is_known) {
             let open = self.open.remove(index);
             self.close(config, open, announced);
@@ -343,7 +365,7 @@ impl Invocations {
         shutdown: &Shutdown,
         announced: &Announced<B>,
     ) {
-        self.close_known(config, announced);
+        self.close_known(config, announced, false);
         for mut open in core::mem::take(&mut self.open) {
             open.finish = Some(finish_of_shutdown(&open, shutdown));
             self.close(config, open, announced);
@@ -375,7 +397,12 @@ impl Invocations {
             self.place_first(&open, place);
         } else {
             let is_cold = open.is_first && self.init.is_cold_for(config, open.invoke.received_at);
-            let rebuilt = root::rebuild(config, &open, finish.as_ref(), is_cold);
+            let rebuilt = root::rebuild(config, &open, finish.as_ref(), is_cold, |span_id| {
+                announced.has_come(span_id) || self.stand_ins.iter().any(|(_, other)| *other == span_id)
+            });
+            if has_died {
+                self.stand_ins.extend(rebuilt.stand_ins());
+            }
             if self.sends_entries && !has_died {
                 deferred_root = Some(rebuilt.root);
             } else {
@@ -413,6 +440,11 @@ impl Invocations {
     /// The deaths found since the last call.
     pub(crate) fn take_deaths(&mut self) -> Vec<Death> {
         core::mem::take(&mut self.deaths)
+    }
+
+    /// Spans made since the last call in the place of the function's own.
+    pub(crate) fn take_stand_ins(&mut self) -> Vec<Key> {
+        core::mem::take(&mut self.stand_ins)
     }
 
     /// What is known of an invocation but its end.

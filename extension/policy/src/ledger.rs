@@ -22,11 +22,13 @@ pub enum DropReason {
     Shutdown,
     /// It was in the spool and could not be read back.
     SpoolUnreadable,
+    /// Its function had died, and it was sent as it was then, closed or rebuilt: two spans of one id would say two things.
+    Replaced,
 }
 
 impl DropReason {
     /// Every reason, in the order in which they are printed.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoDestination,
         Self::OutboxFull,
         Self::Rejected,
@@ -34,6 +36,7 @@ impl DropReason {
         Self::TooLarge,
         Self::Shutdown,
         Self::SpoolUnreadable,
+        Self::Replaced,
     ];
 
     /// The word for it in logs and self-metrics.
@@ -46,6 +49,7 @@ impl DropReason {
             Self::TooLarge => "too_large",
             Self::Shutdown => "shutdown",
             Self::SpoolUnreadable => "spool_unreadable",
+            Self::Replaced => "replaced",
         }
     }
 }

@@ -45,6 +45,7 @@ pub mod sampling;
 mod shelf;
 mod span;
 mod speed;
+mod stand_ins;
 mod time;
 
 pub use agent::Agent;

@@ -10,17 +10,29 @@ use crate::id::{self, Role};
 use crate::invocations::{Finish, Open};
 use crate::platform::{EndStatus, Ending};
 use crate::span::{Kind, Link, PlatformSpan, SpanId, TraceId, Value};
+use crate::stand_ins::Key;
 use crate::time::UnixNanos;
+
+/// What `prefreeze.parent_source` says where the span has the id that dead children name as their parent.
+const ADOPTED: &str = "adopted";
 
 /// A rebuilt invocation: its span, and one for each unfinished span that dead children name as parent.
 pub(crate) struct Rebuilt {
     pub(crate) root: PlatformSpan,
     pub(crate) placeholders: Vec<PlatformSpan>,
+    /// Whether the root has the id of the function's own, which its children name.
+    is_adopted: bool,
 }
 
 impl Rebuilt {
     pub(crate) const fn place(&self) -> Place {
         Place { trace_id: self.root.trace_id, span_id: self.root.span_id, parent: self.root.parent }
+    }
+
+    /// Spans of it that have the ids of the function's own.
+    pub(crate) fn stand_ins(&self) -> impl Iterator<Item = Key> {
+        let root = self.is_adopted.then_some(&self.root);
+        root.into_iter().chain(&self.placeholders).map(|span| (span.trace_id, span.span_id))
     }
 }
 
@@ -31,13 +43,20 @@ struct Standing {
     unfinished: Vec<SpanId>,
 }
 
-/// The span of an invocation that sent no SERVER or CONSUMER span of its own.
-pub(crate) fn rebuild(config: &Config, open: &Open, finish: Option<&Finish>, is_cold: bool) -> Rebuilt {
+/// The span of an invocation that sent no SERVER or CONSUMER span of its own. What `has_come` knows is not missing,
+/// whichever invocation it came in.
+pub(crate) fn rebuild(
+    config: &Config,
+    open: &Open,
+    finish: Option<&Finish>,
+    is_cold: bool,
+    has_come: impl Fn(SpanId) -> bool,
+) -> Rebuilt {
     let ending = finish.map_or(Ending::SUCCESS, |finish| finish.ending.clone());
     let start = started_at(open);
     let end = ended_at(open, finish, start);
     let has_died = finish.is_some_and(|finish| finish.has_died);
-    let standing = stand(config, open, has_died);
+    let standing = stand(config, open, has_died, has_come);
     let root = PlatformSpan {
         trace_id: standing.place.trace_id,
         span_id: standing.place.span_id,
@@ -52,12 +71,12 @@ pub(crate) fn rebuild(config: &Config, open: &Open, finish: Option<&Finish>, is_
     };
     let placeholders =
         standing.unfinished.into_iter().map(|span_id| placeholder(&root, span_id, open)).collect();
-    Rebuilt { root, placeholders }
+    Rebuilt { root, placeholders, is_adopted: standing.source == ADOPTED }
 }
 
-fn stand(config: &Config, open: &Open, has_died: bool) -> Standing {
+fn stand(config: &Config, open: &Open, has_died: bool, has_come: impl Fn(SpanId) -> bool) -> Standing {
     match open.family.trace() {
-        Some(trace_id) if has_died => stand_for_the_dead(config, open, trace_id),
+        Some(trace_id) if has_died => stand_for_the_dead(config, open, trace_id, has_come),
         Some(trace_id) => {
             // The function runs on and described something: join its trace without making an orphan.
             let beside = || single(&open.family.missing_parents(trace_id, false));
@@ -70,17 +89,23 @@ fn stand(config: &Config, open: &Open, has_died: bool) -> Standing {
 }
 
 /// The function died before it could send its root: its children still name that root as their parent.
-fn stand_for_the_dead(config: &Config, open: &Open, trace_id: TraceId) -> Standing {
+fn stand_for_the_dead(
+    config: &Config,
+    open: &Open,
+    trace_id: TraceId,
+    has_come: impl Fn(SpanId) -> bool,
+) -> Standing {
     let mut missing = open.family.missing_parents(trace_id, true);
+    missing.retain(|parent| !has_come(*parent));
     let derived = || id::span_id(config.seed, &open.invoke.request_id, Role::Invocation);
     let (span_id, source) = match single(&missing) {
         Some(only) => {
             missing.clear();
-            (only, "adopted")
+            (only, ADOPTED)
         }
         None => (derived(), "spans"),
     };
-    let parent = if source == "adopted" {
+    let parent = if source == ADOPTED {
         None
     } else {
         let beside = || single(&open.family.missing_parents(trace_id, false)).filter(|_| missing.is_empty());

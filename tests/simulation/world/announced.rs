@@ -128,7 +128,7 @@ impl World {
             let has_died = self.announced.deaths.contains_key(&begun.request_id);
             let has_come = self.announced.real.contains_key(&begun.span_id);
             let is_due = has_died && begun.is_certain && !has_come;
-            is_due && begun.closed == 0 && !self.disk.has_parked(*id) && !self.being_read().contains(id)
+            is_due && begun.closed == 0 && !self.disk.has_parked(*id)
         };
         let lost: Vec<_> = self.announced.begun.iter().filter(|(id, begun)| is_lost(id, begun)).collect();
         let dropped = self.dropped_before + self.agent.ledger().spans.dropped.iter().sum::<u64>();

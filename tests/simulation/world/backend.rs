@@ -7,7 +7,19 @@ use policy::{BatchId, Content, Entry, InitType, Input, Outcome, PlatformSpan};
 use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
 use super::super::function::MS;
 use super::super::sampling;
+use super::logged::Place;
 use super::{Event, Request, World};
+
+/// Who a span at the backend is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The function, when it ended.
+    Function,
+    /// The function, when it began; closed here.
+    Closed,
+    /// The platform's events.
+    Made,
+}
 
 /// Bytes a second that a narrow backend takes.
 const NARROW: u64 = 100_000;
@@ -96,17 +108,29 @@ impl World {
                 let span = self.made[(body.id - MADE) as usize].clone();
                 self.note_root(&span);
             }
-            Content::Received(body) if body.id >= ANNOUNCED => self.note_closed(body),
+            Content::Received(body) if body.id >= ANNOUNCED => {
+                self.note_sent((body.trace_id, body.span_id), Origin::Closed);
+                self.note_closed(body);
+            }
             Content::Received(body) if body.id >= LOGGED => self.note_logs(body.id, body.placed),
             Content::Received(body) => {
                 assert!(self.accepted.contains(&body.id), "a span that nobody sent");
+                self.note_sent((body.trace_id, body.span_id), Origin::Function);
                 self.delivered.insert(body.id);
             }
             Content::Made(span) => self.note_root(span),
         }
     }
 
+    /// The backend has a span of this name: never two, whoever they are from.
+    fn note_sent(&mut self, name: Place, origin: Origin) {
+        let known = self.sent.insert(name, origin);
+        // What another process has sent before it was killed, nobody knows.
+        assert!(known.is_none() || self.kills > 0, "{name:?} came twice: as {known:?} and as {origin:?}");
+    }
+
     fn note_root(&mut self, span: &PlatformSpan) {
+        self.note_sent((span.trace_id, span.span_id), Origin::Made);
         self.ids.insert(*span.span_id.bytes());
         assert!(span.start <= span.end, "it ends before it begins: {span:?}");
         let invocation = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");

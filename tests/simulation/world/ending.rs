@@ -1,8 +1,8 @@
 //! What must be true of a world that has ended: nothing is lost without a reason, every invocation has a root.
 
-use policy::{Input, Signal, SpoolMode};
+use policy::{Signal, SpoolMode};
 
-use super::{Event, World};
+use super::World;
 
 impl World {
     /// The process leaves: where the backend has been well since SHUTDOWN, it leaves nothing.
@@ -30,10 +30,11 @@ impl World {
             self.processes > 1 || spans.received == self.accepted.len() as u64,
             "accepted and not in the books"
         );
-        // At the very end a write may fail without anyone left to hear of it.
-        let on_disk = self.disk.parked(Signal::Traces) + self.being_read().len() as u64;
-        let unheard = if self.faults.disk_fails { spans.held() } else { on_disk };
-        assert_eq!(spans.held(), unheard, "held after the end, and not on disk: {spans:?}");
+        assert_eq!(
+            spans.held(),
+            self.disk.parked(Signal::Traces),
+            "held after the end, and not on disk: {spans:?}"
+        );
         self.check_losses(dropped);
         let is_calm = self.invocations >= self.healthy_from + super::HEALTHY;
         if is_calm {
@@ -57,24 +58,13 @@ impl World {
         }
     }
 
-    /// Spans of a record that was being read when the end came: it stays on disk.
-    pub(super) fn being_read(&self) -> Vec<u64> {
-        let read = self.pending.values().filter_map(|event| match event {
-            Event::Spool(Input::Unparked(receipt)) => Some(receipt.spans.iter().map(|span| span.body.id)),
-            _ => None,
-        });
-        read.flatten().collect()
-    }
-
     /// Everything accepted was delivered, is on disk, or was dropped and counted; across kills only where
     /// everything accepted is on record.
     pub(super) fn check_losses(&self, dropped: u64) {
         if self.faults.disk_fails || (self.kills > 0 && self.config.spool != SpoolMode::Always) {
             return;
         }
-        let being_read = self.being_read();
-        let is_on_disk = |id: &u64| self.disk.has_parked(*id) || being_read.contains(id);
-        let is_lost = |id: &&u64| !self.delivered.contains(id) && !is_on_disk(id);
+        let is_lost = |id: &&u64| !self.delivered.contains(id) && !self.disk.has_parked(**id);
         let lost = self.accepted.iter().filter(is_lost).count() as u64;
         let spans = &self.agent.ledger().spans;
         let left_out = self.sampled_out_before + spans.sampled_out;

@@ -9,7 +9,7 @@ use super::super::function::MS;
 use super::{Event, World};
 
 /// Where a span stands.
-type Place = (TraceId, SpanId);
+pub(super) type Place = (TraceId, SpanId);
 
 /// Log records that were told of, and what became of them.
 #[derive(Debug, Default)]

@@ -109,6 +109,7 @@ impl World {
             accepted: BTreeSet::new(),
             worth_keeping: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            sent: BTreeMap::new(),
             roots: BTreeMap::new(),
             bodies: Bodies { last: 0, disk: disk.clone(), outsize: bounds.held_bytes as u32 + 1_000 },
             disk,

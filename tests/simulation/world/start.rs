@@ -74,16 +74,6 @@ impl World {
     pub(super) fn restart(&mut self) {
         self.say("started again");
         self.coverage.note("started again after a reset");
-        // What was being read is still on disk: a process that ends lets nothing go that it has not looked at.
-        let read: Vec<_> = self
-            .pending
-            .values()
-            .filter_map(|event| match event {
-                Event::Spool(Input::Unparked(receipt)) => Some(receipt.clone()),
-                _ => None,
-            })
-            .collect();
-        read.iter().for_each(|receipt| self.disk.put_back(receipt, &self.made));
         self.replace();
         self.pass_time();
         self.find();
@@ -100,7 +90,10 @@ impl World {
         disk.survive(|| self.replace());
         self.in_progress = in_progress;
         self.note_deaths_of_a_kill();
-        let (invoke, (receipt, announced)) = (self.running.take(), disk.recovered());
+        // As much as half of memory takes is told of at once.
+        let is_much = self.config.spool == SpoolMode::Always && self.rng.below(3) == 0;
+        let max = if is_much { self.rng.below(4) as usize } else { usize::MAX };
+        let (invoke, (receipt, announced)) = (self.running.take(), disk.recovered(max));
         self.pass_time();
         self.find();
         if self.config.spool == SpoolMode::Always {

@@ -3,11 +3,13 @@
 use alloc::vec::Vec;
 
 use crate::facts::Body;
-use crate::invocations::Death;
+use crate::invocations::{Death, Open};
 use crate::io::Receipt;
+use crate::ledger::DropReason;
 use crate::lifecycle::Phase;
 use crate::platform::{EndStatus, Ending, Shutdown, ShutdownReason};
-use crate::span::Span;
+use crate::span::{Signal, Span};
+use crate::stand_ins::StandIns;
 use crate::time::Instant;
 
 use super::Agent;
@@ -16,7 +18,8 @@ impl<B: Body> Agent<B> {
     pub(super) fn on_announced(&mut self, spans: Vec<Span<B>>) {
         // While none is open, the next one may have begun before we heard of it. An open one may not be held any
         // more, but nobody said that it is over.
-        let is_between = self.phase != Phase::Running && self.invocations.current().is_none();
+        let is_over = self.invocations.current().is_none_or(Open::has_died);
+        let is_between = self.phase != Phase::Running && is_over;
         let ordinal = self.ledger.invocations + u64::from(is_between);
         for span in spans {
             self.announced.add(span, ordinal);
@@ -63,6 +66,27 @@ impl<B: Body> Agent<B> {
         let spans = self.announced.close(death.trace, death.at, &class);
         self.ledger.spans.made += spans.len() as u64;
         spans.iter().for_each(|span| self.metrics.on_span(span));
+        spans.iter().for_each(|span| self.stand_ins.add((span.trace_id, span.span_id)));
         spans
+    }
+
+    /// Spans were made in the place of the function's own.
+    pub(super) fn remember_stand_ins(&mut self) {
+        for key in self.invocations.take_stand_ins() {
+            self.stand_ins.add(key);
+            self.announced.end(key.0, key.1);
+        }
+    }
+
+    /// Takes out of `receipt` what `is_replaced` says was sent already, as it was when its function died.
+    pub(super) fn drop_replaced(
+        &mut self,
+        receipt: &mut Receipt<B>,
+        is_replaced: impl Fn(&StandIns, &Span<B>) -> bool,
+    ) {
+        let before = receipt.spans.len();
+        receipt.spans.retain(|span| !is_replaced(&self.stand_ins, span));
+        let replaced = (before - receipt.spans.len()) as u64;
+        self.ledger.drop(Signal::Traces, DropReason::Replaced, replaced);
     }
 }

@@ -116,6 +116,7 @@ impl<B: Body> Agent<B> {
     /// What a killed process leaves behind is kept.
     pub(super) fn keep_recovered(&mut self, now: Instant, mut receipt: Receipt<B>) {
         let made = self.invocations.take_made();
+        self.remember_stand_ins();
         self.ledger.spans.made += made.len() as u64;
         for death in self.invocations.take_deaths() {
             receipt.spans.extend(self.close_announced(&death));

@@ -11,9 +11,10 @@ use crate::notice::Notice;
 use crate::platform::Invoke;
 use crate::shelf::{Parked, Place};
 use crate::span::{Signal, Span};
+use crate::stand_ins::StandIns;
 use crate::time::Instant;
 
-use super::Agent;
+use super::{Agent, Gate};
 
 impl<B: Body> Agent<B> {
     pub(super) fn on_parked(&mut self, now: Instant, place: Option<Place>) {
@@ -21,7 +22,9 @@ impl<B: Body> Agent<B> {
             if !core::mem::replace(&mut self.said.spool_unusable, true) {
                 self.say(Notice::SpoolUnusable);
             }
-            if self.outbox.is_outsize(batch.held()) {
+            if self.gate == Gate::Leaving {
+                self.ledger.drop(batch.signal, DropReason::Shutdown, batch.count);
+            } else if self.outbox.is_outsize(batch.held()) {
                 self.drop_for_room(batch.signal, batch.count);
             } else {
                 self.outbox.readmit(batch);
@@ -35,10 +38,11 @@ impl<B: Body> Agent<B> {
         self.shelf.add(parked);
     }
 
-    pub(super) fn on_unparked(&mut self, now: Instant, receipt: Receipt<B>) {
+    pub(super) fn on_unparked(&mut self, now: Instant, mut receipt: Receipt<B>) {
         let Some(parked) = self.shelf.taken() else { return };
         let lost = parked.count.saturating_sub(receipt.count(parked.signal));
         self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
+        self.drop_replaced(&mut receipt, StandIns::replace_read);
         // It may be more than there is room for beside what waits to be judged: it was read to be sent, and room is
         // made when that has been seen to.
         receipt.into_entries().for_each(|entry| self.outbox.push(now, entry));
