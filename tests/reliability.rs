@@ -14,6 +14,7 @@ mod reliability {
     mod faults;
     mod gate;
     mod kinds;
+    mod managed;
     mod outages;
     mod page;
     mod play;

@@ -394,7 +394,7 @@ const INPUT: &[Item] = &[
         "invalid UTF-8",
         &[
             "black_box/abuse::what_is_deep_or_no_text_is_answered_and_spoils_nothing_else",
-            "black_box/abuse::a_span_that_no_backend_can_read_costs_its_own_request_at_most",
+            "black_box/abuse::a_span_that_no_backend_can_read_costs_itself_alone",
         ],
     ),
     tests(

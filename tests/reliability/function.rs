@@ -39,6 +39,15 @@ fn main() {
     if env::var_os("HANG_IN_FIRST_INIT").is_some() && File::create_new(scratch("init-hung")).is_ok() {
         hang();
     }
+    // On Managed Instances, each of so many workers waits for an invocation of its own.
+    let workers = env::var("AWS_LAMBDA_MAX_CONCURRENCY").map_or(1, |text| text.parse().expect("a number"));
+    for _ in 1..workers {
+        thread::spawn(|| work());
+    }
+    work()
+}
+
+fn work() -> ! {
     loop {
         let next = call("GET", "next", b"");
         let request_id =
@@ -132,6 +141,10 @@ impl Sender<'_> {
         match how {
             "nothing" => {}
             "child" => self.post_spans(vec![self.child(1)]),
+            "announced" => {
+                self.announce();
+                self.post_spans(vec![self.child(1)]);
+            }
             "late" => self.post_spans(vec![self.server()]),
             "many" => {
                 for thousand in 0..10 {
@@ -172,6 +185,15 @@ impl Sender<'_> {
     /// The span that ends the invocation.
     fn finish(&self) {
         self.post_spans(vec![self.server()]);
+    }
+
+    /// Says that its span has begun, so that whoever adopts its children knows which invocation they are of.
+    fn announce(&self) {
+        let receiver = env::var("PREFREEZE_RECEIVER_HTTP").expect("the test sets it");
+        let headers = Headers::from([("Content-Type", "application/x-protobuf")]);
+        let begun = traces(vec![self.server()]).encode_to_vec();
+        let answer = send(receiver, "POST", "/v1/started", &headers, &begun).expect("the extension answers");
+        assert_eq!(answer.status, 200, "what begins is always taken");
     }
 
     fn server(&self) -> Span {

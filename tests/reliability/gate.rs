@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// A gate on a port of 127.0.0.1, for one invocation.
 #[derive(Debug)]
@@ -29,6 +29,15 @@ impl Gate {
     pub(crate) async fn pass<T>(&self, done: impl Future<Output = T>) -> T {
         let _handler = self.listener.accept().await.expect("the handler comes");
         done.await
+    }
+
+    /// Waits until so many handlers are there; they go on when what is returned is dropped.
+    pub(crate) async fn filled(&self, count: usize) -> Vec<TcpStream> {
+        let mut inside = Vec::new();
+        while inside.len() < count {
+            inside.push(self.listener.accept().await.expect("the handlers come").0);
+        }
+        inside
     }
 
     /// Keeps the handler until `done` resolves, if it comes at all: it may be ended before it gets so far.

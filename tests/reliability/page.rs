@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::{GROUPS, Item};
 use super::coverage::LIST;
+use super::managed::Seen;
 use super::play::{Measured, Mode, Recovered};
 
 /// What only `make outages` and `make soak` measure: written by hand, from what they printed.
@@ -47,8 +48,31 @@ In every row: the books balance; nothing accepted is missing without a counted r
 SHUTDOWN, unless it is the one that is killed.
 ";
 
+const MANAGED: &str = "
+## Managed Instances
+
+An environment of Managed Instances takes several invocations at once, is never frozen, tells extensions of nothing but
+SHUTDOWN, and says of an invocation only that it began and how it was reported. In each row there is one with four
+workers: four healthy invocations, four of which the first goes wrong, four healthy ones, and SHUTDOWN. A gate in the
+handlers makes sure that all four are open at the same time. What is left leaves on the extension's beat, once a second;
+`PREFREEZE_FLUSH` changes nothing.
+
+* **callers**: what the four saw, the first of them first.
+* **settled**: from the end of the four, when the backend was well, until it had all of their spans, in ms. In the rows
+  with an ill backend the extension has tried it, and has said that it is down, before it becomes well.
+* **accepted**, **arrived**: spans of the four.
+* **own spans**: SERVER spans of the four in the backend, sent or rebuilt, and those in error. The span that a function
+  sends itself stays as it is.
+* **when**: with nothing else to wake the extension, or in SHUTDOWN.
+
+A process that ends takes the environment with it, and another one with a `/tmp` of its own takes its place. So what the
+backend does not take in the SHUTDOWN that follows is lost there, as is what an extension that is killed has not sent:
+no row shows otherwise.
+
+";
+
 /// The page.
-pub(crate) fn render(tables: &[(Mode, Vec<Measured>)]) -> String {
+pub(crate) fn render(tables: &[(Mode, Vec<Measured>)], managed: &[Seen]) -> String {
     let mut page = TOP.to_owned();
     for (mode, rows) in tables {
         page += &format!("\n## `PREFREEZE_FLUSH={}`\n\n", mode.name());
@@ -56,7 +80,24 @@ pub(crate) fn render(tables: &[(Mode, Vec<Measured>)]) -> String {
         page += "|---|---|---|---|---|---|---|---|\n";
         rows.iter().for_each(|row| page += &line(*mode, row));
     }
+    page += MANAGED;
+    page += "| who | fault | callers | settled | accepted | arrived | own spans | when |\n";
+    page += "|---|---|---|---|---|---|---|---|\n";
+    managed.iter().for_each(|seen| page += &managed_line(seen));
     page + &which() + &reference() + LONG_RUNS
+}
+
+fn managed_line(seen: &Seen) -> String {
+    let Seen { row, callers, settled, accepted, arrived, roots, in_error, .. } = seen;
+    let (first, others) = callers.split_first().expect("there are four");
+    let callers = match others.iter().all(|other| other == first) {
+        true => format!("{} × {first}", callers.len()),
+        false => format!("{first}, {} × {}", others.len(), others[0]),
+    };
+    let (who, what, when) = (row.who, row.what, row.arrives());
+    let settled = settled.as_secs_f64() * 1_000.0;
+    let own = if *in_error == 0 { roots.to_string() } else { format!("{roots}, {in_error} in error") };
+    format!("| {who} | {what} | {callers} | {settled:.1} | {accepted} | {arrived} | {own} | {when} |\n")
 }
 
 /// Which rows play which fault of the design's list.
