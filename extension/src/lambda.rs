@@ -144,6 +144,11 @@ pub async fn asked_to_register() {
     }
 }
 
+/// The same for [`subscribe`] on a connection that is open: its own task is given the request, and writes it.
+pub async fn asked_to_subscribe() {
+    tokio::task::yield_now().await;
+}
+
 /// Registers, and returns what keeps the events coming.
 ///
 /// # Errors

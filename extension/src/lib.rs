@@ -61,7 +61,10 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         }
     };
     // The platform takes its time to answer; files are made ready meanwhile.
-    let preparing = async { listening.prepare(&registration, &inbox, clock, next) };
+    let preparing = async {
+        lambda::asked_to_subscribe().await;
+        listening.prepare(&registration, &inbox, clock, next)
+    };
     let ((), driver) = tokio::join!(subscribing, preparing);
     inbox.send(Message::Input(Input::Ready));
     let mut driving = tokio::spawn(driver.run(received));

@@ -264,6 +264,9 @@ const fn path_of(signal: Signal) -> &'static str {
 }
 
 const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
+/// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
+/// megabyte, and is there twice while it is read or packed.
+const IN_TRANSIT: u64 = 6;
 
 /// Reads variables, and keeps what is wrong with them.
 struct Reader {
@@ -440,9 +443,9 @@ impl Reader {
 
     fn bounds(&mut self, default: policy::Bounds) -> policy::Bounds {
         let tenth = (self.memory_mib() << 20) / 10;
-        let held = tenth.clamp(4 << 20, 32 << 20);
+        let buffer = self.number("PREFREEZE_BUFFER_BYTES", tenth.clamp(4 << 20, 32 << 20), 1 << 16..=1 << 32);
         policy::Bounds {
-            held_bytes: self.number("PREFREEZE_BUFFER_BYTES", held, 1 << 16..=1 << 32) as usize,
+            held_bytes: (buffer - buffer / IN_TRANSIT) as usize,
             spooled_bytes: self.number("PREFREEZE_SPOOL_MAX_BYTES", 64 << 20, 1 << 16..=8 << 30) as usize / 2,
             batch_bytes: self.number("PREFREEZE_BATCH_BYTES", 4 << 20, 1 << 10..=64 << 20) as usize,
             ..default
