@@ -29,6 +29,9 @@ const STATUS_CODE_ERROR: u64 = 2;
 const FLAG_KNOWS_REMOTE: u32 = 0x100;
 const FLAG_IS_REMOTE: u32 = 0x200;
 
+/// Room is made for as many spans at once as a request has that are no smaller.
+const USUAL_SPAN_BYTES: usize = 400;
+
 const ATTRIBUTE_DEPTH: u32 = valid::SPAN + 1;
 
 const KEY: u32 = 1;
@@ -52,10 +55,11 @@ pub struct Scanned {
 /// When the bytes are not such a request, or hold something that a decoder refuses outside of a span. Nothing of it is
 /// taken then.
 pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
+    let spans = if signal == Signal::Traces { bytes.len() / USUAL_SPAN_BYTES + 1 } else { 0 };
     let mut scan = Scan {
         chunk: Arc::new(Chunk::new(bytes.clone())),
-        places: Places::default(),
-        found: Vec::new(),
+        places: Places { spans: Vec::with_capacity(spans), ..Places::default() },
+        found: Vec::with_capacity(spans),
         items: 0,
         refused: 0,
     };
@@ -86,7 +90,7 @@ impl Scan {
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
             if field.number != GROUP_SCOPES {
-                valid::field(&field, schema::group(signal), valid::GROUP)?;
+                valid::field(field.number, field.value, schema::group(signal), valid::GROUP)?;
             }
             match (field.number, signal) {
                 // Protobuf allows the field to be split over several; such a resource is passed on as it is.
@@ -125,7 +129,7 @@ impl Scan {
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
             if field.number != SCOPE_ITEMS {
-                valid::field(&field, schema::scope(Signal::Traces), valid::SCOPE)?;
+                valid::field(field.number, field.value, schema::scope(Signal::Traces), valid::SCOPE)?;
                 rest.push(stretch);
             } else if let Ok(Some(facts)) = Facts::read(field.value.message()?) {
                 let body = Body { chunk: self.chunk.clone(), span: Some(self.places.spans.len() as u32) };
@@ -193,7 +197,7 @@ impl<'a> Facts<'a> {
                 (SPAN_END, Value::Fixed64(at)) => end = at,
                 (SPAN_FLAGS, Value::Fixed32(bits)) => flags = bits,
                 (number, value) => {
-                    valid::field(&field, schema::SPAN, valid::SPAN)?;
+                    valid::field(number, value, schema::SPAN, valid::SPAN)?;
                     if number == SPAN_STATUS {
                         is_error = is_error_status(value.bytes())?;
                     }

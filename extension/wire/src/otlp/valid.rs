@@ -5,7 +5,7 @@
 
 use super::scan::usual_key_value;
 use super::schema::{KEY_VALUE, Kind, Row, Rows};
-use crate::proto::{Field, Value, WireError, fields, varints};
+use crate::proto::{Value, WireError, fields, varints};
 
 /// Messages within messages that protobuf's decoders follow, the request itself not counted (Java, C++, prost: 100).
 const DEPTH_MAX: u32 = 100;
@@ -24,15 +24,15 @@ pub(super) fn message(bytes: &[u8], rows: Rows, depth: u32) -> Result<(), WireEr
     }
     let mut walk = fields(bytes);
     while let Some(field) = walk.next()? {
-        self::field(&field, rows, depth)?;
+        self::field(field.number, field.value, rows, depth)?;
     }
     Ok(())
 }
 
 /// The same for one field of such a message.
-pub(super) fn field(field: &Field<'_>, rows: Rows, depth: u32) -> Result<(), WireError> {
-    let Some(row) = row_of(rows, field.number) else { return Ok(()) };
-    match (row.kind, field.value) {
+pub(super) fn field(number: u32, value: Value<'_>, rows: Rows, depth: u32) -> Result<(), WireError> {
+    let Some(row) = row_of(rows, number) else { return Ok(()) };
+    match (row.kind, value) {
         (Kind::Text, Value::Bytes(bytes)) => text(bytes),
         (Kind::Message(rows), Value::Bytes(bytes)) => {
             let is_known = std::ptr::eq(*rows, KEY_VALUE) && is_usual(bytes);
@@ -107,15 +107,19 @@ fn any_attribute(bytes: &[u8], depth: u32) -> Result<(), WireError> {
 }
 
 /// What the standard library's does, for texts of less than a hundred bytes: that one takes the last ones singly.
+///
+/// The last words are taken from the end: what they have in common with those before is seen twice.
 #[inline]
 pub(super) fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let high = words.iter().fold(0, |high, word| high | u64::from_ne_bytes(*word));
-    // The last word again, from its end: what it has in common with the one before is seen twice.
-    let last = bytes.last_chunk::<8>().map_or_else(
-        || rest.iter().fold(0, |high, byte| high | u64::from(*byte)),
-        |word| u64::from_ne_bytes(*word),
-    );
-    (high | last) & HIGH == 0
+    const HIGH: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
+    let long = |word: &[u8; 16]| u128::from_ne_bytes(*word);
+    let short = |word: &[u8; 8]| u128::from(u64::from_ne_bytes(*word));
+    let seen = if let Some(last) = bytes.last_chunk::<16>() {
+        bytes.as_chunks::<16>().0.iter().fold(long(last), |seen, word| seen | long(word))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        short(first) | short(last)
+    } else {
+        bytes.iter().fold(0, |seen, byte| seen | u128::from(*byte))
+    };
+    seen & HIGH == 0
 }
