@@ -9,6 +9,7 @@ mod reliability {
     mod books;
     mod catalogue;
     mod closing;
+    mod concurrent;
     mod coverage;
     mod deaths;
     mod faults;

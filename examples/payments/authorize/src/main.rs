@@ -5,7 +5,7 @@ mod http;
 mod payment;
 mod queue;
 
-use std::env;
+use std::{env, sync::Arc};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use opentelemetry::{
@@ -26,7 +26,13 @@ use crate::{
 async fn main() -> Result<(), Error> {
     let telemetry = Telemetry::start();
     let authorize = Authorize { telemetry, fraud: Fraud::from_env()?, queue: Queue::from_env().await? };
-    lambda_runtime::run(service_fn(|event| authorize.handle(event))).await
+    let authorize = Arc::new(authorize);
+    // One at a time, unless `AWS_LAMBDA_MAX_CONCURRENCY` asks for more workers: on Lambda Managed Instances.
+    lambda_runtime::run_concurrent(service_fn(move |event| {
+        let authorize = Arc::clone(&authorize);
+        async move { authorize.handle(event).await }
+    }))
+    .await
 }
 
 struct Authorize {

@@ -4,6 +4,8 @@ mod batch;
 mod ledger;
 mod retry;
 
+use std::sync::Arc;
+
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use opentelemetry::{
     Context, KeyValue,
@@ -21,7 +23,13 @@ use crate::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let reconcile = Reconcile { telemetry: Telemetry::start(), retry: Retry::from_env().await? };
-    lambda_runtime::run(service_fn(|event| reconcile.handle(event))).await
+    let reconcile = Arc::new(reconcile);
+    // One at a time, unless `AWS_LAMBDA_MAX_CONCURRENCY` asks for more workers: on Lambda Managed Instances.
+    lambda_runtime::run_concurrent(service_fn(move |event| {
+        let reconcile = Arc::clone(&reconcile);
+        async move { reconcile.handle(event).await }
+    }))
+    .await
 }
 
 struct Reconcile {
