@@ -26,78 +26,62 @@ const HELD_CONTINUOUS: f64 = 0.000_04;
 /// How long a function runs for a payment.
 const HANDLER: f64 = 0.120;
 
-/// What one payment sends: the request of `authorize`, and that of `reconcile`.
-fn requests() -> [ExportTraceServiceRequest; 2] {
+/// A span below the payment's root.
+fn call(number: u64, name: &str, kind: SpanKind, texts: &[(&str, &str)]) -> Span {
     let root = Ids::new(1);
-    let call = |number: u64, name: &str, kind: SpanKind, texts: &[(&str, &str)]| -> Span {
-        let call = span(name, root.sibling(number)).with_parent(root).with_kind(kind);
-        texts.iter().fold(call, |call, (key, value)| call.with_text(key, value))
-    };
-    let http = |span: Span, route: &str| {
-        span.with_text("http.request.method", "POST")
-            .with_text("http.route", route)
-            .with_text("url.path", route)
-            .with_text("user_agent.original", "shop/4.2 (checkout)")
-            .with_text("cloud.resource_id", "arn:aws:lambda:ap-south-1:123456789012:function:authorize")
-    };
-    let authorize = traces([
+    let call = span(name, root.sibling(number)).with_parent(root).with_kind(kind);
+    texts.iter().fold(call, |call, (key, value)| call.with_text(key, value))
+}
+
+/// What `authorize` sends for one payment.
+fn authorize() -> ExportTraceServiceRequest {
+    let fraud = [
+        ("http.request.method", "POST"),
+        ("server.address", "fraud.internal"),
+        ("url.full", "https://fraud.internal/v1/score"),
+    ];
+    let put = [
+        ("db.system.name", "aws.dynamodb"),
+        ("db.operation.name", "PutItem"),
+        ("aws.request_id", "VR5T1E6F6G1QK0M2C0D1B4T0L7VV4KQNSO5AEMVJF66Q9ASUAAJG"),
+    ];
+    let settle = [
+        ("messaging.system", "aws_sqs"),
+        ("messaging.destination.name", "settlements"),
+        ("messaging.message.id", "0b4e6d34-9c2f-4c0e-8f4a-5d1a0f3c7e21"),
+    ];
+    let own = server_span("POST /payments", Ids::new(1), "2ceb2c3e-0000-4000-8000-000000000001")
+        .with_text("http.request.method", "POST")
+        .with_text("http.route", "/payments")
+        .with_text("url.path", "/payments")
+        .with_text("user_agent.original", "shop/4.2 (checkout)")
+        .with_text("cloud.resource_id", "arn:aws:lambda:ap-south-1:123456789012:function:authorize");
+    traces([
         call(1, "validate", SpanKind::Internal, &[("payment.method", "card"), ("payment.currency", "INR")]),
-        call(
-            2,
-            "POST",
-            SpanKind::Client,
-            &[
-                ("http.request.method", "POST"),
-                ("server.address", "fraud.internal"),
-                ("url.full", "https://fraud.internal/v1/score"),
-            ],
-        ),
-        call(
-            3,
-            "PutItem payments",
-            SpanKind::Client,
-            &[
-                ("db.system.name", "aws.dynamodb"),
-                ("db.operation.name", "PutItem"),
-                ("aws.request_id", "VR5T1E6F6G1QK0M2C0D1B4T0L7VV4KQNSO5AEMVJF66Q9ASUAAJG"),
-            ],
-        ),
-        call(
-            4,
-            "send settlements",
-            SpanKind::Producer,
-            &[
-                ("messaging.system", "aws_sqs"),
-                ("messaging.destination.name", "settlements"),
-                ("messaging.message.id", "0b4e6d34-9c2f-4c0e-8f4a-5d1a0f3c7e21"),
-            ],
-        ),
-        http(server_span("POST /payments", root, "2ceb2c3e-0000-4000-8000-000000000001"), "/payments"),
-    ]);
-    let reconcile = traces([
-        call(
-            5,
-            "GetItem payments",
-            SpanKind::Client,
-            &[
-                ("db.system.name", "aws.dynamodb"),
-                ("db.operation.name", "GetItem"),
-                ("aws.request_id", "9TT0S5G6F6G1QK0M2C0D1B4T0L7VV4KQNSO5AEMVJF66Q9ASUAAJG"),
-            ],
-        ),
+        call(2, "POST", SpanKind::Client, &fraud),
+        call(3, "PutItem payments", SpanKind::Client, &put),
+        call(4, "send settlements", SpanKind::Producer, &settle),
+        own,
+    ])
+}
+
+/// What `reconcile` sends for it.
+fn reconcile() -> ExportTraceServiceRequest {
+    let get = [
+        ("db.system.name", "aws.dynamodb"),
+        ("db.operation.name", "GetItem"),
+        ("aws.request_id", "9TT0S5G6F6G1QK0M2C0D1B4T0L7VV4KQNSO5AEMVJF66Q9ASUAAJG"),
+    ];
+    let own = [
+        ("messaging.system", "aws_sqs"),
+        ("messaging.destination.name", "settlements"),
+        ("faas.invocation_id", "2ceb2c3e-0000-4000-8000-000000000002"),
+    ];
+    traces([
+        call(5, "GetItem payments", SpanKind::Client, &get),
         call(6, "settle", SpanKind::Internal, &[("settlement.batch", "2026-11-22T07")]),
-        call(
-            7,
-            "process settlements",
-            SpanKind::Consumer,
-            &[
-                ("messaging.system", "aws_sqs"),
-                ("messaging.destination.name", "settlements"),
-                ("faas.invocation_id", "2ceb2c3e-0000-4000-8000-000000000002"),
-            ],
-        ),
-    ]);
-    [authorize, reconcile]
+        call(7, "process settlements", SpanKind::Consumer, &own),
+    ])
 }
 
 fn packed(raw: &[u8]) -> usize {
@@ -108,11 +92,12 @@ fn packed(raw: &[u8]) -> usize {
 
 fn page() -> String {
     let prices = Prices::listed(MEMORY);
-    let requests = requests().map(|request| request.encode_to_vec());
-    let (raw, sent): (usize, usize) =
-        (requests.iter().map(Vec::len).sum(), requests.iter().map(|request| packed(request)).sum());
-    let spans = 8.0;
-    let mut page = format!(
+    [introduction(&prices), payments(&prices), billed(&prices)].concat()
+}
+
+/// What the prices are, and what is reckoned with them.
+fn introduction(prices: &Prices) -> String {
+    format!(
         "\
 # Cost
 
@@ -145,13 +130,6 @@ the bytes on the wire (`sent_bytes`), the function and the extension by billed t
 size. The extension's share is the time for which flushes held invocations; what sampling avoided is taken to pack as
 well as what was sent. Free tiers, discounts, requests, init and other extensions' time are not in it.
 
-## The payment flow
-
-Ten million payments a month. `authorize` sends five spans for each, `reconcile` three: {raw} bytes, {sent} with gzip
-(level 1, a request for each invocation). {failed:.0} % of payments fail, and are kept whatever the ratio is.
-
-| ratio | traces kept | spans sent | GB before packing | GB sent | ingestion | egress | storage | together | avoided |
-|---|---|---|---|---|---|---|---|---|---|
 ",
         as_of = prices.as_of,
         currency = prices.currency,
@@ -160,6 +138,25 @@ Ten million payments a month. `authorize` sends five spans for each, `reconcile`
         stored = prices.stored_gb_month,
         days = prices.stored_days,
         second = prices.lambda_gb_second,
+    )
+}
+
+/// What traces cost at several ratios.
+fn payments(prices: &Prices) -> String {
+    let requests = [authorize(), reconcile()].map(|request| request.encode_to_vec());
+    let (raw, sent): (usize, usize) =
+        (requests.iter().map(Vec::len).sum(), requests.iter().map(|request| packed(request)).sum());
+    let spans = 8.0;
+    let mut page = format!(
+        "\
+## The payment flow
+
+Ten million payments a month. `authorize` sends five spans for each, `reconcile` three: {raw} bytes, {sent} with gzip
+(level 1, a request for each invocation). {failed:.0} % of payments fail, and are kept whatever the ratio is.
+
+| ratio | traces kept | spans sent | GB before packing | GB sent | ingestion | egress | storage | together | avoided |
+|---|---|---|---|---|---|---|---|---|---|
+",
         failed = FAILED * 100.0,
     );
     let all = prices.of_bytes((PAYMENTS * raw as f64) as u64, PAYMENTS * sent as f64).total();
@@ -185,7 +182,14 @@ Ten million payments a month. `authorize` sends five spans for each, `reconcile`
         "
 All in USD a month. At 1 % two thirds of what is still sent are the failures, which is what sampling is for. Metrics
 see every payment at any ratio.
+",
+    );
+    page
+}
 
+/// What waiting for flushes costs.
+fn billed(prices: &Prices) -> String {
+    let mut page = "
 ## Billed time
 
 Two functions of 512 MB that run for 120 ms, with a backend 20 ms away ([performance.md](performance.md) measures our
@@ -193,8 +197,8 @@ own part):
 
 | `PREFREEZE_FLUSH` | held for each invocation | USD a month | of the functions' own |
 |---|---|---|---|
-",
-    );
+"
+    .to_owned();
     let function = prices.of_seconds(PAYMENTS * FUNCTIONS * HANDLER);
     for (mode, held) in [("end", HELD_END), ("continuous", HELD_CONTINUOUS)] {
         let cost = prices.of_seconds(PAYMENTS * FUNCTIONS * held);

@@ -39,14 +39,7 @@ fn a_connection_is_open_before_the_first_invocation_and_carries_the_first_flush(
 #[test]
 fn the_handshake_is_over_before_the_first_invocation() {
     let backend = TlsBackend::start(false);
-    let script = Script::new();
-    let authority = script.scratch().join("authority.pem");
-    backend.write_authority(&authority);
-    let platform = Platform::ready(
-        &script
-            .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", backend.endpoint())
-            .env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy()),
-    );
+    let platform = Platform::ready(&backend.trusted_by(Script::new()));
     backend.expect("a handshake", |backend| backend.handshakes() == 1);
     assert!(backend.bodies().is_empty());
     invoke(&platform, "r-1", 1);
@@ -96,14 +89,7 @@ fn a_backend_that_is_down_at_the_start_is_no_news() {
 #[test]
 fn a_handshake_that_hangs_during_start_up_holds_up_nothing() {
     let backend = TlsBackend::start_mute(1);
-    let script = Script::new();
-    let authority = script.scratch().join("authority.pem");
-    backend.write_authority(&authority);
-    let platform = Platform::ready(
-        &script
-            .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", backend.endpoint())
-            .env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy()),
-    );
+    let platform = Platform::ready(&backend.trusted_by(Script::new()));
     backend.expect("a connection that is not answered", |backend| backend.connections() == 1);
     invoke(&platform, "r-1", 1);
     assert_eq!((backend.bodies().len(), backend.connections()), (1, 2), "the request has opened its own");

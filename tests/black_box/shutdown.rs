@@ -73,8 +73,7 @@ fn an_open_invocation_is_flushed_with_what_it_sent() {
     world.invoke("r-1");
     world.post_spans([span("child", Ids::new(1))]);
     world.runtime_done("r-1");
-    world.platform.shutdown(Reason::Failure, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Failure);
     world.span("child");
 }
 
@@ -127,8 +126,7 @@ fn two_good_invocations_and_then_a_time_out() {
     world.invoke_well("r-2", 2);
     world.platform.answer_next(&Invoke::new("r-3", Duration::from_millis(400)));
     world.platform.wait_next();
-    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Timeout);
     assert_eq!(world.names(), ["orders", "r-1", "r-2"]);
     assert!(world.span("orders").is_error() && !world.span("r-2").is_error());
     let summary = world.summary();

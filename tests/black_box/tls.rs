@@ -33,12 +33,7 @@ fn summary(platform: &Platform) -> serde_json::Value {
 #[test]
 fn a_backend_is_trusted_by_the_certificate_file() {
     let backend = TlsBackend::start(false);
-    let script = Script::new();
-    let authority = script.scratch().join("authority.pem");
-    backend.write_authority(&authority);
-    let platform = ready(backend.endpoint(), |script| {
-        script.env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy())
-    });
+    let platform = Platform::ready(&backend.trusted_by(Script::new()));
     invoke(&platform);
     assert_eq!(backend.bodies().len(), 1, "before /next");
     assert_eq!(summary(&platform)["exported"], 1);
@@ -47,17 +42,14 @@ fn a_backend_is_trusted_by_the_certificate_file() {
 #[test]
 fn a_client_shows_its_own_certificate_where_one_is_wanted() {
     let backend = TlsBackend::start(true);
-    let script = Script::new();
-    let file = |name: &str| script.scratch().join(name);
-    let (authority, certificate, key) = (file("authority.pem"), file("client.pem"), file("client.key"));
-    backend.write_authority(&authority);
+    let script = backend.trusted_by(Script::new());
+    let (certificate, key) = (script.scratch().join("client.pem"), script.scratch().join("client.key"));
     backend.write_client(&certificate, &key);
-    let platform = ready(backend.endpoint(), |script| {
-        script
-            .env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy())
+    let platform = Platform::ready(
+        &script
             .env("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificate.to_string_lossy())
-            .env("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", key.to_string_lossy())
-    });
+            .env("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", key.to_string_lossy()),
+    );
     invoke(&platform);
     assert_eq!(summary(&platform)["exported"], 1);
 }
@@ -75,12 +67,9 @@ fn a_backend_of_an_unknown_authority_gets_nothing_and_stops_nobody() {
 #[test]
 fn a_backend_under_another_name_gets_nothing() {
     let backend = TlsBackend::start(false);
-    let script = Script::new();
-    let authority = script.scratch().join("authority.pem");
-    backend.write_authority(&authority);
-    let platform = ready(backend.endpoint_by_address(), |script| {
-        script.env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy())
-    });
+    let script = backend.trusted_by(Script::new());
+    let elsewhere = backend.endpoint_by_address();
+    let platform = Platform::ready(&script.env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", elsewhere));
     invoke(&platform);
     assert_eq!(summary(&platform)["exported"], 0);
     assert!(backend.bodies().is_empty());
@@ -89,12 +78,7 @@ fn a_backend_under_another_name_gets_nothing() {
 #[test]
 fn a_certificate_that_has_expired_gets_nothing() {
     let backend = TlsBackend::start_expired();
-    let script = Script::new();
-    let authority = script.scratch().join("authority.pem");
-    backend.write_authority(&authority);
-    let platform = ready(backend.endpoint(), |script| {
-        script.env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy())
-    });
+    let platform = Platform::ready(&backend.trusted_by(Script::new()));
     invoke(&platform);
     let summary = summary(&platform);
     assert_eq!((&summary["exported"], &summary["held"]), (&0.into(), &1.into()), "{summary}");

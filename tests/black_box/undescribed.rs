@@ -112,8 +112,7 @@ fn a_timeout_leaves_no_orphans() {
     // The platform needs a moment to stop the runtime; the function had until its deadline.
     let done = runtime_done(invoke.deadline_unix_ms + 7, "r-1", "timeout", 1_007.0);
     world.platform.post_telemetry(&[start(begun, "r-1"), done]);
-    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Timeout);
     let root = assert_family(&world, "r-1", parent);
     assert!(root.is_error());
     assert_eq!(root.text("error.type"), Some("timeout"));
@@ -129,8 +128,7 @@ fn children_that_came_before_invoke_was_read_are_no_orphans_either() {
     post_children(&world, parent);
     world.platform.answer_next(&Invoke::new("r-2", Duration::from_millis(1_000)));
     world.platform.wait_next();
-    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Timeout);
     assert!(assert_family(&world, "r-2", parent).is_error());
 }
 
@@ -153,8 +151,7 @@ fn assert_late_spans_stay_where_they_belong(is_before_invoke: bool) {
         late();
     }
     world.platform.wait_next();
-    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Timeout);
     let second = root(&world, "r-2").span;
     assert_ne!(second.span_id, first.span, "two spans have one id");
     assert_ne!(second.trace_id, first.trace);
@@ -179,8 +176,7 @@ fn a_timeout_is_told_even_if_the_platforms_word_is_lost() {
     world.platform.answer_next(&invoke);
     post_children(&world, parent);
     world.platform.wait_next();
-    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Timeout);
     let root = assert_family(&world, "r-1", parent);
     assert!(root.is_error());
     assert_eq!(root.text("error.type"), Some("timeout"));
@@ -196,8 +192,7 @@ fn a_crash_leaves_no_orphans() {
     let done = runtime_done_error(begun + 80, "r-1", "error", 80.25, "Runtime.ExitError");
     world.platform.post_telemetry(&[start(begun, "r-1"), done]);
     world.platform.wait_next();
-    world.platform.shutdown(Reason::Failure, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Failure);
     let root = assert_family(&world, "r-1", parent);
     assert!(root.is_error());
     assert_eq!(root.text("error.type"), Some("Runtime.ExitError"));
@@ -211,8 +206,7 @@ fn a_crash_that_only_shutdown_tells_of_is_an_error_too() {
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_millis(1_000)));
     post_children(&world, parent);
     world.platform.wait_next();
-    world.platform.shutdown(Reason::Failure, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Failure);
     assert!(assert_family(&world, "r-1", parent).is_error());
 }
 
@@ -296,8 +290,7 @@ fn an_invocation_whose_init_failed_is_told_of_without_invoke() {
     let begun = now_unix_ms();
     let done = runtime_done_error(begun + 180, "r-1", "error", 180.0, "Runtime.ExitError");
     world.platform.post_telemetry(&[start(begun, "r-1"), done]);
-    world.platform.shutdown(Reason::Failure, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Failure);
     let root = root(&world, "r-1");
     assert!(root.is_error());
     assert_eq!(root.text("error.type"), Some("Runtime.ExitError"));
@@ -311,8 +304,7 @@ fn an_invocation_whose_init_failed_is_told_of_without_invoke() {
 fn an_invocation_that_only_began_is_closed_by_the_failure_of_its_environment() {
     let world = World::start();
     world.platform.post_telemetry(&[start(now_unix_ms(), "r-1")]);
-    world.platform.shutdown(Reason::Timeout, Duration::from_secs(2));
-    assert!(world.platform.wait_exit().0.success());
+    world.end(Reason::Timeout);
     let root = root(&world, "r-1");
     assert_eq!((root.is_error(), root.text("error.type")), (true, Some("timeout")));
 }

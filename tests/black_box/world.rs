@@ -12,7 +12,7 @@ use tests::collector::{Collector, SpanSeen};
 use tests::http1::{Headers, Response};
 use tests::otlp::{self, Ids, SpanExt, traces};
 use tests::platform::events::{now_unix_ms, runtime_done};
-use tests::platform::{Invoke, Platform, Script};
+use tests::platform::{Invoke, Platform, Reason, Script};
 
 /// Longer than any test waits: an invocation in which nothing may happen because its deadline is near.
 pub(super) const LONG: Duration = Duration::from_secs(60);
@@ -116,6 +116,13 @@ impl World {
     pub(super) fn close(&self) -> Summary {
         self.platform.spin_down();
         self.summary()
+    }
+
+    /// SHUTDOWN for this reason, with the usual two seconds, which the extension keeps to.
+    #[track_caller]
+    pub(super) fn end(&self, reason: Reason) {
+        self.platform.shutdown(reason, Duration::from_secs(2));
+        assert!(self.platform.wait_exit().0.success());
     }
 
     /// The summary line of an extension that has ended.

@@ -101,21 +101,12 @@ fn mutated_logs_are_put_under_a_span_whole_or_left_alone() {
 
 #[test]
 fn records_of_invocations_times_and_words_are_read_without_a_panic() {
-    let invoke = Invoke {
-        request_id: "request-1".into(),
-        deadline: Instant::from_nanos(7),
-        deadline_at: UnixNanos(8),
-        received_at: UnixNanos(9),
-        arn: "arn:aws:lambda:eu-west-1:123456789012:function:pay:live".into(),
-        xray: wire::trace_context::xray(
-            "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
-        ),
-        waited: Duration::from_secs(1),
-    };
-    let record = wire::invocation::encode(&invoke);
+    let record = br#"{"request_id":"request-1","deadline_at":8,"received_at":9,"arn":"arn:aws:lambda:x:1:function:pay",
+        "xray":"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"}"#;
+    assert!(wire::invocation::decode(record).is_ok_and(|invoke| invoke.xray.is_some()), "it is a whole one");
     rounds("invocations, times, words", |seed| {
         let mut rng = Rng::new(seed);
-        if let Ok(read) = wire::invocation::decode(&mutate(&mut rng, &record)) {
+        if let Ok(read) = wire::invocation::decode(&mutate(&mut rng, record)) {
             let again = wire::invocation::decode(&wire::invocation::encode(&read)).expect("just written");
             assert_eq!((again.request_id, again.arn, again.xray), (read.request_id, read.arn, read.xray));
         }

@@ -116,8 +116,10 @@ pub(crate) fn all() -> Vec<Fault> {
     let mut faults = vec![fault("nobody", "all is well")];
     faults.extend(of_the_backend());
     faults.extend(of_the_function());
+    faults.extend(of_the_telemetry());
     faults.extend(of_the_platform());
-    faults.extend(of_the_sandbox());
+    faults.extend(of_freezes_and_kills());
+    faults.extend(of_the_machine());
     faults
 }
 
@@ -214,15 +216,8 @@ fn of_the_function() -> Vec<Fault> {
     ]
 }
 
-fn of_the_platform() -> Vec<Fault> {
-    let subscribe = |what, shape| Fault { shape, drama: Drama::FromTheStart, ..fault("platform", what) };
+fn of_the_telemetry() -> Vec<Fault> {
     let shaped = |what, shape| Fault { shape, ..fault("platform", what) };
-    let ends = |what, reason| Fault {
-        backend: Backend::Down,
-        is_followed: false,
-        reason,
-        ..fault("platform", what)
-    };
     vec![
         shaped("drops its telemetry", |spec| telemetry(spec, Fate::Drop)),
         // Nothing tells that the invocation is over: the extension waits up to its margin before the deadline, once.
@@ -241,7 +236,10 @@ fn of_the_platform() -> Vec<Fault> {
         shaped("holds its telemetry until the next invocation", |spec| telemetry(spec, Fate::HoldUntilNext)),
         shaped("never reports", |spec| fates(spec, &[EventKind::Report], Fate::Drop)),
         shaped("reports two invocations late", |spec| fates(spec, &[EventKind::Report], Fate::HoldForTwo)),
-        subscribe("says nothing of init", |spec| fates(spec, &INIT, Fate::Drop)),
+        Fault {
+            drama: Drama::FromTheStart,
+            ..shaped("says nothing of init", |spec| fates(spec, &INIT, Fate::Drop))
+        },
         shaped("delivers its telemetry out of order", |spec| telemetry(spec, Fate::Swap)),
         shaped("drops its telemetry, and says so (logsDropped)", |spec| telemetry(spec, Fate::DropCounted)),
         Fault { faults: of_others, ..fault("platform", "tells of other requests, and of unknown events") },
@@ -250,6 +248,18 @@ fn of_the_platform() -> Vec<Fault> {
             ..fault("platform", "delivers telemetry that is no JSON")
         },
         shaped("delivers its telemetry three times", |spec| telemetry(spec, Fate::Duplicate(2))),
+    ]
+}
+
+fn of_the_platform() -> Vec<Fault> {
+    let subscribe = |what, shape| Fault { shape, drama: Drama::FromTheStart, ..fault("platform", what) };
+    let ends = |what, reason| Fault {
+        backend: Backend::Down,
+        is_followed: false,
+        reason,
+        ..fault("platform", what)
+    };
+    vec![
         subscribe("answers the subscription 202", |spec| {
             spec.faults.subscribe = SubscribeAnswer::NotSupported;
         }),
@@ -288,7 +298,7 @@ fn of_the_platform() -> Vec<Fault> {
     ]
 }
 
-fn of_the_sandbox() -> Vec<Fault> {
+fn of_freezes_and_kills() -> Vec<Fault> {
     vec![
         Fault {
             backend: Backend::CutInFreeze,
@@ -330,6 +340,11 @@ fn of_the_sandbox() -> Vec<Fault> {
                 stalled(Moment::RuntimeDone)
             })
         },
+    ]
+}
+
+fn of_the_machine() -> Vec<Fault> {
+    vec![
         Fault {
             has_time: false,
             ..faulty("the clock is a minute ahead of the platform's", || stepped(-60_000))

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::collector::PATIENCE;
+use crate::platform::Script;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -111,6 +112,16 @@ impl TlsBackend {
     /// Writes the authority's certificate to `path`.
     pub fn write_authority(&self, path: &Path) {
         std::fs::write(path, &self.authority).expect("the folder can be written");
+    }
+
+    /// The same extension with this backend, and with its authority in a file of the script's own.
+    #[must_use]
+    pub fn trusted_by(&self, script: Script) -> Script {
+        let authority = script.scratch().join("authority.pem");
+        self.write_authority(&authority);
+        script
+            .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", self.endpoint())
+            .env("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", authority.to_string_lossy())
     }
 
     /// Writes a certificate of that authority for a client, and its key.

@@ -1,12 +1,14 @@
 //! Little room: what is larger than all of it, what comes back larger than it went, and what must not wait for ever.
 
+mod made;
+
 use std::collections::BTreeMap;
 
 use policy::sampling::{Ratio, Sampling, Slow};
 use policy::{
     Agent, BOOKKEEPING_BYTES, BatchId, Bounds, Config, DropReason, Duration, FlushMode, Input, Instant,
     Invoke, Kind, Measuring, Outcome, Output, Parked, Place, Receipt, Shutdown, ShutdownReason, Signal, Span,
-    SpanId, SpoolMode, TraceId, UnixNanos,
+    SpoolMode, UnixNanos,
 };
 
 const MS: u64 = 1_000_000;
@@ -83,19 +85,7 @@ impl Story {
 
     fn span(&mut self, size: u32) -> Span<Sized> {
         self.number += 1;
-        Span {
-            trace_id: TraceId::new([7; 16]).expect("not zero"),
-            span_id: SpanId::new(self.number.to_be_bytes()).expect("not zero"),
-            parent: None,
-            parent_is_remote: None,
-            kind: Kind::Internal,
-            start: UnixNanos(1),
-            end: UnixNanos(2),
-            is_error: false,
-            request_id: None,
-            size,
-            body: Sized,
-        }
+        made::span(self.number.to_be_bytes(), None, size, Sized)
     }
 
     fn invoke(&mut self) {

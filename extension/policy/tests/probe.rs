@@ -1,8 +1,10 @@
 //! A probe that is lost without an answer: the backend must be probed again, not given up on until SHUTDOWN.
 
+mod made;
+
 use policy::{
-    Agent, BatchId, Config, Duration, FlushMode, Input, Instant, Invoke, Kind, Measuring, Outcome, Output,
-    Receipt, Span, SpanId, TraceId, UnixNanos,
+    Agent, BatchId, Config, Duration, FlushMode, Input, Instant, Invoke, Measuring, Outcome, Output, Receipt,
+    UnixNanos,
 };
 
 /// An environment, and what it wanted since it was last asked.
@@ -48,19 +50,7 @@ impl Story {
     /// The function's own span, with which it is done; the exports of the flush that follows.
     fn done(&mut self) -> Vec<BatchId> {
         self.hear(Input::Receiving);
-        let span = Span {
-            trace_id: TraceId::new([1; 16]).expect("not zero"),
-            span_id: SpanId::new(self.invocations.to_be_bytes()).expect("not zero"),
-            parent: None,
-            parent_is_remote: None,
-            kind: Kind::Server,
-            start: UnixNanos(1),
-            end: UnixNanos(2),
-            is_error: false,
-            request_id: Some(self.request_id().as_str().into()),
-            size: 100,
-            body: (),
-        };
+        let span = made::span(self.invocations.to_be_bytes(), Some(&self.request_id()), 100, ());
         self.hear(Input::Received(Receipt { spans: vec![span], parcels: Vec::new() }))
     }
 

@@ -1,11 +1,12 @@
 //! What does not fit: a span larger than all that may be held, and log records that wait for their span.
 
+mod made;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use policy::{
-    Agent, Bounds, Config, Content, Duration, Entry, FlushMode, Input, Instant, Invoke, Kind, Measuring,
-    Outcome, Output, Parcel, Place, Receipt, Shutdown, ShutdownReason, Signal, Span, SpanId, SpoolMode,
-    TraceId, UnixNanos,
+    Agent, Bounds, Config, Content, Duration, Entry, FlushMode, Input, Instant, Invoke, Measuring, Outcome,
+    Output, Parcel, Place, Receipt, Shutdown, ShutdownReason, Signal, Span, SpanId, SpoolMode, UnixNanos,
 };
 
 const MS: u64 = 1_000_000;
@@ -169,19 +170,7 @@ fn receipt_of(signal: Signal, entries: &[Entry<()>]) -> Receipt<()> {
 }
 
 fn span(size: u32, request_id: Option<&str>) -> Span<()> {
-    Span {
-        trace_id: TraceId::new([1; 16]).expect("not zero"),
-        span_id: SpanId::new([2; 8]).expect("not zero"),
-        parent: None,
-        parent_is_remote: None,
-        kind: Kind::Server,
-        start: UnixNanos(1),
-        end: UnixNanos(2),
-        is_error: false,
-        request_id: request_id.map(Into::into),
-        size,
-        body: (),
-    }
+    made::span([2; 8], request_id, size, ())
 }
 
 /// It goes to the disk at once, comes back to be sent, and must not come back a thousand times.
