@@ -234,6 +234,12 @@ fn metrics_and_logs_that_are_taken_can_be_read() {
     });
 }
 
+/// Whether another reader takes it, which wants text without control characters, as we do not.
+fn is_json(bytes: &[u8]) -> bool {
+    let text: String = String::from_utf8_lossy(bytes).replace(|char| char < ' ', " ");
+    serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok()
+}
+
 #[test]
 fn json_becomes_protobuf_or_is_refused() {
     let points = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","histogram":{"dataPoints":[{"count":"3",
@@ -248,6 +254,7 @@ fn json_becomes_protobuf_or_is_refused() {
         let json = mutate(&mut rng, sample);
         let Ok(bytes) = from_json(signal, &json, 1 << 16) else { return };
         assert!(bytes.len() <= 1 << 16);
+        assert!(is_json(&json), "that was no JSON: {}", String::from_utf8_lossy(&json));
         scan(signal, &Bytes::from(bytes.clone())).expect("what is written is a request");
         match signal {
             Signal::Traces => drop(ExportTraceServiceRequest::decode(&bytes[..]).expect("and decodes")),

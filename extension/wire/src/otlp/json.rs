@@ -6,15 +6,16 @@
 //! # Source
 //! <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>
 
+mod reader;
 mod value;
 
 use std::fmt;
 
 use policy::Signal;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::schema::{self, Kind, Row, Rows};
 use crate::proto::{put_varint, varint_len};
+use reader::{Reader, Unexpected};
 
 /// Why a JSON body was not converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum JsonError {
     Invalid {
         /// The line, from 1.
         line: usize,
-        /// The column, from 1; zero when the line had not begun.
+        /// The column, from 1.
         column: usize,
     },
     /// It is longer than allowed, as protobuf.
@@ -51,196 +52,127 @@ impl std::error::Error for JsonError {}
 /// # Errors
 /// When it is not such a request, or too long.
 pub fn from_json(signal: Signal, json: &[u8], max: usize) -> Result<Vec<u8>, JsonError> {
-    let mut out = Out { bytes: Vec::with_capacity((json.len() / 2).min(max)), max, is_over: false };
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let rows = schema::request(signal);
-    let read = MessageSeed { rows, out: &mut out }.deserialize(&mut reader).and_then(|()| reader.end());
-    match read {
-        Ok(()) => Ok(out.bytes),
-        Err(_) if out.is_over => Err(JsonError::TooLong),
-        Err(error) => Err(JsonError::Invalid { line: error.line(), column: error.column() }),
+    let out = Vec::with_capacity((json.len() / 2).min(max));
+    let mut conversion = Conversion { json: Reader::new(json), out, max };
+    let converted = conversion.message(schema::request(signal)).and_then(|()| Ok(conversion.json.end()?));
+    match converted {
+        Ok(()) => Ok(conversion.out),
+        Err(Stop::TooLong) => Err(JsonError::TooLong),
+        Err(Stop::Unexpected) => {
+            let (line, column) = conversion.json.place();
+            Err(JsonError::Invalid { line, column })
+        }
     }
 }
 
-/// What is written, and its bound.
-struct Out {
-    bytes: Vec<u8>,
-    max: usize,
-    is_over: bool,
+/// Why a conversion has ended early.
+enum Stop {
+    Unexpected,
+    TooLong,
 }
 
-impl Out {
-    fn check<E: Error>(&mut self) -> Result<(), E> {
-        self.is_over |= self.bytes.len() > self.max;
-        if self.is_over { Err(E::custom("too long")) } else { Ok(()) }
+impl From<Unexpected> for Stop {
+    fn from(_: Unexpected) -> Self {
+        Self::Unexpected
+    }
+}
+
+/// What is read, what is written of it, and how much that may be.
+struct Conversion<'a> {
+    json: Reader<'a>,
+    out: Vec<u8>,
+    max: usize,
+}
+
+impl Conversion<'_> {
+    /// An object, as the fields of a message.
+    fn message(&mut self, rows: Rows) -> Result<(), Stop> {
+        self.json.open(b'{')?;
+        let (mut next, mut is_first) = (0, true);
+        while self.json.has_more(b'}', is_first)? {
+            is_first = false;
+            let key = self.json.key()?;
+            match place_of(&key, rows, next) {
+                Some(place) => {
+                    next = place + 1;
+                    self.field(&rows[place])?;
+                }
+                None => self.json.skip()?,
+            }
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    /// The value of a field; `null` is none.
+    fn field(&mut self, row: &'static Row) -> Result<(), Stop> {
+        if self.json.peek()? == b'n' {
+            Ok(self.json.word("null")?)
+        } else if !row.is_repeated {
+            self.value(row)
+        } else if row.kind.is_packed() {
+            self.nested(row.number, |own| own.items(|own| Ok(value::put_packed(own, row.kind)?)))
+        } else {
+            self.items(|own| match own.json.peek()? {
+                b'n' => Ok(own.json.word("null")?),
+                _ => own.value(row),
+            })
+        }
+    }
+
+    /// An array, each item of which `put` writes.
+    fn items(&mut self, put: impl Fn(&mut Self) -> Result<(), Stop>) -> Result<(), Stop> {
+        self.json.open(b'[')?;
+        let mut is_first = true;
+        while self.json.has_more(b']', is_first)? {
+            is_first = false;
+            put(self)?;
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, row: &'static Row) -> Result<(), Stop> {
+        match row.kind {
+            Kind::Message(rows) => self.nested(row.number, |own| own.message(rows)),
+            kind => Ok(value::put(self, row.number, kind)?),
+        }
     }
 
     /// A length-delimited field whose content `fill` writes; the length is put before it once it is known.
     ///
     /// One byte is left for it, which is what nearly every message takes: a longer one is moved.
-    fn nested<E: Error>(
-        &mut self,
-        number: u32,
-        fill: impl FnOnce(&mut Self) -> Result<(), E>,
-    ) -> Result<(), E> {
-        put_varint(&mut self.bytes, u64::from(number << 3 | 2));
-        let at = self.bytes.len();
-        self.bytes.push(0);
+    fn nested(&mut self, number: u32, fill: impl FnOnce(&mut Self) -> Result<(), Stop>) -> Result<(), Stop> {
+        put_varint(&mut self.out, u64::from(number << 3 | 2));
+        let at = self.out.len();
+        self.out.push(0);
         fill(self)?;
-        let end = self.bytes.len();
+        let end = self.out.len();
         let mut length = end - at - 1;
         let last = at + varint_len(length as u64) - 1;
         if last > at {
-            self.bytes.resize(end + last - at, 0);
-            self.bytes.copy_within(at + 1..end, last + 1);
+            self.out.resize(end + last - at, 0);
+            self.out.copy_within(at + 1..end, last + 1);
         }
-        for byte in &mut self.bytes[at..last] {
+        for byte in &mut self.out[at..last] {
             *byte = length as u8 | 0x80;
             length >>= 7;
         }
-        self.bytes[last] = length as u8;
-        Ok(())
-    }
-}
-
-/// An object, as the fields of a message.
-struct MessageSeed<'a> {
-    rows: Rows,
-    out: &'a mut Out,
-}
-
-impl<'de> DeserializeSeed<'de> for MessageSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MessageSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut next = 0;
-        while let Some(place) = map.next_key_seed(KeySeed { rows: self.rows, next })? {
-            match place {
-                Some(place) => {
-                    next = place + 1;
-                    let row = &self.rows[place];
-                    map.next_value_seed(FieldSeed { row, out: self.out, is_item: false })?;
-                }
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
-            self.out.check()?;
-        }
-        Ok(())
-    }
-}
-
-/// A key, as the place of the row that knows it: as a rule the next of those after the one before, for keys are written
-/// in the order of the schema.
-struct KeySeed {
-    rows: Rows,
-    next: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-        let is_here = |place: &usize| self.rows[*place].key.as_bytes() == key;
-        Ok((self.next..self.rows.len()).find(is_here).or_else(|| (0..self.next).find(is_here)))
-    }
-}
-
-/// The value of a field, or one item of a repeated one; `null` is none.
-struct FieldSeed<'a> {
-    row: &'static Row,
-    out: &'a mut Out,
-    is_item: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_none<E>(self) -> Result<(), E> {
+        self.out[last] = length as u8;
         Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Self { row, out, is_item } = self;
-        if row.is_repeated && !is_item {
-            return deserializer.deserialize_seq(ItemsSeed { row, out });
-        }
-        match row.kind {
-            Kind::Message(rows) => {
-                out.nested(row.number, |out| MessageSeed { rows, out }.deserialize(deserializer))
-            }
-            kind => value::put(&mut out.bytes, row.number, kind, deserializer),
-        }
+    const fn check(&self) -> Result<(), Stop> {
+        if self.out.len() > self.max { Err(Stop::TooLong) } else { Ok(()) }
     }
 }
 
-/// An array: fields that follow each other, or numbers packed into one field.
-struct ItemsSeed<'a> {
-    row: &'static Row,
-    out: &'a mut Out,
-}
-
-impl<'de> Visitor<'de> for ItemsSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self { row, out } = self;
-        if !row.kind.is_packed() {
-            while items.next_element_seed(FieldSeed { row, out, is_item: true })?.is_some() {
-                out.check()?;
-            }
-            return Ok(());
-        }
-        out.nested(row.number, |out| {
-            while items.next_element_seed(value::Packed { kind: row.kind, out: &mut out.bytes })?.is_some() {
-                out.check()?;
-            }
-            Ok(())
-        })
-    }
+/// The place of the row that knows `key`: as a rule the `next` or one after it, for keys are written in the order of the
+/// schema.
+#[inline]
+fn place_of(key: &[u8], rows: Rows, next: usize) -> Option<usize> {
+    let is_here = |place: &usize| rows[*place].key.as_bytes() == key;
+    (next..rows.len()).find(is_here).or_else(|| (0..next).find(is_here))
 }
 
 #[cfg(test)]

@@ -1,55 +1,39 @@
 //! Single values of OTLP/JSON: text, hex, base64 and numbers in all their spellings, written as protobuf.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
-
+use super::Conversion;
+use super::reader::{Read, Reader, Unexpected};
 use crate::base64;
 use crate::otlp::schema::Kind;
 use crate::otlp::valid::is_ascii;
 use crate::proto::{put_bytes, put_fixed32, put_fixed64, put_head, put_number, put_varint};
 
 /// Writes field `number` with the value that comes next.
-pub(super) fn put<'de, D: Deserializer<'de>>(
-    out: &mut Vec<u8>,
-    number: u32,
-    kind: Kind,
-    deserializer: D,
-) -> Result<(), D::Error> {
+pub(super) fn put(conversion: &mut Conversion<'_>, number: u32, kind: Kind) -> Read<()> {
+    let Conversion { json, out, .. } = conversion;
     match kind {
-        Kind::Text => deserializer.deserialize_bytes(Text { out, number, form: Form::Plain }),
-        Kind::Id => deserializer.deserialize_bytes(Text { out, number, form: Form::Hex }),
-        Kind::Bytes => deserializer.deserialize_bytes(Text { out, number, form: Form::Base64 }),
-        _ => {
-            let scalar = scalar(kind, deserializer)?;
-            match scalar {
-                Scalar::Varint(value) => put_number(out, number, value),
-                Scalar::Fixed32(value) => put_fixed32(out, number, value),
-                Scalar::Fixed64(value) => put_fixed64(out, number, value),
-            }
-            Ok(())
-        }
+        Kind::Text => put_bytes(out, number, &unicode(&json.text()?)),
+        Kind::Id => put_id(out, number, &json.text()?),
+        Kind::Bytes => put_bytes(out, number, &base64::decode(&json.text()?).ok_or(Unexpected)?),
+        _ => match scalar(json, kind)? {
+            Scalar::Varint(value) => put_number(out, number, value),
+            Scalar::Fixed32(value) => put_fixed32(out, number, value),
+            Scalar::Fixed64(value) => put_fixed64(out, number, value),
+        },
     }
+    Ok(())
 }
 
-/// One number of several in one field.
-pub(super) struct Packed<'a> {
-    pub(super) kind: Kind,
-    pub(super) out: &'a mut Vec<u8>,
-}
-
-impl<'de> DeserializeSeed<'de> for Packed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match scalar(self.kind, deserializer)? {
-            Scalar::Varint(value) => put_varint(self.out, value),
-            Scalar::Fixed32(value) => self.out.extend_from_slice(&value.to_le_bytes()),
-            Scalar::Fixed64(value) => self.out.extend_from_slice(&value.to_le_bytes()),
-        }
-        Ok(())
+/// Writes one number of several in one field.
+pub(super) fn put_packed(conversion: &mut Conversion<'_>, kind: Kind) -> Read<()> {
+    let Conversion { json, out, .. } = conversion;
+    match scalar(json, kind)? {
+        Scalar::Varint(value) => put_varint(out, value),
+        Scalar::Fixed32(value) => out.extend_from_slice(&value.to_le_bytes()),
+        Scalar::Fixed64(value) => out.extend_from_slice(&value.to_le_bytes()),
     }
+    Ok(())
 }
 
 /// A value that is not bytes, as it goes onto the wire.
@@ -59,12 +43,15 @@ enum Scalar {
     Fixed64(u64),
 }
 
-fn scalar<'de, D: Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<Scalar, D::Error> {
+fn scalar(json: &mut Reader<'_>, kind: Kind) -> Read<Scalar> {
+    if matches!(kind, Kind::Flag) {
+        let word = if json.peek()? == b't' { "true" } else { "false" };
+        return json.word(word).map(|()| Scalar::Varint((word == "true").into()));
+    }
     let names = if let Kind::Enum(names) = kind { names } else { &[] };
-    let number =
-        deserializer.deserialize_any(NumberVisitor { names, is_flag: matches!(kind, Kind::Flag) })?;
+    let number = number(json, names)?;
     let fits = match kind {
-        Kind::Flag | Kind::Unsigned => number.unsigned().map(Scalar::Varint),
+        Kind::Unsigned => number.unsigned().map(Scalar::Varint),
         Kind::Int | Kind::Enum(_) => number.signed().map(|value| Scalar::Varint(value.cast_unsigned())),
         Kind::Zigzag => {
             number.signed().map(|value| Scalar::Varint((value << 1 ^ value >> 63).cast_unsigned()))
@@ -73,9 +60,20 @@ fn scalar<'de, D: Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<Scal
         Kind::Fixed64 => number.unsigned().map(Scalar::Fixed64),
         Kind::Signed64 => number.signed().map(|value| Scalar::Fixed64(value.cast_unsigned())),
         Kind::Double => Some(Scalar::Fixed64(number.double().to_bits())),
-        Kind::Text | Kind::Id | Kind::Bytes | Kind::Message(_) => None,
+        Kind::Flag | Kind::Text | Kind::Id | Kind::Bytes | Kind::Message(_) => None,
     };
-    fits.ok_or_else(|| D::Error::custom("a number out of range"))
+    fits.ok_or(Unexpected)
+}
+
+/// A number, a number as text, or one of the `names` that stand for their places.
+fn number(json: &mut Reader<'_>, names: &[&str]) -> Read<Number> {
+    if json.peek()? != b'"' {
+        return Number::from_json(json.number()?).ok_or(Unexpected);
+    }
+    let text = json.text()?;
+    let text = std::str::from_utf8(&text).map_err(|_| Unexpected)?;
+    let named = names.iter().position(|name| *name == text).map(|at| Number::Positive(at as u64));
+    named.or_else(|| Number::from_text(text)).ok_or(Unexpected)
 }
 
 /// A number as JSON had it.
@@ -118,6 +116,18 @@ impl Number {
         }
     }
 
+    /// A number as JSON spells it, which is not beyond what a `double` can be.
+    fn from_json(number: &str) -> Option<Self> {
+        if let Ok(value) = number.parse() {
+            return Some(Self::Positive(value));
+        }
+        match number.parse() {
+            // A whole number has no minus zero.
+            Ok(value) if value != 0 => Some(Self::Negative(value)),
+            _ => number.parse().ok().filter(|value: &f64| value.is_finite()).map(Self::Fraction),
+        }
+    }
+
     /// A number as text: decimal, or one of the three that JSON has no word for.
     fn from_text(text: &str) -> Option<Self> {
         if let Ok(value) = text.parse() {
@@ -137,81 +147,7 @@ impl Number {
     }
 }
 
-struct NumberVisitor {
-    /// Names that stand for their places.
-    names: &'static [&'static str],
-    is_flag: bool,
-}
-
-impl Visitor<'_> for NumberVisitor {
-    type Value = Number;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_flag { "true or false" } else { "a number" })
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Number, E> {
-        if self.is_flag { Ok(Number::Positive(value.into())) } else { Err(E::custom("not a number")) }
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
-        if self.is_flag { Err(E::custom("not true or false")) } else { Ok(Number::Positive(value)) }
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
-        if self.is_flag { Err(E::custom("not true or false")) } else { Ok(Number::Negative(value)) }
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
-        if self.is_flag { Err(E::custom("not true or false")) } else { Ok(Number::Fraction(value)) }
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
-        let named = self.names.iter().position(|name| *name == text).map(|at| Number::Positive(at as u64));
-        let number = named.or_else(|| Number::from_text(text)).filter(|_| !self.is_flag);
-        number.ok_or_else(|| E::custom("not a number"))
-    }
-}
-
-/// How bytes are spelled.
-#[derive(Clone, Copy)]
-enum Form {
-    Plain,
-    Hex,
-    Base64,
-}
-
-/// Writes a text as a field of bytes.
-struct Text<'a> {
-    out: &'a mut Vec<u8>,
-    number: u32,
-    form: Form,
-}
-
-impl Visitor<'_> for Text<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    // Bytes, because a text that was cut in the middle of a pair of surrogates is no Unicode: JavaScript sends
-    // such, and a batch is not lost for it.
-    fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<(), E> {
-        let bytes = match self.form {
-            Form::Plain => unicode(text),
-            Form::Hex => {
-                put_id(self.out, self.number, text);
-                return Ok(());
-            }
-            Form::Base64 => base64::decode(text).ok_or_else(|| E::custom("not base64"))?.into(),
-        };
-        put_bytes(self.out, self.number, &bytes);
-        Ok(())
-    }
-}
-
-/// The same, with the replacement character for what is no Unicode: protobuf's strings must be.
+/// A text, with the replacement character for what is no Unicode: protobuf's strings must be.
 fn unicode(text: &[u8]) -> Cow<'_, [u8]> {
     if is_ascii(text) {
         return text.into();
