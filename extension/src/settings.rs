@@ -265,8 +265,8 @@ const fn path_of(signal: Signal) -> &'static str {
 
 const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 /// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
-/// megabyte, and is there twice while it is read or packed.
-const IN_TRANSIT: u64 = 6;
+/// megabyte, and is there twice while it is read or packed; and the allocator leaves gaps, a tenth of what is held.
+const IN_TRANSIT: u64 = 5;
 
 /// Reads variables, and keeps what is wrong with them.
 struct Reader {
