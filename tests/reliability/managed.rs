@@ -1,6 +1,6 @@
 //! The table of Managed Instances: four invocations at once in one process that nothing freezes, and one of them goes wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -8,8 +8,9 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use sandbox::{EventKind, Fate, FunctionSpec, InitType, InvokeError, InvokeRequest, Outcome, ShutdownReason};
 use sandbox::{TelemetryFault, What};
 use serde_json::Value;
-use tests::collector::{Answer, SpanSeen, State};
+use tests::collector::{Answer, Request, SpanSeen, State};
 use tests::otlp::Ids;
+use tokio::sync::Barrier;
 
 use super::backend::Backend;
 use super::books::{self, Books, PerInvocation};
@@ -358,4 +359,65 @@ fn the_first_is_told_truly(stage: &Stage, row: &Row, assert: &dyn Fn(bool, &str)
     let is_child =
         |seen: &SpanSeen| seen.span.span_id == child.span && seen.span.parent_span_id == announced.span;
     assert(stage.collector.spans().iter().any(is_child), "its child did not come");
+}
+
+/// Lanes in which one invocation follows the other, while the backend comes and goes.
+const LANES: u64 = AT_ONCE as u64;
+const IN_A_LANE: u64 = 40;
+/// Every so many invocations the backend falls ill or becomes well.
+const SPELL: u64 = 8;
+
+/// The backend turns ill, or well, and the extension notices.
+async fn turn(stage: &Stage, spell: u64) {
+    let status = if spell % 2 == 1 { 503 } else { 200 };
+    stage.collector.always(Answer::status(status));
+    let answered = |request: &&Request| request.status == Some(status);
+    let before = stage.collector.requests().iter().filter(answered).count();
+    let notices = |state: &State| state.requests.iter().filter(answered).count() > before;
+    assert!(stage.collector.wait_for_async(notices, RECOVERY).await, "{}", stage.timeline());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_lanes_and_a_backend_that_comes_and_goes_lose_nothing() {
+    let stage = Stage::set(50_000, |spec| {
+        spec.init_type = InitType::ManagedInstances { environments: 1, concurrency: AT_ONCE };
+    })
+    .await;
+    stage.in_time("init", stage.lambda.wait_idle()).await;
+    let (stage_of, together) = (&stage, &Barrier::new(AT_ONCE));
+    let lane = |lane: u64| async move {
+        for number in 0..IN_A_LANE {
+            if number > 0 && number % SPELL == 0 {
+                // What is left is offered to the backend as it is now, before anybody goes on.
+                if together.wait().await.is_leader() {
+                    turn(stage_of, number / SPELL).await;
+                }
+                together.wait().await;
+            }
+            let send = ["good", "nothing", "json"][(number % 3) as usize];
+            let end = if number % 5 == lane { "error" } else { "respond" };
+            let seed = 10_000 * (1 + lane) + 10 * number;
+            let event = event(&format!("lane-{lane}-{number}"), seed, send, end);
+            let seen = invoke(stage_of, event).await;
+            assert_eq!(seen, if end == "error" { "OutOfStock" } else { "ok" }, "{}", stage_of.timeline());
+        }
+    };
+    let lanes = async { tokio::join!(lane(0), lane(1), lane(2), lane(3)) };
+    stage.in_time("four lanes", lanes).await;
+    stage.collector.always(Answer::ok());
+    stage.strike(ShutdownReason::Spindown).await;
+    let history = stage.lambda.history();
+    let wanted = books::accepted(&history);
+    let missing = books::missing(&wanted, &books::arrived(&stage.collector.state(), false, false));
+    assert_eq!(missing, 0, "{}", stage.timeline());
+    let books = Books::read(&history);
+    assert_eq!((books.given_up(), books.summaries), (0, 1), "{books:?}");
+    let roots: BTreeSet<String> = stage
+        .collector
+        .spans()
+        .iter()
+        .filter(|seen| seen.span.kind == i32::from(SpanKind::Server))
+        .filter_map(|seen| seen.text("faas.invocation_id").map(str::to_owned))
+        .collect();
+    assert_eq!(roots.len() as u64, LANES * IN_A_LANE, "an invocation has no span of its own");
 }
