@@ -39,6 +39,8 @@ pub(crate) enum Deed {
     Announces(Vec<Span<Body>>),
     /// It writes log lines.
     Logs(Parcel<Body>),
+    /// It says that it is done with this invocation, or with whatever runs.
+    AsksForFlush(Option<String>),
 }
 
 /// One invocation, planned.
@@ -101,6 +103,8 @@ impl Bodies {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
     pub(crate) is_managed: bool,
+    /// Its function says when it is done.
+    pub(crate) asks_for_flush: bool,
     /// Its init has failed, and runs again in this invocation.
     pub(crate) runs_init: bool,
 }
@@ -155,6 +159,13 @@ pub(crate) fn plan(
         let body = bodies.next_logs(number, count);
         let parcel = Parcel { signal: Signal::Logs, count, size: 100 * count, body };
         deeds.push((rng.below(duration), Deed::Logs(parcel)));
+    }
+    if setting.asks_for_flush {
+        let meant = [Some(request_id.clone()), None, Some(format!("request-{}", number - 1))];
+        // On Managed Instances many run at once.
+        let which = if setting.is_managed { 0 } else { rng.below(3) as usize };
+        let at = if which < 2 { duration * 19 / 20 } else { rng.below(duration) };
+        deeds.push((at, Deed::AsksForFlush(meant[which].clone())));
     }
     deeds.sort_by_key(|(at, _)| *at);
     Plan { request_id, fate, duration, deeds }

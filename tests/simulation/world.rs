@@ -8,6 +8,7 @@ mod logged;
 mod making;
 mod metered;
 mod platform;
+mod spooled;
 mod start;
 mod telling;
 
@@ -18,9 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use policy::{
-    Agent, BatchId, Config, Entry, FlushMode, InitType, Input, Instant, Invoke, Ledger, Notice, Outcome,
-    Output, Parcel, PlatformEvent, PlatformSpan, Receipt, RequestId, Rng, ShutdownReason, SpoolMode, TraceId,
-    UnixNanos,
+    Agent, BatchId, Config, Entry, FlushMode, Guarded, InitType, Input, Instant, Invoke, Ledger, Notice,
+    Outcome, Output, Parcel, PlatformEvent, PlatformSpan, Receipt, RequestId, Rng, ShutdownReason, SpoolMode,
+    TraceId, UnixNanos,
 };
 
 use super::checks;
@@ -30,9 +31,10 @@ use super::faults::Faults;
 use super::function::{Bodies, Deed, MS, Plan};
 use announced::Announced;
 use backend::Origin;
-use budget::{Before, Held};
+use budget::{Before, Costs, Held};
 use logged::{Logged, Place};
 use metered::Metered;
+use spooled::Spooled;
 
 /// Steps after which a world is stuck: a quiet one takes some hundred.
 const STEPS_MAX: u64 = 120_000;
@@ -151,6 +153,7 @@ pub struct World {
     metered: Metered,
     announced: Announced,
     logged: Logged,
+    spooled: Spooled,
     /// CLIENT spans that were accepted.
     clients: u64,
     crashes: u64,
@@ -170,6 +173,7 @@ pub struct World {
     is_reset: bool,
     running: Option<Invoke>,
     held: Held,
+    costs: Costs,
     coverage: Coverage,
     late: u64,
     /// Until when a narrow backend is busy with what it has been sent.
@@ -182,6 +186,10 @@ pub struct World {
     before: [(u64, u64); 3],
     lines: Vec<String>,
     is_aloud: bool,
+    /// Whether its function says when it is done.
+    asks_for_flush: bool,
+    /// What was hidden by now, as this process was told, and as all before it were.
+    guarded: [Guarded; 2],
 }
 
 impl World {
@@ -411,6 +419,7 @@ impl World {
         let full_before = self.given_up();
         let before = Before::of(&self.agent, &input);
         let books_before = self.agent.ledger().spans;
+        self.note_spool_input(&input);
         self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {
             assert!(!self.has_exited, "an output after Exit: {output:?}");
@@ -442,6 +451,7 @@ impl World {
             }
             Output::Park { entries, .. } => {
                 let fails = self.faults_now().disk_fails && self.rng.below(3) == 0;
+                self.note_parked();
                 self.coverage.note(if fails { "disk fails" } else { "parked" });
                 let place = (!fails).then(|| self.disk.park(&entries));
                 self.say(&format!("park {} {place:?}", entries.len()));
@@ -452,6 +462,7 @@ impl World {
                 self.later(self.now, Event::Spool(Input::Parked { place }));
             }
             Output::Unpark(place) => {
+                self.check_unpark();
                 let mut receipt = self.disk.unpark(place, &mut self.made);
                 let is_lost = self.faults_now().disk_fails && self.rng.below(10) == 0;
                 self.coverage.note(if is_lost { "spool unreadable" } else { "unparked" });
@@ -498,6 +509,7 @@ impl World {
     fn ask(&mut self) {
         assert!(!std::mem::replace(&mut self.is_asked, true), "/next was asked twice");
         self.check_held();
+        self.check_kept();
         self.asked_at = self.now;
         self.is_planned = false;
         self.running = None;

@@ -171,6 +171,10 @@ impl<B: Body> Agent<B> {
             return;
         }
         let now = self.with_freezes(now, &input);
+        if self.config.is_managed() && now >= self.next_beat {
+            // No INVOKE says when: a disk that was full once may have room again.
+            self.shelf.try_again(self.config.spool != SpoolMode::Off);
+        }
         match input {
             Input::Ready => self.on_ready(now),
             Input::Restored { seed } => self.on_restored(seed),
@@ -182,6 +186,7 @@ impl<B: Body> Agent<B> {
             // Counts, that decide nothing: no output follows, and none need be asked for before the next input.
             Input::Guarded(guarded) => {
                 self.ledger.guarded = guarded;
+                self.metrics.on_guarded();
                 return;
             }
             Input::Announced(spans) => self.on_announced(spans),

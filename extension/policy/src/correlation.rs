@@ -93,3 +93,82 @@ impl<B: Body> Correlation<B> {
         parcel
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::{Kind, Signal};
+    use crate::time::UnixNanos;
+
+    /// A body that knows which span it was put under.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Under(Option<SpanId>);
+
+    impl Body for Under {
+        fn placed(&self, _trace_id: &TraceId, span_id: &SpanId) -> Option<(Self, u32)> {
+            Some((Self(Some(*span_id)), 126))
+        }
+    }
+
+    fn id(number: u8) -> SpanId {
+        SpanId::new([number; 8]).expect("not zero")
+    }
+
+    /// The span of the invocation of this number.
+    fn span(number: u8) -> Span<Under> {
+        Span {
+            trace_id: TraceId::new([9; 16]).expect("not zero"),
+            span_id: id(number),
+            parent: None,
+            parent_is_remote: None,
+            kind: Kind::Server,
+            start: UnixNanos(1),
+            end: UnixNanos(2),
+            is_error: false,
+            request_id: Some(request_id(number)),
+            size: 100,
+            body: Under(None),
+        }
+    }
+
+    fn request_id(number: u8) -> RequestId {
+        alloc::format!("r-{number}").as_str().into()
+    }
+
+    fn record(size: u32) -> Parcel<Under> {
+        Parcel { signal: Signal::Logs, count: 1, size, body: Under(None) }
+    }
+
+    #[test]
+    fn what_waits_goes_under_the_span_of_its_own_invocation() {
+        let mut logs = Correlation::default();
+        for number in [1, 2, 3] {
+            assert_eq!(logs.add(request_id(number), record(100)).map(|parcel| parcel.body), None, "it waits");
+        }
+        logs.on_span(&span(2));
+        logs.on_span(&span(1));
+        let released: Vec<_> = logs.release().into_iter().map(|parcel| (parcel.body, parcel.size)).collect();
+        assert_eq!(released, [(Under(Some(id(1))), 126), (Under(Some(id(2))), 126), (Under(None), 100)]);
+        assert_eq!((logs.held_bytes(), logs.items()), (0, 0));
+    }
+
+    #[test]
+    fn what_comes_later_does_not_wait_and_what_has_no_room_does_not_either() {
+        let mut logs = Correlation::default();
+        logs.on_span(&span(1));
+        assert_eq!(logs.add(request_id(1), record(100)).map(|parcel| parcel.body), Some(Under(Some(id(1)))));
+        let most = (WAITING_BYTES_MAX - BOOKKEEPING_BYTES) as u32;
+        assert!(logs.add(request_id(2), record(most)).is_none());
+        assert_eq!(logs.add(request_id(2), record(1)).map(|parcel| parcel.body), Some(Under(None)));
+    }
+
+    #[test]
+    fn of_two_spans_that_name_it_the_last_counts_and_old_ones_are_forgotten() {
+        let mut logs = Correlation::default();
+        logs.on_span(&span(1));
+        logs.on_span(&Span { span_id: id(7), ..span(1) });
+        assert_eq!(logs.add(request_id(1), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(7)))));
+        (2..2 + PLACES_MAX as u8).for_each(|number| logs.on_span(&span(number)));
+        assert!(logs.add(request_id(1), record(1)).is_none(), "as if nothing had come of it");
+    }
+}

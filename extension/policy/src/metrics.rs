@@ -217,6 +217,11 @@ impl Metrics {
         self.is_on() && self.has_news
     }
 
+    /// Something was hidden, and is in the books.
+    pub(crate) const fn on_guarded(&mut self) {
+        self.has_news = true;
+    }
+
     /// Everything since the last time, as points; what was told is forgotten.
     pub(crate) fn take(&mut self, now: Instant, gauges: &Gauges, prices: &Prices) -> Measured {
         self.last = Some(now);

@@ -1,6 +1,8 @@
 //! What an invocation may be held for, and how long a request may stay without an answer.
 
-use policy::{Agent, DropReason, FlushMode, InitType, Input, Phase, Signal, SpoolMode};
+use std::collections::VecDeque;
+
+use policy::{Agent, DropReason, Duration, FlushMode, InitType, Input, Phase, Signal, SpoolMode};
 
 use super::super::disk::Body;
 use super::super::function::MS;
@@ -28,6 +30,19 @@ pub(super) struct Held {
     /// Whether it had said so when the function was done, and nothing else since.
     pub(super) was_down: bool,
     begun_at: u64,
+    /// Whether an invocation was held in vain: nothing told of its end, and nothing has told of any since.
+    is_unheard: bool,
+    /// Whether that was so when this one began: then it is not held at all.
+    begins_unheard: bool,
+}
+
+/// What flushes have cost.
+#[derive(Debug, Default)]
+pub(super) struct Costs {
+    /// By the books, when `/next` was asked last.
+    flushed: Duration,
+    /// When each ended that cost anything, and how much; of the last minute.
+    recent: VecDeque<(u64, Duration)>,
 }
 
 /// How things stood before a step.
@@ -76,7 +91,9 @@ impl Held {
 
 impl World {
     pub(super) fn note_begin(&mut self, request_id: &str) {
-        self.held = Held { is_down: self.held.is_down, begun_at: self.now, ..Held::default() };
+        let Held { is_down, is_unheard, .. } = self.held;
+        let begins_unheard = is_unheard;
+        self.held = Held { is_down, is_unheard, begins_unheard, begun_at: self.now, ..Held::default() };
         let spans = &self.agent.ledger().spans;
         self.backend.values_mut().for_each(|request| request.waits += 1);
         let came = spans.received + spans.recovered + spans.made;
@@ -94,6 +111,20 @@ impl World {
 
     /// The agent is about to hear that `request_id` has ended.
     pub(super) fn note_end_told(&mut self, request_id: &str) {
+        self.held.is_unheard = false;
+        self.note_told(request_id);
+    }
+
+    /// The function says that it is done with `request_id`, or with what runs.
+    pub(super) fn note_flush_request(&mut self, request_id: Option<&str>) {
+        match request_id {
+            Some(request_id) => self.note_told(request_id),
+            None if self.running.is_some() => self.note_done(),
+            None => {}
+        }
+    }
+
+    fn note_told(&mut self, request_id: &str) {
         self.ends_told.insert(request_id.to_owned());
         if self.running.as_ref().is_some_and(|invoke| &*invoke.request_id == request_id) {
             self.note_done();
@@ -114,9 +145,19 @@ impl World {
         if self.running.is_none() {
             return;
         }
+        self.check_cost();
         let (now, deadline) = (self.now, self.deadline);
+        if self.held.done_at.is_none() && !self.held.begins_unheard {
+            let margin = self.config.deadline_margin.as_nanos() as u64;
+            let patience = deadline - margin.min((deadline - self.held.begun_at) / 4);
+            // An end that is told by what another span stands for is not heard.
+            let is_told = self.agent.ledger().spans.dropped_for(DropReason::Replaced) > 0;
+            let is_over = now >= patience || is_told;
+            assert!(is_over, "/next was asked {} ms before anything told of the end", (patience - now) / MS);
+            self.held.is_unheard = true;
+        }
         assert!(now <= deadline, "/next was asked {} ms after the deadline", (now - deadline) / MS);
-        let nanos = |duration: std::time::Duration| duration.as_nanos() as u64;
+        let nanos = |duration: Duration| duration.as_nanos() as u64;
         let give_up = deadline - nanos(self.config.deadline_margin);
         let done = self.held.done_at.unwrap_or(give_up).min(give_up);
         let latest = done + if self.held.receives { GRACE } else { 0 };
@@ -140,6 +181,20 @@ impl World {
         } else if self.held.was_down {
             self.coverage.note("nothing held: the backend is down");
         }
+    }
+
+    /// Flushes cost no more in a minute than they may; two of the agent's minutes meet in one of ours.
+    fn check_cost(&mut self) {
+        let flushed = self.agent.ledger().flush;
+        let cost = flushed - std::mem::replace(&mut self.costs.flushed, flushed);
+        let Some(cap) = self.config.cost_cap else { return };
+        self.coverage.note("cost capped");
+        self.costs.recent.push_back((self.now, cost));
+        while self.costs.recent.front().is_some_and(|(at, _)| at + 60_000 * MS < self.now) {
+            self.costs.recent.pop_front();
+        }
+        let sum: Duration = self.costs.recent.iter().map(|(_, cost)| *cost).sum();
+        assert!(cost <= cap && sum <= cap * 2, "a flush has cost {cost:?}, those of a minute {sum:?}");
     }
 
     /// No request outlives its time, counted from its beginning or from the last thaw; none outlives some
@@ -212,7 +267,7 @@ impl World {
         let (on_disk, bound) = (self.disk.parked_bytes(), bounds.spooled_bytes);
         // What waits to be judged cannot be on disk: nobody knows yet whether it is to be sent.
         let is_unjudged = self.config.sampling.is_active() && (before.may_be_unjudged || came > 0);
-        let is_useless = self.config.spool == SpoolMode::Off || self.faults.disk_fails || is_unjudged;
+        let is_useless = self.config.spool == SpoolMode::Off || self.is_disk_useless() || is_unjudged;
         // One batch must fit.
         assert!(
             is_useless || may_be_outsize || on_disk + bounds.batch_bytes > bound / 3,

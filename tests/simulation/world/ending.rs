@@ -10,7 +10,7 @@ impl World {
         let bounds = self.config.bounds;
         let has_room = self.disk.parked_bytes() + bounds.batch_bytes < bounds.spooled_bytes / 3;
         let is_usable =
-            self.config.spool != SpoolMode::Off && !self.faults.disk_fails && !self.faults.sends_outsize;
+            self.config.spool != SpoolMode::Off && !self.is_disk_useless() && !self.faults.sends_outsize;
         let dropped = self.agent.ledger().spans.dropped_for(policy::DropReason::Shutdown);
         assert!(dropped == 0 || !is_usable || !has_room, "{dropped} dropped at the end, with room on disk");
         if !self.is_well_at_last {

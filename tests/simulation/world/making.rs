@@ -12,9 +12,10 @@ use super::super::faults::Faults;
 use super::super::function::Bodies;
 use super::super::sampling;
 use super::announced::Announced;
-use super::budget::Held;
+use super::budget::{Costs, Held};
 use super::logged::Logged;
 use super::metered::Metered;
+use super::spooled::Spooled;
 use super::{HEALTHY, World};
 
 impl World {
@@ -31,19 +32,25 @@ impl World {
             3 | 4 => InitType::ManagedInstances,
             _ => InitType::OnDemand,
         };
-        Self::build(seed, rng, faults, (flush, spool, init_type), sampling::pick(seed), invocations)
+        // A stream of its own, so that a world is the same with and without.
+        let mut habits = Rng::new(seed ^ 0x0f1a_b175);
+        let caps = [None, None, None, Some(0), Some(50), Some(400)];
+        let cost_cap = caps[habits.below(6) as usize].map(Duration::from_millis);
+        let modes = (flush, spool, init_type, cost_cap);
+        let world = Self::build(seed, rng, faults, modes, sampling::pick(seed), invocations);
+        Self { asks_for_flush: habits.below(4) == 0, ..world }
     }
 
     /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
     pub fn narrow(seed: u64) -> Self {
         let faults = Faults { is_narrow: true, sends_much: true, ..Faults::default() };
-        let modes = (FlushMode::End, SpoolMode::Always, InitType::OnDemand);
+        let modes = (FlushMode::End, SpoolMode::Always, InitType::OnDemand, None);
         Self::build(seed, Rng::new(seed), faults, modes, Sampling::default(), 40)
     }
 
     /// One of the environments that are restored from one snapshot; its function says nothing of its invocations.
     pub fn restored(seed: u64, copy: u64) -> Self {
-        let modes = (FlushMode::End, SpoolMode::Always, InitType::SnapStart);
+        let modes = (FlushMode::End, SpoolMode::Always, InitType::SnapStart, None);
         let faults = Faults { never_names_itself: true, ..Faults::default() };
         let world = Self::build(seed, Rng::new(seed), faults, modes, Sampling::default(), 12);
         Self { copy, ..world }
@@ -55,7 +62,7 @@ impl World {
             seed,
             Rng::new(seed),
             Faults::default(),
-            (FlushMode::End, SpoolMode::Always, InitType::OnDemand),
+            (FlushMode::End, SpoolMode::Always, InitType::OnDemand, None),
             Sampling::default(),
             2,
         )
@@ -65,16 +72,16 @@ impl World {
         seed: u64,
         rng: Rng,
         faults: Faults,
-        modes: (FlushMode, SpoolMode, InitType),
+        modes: (FlushMode, SpoolMode, InitType, Option<Duration>),
         sampling: Sampling,
         invocations_left: u64,
     ) -> Self {
-        let (flush, spool, init_type) = modes;
+        let (flush, spool, init_type, cost_cap) = modes;
         let bounds = bounds::pick(seed, faults.is_tight);
         let interval = Duration::from_millis([0, 1_000, 60_000][(seed % 3) as usize]);
         let measuring = Measuring { interval, ..Measuring::DEFAULT };
-        let config =
-            Config { flush, bounds, spool, sampling, seed, init_type, measuring, ..Config::default() };
+        let usual = Config { flush, cost_cap, bounds, spool, ..Config::default() };
+        let config = Config { sampling, seed, init_type, measuring, ..usual };
         let disk = Disk::default();
         Self {
             rng,
@@ -117,6 +124,7 @@ impl World {
             metered: Metered::default(),
             announced: Announced::default(),
             logged: Logged::default(),
+            spooled: Spooled::default(),
             clients: 0,
             crashes: 0,
             timeouts: 0,
@@ -129,6 +137,7 @@ impl World {
             is_reset: false,
             running: None,
             held: Held::default(),
+            costs: Costs::default(),
             coverage: Coverage::default(),
             late: 0,
             busy_until: 0,
@@ -137,6 +146,8 @@ impl World {
             before: [(0, 0); 3],
             lines: Vec::new(),
             is_aloud: false,
+            asks_for_flush: false,
+            guarded: Default::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::{DropReason, Ledger, Measured, Metric, Reading, Signal};
+use policy::{DropReason, Guarded, Input, Ledger, Measured, Metric, Reading, Rng, Signal};
 
 use super::World;
 
@@ -50,9 +50,39 @@ impl World {
         self.metered.take(measured);
     }
 
+    /// Something was hidden in what comes next, or nothing.
+    pub(super) fn tell_guarded(&mut self) {
+        let mut guarded = self.guarded[0];
+        let mut rng = Rng::new(self.bodies.last ^ 0x9a4d_0000);
+        let mut more = |count: &mut u64| *count += rng.below(8).saturating_sub(5);
+        guarded.redactions.iter_mut().chain(&mut guarded.changes).for_each(&mut more);
+        more(&mut guarded.identifiers);
+        if guarded != self.guarded[0] {
+            self.coverage.note("something hidden");
+            self.guarded[0] = guarded;
+            self.step(Input::Guarded(guarded));
+        }
+        assert_eq!(self.agent.ledger().guarded, guarded, "what was hidden is in the books");
+    }
+
+    /// A process leaves: what it was told was hidden.
+    pub(super) fn leave_guarded(&mut self) {
+        let [of_this, before] = &mut self.guarded;
+        let counts = |guarded: &mut Guarded| {
+            let Guarded { redactions, changes, identifiers } = guarded;
+            redactions.iter_mut().chain(changes).chain([identifiers]).map(std::mem::take).collect::<Vec<_>>()
+        };
+        let mut of_this = counts(of_this).into_iter();
+        let Guarded { redactions, changes, identifiers } = before;
+        for count in redactions.iter_mut().chain(changes).chain([identifiers]) {
+            *count += of_this.next().expect("as many");
+        }
+    }
+
     /// Every invocation and every span is in exactly one point, whatever was told twice, late or never.
     pub(super) fn check_metrics(&mut self) {
         self.metered.leave(self.agent.ledger());
+        self.leave_guarded();
         // On Managed Instances only the platform tells how an invocation ended.
         let faults = &self.faults;
         let is_late = faults.has_no_telemetry || faults.loses_telemetry || faults.delays_telemetry;
@@ -66,6 +96,8 @@ impl World {
         let returned = self.invocations - crashed - timed_out;
         assert_eq!(ends, [returned, crashed, timed_out], "successes, errors, timeouts");
         assert_eq!(self.metered.client_calls, self.clients, "calls of CLIENT spans");
+        let hidden = self.guarded[1].redactions.iter().sum::<u64>();
+        assert_eq!(self.metered.count(Metric::GuardRedactions), hidden, "values that were hidden");
         assert!(self.metered.count(Metric::Coldstarts) <= self.processes.into());
     }
 }

@@ -24,16 +24,16 @@ impl World {
         let faults = self.faults_now();
         self.step_clock(&faults);
         let runs_init = faults.fails_init && self.held.is_new && self.config.init_type == InitType::OnDemand;
-        let setting = Setting { is_managed, runs_init };
+        let setting = Setting { is_managed, asks_for_flush: self.asks_for_flush, runs_init };
         let plan = plan(self.invocations, setting, &faults, &mut self.rng, &mut self.bodies);
         self.note_plan(&plan);
-        // Who says which invocation it is seems done before the platform says that it failed: what is held for that word
+        // Who says which invocation it is, or that it is done, seems done before the platform says that it failed: what is held for that word
         // is the first to go where memory is tight. On Managed Instances nobody else says which spans are whose, and only
         // the platform how it ended.
         let is_named =
             plan.sends().any(|(_, receipt)| receipt.spans.iter().any(|span| span.request_id.is_some()));
         let is_told = is_named && !self.faults.has_no_telemetry && !self.faults.loses_telemetry;
-        let is_held = !(is_named && self.faults.is_tight);
+        let is_held = !((is_named || self.asks_for_flush) && self.faults.is_tight);
         if plan.fate != Fate::Returns && is_held && (!is_managed || is_told) {
             self.failing.insert(trace_of(self.invocations), plan.request_id.clone());
         }
@@ -135,6 +135,11 @@ impl World {
             }
             Deed::Announces(spans) => self.announce(number, spans),
             Deed::Logs(parcel) => self.tell_logs(number, parcel),
+            Deed::AsksForFlush(request_id) => {
+                self.coverage.note("function asks for a flush");
+                self.note_flush_request(request_id.as_deref());
+                self.step(Input::Flush { request_id: request_id.as_deref().map(Into::into) });
+            }
         }
     }
 
@@ -163,6 +168,7 @@ impl World {
             }
         }
         self.receiving = self.receiving.saturating_sub(1);
+        self.tell_guarded();
         self.step(Input::Received(receipt));
     }
 

@@ -5,6 +5,8 @@ use policy::{
 };
 
 use super::super::function::{MS, TIMEOUT};
+use super::budget::Costs;
+use super::spooled::Spooled;
 use super::{Event, Held, World};
 
 /// How long a process takes from its start to the first `/next`, and the platform to start another.
@@ -109,8 +111,11 @@ impl World {
         self.sampled_out_before += self.agent.ledger().spans.sampled_out;
         self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
         self.metered.leave(self.agent.ledger());
+        self.leave_guarded();
         self.logged.leave(self.agent.ledger());
         self.agent = Agent::new(self.config.clone());
+        self.spooled = Spooled::default();
+        self.costs = Costs::default();
         self.backend.clear();
         self.events.clear();
         self.pending.clear();

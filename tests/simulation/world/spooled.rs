@@ -1,0 +1,88 @@
+//! When the spool is used: not again after a failure, not to and fro, and, where it is for outages, before a freeze.
+
+use policy::{FlushMode, Input, Receipt, Signal, SpoolMode};
+
+use super::super::disk::Body;
+use super::super::function::MS;
+use super::{Event, World};
+
+/// On Managed Instances, where no INVOKE says when, a disk that has failed is tried again after this.
+const AGAIN: u64 = 1_000 * MS;
+
+/// What is known of how the disk was used.
+#[derive(Debug, Default)]
+pub(super) struct Spooled {
+    /// When the agent heard of a write that failed, if it has not tried again since.
+    failed_at: Option<u64>,
+    /// Whether something was written for want of room, and nothing has left memory since.
+    is_crowded: bool,
+    /// Whether this step has written anything: in one step memory may be emptied and filled anew.
+    has_parked: bool,
+}
+
+impl World {
+    /// `input` is about to be heard.
+    pub(super) fn note_spool_input(&mut self, input: &Input<Body>) {
+        let is_begin = matches!(input, Input::Invoke(_) | Input::Shutdown(_));
+        if is_begin || matches!(input, Input::Exported { .. }) {
+            self.spooled.is_crowded = false;
+        }
+        self.spooled.has_parked = false;
+        let is_again =
+            self.config.is_managed() && self.spooled.failed_at.is_some_and(|at| self.now >= at + AGAIN);
+        if matches!(input, Input::Invoke(_)) || is_again {
+            self.spooled.failed_at = None;
+        }
+        if matches!(input, Input::Parked { place: None }) {
+            self.spooled.failed_at = Some(self.now);
+        }
+    }
+
+    pub(super) fn note_parked(&mut self) {
+        let may_be = self.spooled.failed_at.is_none() || self.config.is_managed();
+        assert!(may_be, "the disk has failed, and is tried again");
+        (self.spooled.is_crowded, self.spooled.has_parked) = (true, true);
+    }
+
+    /// Whether the disk may be believed to be of no use.
+    pub(super) const fn is_disk_useless(&self) -> bool {
+        self.spooled.failed_at.is_some()
+    }
+
+    /// Something is read back: not what went there for want of room, while nothing has made any.
+    pub(super) fn check_unpark(&self) {
+        // What is parked at the end of a flush, and what is larger than memory, is not there for want of room.
+        let is_other = self.config.spool == SpoolMode::Outage || self.faults.sends_outsize;
+        let may_be = is_other || self.held.is_down || self.agent.held_bytes() == 0;
+        assert!(
+            may_be || self.spooled.has_parked || !self.spooled.is_crowded,
+            "read back, and nothing has left memory since it was written"
+        );
+    }
+
+    /// `/next` is asked after a flush: what could not be sent is on disk, where that is for outages.
+    pub(super) fn check_kept(&self) {
+        let bounds = self.config.bounds;
+        let is_meant = self.config.spool == SpoolMode::Outage && self.config.flush == FlushMode::End;
+        let has_room = self.disk.parked_bytes() + 2 * bounds.batch_bytes < bounds.spooled_bytes / 3;
+        let is_capped = self.config.cost_cap.is_some();
+        let may_fail = self.faults_now().disk_fails || self.is_disk_useless();
+        if !is_meant || !has_room || is_capped || may_fail || self.faults.sends_outsize {
+            return;
+        }
+        let being_read = |event: &Event| match event {
+            Event::Spool(Input::Unparked(Receipt { spans, .. })) => spans.len() as u64,
+            _ => 0,
+        };
+        let elsewhere = self.disk.parked(Signal::Traces)
+            + self.pending.values().map(being_read).sum::<u64>()
+            + self.backend.values().flat_map(|request| request.entries.iter()).map(spans).sum::<u64>()
+            + self.agent.unjudged_spans();
+        let held = self.agent.held_items(Signal::Traces);
+        assert!(held <= elsewhere, "{held} held, and {elsewhere} of them with the backend or on disk");
+    }
+}
+
+fn spans(entry: &policy::Entry<Body>) -> u64 {
+    if entry.signal == Signal::Traces { entry.count.into() } else { 0 }
+}
