@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("simulation", &["policy"]),
     ("fuzz", &["policy", "wire", "guard"]),
     ("bench", &["policy", "wire", "guard", "extension"]),
-    ("tests", &["policy", "wire", "guard", "extension", "sandbox"]),
+    ("tests", &["policy", "wire", "guard", "extension", "sandbox", "fuzz"]),
     ("counts", &["policy", "wire", "guard"]),
 ];
 

@@ -1,7 +1,7 @@
 //! Prices for the estimate of cost: list prices, with what the user knows better in their place.
 
 use policy::Prices;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Reader;
 
@@ -12,15 +12,20 @@ impl Reader {
     pub(super) fn prices(&mut self) -> Prices {
         let mut prices = Prices::listed(self.memory_mib() << 20);
         let Some(text) = self.get(NAME) else { return prices };
-        match serde_json::from_str::<Map<String, Value>>(text) {
-            Ok(fields) => {
+        match serde_json::from_str(text) {
+            Ok(Value::Object(fields)) => {
                 for (key, value) in &fields {
                     if let Err(reason) = set(&mut prices, key, value) {
                         self.problem(NAME, reason);
                     }
                 }
             }
-            Err(error) => self.problem(NAME, format!("not a JSON object: {error}")),
+            // Its own words for what else it is would show it.
+            Ok(_) => self.problem(NAME, "not a JSON object"),
+            Err(error) => {
+                let place = format!("line {} column {}", error.line(), error.column());
+                self.problem(NAME, format!("not a JSON object, {place}"));
+            }
         }
         prices
     }
