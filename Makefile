@@ -49,7 +49,7 @@ outages: build ## Make the backend ill for three minutes in every way, side by s
 T ?= 60
 fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60
 	FUZZ_SECONDS=$(T) cargo test --profile sim -p fuzz -- --nocapture
-	FUZZ_SECONDS=$(T) cargo test -p tests --test settings -- --nocapture
+	FUZZ_SECONDS=$(T) cargo test -p tests --test settings --test spool -- --nocapture
 
 # What is measured is what is shipped. Beside other work, and with the right to: AHEAD="chrt --fifo 50".
 MACHINE := $(subst aarch64,arm64,$(shell uname -m))
