@@ -126,7 +126,11 @@ fn origin(entry: &Entry<Note>) -> (u8, &'static str) {
     match &entry.content {
         Content::Received(Note(number, is_closed)) => (*number, if *is_closed { "closed" } else { "own" }),
         Content::Made(span) if span.name == "unfinished" => (span.span_id.bytes()[0], "placeholder"),
-        Content::Made(span) => (if number_of(span.span_id) { span.span_id.bytes()[0] } else { 0 }, "made"),
+        Content::Made(span) if number_of(span.span_id) => {
+            assert_eq!(span.parent, None, "what children name as their parent is the root");
+            (span.span_id.bytes()[0], "made")
+        }
+        Content::Made(_) => (0, "made"),
         Content::Measured(_) => panic!("nothing is measured"),
     }
 }

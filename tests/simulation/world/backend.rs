@@ -133,6 +133,12 @@ impl World {
         self.note_sent((span.trace_id, span.span_id), Origin::Made);
         self.ids.insert(*span.span_id.bytes());
         assert!(span.start <= span.end, "it ends before it begins: {span:?}");
+        let mut sources = span.attributes.iter().filter(|(key, _)| *key == "prefreeze.parent_source");
+        let is_adopted =
+            sources.any(|(_, value)| matches!(value, policy::Value::Text(word) if **word == *"adopted"));
+        // What children of a dead function name as their parent is where it began.
+        assert!(span.parent.is_none() || !is_adopted, "rebuilt below another: {span:?}");
+        assert_ne!(span.parent, Some(span.span_id), "its own parent: {span:?}");
         let invocation = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
         if let Some((_, policy::Value::Text(request_id))) = invocation {
             *self.roots.entry(request_id.to_string()).or_default() += 1;
