@@ -13,6 +13,8 @@ impl World {
             self.config.spool != SpoolMode::Off && !self.is_disk_useless() && !self.faults.sends_outsize;
         let dropped = self.agent.ledger().spans.dropped_for(policy::DropReason::Shutdown);
         assert!(dropped == 0 || !is_usable || !has_room, "{dropped} dropped at the end, with room on disk");
+        let too_large = self.agent.ledger().spans.dropped_for(policy::DropReason::TooLarge);
+        assert_eq!(too_large, 0, "given up as too large, and this backend takes three at a time");
         if !self.is_well_at_last {
             return;
         }
