@@ -190,6 +190,18 @@ fn a_request_that_is_being_received_is_waited_for() {
 }
 
 #[test]
+fn the_next_invoke_ends_the_wait_for_what_a_dead_function_may_have_sent() {
+    let mut story = between();
+    story.die("r-1");
+    story.invoke("r-2");
+    story.hear(Input::Flush { request_id: Some("r-2".into()) });
+    story.answer();
+    story.shut_down();
+    let end = story.end();
+    assert!([(1, "closed"), (2, "closed")].iter().all(|one| end.contains(one)), "{end:?}");
+}
+
+#[test]
 fn what_comes_after_its_stand_in_has_left_is_counted_and_goes_no_further() {
     let mut story = Story::new(Config::default());
     story.invoke("r-1");
