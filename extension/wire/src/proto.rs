@@ -138,21 +138,25 @@ impl<'a> Fields<'a> {
         Ok(Some(Field { number: number as u32, value, start, end: self.at }))
     }
 
-    /// Gives `see` what follows directly of a repeated length-delimited field with a number below 16, and says where
-    /// that ends. Attributes are more than half of a span's fields, and this takes a third of [`Fields::next`].
+    /// The content of the next field, if that is another of a repeated length-delimited field with a number below 16.
+    /// Attributes are more than half of a span's fields, and this takes a third of [`Fields::next`].
+    ///
+    /// # Errors
+    /// When it goes beyond the end of the message.
     #[inline(always)]
-    pub(crate) fn see_more(
-        &mut self,
-        number: u32,
-        mut see: impl FnMut(&'a [u8]) -> Result<(), WireError>,
-    ) -> Result<usize, WireError> {
+    pub(crate) fn more(&mut self, number: u32) -> Result<Option<&'a [u8]>, WireError> {
         let tag = (number << 3 | 2) as u8;
-        while self.message.get(self.at) == Some(&tag) {
-            self.at += 1;
-            let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
-            see(self.take(length)?)?;
+        if self.message.get(self.at) != Some(&tag) {
+            return Ok(None);
         }
-        Ok(self.at)
+        self.at += 1;
+        let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
+        self.take(length).map(Some)
+    }
+
+    /// Where the next field begins.
+    pub(crate) const fn at(&self) -> usize {
+        self.at
     }
 
     /// Nearly all tags and lengths have one byte, and most others two: a loop over up to ten costs twice as much as

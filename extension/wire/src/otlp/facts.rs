@@ -62,7 +62,7 @@ impl Body {
             match field.value {
                 Value::Bytes(bytes) if field.number == number => text = bytes,
                 // They are most of a span.
-                _ if field.number == SPAN_ATTRIBUTES => drop(walk.see_more(SPAN_ATTRIBUTES, |_| Ok(()))),
+                _ if field.number == SPAN_ATTRIBUTES => while let Ok(Some(_)) = walk.more(SPAN_ATTRIBUTES) {},
                 _ => {}
             }
         }
@@ -85,10 +85,14 @@ fn attribute<'a>(message: &'a [u8], number: u32, key: &str) -> Option<&'a [u8]> 
     let mut walk = fields(message);
     while let Ok(Some(field)) = walk.next() {
         if field.number == number {
-            // A `KeyValue` was not necessarily looked into before: one that is broken has no key.
-            let (name, value) = key_value(field.value.bytes()).unwrap_or_default();
-            if name == key.as_bytes() {
-                return Some(value);
+            let mut next = Some(field.value.bytes());
+            while let Some(attribute) = next {
+                // A `KeyValue` was not necessarily looked into before: one that is broken has no key.
+                let (name, value) = key_value(attribute).unwrap_or_default();
+                if name == key.as_bytes() {
+                    return Some(value);
+                }
+                next = walk.more(number).ok()?;
             }
         }
     }

@@ -185,9 +185,10 @@ impl<'a> Facts<'a> {
                 (SPAN_ATTRIBUTES, Value::Bytes(attribute)) => {
                     valid::attribute(attribute, ATTRIBUTE_DEPTH)?;
                     let first = if attributes.is_empty() { field.start } else { attributes.start };
-                    let end =
-                        walk.see_more(SPAN_ATTRIBUTES, |more| valid::attribute(more, ATTRIBUTE_DEPTH))?;
-                    attributes = first..end;
+                    while let Some(more) = walk.more(SPAN_ATTRIBUTES)? {
+                        valid::attribute(more, ATTRIBUTE_DEPTH)?;
+                    }
+                    attributes = first..walk.at();
                 }
                 (SPAN_TRACE_ID, Value::Bytes(id)) => trace_id = id.try_into().ok().and_then(TraceId::new),
                 (SPAN_ID, Value::Bytes(id)) => span_id = id.try_into().ok().and_then(SpanId::new),
