@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use policy::{Content, Entry, Kind, PlatformSpan, Signal, SpanId, TraceId, UnixNanos, Value};
@@ -327,4 +329,35 @@ fn pieces_are_the_whole() {
     let mut of_nothing = Vec::new();
     pieces(&[], &Identity::default(), |piece| of_nothing.push(piece.len()));
     assert_eq!(of_nothing, [0]);
+}
+
+/// Lists of rows and lists of values within each other, `depth` of them.
+fn nested(depth: usize, of_rows: bool) -> AnyValue {
+    let innermost = AnyValue { value: Some(any_value::Value::StringValue("inner".to_owned())) };
+    (0..depth).fold(innermost, |inner, _| {
+        let value = if of_rows {
+            let row = KeyValue { key: "k".to_owned(), value: Some(inner), ..KeyValue::default() };
+            any_value::Value::KvlistValue(KeyValueList { values: vec![row] })
+        } else {
+            any_value::Value::ArrayValue(ArrayValue { values: vec![inner] })
+        };
+        AnyValue { value: Some(value) }
+    })
+}
+
+#[test]
+fn a_span_is_taken_as_deep_as_a_decoder_follows_and_no_deeper() {
+    for of_rows in [true, false] {
+        let mut deepest = 0;
+        for depth in 1..60 {
+            let attribute =
+                KeyValue { key: "k".to_owned(), value: Some(nested(depth, of_rows)), ..KeyValue::default() };
+            let bytes = Bytes::from(one_span(vec![attribute], 1).encode_to_vec());
+            let is_read = ExportTraceServiceRequest::decode(&bytes[..]).is_ok();
+            let scanned = scan(Signal::Traces, &bytes).expect("its envelope is whole");
+            assert_eq!(scanned.refused == 0, is_read, "depth {depth}, of rows: {of_rows}");
+            deepest = if is_read { depth } else { deepest };
+        }
+        assert!((20..59).contains(&deepest), "{deepest}");
+    }
 }

@@ -35,8 +35,9 @@ pub(super) fn field(number: u32, value: Value<'_>, rows: Rows, depth: u32) -> Re
     match (row.kind, value) {
         (Kind::Text, Value::Bytes(bytes)) => text(bytes),
         (Kind::Message(rows), Value::Bytes(bytes)) => {
-            let is_known = std::ptr::eq(*rows, KEY_VALUE) && is_usual(bytes);
-            if is_known { Ok(()) } else { message(bytes, rows, depth + 1) }
+            // It holds one more message, its value.
+            let may_be_usual = std::ptr::eq(*rows, KEY_VALUE) && depth + 2 <= DEPTH_MAX;
+            if may_be_usual && is_usual(bytes) { Ok(()) } else { message(bytes, rows, depth + 1) }
         }
         (Kind::Id | Kind::Bytes, Value::Bytes(_)) => Ok(()),
         (kind, Value::Bytes(bytes)) if row.is_repeated && kind.is_packed() => packed(bytes, kind),
