@@ -23,7 +23,7 @@ use crate::pool::PoolMessage;
 use crate::process::{self, Process, Watchdog};
 use crate::runtime_api::Call;
 use crate::shutdown_report::EnvironmentShutdown;
-use crate::telemetry::{DeliveryReport, EventKind, Subscriber, TelemetryEvent};
+use crate::telemetry::{DeliveryReport, EventKind, Subscriber, Subscription, TelemetryEvent};
 use limits::Limits;
 use router::Router;
 
@@ -259,15 +259,7 @@ impl Environment {
             Output::Answer(token, answer) => self.reply(token, ApiReply::Answer(answer)),
             Output::Proceed(token) => self.reply(token, ApiReply::Proceed),
             Output::Emit(event) => self.emit(event),
-            Output::Subscribe { extension, subscription } => {
-                let inbox = self.inbox.clone();
-                let report = move |report| {
-                    // Reports of a subscriber that outlives its environment are of no interest.
-                    let _ = inbox.send(Message::Delivered(report));
-                };
-                let (format, clock) = (self.spec.log_format, self.shared.clock);
-                self.router.subscribe(Subscriber::start(extension, subscription, format, clock, report));
-            }
+            Output::Subscribe { extension, subscription } => self.subscribe(extension, subscription),
             Output::CloseSubscriptions => self.router.close_subscriptions(),
             Output::FlushTelemetry => self.router.flush(),
             Output::ReleaseTelemetry(faults) => self.router.release(faults),
@@ -305,6 +297,16 @@ impl Environment {
             }
         }
         None
+    }
+
+    fn subscribe(&mut self, extension: String, subscription: Subscription) {
+        let inbox = self.inbox.clone();
+        let report = move |report| {
+            // Reports of a subscriber that outlives its environment are of no interest.
+            let _ = inbox.send(Message::Delivered(report));
+        };
+        let (format, clock) = (self.spec.log_format, self.shared.clock);
+        self.router.subscribe(Subscriber::start(extension, subscription, format, clock, report));
     }
 
     fn emit(&mut self, mut event: TelemetryEvent) {
