@@ -26,7 +26,7 @@ const HANDLER_TIME: Duration = Duration::from_millis(1);
 /// A way to send, over a connection of its own.
 enum Way {
     Http(Client, Vec<u8>),
-    Grpc(Caller, Bytes, bool),
+    Grpc(Caller, Vec<u8>, bool),
 }
 
 impl Way {

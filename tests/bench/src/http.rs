@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::Result;
 
 /// An answer that never comes means a broken server, not a slow one.
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What every OTLP backend answers when all is well.
 const SUCCESS: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
