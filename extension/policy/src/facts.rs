@@ -41,6 +41,11 @@ pub trait Body: Clone {
         None
     }
 
+    /// The span's attributes of these keys, each as [`attribute`](Self::attribute) has it: to look once for several.
+    fn attributes<const N: usize>(&self, keys: [&str; N]) -> [Option<Fact<'_>>; N] {
+        keys.map(|key| self.attribute(key))
+    }
+
     /// The attribute of this key of the resource that the span came under.
     fn resource(&self, _key: &str) -> Option<Fact<'_>> {
         None

@@ -7,8 +7,11 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use policy::{Body as _, Fact, Signal};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use prost::Message;
 use wire::otlp::{Body, scan};
+use wire::proto::put_bytes;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
@@ -75,6 +78,57 @@ fn every_kind_of_value_is_read() {
     for (key, fact) in rows {
         assert_eq!(bodies[0].attribute(key), fact, "{key}");
         assert_eq!(bodies[1].attribute(key), None, "{key} belongs to another span");
+    }
+}
+
+/// A span's field: what prost writes of a span that has nothing else.
+fn field() -> impl Strategy<Value = Span> {
+    let name = "[a-z]{0,3}";
+    prop_oneof![
+        name.prop_map(|name| Span { name, ..Span::default() }),
+        name.prop_map(|trace_state| Span { trace_state, ..Span::default() }),
+        ("[a-c]", 0..9_i64).prop_map(|(key, value)| Span {
+            attributes: vec![attribute(&key, Value::IntValue(value))],
+            ..Span::default()
+        }),
+        (1..9_u32).prop_map(|dropped_attributes_count| Span { dropped_attributes_count, ..Span::default() }),
+        // As much as two bytes can count, so that whatever follows lies beyond.
+        Just(Span {
+            attributes: vec![attribute("large", Value::StringValue("x".repeat(1 << 16)))],
+            ..Span::default()
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_order_the_fields_are_in(fields in vec(field(), 0..12)) {
+        let ids = Span { trace_id: vec![1; 16], span_id: vec![1; 8], ..Span::default() };
+        for is_last in [false, true] {
+            let mut bytes: Vec<u8> = fields.iter().flat_map(Message::encode_to_vec).collect();
+            let at = if is_last { bytes.len() } else { 0 };
+            bytes.splice(at..at, ids.encode_to_vec());
+            let told = Span::decode(bytes.as_slice()).expect("prost wrote it");
+            let mut scope = Vec::new();
+            put_bytes(&mut scope, 2, &bytes);
+            let (mut group, mut request) = (Vec::new(), Vec::new());
+            put_bytes(&mut group, 2, &scope);
+            put_bytes(&mut request, 1, &group);
+            let scanned = scan(Signal::Traces, &request.into()).expect("prost wrote it");
+            let body = &scanned.receipt.spans[0].body;
+            prop_assert_eq!((body.name(), body.trace_state()), (told.name.as_str(), told.trace_state.as_str()));
+            let first = |key: &str| {
+                let value = told.attributes.iter().find(|known| known.key == key)?.value.as_ref()?.value.as_ref()?;
+                match value {
+                    Value::IntValue(number) => Some(Fact::Int(*number)),
+                    Value::StringValue(text) => Some(Fact::Text(text)),
+                    _ => None,
+                }
+            };
+            let keys = ["a", "b", "large", "c", "a", "none"];
+            prop_assert_eq!(body.attributes(keys), keys.map(first));
+            prop_assert_eq!(keys.map(|key| body.attribute(key)), keys.map(first));
+        }
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("guard-50-spans", |times| guard(times, Redaction::default())),
     ("redact-50-spans", |times| guard(times, Redaction::everything(None))),
     ("json-50-spans", json),
-    ("invocation-of-5-spans", invocations),
+    ("invocation-of-5-spans", |times| invocations(times, 5)),
+    ("invocation-of-50-spans", |times| invocations(times, 50)),
     ("platform-events", platform_events),
 ];
 
@@ -102,8 +103,8 @@ fn json(times: u64) {
 }
 
 /// Invocations in a row in `end` mode, from INVOKE to `/next`, with the request scanned and the export spliced.
-fn invocations(times: u64) {
-    let bytes = traces(5);
+fn invocations(times: u64, spans: u64) {
+    let bytes = traces(spans);
     let identity = identity(&bytes);
     let mut agent = Agent::<Body>::new(Config { flush: FlushMode::End, ..Config::default() });
     let mut now = Instant::default() + Duration::from_secs(1);
@@ -125,10 +126,10 @@ fn invocations(times: u64) {
         let scanned = otlp::scan(Signal::Traces, black_box(&bytes)).expect("the payload is OTLP");
         handle(&mut agent, now, Input::Received(scanned.receipt));
     }
-    let spans = agent.ledger().of(Signal::Traces);
+    let counted = agent.ledger().of(Signal::Traces);
     assert!(
-        spans.received == times * 5 && spans.held() == 0,
-        "this is not what was to be counted: {spans:?}"
+        counted.received == times * spans && counted.held() == 0,
+        "this is not what was to be counted: {counted:?}"
     );
 }
 

@@ -9,8 +9,9 @@ use crate::time::Duration;
 
 /// Names and addresses are the function's own words: longer ones are cut, so that series are bounded in bytes too.
 const WORD_MAX: usize = 200;
-/// Where the address of a called server is: today's name, and those before semantic conventions 1.21.
-const ADDRESS_KEYS: [&str; 3] = ["server.address", "net.peer.name", "http.host"];
+/// The method that was called, and where the address of the server is: today's name, and those before semantic
+/// conventions 1.21.
+const CLIENT_KEYS: [&str; 4] = ["rpc.method", "server.address", "net.peer.name", "http.host"];
 /// The randomness that thresholds are compared with has so many bits.
 const THRESHOLD_DIGITS: usize = 14;
 
@@ -18,11 +19,13 @@ const THRESHOLD_DIGITS: usize = 14;
 pub(super) fn on_span<B: Body>(store: &mut Store, span: &Span<B>) {
     let Some(kind) = kind_of(span.kind) else { return };
     let body = &span.body;
-    let text = |key| body.attribute(key).and_then(Fact::text).map(|text| cut(text, WORD_MAX));
     let mut labels = Labels::new(cut(body.name(), WORD_MAX), kind, span.is_error);
     if span.kind == Kind::Client {
-        labels.push("server.address", ADDRESS_KEYS.into_iter().find_map(text));
-        labels.push("rpc.method", text("rpc.method"));
+        let facts = body.attributes(CLIENT_KEYS);
+        let [method, addresses @ ..] =
+            facts.map(|fact| fact.and_then(Fact::text).map(|text| cut(text, WORD_MAX)));
+        labels.push("server.address", addresses.into_iter().flatten().next());
+        labels.push("rpc.method", method);
     }
     record(store, labels.as_slice(), span.end.since(span.start), adjusted_count(body.trace_state()));
 }
@@ -36,8 +39,7 @@ pub(super) fn on_made(store: &mut Store, span: &PlatformSpan) {
 }
 
 fn record(store: &mut Store, labels: &[Label<'_>], took: Duration, weight: f64) {
-    store.count_weighted(Metric::SpanCalls, labels, weight);
-    store.measure_weighted(Metric::SpanDuration, labels, took.as_secs_f64(), weight);
+    store.count_and_measure([Metric::SpanCalls, Metric::SpanDuration], labels, took.as_secs_f64(), weight);
 }
 
 /// The collector's word for a kind that stands for an operation; `None` for the others.

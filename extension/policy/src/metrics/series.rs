@@ -166,12 +166,26 @@ impl Store {
 
     /// Measures `value` once.
     pub(super) fn measure(&mut self, metric: Metric, labels: &[Label<'_>], value: f64) {
-        self.measure_weighted(metric, labels, value, 1.0);
+        let index = self.find(metric, labels);
+        self.measure_in(index, value, 1.0);
     }
 
-    /// Counts something that stands for `weight` of its kind.
-    pub(super) fn count_weighted(&mut self, metric: Metric, labels: &[Label<'_>], weight: f64) {
-        let index = self.find(metric, labels);
+    /// Counts something by the first metric and measures it by the second; it stands for `weight` of its kind.
+    pub(super) fn count_and_measure(
+        &mut self,
+        [count, measure]: [Metric; 2],
+        labels: &[Label<'_>],
+        value: f64,
+        weight: f64,
+    ) {
+        let digest = digest(labels);
+        let index = self.find_digested(count, labels, digest);
+        self.count_in(index, weight);
+        let index = self.find_digested(measure, labels, digest);
+        self.measure_in(index, value, weight);
+    }
+
+    fn count_in(&mut self, index: usize, weight: f64) {
         let series = &mut self.series[index];
         let times = series.whole(weight);
         if times > 0 {
@@ -179,15 +193,13 @@ impl Store {
         }
     }
 
-    /// Measures something that stands for `weight` of its kind.
-    pub(super) fn measure_weighted(&mut self, metric: Metric, labels: &[Label<'_>], value: f64, weight: f64) {
-        let index = self.find(metric, labels);
+    fn measure_in(&mut self, index: usize, value: f64, weight: f64) {
         let series = &mut self.series[index];
         let times = series.whole(weight);
         if times == 0 || !value.is_finite() {
             return;
         }
-        let (explicit, spare) = (self.explicit, &mut self.spare_counts);
+        let (explicit, spare, metric) = (self.explicit, &mut self.spare_counts, series.metric);
         let mut empty = || match metric.definition().buckets {
             bounds @ [_, ..] if explicit => Histogram::explicit(bounds),
             _ => Histogram::exponential(spare.pop().unwrap_or_default()),
@@ -201,8 +213,12 @@ impl Store {
 
     /// Where the series under `labels` is, or the one for everything else when there are too many.
     fn find(&mut self, metric: Metric, labels: &[Label<'_>]) -> usize {
+        self.find_digested(metric, labels, digest(labels))
+    }
+
+    fn find_digested(&mut self, metric: Metric, labels: &[Label<'_>], digest: u64) -> usize {
         self.changes += 1;
-        let digest = digest(metric, labels);
+        let digest = mix(digest, metric as u64);
         let alike = self.digests.iter().enumerate().filter(|(_, known)| **known == digest);
         for (index, _) in alike {
             if self.series[index].is(metric, labels, &self.texts) {
@@ -218,10 +234,11 @@ impl Store {
         if let Some(index) = overflow.filter(|_| is_overflow) {
             return index;
         }
-        self.make(metric, if is_overflow { &[] } else { labels }, is_overflow)
+        // What stands for everything else is never found by its digest.
+        self.make(metric, if is_overflow { &[] } else { labels }, digest, is_overflow)
     }
 
-    fn make(&mut self, metric: Metric, labels: &[Label<'_>], is_overflow: bool) -> usize {
+    fn make(&mut self, metric: Metric, labels: &[Label<'_>], digest: u64, is_overflow: bool) -> usize {
         if self.series.capacity() == 0 {
             self.series.reserve(2 * self.series_max + FEW);
             self.digests.reserve(2 * self.series_max + FEW);
@@ -236,7 +253,7 @@ impl Store {
             series.count += 1;
         }
         self.series.push(series);
-        self.digests.push(digest(metric, labels));
+        self.digests.push(digest);
         self.series.len() - 1
     }
 
@@ -267,11 +284,9 @@ impl Store {
     }
 }
 
-/// Tells nearly all series apart, eight bytes at a time; keys by their lengths only, which order nearly decides.
-fn digest(metric: Metric, labels: &[Label<'_>]) -> u64 {
-    // The multiplier of FxHash, of which the upper half is mixed well.
-    let mix = |digest: u64, word: u64| (digest.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    let mut digest = mix(0, metric as u64);
+/// Tells nearly all labels apart, eight bytes at a time; keys by their lengths only, which order nearly decides.
+fn digest(labels: &[Label<'_>]) -> u64 {
+    let mut digest = 0;
     for (key, value) in labels {
         digest = mix(digest, (key.len() << 32 | value.len()) as u64);
         let mut words = value.as_bytes().chunks_exact(8);
@@ -281,6 +296,11 @@ fn digest(metric: Metric, labels: &[Label<'_>]) -> u64 {
         digest = words.remainder().iter().fold(digest, |digest, byte| mix(digest, u64::from(*byte)));
     }
     digest
+}
+
+/// By the multiplier of FxHash, of which the upper half is mixed well.
+const fn mix(digest: u64, word: u64) -> u64 {
+    (digest.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
 /// A reading to send; the room for its buckets stays here.
@@ -344,6 +364,11 @@ mod tests {
     use super::*;
     use alloc::format;
 
+    fn count(store: &mut Store, labels: &[Label<'_>], weight: f64) {
+        let index = store.find(Metric::SpanCalls, labels);
+        store.count_in(index, weight);
+    }
+
     fn sum(points: &[Point]) -> i64 {
         let ints = points.iter().map(|point| match point.reading {
             Reading::Int(int) => int,
@@ -374,11 +399,11 @@ mod tests {
         for (n, name) in names.iter().enumerate() {
             // Every third has something left to carry, and stays.
             let weight = if n % 3 == 0 { 1.5 } else { 1.0 };
-            store.count_weighted(Metric::SpanCalls, &[("span.name", name)], weight);
+            count(&mut store, &[("span.name", name)], weight);
         }
         assert_eq!((store.take().len(), store.series.len(), store.digests.len()), (9, 3, 3));
         for name in &names {
-            store.count_weighted(Metric::SpanCalls, &[("span.name", name)], 1.5);
+            count(&mut store, &[("span.name", name)], 1.5);
         }
         let points = store.take();
         assert_eq!((points.len(), sum(&points)), (9, 6 + 3 * 2), "the carried half is found by its name");
@@ -389,7 +414,7 @@ mod tests {
         let mut store = Store::new(5, false);
         let mut total = 0;
         for _ in 0..1_000 {
-            store.count_weighted(Metric::SpanCalls, &[], 100.0 / 64.0);
+            count(&mut store, &[], 100.0 / 64.0);
             total += sum(&store.take());
         }
         assert_eq!(total, 1_562, "1562.5 in all, less what is still carried");

@@ -88,6 +88,13 @@ impl<B: Body> Item<B> {
         }
     }
 
+    pub(crate) fn attributes<const N: usize>(&self, keys: [&str; N]) -> [Option<Fact<'_>>; N] {
+        match self {
+            Self::Received(span) => span.body.attributes(keys),
+            Self::Made(_) => keys.map(|key| self.attribute(key)),
+        }
+    }
+
     /// An attribute of its resource; that of a span made here is not known here.
     pub(crate) fn resource(&self, key: &str) -> Option<Fact<'_>> {
         match self {

@@ -244,7 +244,8 @@ fn randomness<B: Body>(items: &[Item<B>]) -> Randomness {
 
 /// The code's own word on a span's trace. Of two words on a trace, the one that keeps it counts.
 fn word_of<B: Body>(item: &Item<B>) -> Option<bool> {
-    let keep = item.attribute(KEEP).and_then(|fact| match fact {
+    let [keep, priority] = item.attributes([KEEP, PRIORITY]);
+    let keep = keep.and_then(|fact| match fact {
         Fact::Flag(flag) => Some(flag),
         Fact::Text(text) => match text.trim() {
             "true" | "1" => Some(true),
@@ -253,7 +254,7 @@ fn word_of<B: Body>(item: &Item<B>) -> Option<bool> {
         },
         fact => number_of(fact).map(|number| number != 0.0),
     });
-    keep.or_else(|| item.attribute(PRIORITY).and_then(number_of).map(|number| number > 0.0))
+    keep.or_else(|| priority.and_then(number_of).map(|number| number > 0.0))
 }
 
 /// The operation that a local root stands for, and which kind of execution of it this was.

@@ -1,6 +1,7 @@
 //! One received request and the places of what is in it: shared by all of its spans, copied by none.
 
 use std::fmt;
+use std::num::NonZeroU16;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -56,6 +57,30 @@ pub(crate) struct Scope {
 pub(crate) struct SpanAt {
     pub(crate) scope: u32,
     pub(crate) field: Stretch,
+    /// `None` where they have to be looked for.
+    pub(crate) attributes: Option<AttributesAt>,
+}
+
+/// Where a span's attributes are in its message, if they are as every SDK sends them: one after the other, behind the
+/// texts that are asked for. They are most of a span, and it is asked for them several times, and for its texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttributesAt {
+    start: NonZeroU16,
+    end: u16,
+}
+
+impl AttributesAt {
+    /// `None` where they begin the message, or end too far behind.
+    pub(crate) fn new(range: Range<usize>) -> Option<Self> {
+        let start = NonZeroU16::new(u16::try_from(range.start).ok()?)?;
+        Some(Self { start, end: u16::try_from(range.end).ok()? })
+    }
+
+    /// What stands before the attributes of `span`, and the attributes.
+    pub(crate) fn split(self, span: &[u8]) -> (&[u8], &[u8]) {
+        let (start, end) = (usize::from(self.start.get()), usize::from(self.end));
+        (&span[..start], &span[start..end])
+    }
 }
 
 // Both grow by doubling, so each may have twice the room that it needs.

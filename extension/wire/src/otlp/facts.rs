@@ -6,12 +6,9 @@ use policy::{Fact, SpanId, TraceId, UnixNanos};
 
 use super::chunk::Body;
 use super::resource::{RESOURCE_ATTRIBUTES, content};
-use super::scan::{SPAN_ATTRIBUTES, key_value};
+use super::scan::{SPAN_ATTRIBUTES, SPAN_NAME, SPAN_TRACE_STATE, key_value};
 use super::{announced, placed};
 use crate::proto::{Value, fields};
-
-pub(super) const SPAN_TRACE_STATE: u32 = 3;
-const SPAN_NAME: u32 = 5;
 
 const VALUE_TEXT: u32 = 1;
 const VALUE_FLAG: u32 = 2;
@@ -24,14 +21,21 @@ impl policy::Body for Body {
     }
 
     fn attribute(&self, key: &str) -> Option<Fact<'_>> {
-        fact_of(self.span()?, SPAN_ATTRIBUTES, key)
+        let [fact] = self.attributes([key]);
+        fact
+    }
+
+    fn attributes<const N: usize>(&self, keys: [&str; N]) -> [Option<Fact<'_>>; N] {
+        let (_, attributes) = self.parts();
+        values(attributes, SPAN_ATTRIBUTES, keys).map(|value| value.and_then(fact))
     }
 
     fn resource(&self, key: &str) -> Option<Fact<'_>> {
         let span = self.chunk.places().spans.get(self.span? as usize)?;
         let group = self.chunk.places().scopes.get(span.scope as usize)?.group;
         let resource = self.chunk.places().groups.get(group as usize)?.resource?;
-        fact_of(content(self.chunk.slice(resource)), RESOURCE_ATTRIBUTES, key)
+        let [value] = values(content(self.chunk.slice(resource)), RESOURCE_ATTRIBUTES, [key]);
+        fact(value?)
     }
 
     fn trace_state(&self) -> &str {
@@ -48,22 +52,25 @@ impl policy::Body for Body {
 }
 
 impl Body {
-    /// The span's message; `None` for a body of metrics or logs.
-    fn span(&self) -> Option<&[u8]> {
-        let span = self.chunk.places().spans.get(self.span? as usize)?;
-        Some(content(self.chunk.slice(span.field)))
+    /// Where in the span's message its texts are, and where its attributes: nothing, for a body of metrics or logs.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let at = self.span.and_then(|span| self.chunk.places().spans.get(span as usize));
+        let Some(at) = at else { return (&[], &[]) };
+        let span = content(self.chunk.slice(at.field));
+        match at.attributes {
+            Some(at) => at.split(span),
+            None => (span, span),
+        }
     }
 
     /// A text field of the span; of several, the last, as in any decoder.
     fn text(&self, number: u32) -> &str {
-        let (mut text, mut walk): (&[u8], _) = (&[], fields(self.span().unwrap_or_default()));
+        let (texts, _) = self.parts();
+        let (mut text, mut walk): (&[u8], _) = (&[], fields(texts));
         // The scan has walked it before: it is whole.
         while let Ok(Some(field)) = walk.next() {
-            match field.value {
-                Value::Bytes(bytes) if field.number == number => text = bytes,
-                // They are most of a span.
-                _ if field.number == SPAN_ATTRIBUTES => while let Ok(Some(_)) = walk.more(SPAN_ATTRIBUTES) {},
-                _ => {}
+            if let (Value::Bytes(bytes), true) = (field.value, field.number == number) {
+                text = bytes;
             }
         }
         from_utf8(text).unwrap_or_default()
@@ -72,31 +79,42 @@ impl Body {
 
 /// Whether a span has an attribute of this key, whatever its value.
 pub(super) fn has_attribute(span: &[u8], key: &str) -> bool {
-    attribute(span, SPAN_ATTRIBUTES, key).is_some()
+    let [value] = values(span, SPAN_ATTRIBUTES, [key]);
+    value.is_some()
 }
 
-/// The value of `key` among the `KeyValue` fields of this number.
-fn fact_of<'a>(message: &'a [u8], number: u32, key: &str) -> Option<Fact<'a>> {
-    fact(attribute(message, number, key)?)
+/// The encoded value of each key among the `KeyValue` fields of this number; of several, the first.
+fn values<'a, const N: usize>(message: &'a [u8], number: u32, keys: [&str; N]) -> [Option<&'a [u8]>; N] {
+    let mut found = [None; N];
+    find(message, number, &keys, &mut found);
+    found
 }
 
-/// The encoded value of `key` among the `KeyValue` fields of this number.
-fn attribute<'a>(message: &'a [u8], number: u32, key: &str) -> Option<&'a [u8]> {
-    let mut walk = fields(message);
+// Not generic, for it to be compiled with this crate's own optimisation wherever it is called.
+fn find<'a>(message: &'a [u8], number: u32, keys: &[&str], found: &mut [Option<&'a [u8]>]) {
+    // Most attributes are none of those that are asked for, as the length of their keys tells.
+    let bit = |length: usize| 1_u64 << (length % 64);
+    let lengths = keys.iter().fold(0, |all, key| all | bit(key.len()));
+    let (mut missing, mut walk) = (keys.len(), fields(message));
     while let Ok(Some(field)) = walk.next() {
-        if field.number == number {
-            let mut next = Some(field.value.bytes());
-            while let Some(attribute) = next {
-                // A `KeyValue` was not necessarily looked into before: one that is broken has no key.
-                let (name, value) = key_value(attribute).unwrap_or_default();
-                if name == key.as_bytes() {
-                    return Some(value);
+        let mut next = (field.number == number).then(|| field.value.bytes());
+        while let Some(attribute) = next {
+            // A `KeyValue` was not necessarily looked into before: one that is broken has no key.
+            let (name, value) = key_value(attribute).unwrap_or_default();
+            if lengths & bit(name.len()) != 0 {
+                for (key, found) in keys.iter().zip(found.iter_mut()) {
+                    if key.as_bytes() == name && found.is_none() {
+                        *found = Some(value);
+                        missing -= 1;
+                    }
                 }
-                next = walk.more(number).ok()?;
+                if missing == 0 {
+                    return;
+                }
             }
+            next = walk.more(number).unwrap_or_default();
         }
     }
-    None
 }
 
 /// An `AnyValue`; of several values, the last, as in any decoder.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use policy::{Kind, Parcel, Receipt, Signal, Span, SpanId, TraceId, UnixNanos};
 
-use super::chunk::{Body, Chunk, Group, Places, Scope, SpanAt, Stretch};
+use super::chunk::{AttributesAt, Body, Chunk, Group, Places, Scope, SpanAt, Stretch};
 use super::{schema, valid};
 use crate::proto::{Field, Value, WireError, fields};
 
@@ -16,7 +16,9 @@ const SCOPE_ITEMS: u32 = 2;
 
 const SPAN_TRACE_ID: u32 = 1;
 const SPAN_ID: u32 = 2;
+pub(super) const SPAN_TRACE_STATE: u32 = 3;
 const SPAN_PARENT: u32 = 4;
+pub(super) const SPAN_NAME: u32 = 5;
 const SPAN_KIND: u32 = 6;
 const SPAN_START: u32 = 7;
 pub(super) const SPAN_END: u32 = 8;
@@ -133,7 +135,7 @@ impl Scan {
                 rest.push(stretch);
             } else if let Ok(Some(facts)) = Facts::read(field.value.message()?) {
                 let body = Body { chunk: self.chunk.clone(), span: Some(self.places.spans.len() as u32) };
-                self.places.spans.push(SpanAt { scope: index, field: stretch });
+                self.places.spans.push(SpanAt { scope: index, field: stretch, attributes: facts.attributes });
                 self.found.push(facts.span(stretch.len(), body));
             } else {
                 self.refused += 1;
@@ -166,6 +168,7 @@ struct Facts<'a> {
     flags: u32,
     is_error: bool,
     request_id: Option<&'a str>,
+    attributes: Option<AttributesAt>,
 }
 
 impl<'a> Facts<'a> {
@@ -178,13 +181,14 @@ impl<'a> Facts<'a> {
         let (mut trace_id, mut span_id, mut parent) = (None, None, None);
         let (mut kind, mut start, mut end, mut flags, mut is_error) = (Kind::Unspecified, 0, 0, 0_u32, false);
         // From the first attribute to the end of the last: all that is looked into again.
-        let mut attributes = 0..0;
+        let (mut attributes, mut are_usual) = (0..0, true);
         let mut walk = fields(span);
         while let Some(field) = walk.next()? {
             match (field.number, field.value) {
                 (SPAN_ATTRIBUTES, Value::Bytes(attribute)) => {
                     valid::attribute(attribute, ATTRIBUTE_DEPTH)?;
-                    let first = if attributes.is_empty() { field.start } else { attributes.start };
+                    are_usual = attributes.is_empty();
+                    let first = if are_usual { field.start } else { attributes.start };
                     while let Some(more) = walk.more(SPAN_ATTRIBUTES)? {
                         valid::attribute(more, ATTRIBUTE_DEPTH)?;
                     }
@@ -199,15 +203,29 @@ impl<'a> Facts<'a> {
                 (SPAN_FLAGS, Value::Fixed32(bits)) => flags = bits,
                 (number, value) => {
                     valid::field(number, value, schema::SPAN, valid::SPAN)?;
-                    if number == SPAN_STATUS {
-                        is_error = is_error_status(value.bytes())?;
+                    match number {
+                        SPAN_STATUS => is_error = is_error_status(value.bytes())?,
+                        SPAN_NAME | SPAN_TRACE_STATE => are_usual &= attributes.is_empty(),
+                        _ => {}
                     }
                 }
             }
         }
         let (Some(trace_id), Some(span_id)) = (trace_id, span_id) else { return Ok(None) };
-        let request_id = if kind.is_entry() { invocation_of(&span[attributes])? } else { None };
-        Ok(Some(Self { trace_id, span_id, parent, kind, start, end, flags, is_error, request_id }))
+        let request_id = if kind.is_entry() { invocation_of(&span[attributes.clone()])? } else { None };
+        let attributes = if are_usual { AttributesAt::new(attributes) } else { None };
+        Ok(Some(Self {
+            trace_id,
+            span_id,
+            parent,
+            kind,
+            start,
+            end,
+            flags,
+            is_error,
+            request_id,
+            attributes,
+        }))
     }
 
     #[inline]
@@ -270,7 +288,10 @@ fn invocation_of(attributes: &[u8]) -> Result<Option<&str>, WireError> {
 /// The key and the encoded `AnyValue` of a `KeyValue`.
 #[inline]
 pub(super) fn key_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
-    usual_key_value(message).map_or_else(|| any_key_value(message), Ok)
+    match usual_key_value(message) {
+        Some(usual) => Ok(usual),
+        None => any_key_value(message),
+    }
 }
 
 /// As every encoder writes it: the key and then the value, each once, and here with lengths of one byte. A third of

@@ -3,8 +3,8 @@
 use policy::Stamp;
 use policy::sampling::trace_state::rewrite;
 
-use super::facts::{SPAN_TRACE_STATE, has_attribute};
-use super::scan::SPAN_ATTRIBUTES;
+use super::facts::has_attribute;
+use super::scan::{SPAN_ATTRIBUTES, SPAN_TRACE_STATE};
 use crate::proto::{Value, fields, put_bytes, put_message};
 
 /// The attribute that says why a span was kept, which its trace's place in the sample does not.
