@@ -105,3 +105,19 @@ fn a_probe_that_is_answered_brings_everything_back() {
     story.ended(probe, Outcome::Delivered { rejected: 0 });
     assert_eq!(story.done().len(), 1, "flushes are as usual");
 }
+
+#[test]
+fn a_backend_that_refuses_what_it_is_sent_is_there() {
+    for outcome in [Outcome::Rejected { status: 400 }, Outcome::TooLarge] {
+        let mut story = Story::new();
+        for _ in 0..5 {
+            story.invoke(Duration::from_millis(10));
+            let export = story.done().pop().expect("flushes are as usual, however often it refuses");
+            story.ended(export, outcome);
+        }
+        story.open_the_breaker();
+        let probe = story.invoke(Duration::from_secs(2)).pop().expect("a probe beside the handler");
+        story.ended(probe, outcome);
+        assert_eq!(story.done().len(), 1, "{outcome:?} is an answer: flushes are as usual");
+    }
+}
