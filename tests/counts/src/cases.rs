@@ -13,6 +13,9 @@ use wire::otlp::{self, Body, Identity};
 
 use crate::payload::{REQUEST_ID, traces, traces_json};
 
+/// Invocations after which one costs what every later one does.
+const REMEMBERED: u64 = 64;
+
 /// Runs a case so many times.
 type Case = fn(u64);
 
@@ -102,10 +105,14 @@ fn json(times: u64) {
     }
 }
 
-/// Invocations in a row in `end` mode, from INVOKE to `/next`, with the request scanned and the export spliced.
+/// Invocations in a row in `end` mode, from INVOKE to `/next`, with the request scanned and the export spliced. Each has
+/// an id of its own, so that as many are remembered as ever are.
 fn invocations(times: u64, spans: u64) {
     let bytes = traces(spans);
     let identity = identity(&bytes);
+    let mut bytes = bytes.to_vec();
+    let id_at = bytes.windows(REQUEST_ID.len()).position(|text| text == REQUEST_ID.as_bytes());
+    let id_at = id_at.expect("the last span names it");
     let mut agent = Agent::<Body>::new(Config { flush: FlushMode::End, ..Config::default() });
     let mut now = Instant::default() + Duration::from_secs(1);
     let handle = |agent: &mut Agent<Body>, now: Instant, input| {
@@ -119,23 +126,26 @@ fn invocations(times: u64, spans: u64) {
         }
     };
     handle(&mut agent, now, Input::Ready);
-    for _ in 0..times {
+    for number in 0..times + REMEMBERED {
+        let request_id = format!("{}{number:012x}", &REQUEST_ID[..24]);
+        bytes[id_at..][..REQUEST_ID.len()].copy_from_slice(request_id.as_bytes());
         now = now + Duration::from_millis(100);
-        handle(&mut agent, now, Input::Invoke(invoke(now)));
+        handle(&mut agent, now, Input::Invoke(invoke(now, &request_id)));
         handle(&mut agent, now, Input::Receiving);
-        let scanned = otlp::scan(Signal::Traces, black_box(&bytes)).expect("the payload is OTLP");
+        let request = Bytes::copy_from_slice(black_box(&bytes));
+        let scanned = otlp::scan(Signal::Traces, &request).expect("the payload is OTLP");
         handle(&mut agent, now, Input::Received(scanned.receipt));
     }
     let counted = agent.ledger().of(Signal::Traces);
     assert!(
-        counted.received == times * spans && counted.held() == 0,
+        counted.received == (times + REMEMBERED) * spans && counted.held() == 0,
         "this is not what was to be counted: {counted:?}"
     );
 }
 
-fn invoke(now: Instant) -> Invoke {
+fn invoke(now: Instant, request_id: &str) -> Invoke {
     Invoke {
-        request_id: REQUEST_ID.into(),
+        request_id: request_id.into(),
         deadline: now + Duration::from_secs(10),
         deadline_at: UnixNanos(1_790_000_010_000_000_000),
         received_at: UnixNanos(1_790_000_000_000_000_000),

@@ -132,7 +132,8 @@ impl Faas {
         duration: Option<Duration>,
         usage: &Usage,
     ) {
-        let known = self.known.iter_mut().find(|known| known.request_id == hash(request_id));
+        let request_id = hash(request_id);
+        let known = self.known.iter_mut().rfind(|known| known.request_id == request_id);
         // A report comes after everything else: one of an invocation that never began here is of another process.
         let Some(known) = known.filter(|known| known.is_begun && !known.is_reported) else { return };
         known.is_reported = true;
@@ -231,7 +232,9 @@ impl Faas {
 
     /// What is known of `request_id`, from now on at least.
     fn entry(&mut self, store: &mut Store, request_id: &RequestId) -> &mut Known {
-        let found = self.known.iter().position(|known| known.request_id == hash(request_id));
+        // What is told is nearly always of one of the last.
+        let request_id = hash(request_id);
+        let found = self.known.iter().rposition(|known| known.request_id == request_id);
         let index = found.unwrap_or_else(|| {
             // On demand there are never more than a few open; the larger bound costs nothing until it is needed.
             let open = self.known.iter().filter(|known| known.is_begun && !known.is_counted).count();
@@ -239,7 +242,7 @@ impl Faas {
                 self.forget_one(store);
             }
             self.known.reserve(if self.known.is_empty() { KNOWN_MAX + 1 } else { 0 });
-            self.known.push_back(Known { request_id: hash(request_id), ..Known::default() });
+            self.known.push_back(Known { request_id, ..Known::default() });
             self.known.len() - 1
         });
         &mut self.known[index]
