@@ -154,3 +154,40 @@ fn only_its_own_end_ends_an_invocation() {
     story.invoke();
     assert_eq!(story.asked, asked + 2);
 }
+
+#[test]
+fn what_is_being_received_at_the_end_is_waited_for() {
+    let mut story = Story::new(Config { flush: FlushMode::Continuous, ..Config::default() });
+    for is_received in [true, false] {
+        story.invoke();
+        let asked = story.asked;
+        story.hear(Input::Receiving);
+        story.hear(Input::Flush { request_id: Some(story.request_id().as_str().into()) });
+        story.pass(90);
+        assert_eq!(story.asked, asked, "it is of this invocation");
+        if is_received {
+            story.hear(Input::Received(Receipt::EMPTY));
+        } else {
+            story.pass(10);
+        }
+        assert_eq!(story.asked, asked + 1, "not longer than it takes, nor than a sender may stall");
+    }
+}
+
+#[test]
+fn a_retry_that_comes_too_late_is_not_waited_for() {
+    let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
+    for (after, asked) in [(100, 0), (10_000, 1)] {
+        story.invoke();
+        let before = story.asked;
+        let request_id = story.request_id();
+        story.send(Some(&request_id));
+        let id = story.flying.pop().expect("a flush");
+        let outcome = Outcome::Retry { after: Some(Duration::from_millis(after)) };
+        story.hear(Input::Exported { id, outcome, raw_bytes: 0, sent_bytes: 0 });
+        assert_eq!(story.asked - before, asked, "told to wait for {after} ms");
+        story.pass(200);
+        story.answer();
+        assert_eq!(story.asked - before, 1);
+    }
+}
