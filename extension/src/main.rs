@@ -1,5 +1,6 @@
 //! The command: the extension itself, as Lambda starts it, and a few words for people.
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use extension::reference;
@@ -41,8 +42,10 @@ fn extend() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
-            // On the heap: the runtime would move it about on the stack, and each page of that is a fault.
-            let ended = runtime.block_on(Box::pin(extension::run()));
+            // A task, on the heap: whatever wakes the future that the runtime blocks on writes to a file descriptor for it,
+            // and on the stack it would be moved about, and each page of that is a fault.
+            let running = runtime.spawn(Box::pin(extension::run()));
+            let ended = runtime.block_on(running).unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
             // A resolver that does not answer holds a thread of the runtime for as long as it likes.
             runtime.shutdown_background();
             ended
