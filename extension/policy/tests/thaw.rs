@@ -1,0 +1,85 @@
+//! What an INVOKE finds from before it, and what becomes of that.
+
+#[path = "made/story.rs"]
+mod story;
+
+use policy::{
+    Config, Duration, EndStatus, Ending, FlushMode, Input, Outcome, PlatformEvent, Response, UnixNanos,
+};
+use story::Story;
+
+/// An environment whose first invocation is being flushed.
+fn flushing() -> Story {
+    let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
+    story.invoke();
+    let request_id = story.request_id();
+    story.send(Some(&request_id));
+    assert_eq!((story.flying.len(), story.asked), (1, 1));
+    story
+}
+
+#[test]
+fn an_answer_may_take_its_time_anew_after_a_freeze() {
+    let mut story = flushing();
+    story.pass(1_000);
+    assert_eq!((story.cancelled, story.asked), (0, 2), "held for no longer than a flush may take");
+    story.invoke_after(15_000);
+    story.pass(9_900);
+    assert_eq!(story.cancelled, 0, "most of the time that it took was the freeze's");
+    story.pass(200);
+    assert_eq!(story.cancelled, 1, "it has had ten seconds");
+}
+
+#[test]
+fn short_pauses_end_and_what_was_asked_for_does_not() {
+    // As long as any of our own, and longer.
+    for (seconds, is_sent) in [(2, true), (3, false)] {
+        let mut story = flushing();
+        let id = story.flying.pop().expect("one");
+        let outcome = Outcome::Retry { after: Some(Duration::from_secs(seconds)) };
+        story.hear(Input::Exported { id, outcome, raw_bytes: 0, sent_bytes: 0 });
+        assert_eq!((story.flying.len(), story.asked), (0, 2), "too late for this flush");
+        story.invoke();
+        assert_eq!(!story.flying.is_empty(), is_sent, "a pause of {seconds} s");
+    }
+}
+
+#[test]
+fn an_end_that_nobody_tells_of_is_waited_for_once() {
+    let mut story = Story::new(Config { flush: FlushMode::Continuous, ..Config::default() });
+    story.invoke();
+    story.pass(59_000);
+    assert_eq!(story.asked, 1);
+    story.pass(1_000);
+    assert_eq!(story.asked, 2, "the deadline has come near");
+    story.invoke();
+    assert_eq!(story.asked, 3, "nothing will be heard of this one either");
+    let request_id = story.request_id();
+    story.send(Some(&request_id));
+    story.invoke();
+    assert_eq!(story.asked, 3, "an end was heard again");
+}
+
+#[test]
+fn a_root_that_was_put_off_is_sent_with_the_next_invocation() {
+    let mut story = Story::new(Config { flush: FlushMode::Continuous, ..Config::default() });
+    story.invoke();
+    let request_id = story.request_id();
+    story.send(Some(&request_id));
+    // The next one sends none, which its function did before: it may still come.
+    story.invoke();
+    story.hear(Input::Platform(PlatformEvent::RuntimeDone {
+        request_id: story.request_id().as_str().into(),
+        at: UnixNanos(story.now),
+        ending: Ending { status: EndStatus::Success, error_type: None },
+        duration: None,
+        produced_bytes: None,
+        response: Response::default(),
+    }));
+    story.invoke();
+    assert_eq!(story.made, 0);
+    let request_id = story.request_id();
+    story.send(Some(&request_id));
+    story.invoke();
+    assert_eq!(story.made, 1, "it did not come");
+}
