@@ -115,3 +115,18 @@ fn a_retry_that_comes_too_late_is_not_waited_for() {
         assert_eq!(story.asked - before, 1);
     }
 }
+
+#[test]
+fn what_hangs_is_taken_back_when_the_backend_counts_as_down() {
+    let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
+    let mut hanging = Vec::new();
+    for _ in 0..3 {
+        story.invoke();
+        let request_id = story.request_id();
+        story.send(Some(&request_id));
+        hanging.push((story.flying.len(), story.cancelled));
+        story.pass(1_000);
+    }
+    assert_eq!(hanging, [(1, 0), (2, 0), (3, 0)]);
+    assert_eq!((story.flying.len(), story.cancelled, story.asked), (0, 3, 4), "three flushes in vain");
+}

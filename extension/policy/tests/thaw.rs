@@ -31,6 +31,17 @@ fn an_answer_may_take_its_time_anew_after_a_freeze() {
 }
 
 #[test]
+fn what_a_long_freeze_has_cut_off_is_sent_anew() {
+    for (ms, times) in [(19_999, 0), (20_000, 1)] {
+        let mut story = flushing();
+        story.pass(1_000);
+        story.invoke_after(ms);
+        assert_eq!(story.cancelled, times, "after {ms} ms");
+        assert_eq!(story.flying.len(), 1, "it is under way, or again");
+    }
+}
+
+#[test]
 fn short_pauses_end_and_what_was_asked_for_does_not() {
     // As long as any of our own, and longer.
     for (seconds, is_sent) in [(2, true), (3, false)] {
