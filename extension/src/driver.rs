@@ -1,5 +1,6 @@
 //! The one loop: wait for an input or a deadline, let the agent decide, carry out what it wants.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -103,14 +104,17 @@ pub struct Driver {
 impl Driver {
     /// Runs until the agent says that the process may end.
     pub async fn run(mut self: Box<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        // One timer that is put off again and again: a new one that is due before all others costs two system calls.
+        let mut alarm = pin!(sleep_until(self.clock.timer(self.clock.now())));
         while !self.carry_out() {
-            let message = match self.agent.deadline() {
-                Some(due) => tokio::select! {
-                    biased;
-                    message = inbox.recv() => message,
-                    () = sleep_until(self.clock.timer(due)) => Some(Message::Input(Input::Tick)),
-                },
-                None => inbox.recv().await,
+            let due = self.agent.deadline();
+            if let Some(due) = due {
+                alarm.as_mut().reset(self.clock.timer(due));
+            }
+            let message = tokio::select! {
+                biased;
+                message = inbox.recv() => message,
+                () = &mut alarm, if due.is_some() => Some(Message::Input(Input::Tick)),
             };
             match message {
                 Some(message) => self.hear(message),
