@@ -397,13 +397,11 @@ impl<B: Clone> Outbox<B> {
     }
 
     fn evict_queued(&mut self, only_plain: bool) -> Option<Evicted> {
-        // The signal that holds most gives first.
-        let queue = self
-            .queues
-            .iter_mut()
-            .filter(|queue| !queue.entries.is_empty())
-            .max_by_key(|queue| queue.size)?;
-        let index = if only_plain { queue.entries.iter().position(|entry| !entry.is_precious)? } else { 0 };
+        // The signal that holds most gives first, of those that have any to give.
+        let first =
+            |queue: &Queue<B>| queue.entries.iter().position(|entry| !(only_plain && entry.is_precious));
+        let queues = self.queues.iter_mut().filter_map(|queue| Some((first(queue)?, queue)));
+        let (index, queue) = queues.max_by_key(|(_, queue)| queue.size)?;
         let entry = queue.entries.remove(index)?;
         queue.size -= entry.size as usize;
         queue.count -= entry.count as usize;
@@ -487,6 +485,19 @@ mod tests {
         assert_eq!(push(&mut outbox, at(3), entry(90, true)), [(Signal::Traces, 1), (Signal::Traces, 1)]);
         assert_eq!(outbox.held_bytes(), 90 + BOOKKEEPING_BYTES);
         assert_eq!(outbox.held_items(Signal::Traces), 1);
+    }
+
+    #[test]
+    fn nothing_that_is_precious_goes_before_anything_that_is_not() {
+        let mut outbox = Outbox::new(BOUNDS);
+        outbox.push(at(0), entry(10, true));
+        outbox.seal(false);
+        outbox.push(at(1), entry(30, true));
+        outbox.push(at(2), Entry { signal: Signal::Logs, ..entry(20, false) });
+        outbox.push(at(3), Entry { signal: Signal::Metrics, ..entry(25, false) });
+        let gone: Vec<_> = core::iter::from_fn(|| outbox.evict()).map(|(signal, _)| signal).collect();
+        assert_eq!(gone, [Signal::Metrics, Signal::Logs, Signal::Traces, Signal::Traces]);
+        assert_eq!(outbox.held_bytes(), 0);
     }
 
     #[test]
