@@ -522,10 +522,13 @@ mod tests {
         }
         outbox.seal(false);
         assert!(outbox.take_ready(at(0), PIECE_MIN - 1).is_none(), "not worth a request");
+        let mut all = outbox.take_ready(at(0), usize::MAX).expect("all of them");
+        all.attempts = 4;
+        outbox.put_back(all);
         let part = outbox.take_ready(at(0), 35_000).expect("three of five fit");
-        assert_eq!((part.size, part.count), (30_000, 3));
+        assert_eq!((part.size, part.count, part.attempts), (30_000, 3, 4));
         let rest = outbox.take_ready(at(0), usize::MAX).expect("the others");
-        assert_eq!((rest.size, rest.count), (20_000, 2));
+        assert_eq!((rest.size, rest.count, rest.attempts), (20_000, 2, 4));
         assert_eq!(outbox.held_items(Signal::Traces), 0, "both are handed out");
         outbox.put_back(rest);
         let single = outbox.take_ready(at(0), PIECE_MIN).expect("one at least");
