@@ -11,6 +11,9 @@ pub(crate) mod sql;
 pub(crate) mod tokens;
 pub(crate) mod urls;
 
+#[cfg(test)]
+use crate::rewrite::{Action, Rewrite};
+
 /// Whether a value that begins or ends beside this byte goes on there. A star counts: what is masked already
 /// must not become the border of something new.
 pub(crate) const fn is_inside(byte: u8) -> bool {
@@ -42,4 +45,12 @@ pub(crate) fn is_apart(text: &[u8], start: usize, end: usize) -> bool {
 /// Whether `text` goes on with `word` at `at`, in any case.
 pub(crate) fn has_word(text: &[u8], at: usize, word: &[u8]) -> bool {
     text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
+}
+
+/// What is left of `text` after `redact`.
+#[cfg(test)]
+fn redacted(text: &str, redact: impl FnOnce(&[u8], &mut Rewrite<'_>)) -> String {
+    let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
+    redact(text.as_bytes(), &mut out);
+    out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
 }

@@ -46,12 +46,10 @@ fn is_international(text: &[u8], start: usize, digits: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rewrite::Action;
+    use crate::detect;
 
     fn redacted(text: &str, is_expected: bool) -> String {
-        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
-        redact(text.as_bytes(), is_expected, &mut out);
-        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+        detect::redacted(text, |text, out| redact(text, is_expected, out))
     }
 
     #[test]

@@ -102,12 +102,10 @@ fn word(rest: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rewrite::Action;
+    use crate::detect;
 
     fn redacted(text: &str) -> String {
-        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
-        redact(text.as_bytes(), &mut out);
-        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+        detect::redacted(text, redact)
     }
 
     #[test]

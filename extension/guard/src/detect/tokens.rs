@@ -172,12 +172,11 @@ fn pem_end(text: &[u8], at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect;
     use crate::rewrite::Action;
 
     fn redacted(text: &str) -> String {
-        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
-        redact(text.as_bytes(), &mut out);
-        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+        detect::redacted(text, redact)
     }
 
     #[test]

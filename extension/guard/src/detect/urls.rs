@@ -85,12 +85,10 @@ fn user(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rewrite::Action;
+    use crate::detect;
 
     fn redacted(text: &str, is_query: bool) -> String {
-        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
-        redact(text.as_bytes(), is_query, &mut out);
-        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+        detect::redacted(text, |text, out| redact(text, is_query, out))
     }
 
     #[test]
