@@ -1,6 +1,7 @@
 //! When an invocation is let go: at once while its data may wait, for a flush when that is stale, and never by the word of
 //! another.
 
+mod made;
 #[path = "made/story.rs"]
 mod story;
 

@@ -1,5 +1,6 @@
 //! What an INVOKE finds from before it, and what becomes of that.
 
+mod made;
 #[path = "made/story.rs"]
 mod story;
 

@@ -86,7 +86,7 @@ impl Caller {
         if answer == NO_MESSAGE { Ok((sent, answered)) } else { Err(format!("answered {answer:?}").into()) }
     }
 
-    /// The next frame, once it has been done by.
+    /// The next frame. What it asks of every client, such as to acknowledge settings, has been done.
     fn read(&mut self) -> Result<Frame> {
         let mut head = [0; 9];
         self.connection.read_exact(&mut head)?;

@@ -2,8 +2,10 @@
 
 use policy::{
     Agent, BatchId, Config, Content, Duration, Input, Instant, Invoke, Kind, Measuring, Output, Receipt,
-    Span, SpanId, TraceId, UnixNanos,
+    Span, UnixNanos,
 };
+
+use crate::made;
 
 pub(crate) const MS: u64 = 1_000_000;
 
@@ -83,19 +85,8 @@ impl Story {
     }
 
     pub(crate) fn send(&mut self, request_id: Option<&str>) {
-        let span = Span {
-            trace_id: TraceId::new([1; 16]).expect("not zero"),
-            span_id: SpanId::new((self.now + 1).to_be_bytes()).expect("not zero"),
-            parent: None,
-            parent_is_remote: None,
-            kind: Kind::Server,
-            start: UnixNanos(1),
-            end: UnixNanos(2),
-            is_error: false,
-            request_id: request_id.map(Into::into),
-            size: 100,
-            body: (),
-        };
+        let id = (self.now + 1).to_be_bytes();
+        let span = Span { kind: Kind::Server, ..made::span(id, request_id, 100, ()) };
         self.hear(Input::Receiving);
         self.hear(Input::Received(Receipt { spans: vec![span], parcels: Vec::new() }));
     }

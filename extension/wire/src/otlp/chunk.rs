@@ -70,7 +70,7 @@ pub(crate) struct AttributesAt {
 }
 
 impl AttributesAt {
-    /// `None` where they begin the message, or end too far behind.
+    /// `None` where they begin the message, or end beyond what two bytes can count.
     pub(crate) fn new(range: Range<usize>) -> Option<Self> {
         let start = NonZeroU16::new(u16::try_from(range.start).ok()?)?;
         Some(Self { start, end: u16::try_from(range.end).ok()? })
