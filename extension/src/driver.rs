@@ -140,7 +140,7 @@ impl Driver {
             }
         }
         if let (Input::Invoke(invoke), true) = (&input, self.records_invocations) {
-            let record = wire::invocation::encode(invoke);
+            let record = wire::invocation::encode(invoke, self.agent.seed());
             self.invocation = self.spool.as_ref().and_then(|spool| spool.keep(Kind::Invocation, 1, &record));
         }
         if matches!(input, Input::Invoke(_) | Input::Shutdown(_)) && std::mem::take(&mut self.is_snapshot) {

@@ -12,7 +12,8 @@ use crate::spool::{Kind, Leftover, Spool};
 /// once, up to `max` bytes of it, and the rest is read when there is room for it. What is announced and ends in that rest
 /// is told of there, and not a second time.
 pub fn tell(spool: &Spool, leftovers: Vec<Leftover>, max: usize, inbox: &Inbox) {
-    let (mut receipt, mut invoke, mut read_bytes) = (Receipt::EMPTY, None, 0);
+    // Records are in the order in which they were written: that of the invocation parts what came before it began.
+    let (mut earlier, mut receipt, mut begun, mut read_bytes) = (Receipt::EMPTY, Receipt::EMPTY, None, 0);
     let (mut announced, mut rest) = (Vec::new(), Vec::new());
     for left in leftovers {
         match left.kind {
@@ -33,7 +34,12 @@ pub fn tell(spool: &Spool, leftovers: Vec<Leftover>, max: usize, inbox: &Inbox) 
             }
             // More than a process remembers: never accepted, and not told of.
             Kind::Announced => drop(spool.take(left.place)),
-            Kind::Invocation => invoke = read_invocation(spool, left.place),
+            Kind::Invocation => {
+                begun = read_invocation(spool, left.place);
+                let before = std::mem::replace(&mut receipt, Receipt::EMPTY);
+                earlier.spans.extend(before.spans);
+                earlier.parcels.extend(before.parcels);
+            }
             // Never in a list of leftovers.
             Kind::Settled => {}
         }
@@ -41,9 +47,10 @@ pub fn tell(spool: &Spool, leftovers: Vec<Leftover>, max: usize, inbox: &Inbox) 
     for place in rest {
         forget_ended(&mut announced, spool, place);
     }
-    let is_empty = receipt.spans.is_empty() && receipt.parcels.is_empty() && announced.is_empty();
-    if invoke.is_some() || !is_empty {
-        inbox.send(Message::Input(Input::Recovered { invoke, receipt, announced }));
+    let holds_any = |receipt: &Receipt<Body>| !receipt.spans.is_empty() || !receipt.parcels.is_empty();
+    if begun.is_some() || holds_any(&earlier) || holds_any(&receipt) || !announced.is_empty() {
+        let (invoke, seed) = begun.map(|(invoke, seed)| (Some(invoke), seed)).unwrap_or_default();
+        inbox.send(Message::Input(Input::Recovered { invoke, seed, earlier, receipt, announced }));
     }
 }
 
@@ -80,7 +87,7 @@ fn forget_ended(announced: &mut Vec<Span<Body>>, spool: &Spool, place: Place) {
     announced.retain(|span| !ended.contains(&name(span)));
 }
 
-fn read_invocation(spool: &Spool, place: Place) -> Option<Invoke> {
+fn read_invocation(spool: &Spool, place: Place) -> Option<(Invoke, u64)> {
     let (content, _settled_at_the_end) = spool.take(place);
     let (_, bytes) = content?;
     wire::invocation::decode(&bytes).ok()

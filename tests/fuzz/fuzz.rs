@@ -458,6 +458,8 @@ fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
             parcels: Vec::new(),
         }),
         10 if rng.below(20) == 0 => Input::Recovered {
+            seed: 0,
+            earlier: Receipt::EMPTY,
             invoke: None,
             receipt: Receipt {
                 spans: (0..rng.below(3)).map(|_| any_span(rng)).collect(),

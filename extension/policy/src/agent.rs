@@ -195,8 +195,11 @@ impl<B: Body> Agent<B> {
             Input::Parked { place } => self.on_parked(now, place),
             Input::Unparked(receipt) => self.on_unparked(now, receipt),
             Input::Found(parked) => self.on_found(parked),
-            Input::Recovered { invoke, receipt, announced } => {
-                self.on_recovered(now, invoke, receipt, announced);
+            Input::Subscribed { .. } => {}
+            Input::Recovered { invoke, seed: _, mut earlier, receipt, announced } => {
+                earlier.spans.extend(receipt.spans);
+                earlier.parcels.extend(receipt.parcels);
+                self.on_recovered(now, invoke, earlier, announced);
             }
             Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
                 self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
@@ -264,6 +267,11 @@ impl<B: Body> Agent<B> {
                 [Some(self.flush_end), words, exports(), retries(), rest].into_iter().flatten().min()
             }
         }
+    }
+
+    /// What the ids of this environment's spans are made from: [`Config::seed`], or what a restore brought.
+    pub const fn seed(&self) -> u64 {
+        self.config.seed
     }
 
     /// The books so far.

@@ -111,6 +111,9 @@ pub struct Config {
     pub destinations: Destinations,
     /// How much may be held.
     pub bounds: Bounds,
+    /// Whether the environment's variables say that the function runs an OpenTelemetry SDK: its own span is awaited
+    /// before one is made in its place.
+    pub expects_spans: bool,
     /// Makes the ids of this environment its own, and the jitter of its retries.
     pub seed: u64,
 }
@@ -176,6 +179,7 @@ impl Default for Config {
                 batch_items: 8_192,
                 in_flight: 4,
             },
+            expects_spans: false,
             seed: 0,
         }
     }

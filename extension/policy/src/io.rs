@@ -23,6 +23,11 @@ pub enum Input<B> {
         /// A number that no other copy is given: randomness is an input here.
         seed: u64,
     },
+    /// How the subscription to the Telemetry API was answered; before [`Input::Ready`], and again if that changes.
+    Subscribed {
+        /// Whether platform events will be delivered. Without them nothing waits for one.
+        delivers: bool,
+    },
     /// INVOKE.
     Invoke(Invoke),
     /// SHUTDOWN.
@@ -58,11 +63,15 @@ pub enum Input<B> {
     Unparked(Receipt<B>),
     /// The spool of a process that was killed holds this.
     Found(Parked),
-    /// What that process had accepted for the invocation that it died in, and that invocation.
+    /// What that process had accepted and not yet sent, and the invocation that it died in.
     Recovered {
-        /// The invocation, where it was known.
+        /// The invocation, if its record was found.
         invoke: Option<Invoke>,
-        /// What the function had sent.
+        /// [`crate::Config::seed`] of that process: the ids of the invocation's spans are made from it.
+        seed: u64,
+        /// What the function had sent before that invocation began: it belongs to earlier ones.
+        earlier: Receipt<B>,
+        /// What the function had sent since.
         receipt: Receipt<B>,
         /// Spans that it had announced and not ended.
         announced: Vec<Span<B>>,

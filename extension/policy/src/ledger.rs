@@ -97,6 +97,8 @@ pub struct Ledger {
     pub invocations: u64,
     /// Export requests answered, however.
     pub exports: u64,
+    /// Items sent once more because the answer to their first request was lost: the backend may have them twice.
+    pub resent: u64,
     /// Encoded bytes in delivered requests, before compression.
     pub raw_bytes: u64,
     /// The same as it went over the wire.

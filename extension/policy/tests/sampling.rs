@@ -529,6 +529,8 @@ fn what_a_killed_process_left_is_kept() {
     let mut story = Story::with(plain(0.01));
     let spans = vec![story.span(trace(0.0)), story.span(trace(0.0))];
     story.hear(Input::Recovered {
+        seed: 0,
+        earlier: Receipt::EMPTY,
         invoke: None,
         receipt: Receipt { spans, parcels: Vec::new() },
         announced: Vec::new(),

@@ -12,10 +12,13 @@ struct Record {
     received_at: u64,
     arn: String,
     xray: Option<String>,
+    /// Absent in records of versions before it was written.
+    #[serde(default)]
+    seed: u64,
 }
 
-/// The record of `invoke`.
-pub fn encode(invoke: &Invoke) -> Vec<u8> {
+/// The record of `invoke`, and of the seed that its spans' ids are made from.
+pub fn encode(invoke: &Invoke, seed: u64) -> Vec<u8> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let xray = invoke.xray.as_ref().map(|xray| {
         let parent = xray.parent.map(|parent| format!(";Parent={}", hex(parent.bytes())));
@@ -28,17 +31,18 @@ pub fn encode(invoke: &Invoke) -> Vec<u8> {
         received_at: invoke.received_at.0,
         arn: invoke.arn.to_string(),
         xray,
+        seed,
     };
     serde_json::to_vec(&record).unwrap_or_default()
 }
 
-/// The invocation of a record. Its deadline has passed: the process that was given it is dead.
+/// The invocation of a record, and its seed. Its deadline has passed: the process that was given it is dead.
 ///
 /// # Errors
 /// When the bytes are no such record.
-pub fn decode(bytes: &[u8]) -> Result<Invoke, serde_json::Error> {
+pub fn decode(bytes: &[u8]) -> Result<(Invoke, u64), serde_json::Error> {
     let record: Record = serde_json::from_slice(bytes)?;
-    Ok(Invoke {
+    let invoke = Invoke {
         request_id: record.request_id.into(),
         deadline: Instant::default(),
         deadline_at: UnixNanos(record.deadline_at),
@@ -46,7 +50,8 @@ pub fn decode(bytes: &[u8]) -> Result<Invoke, serde_json::Error> {
         arn: record.arn.into(),
         xray: record.xray.as_deref().and_then(trace_context::xray),
         waited: Duration::ZERO,
-    })
+    };
+    Ok((invoke, record.seed))
 }
 
 #[cfg(test)]
@@ -66,7 +71,8 @@ mod tests {
             ),
             waited: Duration::from_secs(1),
         };
-        let back = decode(&encode(&invoke)).expect("just written");
+        let (back, seed) = decode(&encode(&invoke, u64::MAX)).expect("just written");
+        assert_eq!(seed, u64::MAX);
         assert_eq!((back.request_id, back.arn, back.xray), (invoke.request_id, invoke.arn, invoke.xray));
         assert_eq!((back.deadline_at, back.received_at), (invoke.deadline_at, invoke.received_at));
         assert!(decode(b"{}").is_err());

@@ -1,7 +1,8 @@
 //! How our processes come and go in one environment: init, restore, kill, reset, and what the spool hands on.
 
 use policy::{
-    Agent, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, ShutdownReason, SpoolMode, UnixNanos,
+    Agent, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, Receipt, ShutdownReason, SpoolMode,
+    UnixNanos,
 };
 
 use super::super::function::{MS, TIMEOUT};
@@ -100,7 +101,8 @@ impl World {
         self.find();
         if self.config.spool == SpoolMode::Always {
             self.coverage.note("recovered after a kill");
-            self.step(Input::Recovered { invoke, receipt, announced });
+            let (seed, earlier) = (self.config.seed, Receipt::EMPTY);
+            self.step(Input::Recovered { invoke, seed, earlier, receipt, announced });
         }
         self.pass_time();
         self.start();

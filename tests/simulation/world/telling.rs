@@ -29,6 +29,7 @@ pub(super) fn brief(input: &Input<Body>) -> String {
         Input::Closed => "closed".into(),
         Input::Guarded(_) => "guarded".into(),
         Input::Restored { .. } => "restored".into(),
+        Input::Subscribed { .. } => "subscribed".into(),
     }
 }
 
