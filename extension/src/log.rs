@@ -146,7 +146,7 @@ fn summary(ledger: &Ledger, prices: &Prices) {
     fields["exports"] = ledger.exports.into();
     fields["raw_bytes"] = ledger.raw_bytes.into();
     fields["sent_bytes"] = ledger.sent_bytes.into();
-    fields["flush_ms"] = json!(ledger.flush.as_secs_f64() * 1_000.0);
+    fields["post_runtime_ms"] = json!(ledger.held.as_secs_f64() * 1_000.0);
     let decisions = |is_keep: bool| -> Map<String, Value> {
         let meant = Decision::ALL.into_iter().filter(|decision| decision.is_keep() == is_keep);
         let counted =

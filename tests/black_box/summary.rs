@@ -22,7 +22,7 @@ fn the_books_are_one_line_with_every_count() {
     assert!(summary.count("raw_bytes") > 0);
     let wire: usize = world.collector.requests().iter().map(|request| request.wire.len()).sum();
     assert_eq!(summary.count("sent_bytes"), u64::try_from(wire).expect("a small number"));
-    assert!(summary.0["flush_ms"].is_number());
+    assert!(summary.0["post_runtime_ms"].is_number());
 }
 
 #[test]

@@ -112,6 +112,10 @@ pub(crate) struct Batch<B> {
     pub(crate) is_part: bool,
     /// Whether a broken connection has been forgiven.
     pub(crate) was_lost: bool,
+    /// Whether a freeze has cut off its answer.
+    pub(crate) was_cut_off: bool,
+    /// Whether the backend may have it already: it is sent again as it was, so that a backend can tell.
+    pub(crate) is_doubtful: bool,
     /// Not to be tried before this.
     pub(crate) not_before: Option<Instant>,
     /// When its oldest entry came.
@@ -131,6 +135,8 @@ impl<B: Clone> Batch<B> {
             attempts: 0,
             is_part: false,
             was_lost: false,
+            was_cut_off: false,
+            is_doubtful: false,
             not_before: None,
             since,
         }
@@ -141,9 +147,13 @@ impl<B: Clone> Batch<B> {
         self.size + self.entries.len() * BOOKKEEPING_BYTES
     }
 
+    const fn is_alone(&self) -> bool {
+        self.is_part || self.is_doubtful
+    }
+
     /// Whether `other` may follow in the same request.
     pub(crate) fn may_take(&self, other: &Self) -> bool {
-        self.signal == other.signal && !self.is_part && !other.is_part
+        self.signal == other.signal && !(self.is_alone() || other.is_alone())
     }
 
     /// One batch of several, in order, under the name of the first. What is left of an outage goes in as few
@@ -177,6 +187,8 @@ impl<B: Clone> Batch<B> {
             attempts: self.attempts,
             is_part: self.is_part,
             was_lost: self.was_lost,
+            was_cut_off: self.was_cut_off,
+            is_doubtful: self.is_doubtful,
             ..Self::new(id, self.signal, entries.to_vec(), self.since)
         };
         Ok([part(self.id, first), part(next_id(), rest)])
@@ -189,6 +201,8 @@ impl<B: Clone> Batch<B> {
             let (first, second) = self.entries.split_at(middle);
             [first, second].map(|half| Self {
                 is_part: true,
+                was_cut_off: self.was_cut_off,
+                is_doubtful: self.is_doubtful,
                 ..Self::new(next_id(), self.signal, half.to_vec(), self.since)
             })
         })

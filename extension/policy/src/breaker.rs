@@ -26,7 +26,15 @@ enum State {
 #[derive(Clone, Debug)]
 pub(crate) struct Breaker {
     state: State,
+    /// Whether a freeze has cut off a probe since the backend was last heard of: the next ones are worth waiting for.
+    is_cut_off: bool,
+    /// Invocations that do not wait for their probe, and how many did not before the last wait, which was in vain.
+    skips: u32,
+    skipped: u32,
 }
+
+/// Between two waits for a probe that are in vain, no more invocations than this do without.
+const SKIPS_MAX: u32 = 64;
 
 /// What a report to the breaker changed: worth one line each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +49,7 @@ pub(crate) enum Change {
 
 impl Breaker {
     pub(crate) const fn new() -> Self {
-        Self { state: State::Closed { failures: 0 } }
+        Self { state: State::Closed { failures: 0 }, is_cut_off: false, skips: 0, skipped: 0 }
     }
 
     /// Whether exports may go out as usual.
@@ -81,9 +89,32 @@ impl Breaker {
         }
     }
 
+    /// A freeze has cut into the probe under way: where handlers are shorter than answers take, that would happen to every
+    /// probe.
+    pub(crate) fn on_probe_frozen(&mut self) {
+        self.is_cut_off |= matches!(self.state, State::Probing { .. });
+    }
+
+    /// An invocation ends with a probe under way: whether it waits for the answer. Asked once for each.
+    ///
+    /// Shape: the first one after a probe that was cut off does; each wait in vain doubles the number of invocations that
+    /// do not, up to [`SKIPS_MAX`].
+    pub(crate) fn takes_wait(&mut self) -> bool {
+        let waits = self.is_cut_off && self.skips == 0;
+        self.skips = self.skips.saturating_sub(1);
+        waits
+    }
+
+    /// The wait was in vain.
+    pub(crate) fn on_vain_wait(&mut self) {
+        self.skipped = (self.skipped * 2).clamp(1, SKIPS_MAX);
+        self.skips = self.skipped;
+    }
+
     /// The backend answered.
     pub(crate) fn on_success(&mut self) -> Change {
         let was_closed = self.is_closed();
+        (self.is_cut_off, self.skips, self.skipped) = (false, 0, 0);
         self.state = State::Closed { failures: 0 };
         if was_closed { Change::None } else { Change::Closed }
     }

@@ -27,6 +27,11 @@ impl<B> Default for Correlation<B> {
 }
 
 impl<B: Body> Correlation<B> {
+    /// An invocation begins. A retry has the request id of the first try, and a span of its own.
+    pub(crate) fn begin(&mut self, request_id: &RequestId) {
+        self.places.retain(|(known, _, _)| known != request_id);
+    }
+
     /// A span was received: one that names its invocation is what the records of that belong to.
     pub(crate) fn on_span(&mut self, span: &Span<B>) {
         if let Some(request_id) = &span.request_id {

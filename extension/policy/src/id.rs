@@ -3,7 +3,8 @@
 //! A span that is sent twice (a retry, or a new process that closes a dead invocation) then carries the
 //! same id, and a backend that keys on ids keeps one copy.
 
-use crate::span::{SpanId, TraceId};
+use crate::span::{RequestId, SpanId, TraceId};
+use crate::time::UnixNanos;
 
 /// What a derived id is for: two roles of one invocation never share an id.
 #[derive(Clone, Copy, Debug)]
@@ -18,27 +19,40 @@ pub(crate) enum Role {
     Init = 4,
 }
 
-/// A trace id for the invocation `request_id` in the environment that `seed` names.
-pub(crate) fn trace_id(seed: u64, request_id: &str) -> TraceId {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&digest(seed, request_id, Role::TraceHigh).to_be_bytes());
-    bytes[8..].copy_from_slice(&digest(seed, request_id, Role::TraceLow).to_be_bytes());
-    TraceId::new(bytes).expect("a digest is never zero")
+/// What the ids of one invocation's spans are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// Names the environment.
+    pub(crate) seed: u64,
+    pub(crate) request_id: RequestId,
+    /// Tells attempts apart: Lambda retries an asynchronous invocation under the same request id. It is the
+    /// invocation's deadline, or its start where no deadline is known.
+    pub(crate) attempt: UnixNanos,
 }
 
-/// A span id for `role` in the invocation `request_id` in the environment that `seed` names.
-pub(crate) fn span_id(seed: u64, request_id: &str, role: Role) -> SpanId {
-    SpanId::new(digest(seed, request_id, role).to_be_bytes()).expect("a digest is never zero")
-}
-
-/// FNV-1a over the text, then the finaliser of splitmix64: every input bit reaches every output bit.
-/// Not cryptographic, and it need not be: nobody gains by guessing the id of a span.
-fn digest(seed: u64, text: &str, role: Role) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ mix(seed ^ (role as u64) << 56);
-    for byte in text.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+impl Ids {
+    /// A trace id for the invocation.
+    pub(crate) fn trace_id(&self) -> TraceId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.digest(Role::TraceHigh).to_be_bytes());
+        bytes[8..].copy_from_slice(&self.digest(Role::TraceLow).to_be_bytes());
+        TraceId::new(bytes).expect("a digest is never zero")
     }
-    mix(hash).max(1)
+
+    /// A span id for `role` in the invocation.
+    pub(crate) fn span_id(&self, role: Role) -> SpanId {
+        SpanId::new(self.digest(role).to_be_bytes()).expect("a digest is never zero")
+    }
+
+    /// FNV-1a over the text, then the finaliser of splitmix64: every input bit reaches every output bit.
+    /// Not cryptographic, and it need not be: nobody gains by guessing the id of a span.
+    fn digest(&self, role: Role) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ mix(mix(self.seed ^ (role as u64) << 56) ^ self.attempt.0);
+        for byte in self.request_id.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        mix(hash).max(1)
+    }
 }
 
 fn mix(mut bits: u64) -> u64 {
@@ -52,20 +66,27 @@ fn mix(mut bits: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn ids(seed: u64, request_id: &str, attempt: u64) -> Ids {
+        Ids { seed, request_id: request_id.into(), attempt: UnixNanos(attempt) }
+    }
+
     #[test]
-    fn ids_are_stable_and_differ_by_role_request_and_environment() {
-        let id = |seed, request, role| span_id(seed, request, role);
-        assert_eq!(id(1, "a", Role::Init), id(1, "a", Role::Init));
-        assert_ne!(id(1, "a", Role::Init), id(1, "a", Role::Invocation));
-        assert_ne!(id(1, "a", Role::Init), id(1, "b", Role::Init));
-        assert_ne!(id(1, "a", Role::Init), id(2, "a", Role::Init));
-        assert_ne!(trace_id(1, "a"), trace_id(1, "b"));
+    fn ids_are_stable_and_differ_by_role_request_attempt_and_environment() {
+        let id = ids(1, "a", 9).span_id(Role::Init);
+        assert_eq!(id, ids(1, "a", 9).span_id(Role::Init));
+        for other in [ids(1, "b", 9), ids(2, "a", 9), ids(1, "a", 8)] {
+            assert_ne!(id, other.span_id(Role::Init), "{other:?}");
+            assert_ne!(ids(1, "a", 9).trace_id(), other.trace_id(), "{other:?}");
+        }
+        assert_ne!(id, ids(1, "a", 9).span_id(Role::Invocation));
+        let trace_id = ids(1, "a", 9).trace_id();
+        assert_ne!(trace_id.bytes()[..8], trace_id.bytes()[8..]);
     }
 
     #[test]
     fn the_bits_samplers_read_are_evenly_spread() {
-        let below_half =
-            (0..10_000).filter(|n| trace_id(7, &alloc::format!("request-{n}")).bytes()[9] < 128).count();
+        let is_low = |n: &u64| ids(7, &alloc::format!("request-{n}"), *n).trace_id().bytes()[9] < 128;
+        let below_half = (0..10_000).filter(is_low).count();
         assert!((4_800..5_200).contains(&below_half), "{below_half} of 10000 in the lower half");
     }
 }

@@ -103,7 +103,10 @@ pub struct Ledger {
     pub raw_bytes: u64,
     /// The same as it went over the wire.
     pub sent_bytes: u64,
-    /// Time for which invocations were held for exports.
+    /// Time from the ends of invocations to `/next`, which is billed: the platform's event or the function's own span
+    /// tells when an invocation ended, else the signal that it has.
+    pub held: Duration,
+    /// Of that, the time in which flushes waited for backends.
     pub flush: Duration,
     /// How often `adaptive` changed where data leaves; filled in at the end.
     pub flush_mode_changes: u64,

@@ -15,6 +15,7 @@
 
 extern crate alloc;
 
+mod account;
 mod agent;
 mod announced;
 mod batch;
@@ -25,11 +26,8 @@ mod config;
 mod correlation;
 mod effort;
 mod facts;
-mod family;
 mod guarded;
 mod id;
-mod init;
-mod invocations;
 mod io;
 mod ledger;
 mod lifecycle;
@@ -40,7 +38,6 @@ mod pace;
 mod platform;
 mod retry;
 mod rng;
-mod root;
 pub mod sampling;
 mod shelf;
 mod span;

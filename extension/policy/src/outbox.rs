@@ -21,6 +21,42 @@ pub(crate) struct InFlight<B> {
     pub(crate) is_probe: bool,
     /// Waits for `/next` that it has been through.
     pub(crate) waits: u32,
+    /// After a long freeze: until when its answer, which may have come meanwhile, is waited for.
+    pub(crate) grace_end: Option<Instant>,
+    /// Whether a request that was sent later, and is not much smaller, was answered.
+    pub(crate) is_overtaken: bool,
+    /// When it was sent, or the last wait ended; and the time before that in which nothing was frozen.
+    pub(crate) awake_since: Instant,
+    pub(crate) awake: Duration,
+}
+
+impl<B> InFlight<B> {
+    /// `batch` is sent now.
+    pub(crate) const fn new(batch: Batch<B>, now: Instant, due: Instant, is_probe: bool) -> Self {
+        Self {
+            batch,
+            launched: now,
+            due,
+            is_probe,
+            waits: 0,
+            grace_end: None,
+            is_overtaken: false,
+            awake_since: now,
+            awake: Duration::ZERO,
+        }
+    }
+
+    /// The wait that began at `asked_at` is over: no timer has run in it.
+    pub(crate) fn after_wait(&mut self, asked_at: Instant, now: Instant, timeout: Duration) {
+        self.awake += asked_at.since(self.awake_since);
+        (self.awake_since, self.due) = (now, now + timeout);
+        self.waits += 1;
+    }
+
+    /// When it will have been under way for `stall`, freezes left out.
+    pub(crate) fn stalls_at(&self, stall: Duration) -> Instant {
+        self.awake_since + stall.saturating_sub(self.awake)
+    }
 }
 
 /// Entries of one signal that are not in a batch yet.
@@ -130,6 +166,19 @@ impl<B: Clone> Outbox<B> {
         Some(first.join(&others))
     }
 
+    /// Whether a batch waits to be sent again whose answer a freeze has cut off.
+    pub(crate) fn has_cut_off(&self) -> bool {
+        self.ready.iter().any(|batch| batch.was_cut_off && batch.not_before.is_none())
+    }
+
+    /// The next such batch, if there is room in flight for it.
+    pub(crate) fn take_cut_off(&mut self) -> Option<Batch<B>> {
+        let is_it = |batch: &Batch<B>| batch.was_cut_off && batch.not_before.is_none();
+        let has_room = self.in_flight.len() < self.bounds.in_flight;
+        let index = self.ready.iter().position(is_it).filter(|_| has_room)?;
+        self.ready.remove(index)
+    }
+
     /// The ready batch at `index`, or as much of it as fits into `room`; the rest stays where it was.
     fn take_part(&mut self, index: usize, room: usize) -> Option<Batch<B>> {
         let size = self.ready.get(index)?.size;
@@ -182,6 +231,16 @@ impl<B: Clone> Outbox<B> {
     pub(crate) fn land(&mut self, id: BatchId) -> Option<InFlight<B>> {
         let index = self.in_flight.iter().position(|flight| flight.batch.id == id)?;
         Some(self.in_flight.swap_remove(index))
+    }
+
+    /// `answered` has its answer: older requests of the same signal that are not much larger should have theirs.
+    pub(crate) fn overtake(&mut self, answered: &InFlight<B>) {
+        for flight in &mut self.in_flight {
+            let is_older = flight.launched <= answered.launched;
+            let is_alike =
+                flight.batch.signal == answered.batch.signal && flight.batch.size / 2 <= answered.batch.size;
+            flight.is_overtaken |= is_older && is_alike;
+        }
     }
 
     /// Puts a batch back, to go before younger ones.

@@ -8,6 +8,11 @@ const WARM_UP: u32 = 20;
 /// A flush cheaper than this is not worth putting off.
 const CHEAP_FLUSH: Duration = Duration::from_millis(2);
 
+/// A handler that takes no longer is brief.
+const BRIEF: Duration = Duration::from_secs(1);
+/// Where nothing but the function tells of its end, that is waited for this long at least.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+
 /// What is known of arrivals and of the cost of flushing, smoothed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pace {
@@ -20,6 +25,8 @@ pub(crate) struct Pace {
     /// Mean time for which a flush held an invocation.
     cost: Duration,
     continuous: bool,
+    /// How long handlers take at most, lately; `None` while the platform has told of none.
+    longest: Option<Duration>,
     /// How often that has changed.
     changes: u64,
 }
@@ -38,6 +45,27 @@ impl Pace {
     /// A flush held an invocation for `cost`.
     pub(crate) fn on_flush(&mut self, cost: Duration) {
         self.cost = if self.cost.is_zero() { cost } else { smooth(self.cost, cost) };
+    }
+
+    /// The platform has measured a handler.
+    pub(crate) fn on_duration(&mut self, duration: Option<Duration>) {
+        let known = self.longest.unwrap_or_default();
+        self.longest = duration.map(|took| took.max(known - known / 8)).or(self.longest);
+    }
+
+    /// Whether handlers are known to be brief: what comes in the middle of one is not old at its end.
+    pub(crate) fn is_brief(&self) -> bool {
+        self.longest.is_some_and(|longest| longest <= BRIEF)
+    }
+
+    /// How long the function's own word on its end is waited for, where the platform's events do not come.
+    pub(crate) fn patience(&self) -> Duration {
+        (self.longest.unwrap_or_default() * 4).max(PATIENCE_MIN)
+    }
+
+    /// Whether data leaves beside the next invocation, by the setting or as things stand.
+    pub(crate) fn is_continuous_for(&self, config: &Config) -> bool {
+        config.flush == FlushMode::Continuous || config.flush == FlushMode::Adaptive && self.continuous
     }
 
     /// Whether data leaves beside the next invocation, as things stand.

@@ -51,6 +51,22 @@ pub enum ShutdownReason {
     Failure,
 }
 
+impl ShutdownReason {
+    /// How an invocation has ended that was open when the environment went away for this reason.
+    pub const fn status(self) -> EndStatus {
+        match self {
+            Self::Spindown => EndStatus::Success,
+            Self::Timeout => EndStatus::Timeout,
+            Self::Failure => EndStatus::Failure,
+        }
+    }
+
+    /// Whether something went wrong.
+    pub fn is_bad(self) -> bool {
+        self != Self::Spindown
+    }
+}
+
 /// A SHUTDOWN event.
 #[derive(Clone, Debug)]
 pub struct Shutdown {

@@ -9,17 +9,28 @@ pub(crate) const PIECE_MIN: usize = 2 * TELLING;
 /// The part of the time left that is planned with: no backend is equally fast twice.
 const PLANNED: (u32, u32) = (3, 4);
 
+/// Bounds of [`Speed::grace`], of [`Speed::patience`] and of [`Speed::stall`].
+const GRACE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const STALL_MIN: Duration = Duration::from_millis(200);
+/// The time for an answer while none has been seen.
+const UNKNOWN: Duration = Duration::from_millis(100);
+
 /// What is known of it: nothing, until a request of some size was answered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Speed {
     /// How long an answer takes at least, lately.
     latency: Option<Duration>,
     bytes_per_second: Option<u64>,
+    /// How long an answer takes at most, lately.
+    slowest: Option<Duration>,
 }
 
 impl Speed {
     /// A request of `size` bytes, encoded, was answered after `took`.
     pub(crate) fn on_answer(&mut self, size: usize, took: Duration) {
+        let known = self.slowest.unwrap_or_default();
+        self.slowest = Some(took.max(known - known / 8));
         // The least that was seen, for what is more may be the size; a backend that moves away is believed slowly.
         let latency = self.latency.map_or(took, |known| took.min(known + known / 64));
         self.latency = Some(latency);
@@ -37,6 +48,27 @@ impl Speed {
             let most = rate(size, waited * 2);
             self.bytes_per_second = Some(self.bytes_per_second.map_or(most, |known| known.min(most)));
         }
+    }
+
+    /// After a freeze, how long an answer may take that came meanwhile: it lies in the socket, or is sent again by the
+    /// backend's machine. It is read beside the handler, where that costs nothing.
+    pub(crate) fn grace(&self) -> Duration {
+        self.usual().clamp(GRACE.0, GRACE.1)
+    }
+
+    /// How long one answer is worth waiting for, where nothing else is waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        self.usual().clamp(PATIENCE.0, PATIENCE.1)
+    }
+
+    /// After how long without an answer, while others have theirs, a request's connection is not trusted.
+    pub(crate) fn stall(&self) -> Duration {
+        (self.usual() * 2).max(STALL_MIN)
+    }
+
+    /// Twice what the slowest answer took lately.
+    fn usual(&self) -> Duration {
+        self.slowest.map_or(UNKNOWN, |slowest| slowest * 2)
     }
 
     /// How many bytes can be sent and answered in `left`; everything, while nothing is known.

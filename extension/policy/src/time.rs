@@ -53,6 +53,13 @@ impl UnixNanos {
     }
 }
 
+impl UnixNanos {
+    /// `self` moved back by `by`, not below the epoch.
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(by)))
+    }
+}
+
 impl Add<Duration> for UnixNanos {
     type Output = Self;
 

@@ -94,7 +94,9 @@ fn a_probe_that_a_long_freeze_cuts_off_is_followed_by_another() {
     story.open_the_breaker();
     assert_eq!(story.invoke(Duration::from_secs(2)).len(), 1, "a probe beside the handler");
     story.done();
-    assert_eq!(story.invoke(Duration::from_secs(3_600)).len(), 1, "another probe, on a fresh connection");
+    assert!(story.invoke(Duration::from_secs(3_600)).is_empty(), "its answer may be in the socket");
+    story.now += 250_000_000;
+    assert_eq!(story.hear(Input::Tick).len(), 1, "another probe, on a fresh connection");
 }
 
 #[test]

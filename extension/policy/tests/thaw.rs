@@ -37,8 +37,11 @@ fn what_a_long_freeze_has_cut_off_is_sent_anew() {
         let mut story = flushing();
         story.pass(1_000);
         story.invoke_after(ms);
+        assert_eq!(story.cancelled, 0, "its answer may be in the socket, after {ms} ms");
+        story.pass(250);
         assert_eq!(story.cancelled, times, "after {ms} ms");
         assert_eq!(story.flying.len(), 1, "it is under way, or again");
+        assert_eq!(story.agent.ledger().resent, times, "and that is in the books");
     }
 }
 

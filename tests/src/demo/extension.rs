@@ -25,7 +25,7 @@ pub(super) struct Tally {
     /// OTLP before compression, and what went over the wire.
     pub(super) raw_bytes: u64,
     pub(super) sent_bytes: u64,
-    pub(super) flush_ms: f64,
+    pub(super) post_runtime_ms: f64,
 }
 
 impl Tally {
@@ -48,7 +48,7 @@ impl Tally {
             held: count("held"),
             raw_bytes: count("raw_bytes"),
             sent_bytes: count("sent_bytes"),
-            flush_ms: line["flush_ms"].as_f64().unwrap_or_default(),
+            post_runtime_ms: line["post_runtime_ms"].as_f64().unwrap_or_default(),
         }
     }
 
@@ -70,7 +70,7 @@ impl Tally {
             "spans_lost": self.lost(),
             "bytes_raw": self.raw_bytes,
             "bytes_sent": self.sent_bytes,
-            "flush_ms": self.flush_ms,
+            "post_runtime_ms": self.post_runtime_ms,
         })
     }
 }
@@ -93,7 +93,7 @@ impl Add for Tally {
             held: self.held + other.held,
             raw_bytes: self.raw_bytes + other.raw_bytes,
             sent_bytes: self.sent_bytes + other.sent_bytes,
-            flush_ms: self.flush_ms + other.flush_ms,
+            post_runtime_ms: self.post_runtime_ms + other.post_runtime_ms,
         }
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     fn line(received: u64, dropped: &Value) -> Value {
         json!({ "level": "info", "event": "summary", "received": received, "made": 1, "exported": 4,
                 "sampled_out": 0, "dropped": dropped, "held": 1, "raw_bytes": 900, "sent_bytes": 300,
-                "flush_ms": 1.5, "invocations": 2 })
+                "post_runtime_ms": 1.5, "invocations": 2 })
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
+use crate::account::{Death, Invocation};
 use crate::facts::Body;
-use crate::invocations::{Death, Open};
 use crate::io::Receipt;
 use crate::ledger::DropReason;
 use crate::lifecycle::Phase;
-use crate::platform::{EndStatus, Ending, Shutdown, ShutdownReason};
+use crate::platform::{EndStatus, Ending, Shutdown};
 use crate::span::{Signal, Span};
 use crate::stand_ins::StandIns;
 use crate::time::Instant;
@@ -18,8 +18,9 @@ impl<B: Body> Agent<B> {
     pub(super) fn on_announced(&mut self, spans: Vec<Span<B>>) {
         // While none is open, the next one may have begun before we heard of it. An open one may not be held any
         // more, but nobody said that it is over.
-        let is_over = self.invocations.current().is_none_or(Open::has_died);
+        let is_over = self.account.current().is_none_or(Invocation::has_died);
         let is_between = self.phase != Phase::Running && is_over;
+        self.account.on_announced();
         let ordinal = self.ledger.invocations + u64::from(is_between);
         for span in spans {
             self.announced.add(span, ordinal);
@@ -35,7 +36,7 @@ impl<B: Body> Agent<B> {
 
     /// What died with the invocations that were closed is sent as it was left.
     pub(super) fn store_deaths(&mut self, now: Instant) {
-        for death in self.invocations.take_deaths() {
+        for death in self.account.take_deaths() {
             let spans = self.close_announced(&death);
             self.judge_later(now, Receipt { spans, parcels: Vec::new() });
         }
@@ -43,12 +44,10 @@ impl<B: Body> Agent<B> {
 
     /// The process that announced has gone, or is about to: no span of it will end.
     pub(super) fn bury_announced(&mut self, now: Instant, shutdown: &Shutdown) {
-        let status = match shutdown.reason {
-            ShutdownReason::Spindown => return,
-            ShutdownReason::Timeout => EndStatus::Timeout,
-            ShutdownReason::Failure => EndStatus::Failure,
-        };
-        let ending = Ending { status, error_type: None };
+        if !shutdown.reason.is_bad() {
+            return;
+        }
+        let ending = Ending { status: shutdown.reason.status(), error_type: None };
         let spans = self.close_announced(&Death { at: shutdown.received_at, ending, trace: None });
         self.judge_later(now, Receipt { spans, parcels: Vec::new() });
     }
@@ -72,7 +71,7 @@ impl<B: Body> Agent<B> {
 
     /// Spans were made in the place of the function's own.
     pub(super) fn remember_stand_ins(&mut self) {
-        for key in self.invocations.take_stand_ins() {
+        for key in self.account.take_stand_ins() {
             self.stand_ins.add(key);
             self.announced.end(key.0, key.1);
         }

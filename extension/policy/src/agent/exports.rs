@@ -33,18 +33,21 @@ impl<B: Body> Agent<B> {
     ) {
         let Some(flight) = self.outbox.land(id) else { return };
         self.is_crowded = false;
+        self.outbox.overtake(&flight);
         self.ledger.exports += 1;
         let took = (flight.waits == 0).then(|| now.since(flight.launched));
         self.meter_request(flight.batch.signal, took, outcome);
         let mut batch = flight.batch;
         match outcome {
-            Outcome::Lost if !core::mem::replace(&mut batch.was_lost, true) => {
-                self.breaker.on_probe_lost(now);
-                self.put_back(now, batch);
-            }
             Outcome::Lost => {
-                self.count_failure(now);
-                self.retry_later(now, batch, None);
+                batch.is_doubtful = true;
+                if core::mem::replace(&mut batch.was_lost, true) {
+                    self.count_failure(now);
+                    self.retry_later(now, batch, None);
+                } else {
+                    self.breaker.on_probe_lost(now);
+                    self.put_back(now, batch);
+                }
             }
             Outcome::Delivered { rejected } => {
                 if let Some(took) = took {
@@ -121,12 +124,24 @@ impl<B: Body> Agent<B> {
         }
     }
 
-    /// Takes an export back into the outbox without counting it as a failed try.
+    /// Takes an export back into the outbox without counting it as a failed try. The backend may have it.
     pub(super) fn cancel(&mut self, now: Instant, id: BatchId) {
-        if let Some(flight) = self.outbox.land(id) {
+        if let Some(mut flight) = self.outbox.land(id) {
             self.outputs.push_back(Output::Cancel(id));
+            flight.batch.is_doubtful = true;
             self.put_back(now, flight.batch);
         }
+    }
+
+    /// When something is to be done about `flight` that is under way, if it has no answer by then.
+    pub(super) fn flight_due(&self, flight: &InFlight<B>) -> Instant {
+        let stalls_at = Self::may_stall(flight).then(|| flight.stalls_at(self.speed.stall()));
+        [flight.grace_end, stalls_at].into_iter().flatten().fold(flight.due, Instant::min)
+    }
+
+    /// Whether the connection of `flight` is suspected: others answer. Each batch is moved to another one once.
+    const fn may_stall(flight: &InFlight<B>) -> bool {
+        flight.is_overtaken && !flight.batch.was_lost
     }
 
     /// Gives up on exports whose time is over.
@@ -134,14 +149,25 @@ impl<B: Body> Agent<B> {
         if self.deadline().is_none() {
             return;
         }
-        let is_over = |flight: &&InFlight<B>| flight.due <= now;
-        let over: Vec<_> =
-            self.outbox.in_flight().iter().filter(is_over).map(|flight| flight.batch.id).collect();
+        let over: Vec<_> = {
+            let in_flight = self.outbox.in_flight().iter();
+            in_flight.filter(|flight| self.flight_due(flight) <= now).map(|flight| flight.batch.id).collect()
+        };
         for id in over {
-            if let Some(flight) = self.outbox.land(id) {
-                self.outputs.push_back(Output::Cancel(id));
+            let Some(mut flight) = self.outbox.land(id) else { continue };
+            self.outputs.push_back(Output::Cancel(id));
+            flight.batch.is_doubtful = true;
+            if flight.due <= now {
                 self.retry_later(now, flight.batch, None);
                 self.count_failure(now);
+            } else if flight.grace_end.is_some_and(|end| end <= now) {
+                // Nobody knows whether it arrived; OTLP is at-least-once, and this is not the backend's failure.
+                flight.batch.was_cut_off = true;
+                self.breaker.on_probe_lost(now);
+                self.put_back(now, flight.batch);
+            } else {
+                flight.batch.was_lost = true;
+                self.put_back(now, flight.batch);
             }
         }
     }
@@ -172,6 +198,16 @@ impl<B: Body> Agent<B> {
         while let Some(batch) = self.outbox.take_ready(now, self.room(now)) {
             self.launch(now, batch, false);
             self.flush_has_sent = true;
+        }
+    }
+
+    /// Sends again what a freeze has cut off, and nothing else.
+    pub(super) fn export_cut_off(&mut self, now: Instant) {
+        if !self.breaker.is_closed() {
+            return self.export_probe(now);
+        }
+        while let Some(batch) = self.outbox.take_cut_off() {
+            self.launch(now, batch, false);
         }
     }
 
@@ -232,7 +268,8 @@ impl<B: Body> Agent<B> {
         let end = if self.phase == Phase::Running { beside } else { self.flush_end };
         let effort = effort(end.since(now), batch.size);
         self.outputs.push_back(Output::Export { id, signal, entries, effort });
+        self.ledger.resent += if batch.is_doubtful { batch.count } else { 0 };
         let due = now + self.config.export_timeouts[signal as usize];
-        self.outbox.launch(InFlight { batch, launched: now, due, is_probe, waits: 0 });
+        self.outbox.launch(InFlight::new(batch, now, due, is_probe));
     }
 }

@@ -46,7 +46,7 @@ impl<B: Body> Agent<B> {
     }
 
     fn meter(&mut self, now: Instant, is_final: bool) {
-        if let Some(is_cold) = self.invocations.first_is_cold(&self.config, is_final) {
+        if let Some(is_cold) = self.account.first_is_cold(&self.config, is_final) {
             self.metrics.on_first(&self.config, is_cold);
         }
         let gauges = self.gauges();

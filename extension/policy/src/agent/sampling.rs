@@ -2,21 +2,18 @@
 
 use alloc::vec::Vec;
 
+use crate::account::has_died;
 use crate::batch::Entry;
 use crate::config::Config;
 use crate::facts::Body;
-use crate::invocations::has_died;
 use crate::io::Receipt;
 use crate::lifecycle::Phase;
 use crate::platform::{PlatformEvent, ShutdownReason};
-use crate::sampling::{Assembly, Circumstances, Decision, Item, failure_of};
+use crate::sampling::{Assembly, Circumstances, Item, Overlap, failure_of};
 use crate::span::{PlatformSpan, RequestId, Signal};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 use super::Agent;
-
-/// Where invocations overlap, a trace that does not say of which invocation it is waits this long.
-const MANAGED_AGE_MAX: Duration = Duration::from_secs(5);
 
 impl<B: Body> Agent<B> {
     /// Nothing is judged where everything is kept, or where spans go nowhere.
@@ -43,7 +40,7 @@ impl<B: Body> Agent<B> {
             // Where invocations overlap, a span that names none may be of any; and while none is known to run, it
             // may be of the next one already, whose INVOKE has not been read yet.
             let is_certain = !self.config.is_managed() && self.phase != Phase::Waiting;
-            let current = self.invocations.current().filter(|_| is_certain);
+            let current = self.account.current().filter(|_| is_certain);
             let running = current.map(|open| &open.invoke.request_id);
             // What does not fit into memory alone cannot wait in it.
             let before = receipt.spans.len();
@@ -52,7 +49,7 @@ impl<B: Body> Agent<B> {
             for span in receipt.spans.drain(..) {
                 // On Managed Instances the platform tells of an invocation's begin when it may be over: what it says of
                 // its end is waited for all the same.
-                let is_known = |id: &RequestId| self.config.is_managed() || self.invocations.is_open(id);
+                let is_known = |id: &RequestId| self.config.is_managed() || self.account.is_open(id);
                 let named = span.request_id.clone().filter(is_known);
                 assembly.add(now, Item::Received(span), named.as_ref().or(running));
             }
@@ -68,8 +65,8 @@ impl<B: Body> Agent<B> {
 
     /// Judges what is ready, together with spans made here.
     pub(super) fn judge_with(&mut self, now: Instant, made: Vec<PlatformSpan>) {
-        let closed = self.invocations.take_closed();
-        let flushed = self.invocations.flushed(&self.config);
+        let closed = self.account.take_closed();
+        let flushed = self.account.flushed(&self.config);
         let Some(assembly) = &mut self.assembly else { return };
         for span in made {
             let invocation = span.invocation().cloned();
@@ -77,8 +74,9 @@ impl<B: Body> Agent<B> {
         }
         closed.into_iter().chain(flushed.clone()).for_each(|word| assembly.learn(word));
         let is_flushed = |id: &RequestId| flushed.as_ref().is_some_and(|word| word.request_id == *id);
-        let is_done = |id: &RequestId| !self.invocations.is_open(id) || is_flushed(id);
-        assembly.judge(now, self.config.is_managed().then_some(MANAGED_AGE_MAX), is_done);
+        let is_done = |id: &RequestId| !self.account.is_open(id) || is_flushed(id);
+        let overlap = Overlap { oldest_open: self.account.oldest_open(), newest: self.ledger.invocations };
+        assembly.judge(now, self.config.is_managed().then_some(overlap), is_done);
         if assembly.has_ended() {
             assembly.finish(now, None);
         }
@@ -103,11 +101,7 @@ impl<B: Body> Agent<B> {
     /// The environment ends: everything is judged, with what is known.
     pub(super) fn judge_all(&mut self, now: Instant, reason: ShutdownReason) {
         if let Some(assembly) = &mut self.assembly {
-            let failure = match reason {
-                ShutdownReason::Spindown => None,
-                ShutdownReason::Timeout => Some(Decision::Timeout),
-                ShutdownReason::Failure => Some(Decision::Crash),
-            };
+            let failure = failure_of(reason.status(), reason.is_bad());
             assembly.finish(now, failure);
             self.apply_rulings(now);
         }
@@ -115,14 +109,14 @@ impl<B: Body> Agent<B> {
 
     /// What a killed process leaves behind is kept.
     pub(super) fn keep_recovered(&mut self, now: Instant, mut receipt: Receipt<B>) {
-        let made = self.invocations.take_made();
+        let made = self.account.take_made();
         self.remember_stand_ins();
         self.ledger.spans.made += made.len() as u64;
-        for death in self.invocations.take_deaths() {
+        for death in self.account.take_deaths() {
             receipt.spans.extend(self.close_announced(&death));
         }
         // Its end is known, and it is kept whatever that was.
-        drop(self.invocations.take_closed());
+        drop(self.account.take_closed());
         if let Some(assembly) = &mut self.assembly {
             let received = receipt.spans.drain(..).map(Item::Received);
             assembly.recover(received.chain(made.into_iter().map(|span| Item::Made(span.into()))));

@@ -55,24 +55,28 @@ impl<B: Body> Agent<B> {
     pub(super) fn on_recovered(
         &mut self,
         now: Instant,
-        invoke: Option<Invoke>,
+        begun: Option<(Invoke, u64)>,
+        mut earlier: Receipt<B>,
         mut receipt: Receipt<B>,
         announced: Vec<Span<B>>,
     ) {
         for signal in Signal::ALL {
-            self.ledger.of_mut(signal).recovered += receipt.count(signal);
+            self.ledger.of_mut(signal).recovered += earlier.count(signal) + receipt.count(signal);
         }
-        self.say(Notice::Recovered(receipt.count(Signal::Traces)));
-        receipt.spans.iter().for_each(|span| self.announced.on_span(span));
+        self.say(Notice::Recovered(earlier.count(Signal::Traces) + receipt.count(Signal::Traces)));
+        earlier.spans.iter().chain(&receipt.spans).for_each(|span| self.announced.on_span(span));
         self.on_announced(announced);
-        if let Some(invoke) = invoke {
+        if let Some((invoke, seed)) = begun {
             self.metrics.on_time(now, invoke.received_at);
             self.metrics.on_recovered(&invoke.request_id);
-            self.invocations.recover(&self.config, invoke, &receipt.spans, &self.announced);
+            let spans = (earlier.spans.as_slice(), receipt.spans.as_slice());
+            self.account.recover(&self.config, (invoke, seed), spans, &self.announced);
         } else {
             receipt.spans.extend(self.unattended());
         }
-        self.keep_recovered(now, receipt);
+        earlier.spans.append(&mut receipt.spans);
+        earlier.parcels.append(&mut receipt.parcels);
+        self.keep_recovered(now, earlier);
         self.outbox.seal(false);
     }
 

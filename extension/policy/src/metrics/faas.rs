@@ -7,8 +7,8 @@ use alloc::collections::VecDeque;
 
 use super::series::{Label, Store};
 use super::table::Metric;
+use crate::account::counts_as_init;
 use crate::config::Config;
-use crate::init;
 use crate::platform::{EndStatus, Ending, InitType, PlatformEvent, Response, ShutdownReason, Usage};
 use crate::span::RequestId;
 use crate::time::{Duration, UnixNanos};
@@ -41,6 +41,8 @@ struct Known {
     runtime: Option<Duration>,
     has_exited: bool,
     is_done: bool,
+    /// When, by `platform.runtimeDone`.
+    done_at: Option<UnixNanos>,
     is_reported: bool,
     /// How long our flush held it.
     held: Duration,
@@ -49,6 +51,7 @@ struct Known {
 /// What `platform.runtimeDone` says.
 #[derive(Clone, Debug)]
 struct Done {
+    at: UnixNanos,
     ending: Ending,
     duration: Option<Duration>,
     produced_bytes: Option<u64>,
@@ -72,6 +75,11 @@ pub(super) struct Faas {
 
 impl Faas {
     pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId) {
+        let id = hash(request_id);
+        // Lambda retries an asynchronous invocation under the same id: another invocation.
+        if self.known.iter().any(|known| known.request_id == id && known.is_begun) {
+            self.add(store, id);
+        }
         let known = self.entry(store, request_id);
         known.is_begun = true;
         if let Some(done) = known.early.take() {
@@ -93,21 +101,22 @@ impl Faas {
     pub(super) fn on_event(&mut self, config: &Config, store: &mut Store, event: &PlatformEvent) {
         self.is_told = true;
         match event {
-            PlatformEvent::RuntimeDone { request_id, ending, duration, produced_bytes, response, .. } => {
+            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, response } => {
                 let (ending, response) = (ending.clone(), *response);
-                let done = Done { ending, duration: *duration, produced_bytes: *produced_bytes, response };
+                let done =
+                    Done { at: *at, ending, duration: *duration, produced_bytes: *produced_bytes, response };
                 self.on_runtime_done(store, request_id, done);
             }
-            PlatformEvent::Report { request_id, ending, duration, usage, .. } => {
+            PlatformEvent::Report { request_id, at, ending, duration, usage } => {
                 if config.is_managed() {
                     let (ending, response) = (ending.clone(), Response::default());
-                    let done = Done { ending, duration: *duration, produced_bytes: None, response };
+                    let done = Done { at: *at, ending, duration: *duration, produced_bytes: None, response };
                     self.on_runtime_done(store, request_id, done);
                 }
-                self.on_report(config, store, request_id, *duration, usage);
+                self.on_report(config, store, request_id, ending, *duration, usage);
             }
             PlatformEvent::InitReport { at, restore, ending, duration, .. }
-                if init::counts(config, *restore) =>
+                if counts_as_init(config, *restore) =>
             {
                 self.on_init_report(config, store, *at, *restore, ending, *duration);
             }
@@ -116,7 +125,16 @@ impl Faas {
     }
 
     fn on_runtime_done(&mut self, store: &mut Store, request_id: &RequestId, done: Done) {
-        let known = self.entry(store, request_id);
+        let id = hash(request_id);
+        if self.known.iter().any(|known| known.request_id == id && known.done_at == Some(done.at)) {
+            return;
+        }
+        // Of two invocations of one id, the first that nothing was told of.
+        let untold = self.known.iter().position(|known| known.request_id == id && !known.is_done);
+        let known = match untold {
+            Some(index) => &mut self.known[index],
+            None => self.entry(store, request_id),
+        };
         if known.is_begun {
             on_done(known, store, &done);
         } else {
@@ -129,14 +147,18 @@ impl Faas {
         config: &Config,
         store: &mut Store,
         request_id: &RequestId,
+        ending: &Ending,
         duration: Option<Duration>,
         usage: &Usage,
     ) {
         let request_id = hash(request_id);
-        let known = self.known.iter_mut().rfind(|known| known.request_id == request_id);
         // A report comes after everything else: one of an invocation that never began here is of another process.
-        let Some(known) = known.filter(|known| known.is_begun && !known.is_reported) else { return };
+        let is_of_it =
+            |known: &&mut Known| known.request_id == request_id && known.is_begun && !known.is_reported;
+        let Some(known) = self.known.iter_mut().find(is_of_it) else { return };
         known.is_reported = true;
+        // Where `platform.runtimeDone` was lost, this says how it ended.
+        count_end(known, store, ending.status, ending.error_class().as_deref());
         let post_runtime = duration.zip(known.runtime).map(|(whole, runtime)| whole.saturating_sub(runtime));
         for (metric, value) in [
             (Metric::Duration, duration),
@@ -218,11 +240,7 @@ impl Faas {
 
     /// The environment ends: what was never told of the running invocation follows from why, the others went well.
     pub(super) fn settle_all(&mut self, config: &Config, store: &mut Store, reason: ShutdownReason) {
-        let status = match reason {
-            ShutdownReason::Spindown => EndStatus::Success,
-            ShutdownReason::Timeout => EndStatus::Timeout,
-            ShutdownReason::Failure => EndStatus::Failure,
-        };
+        let status = reason.status();
         let last = self.known.iter().rposition(|known| known.is_begun);
         for (index, known) in self.known.iter_mut().enumerate() {
             let is_meant = config.init_type == InitType::ManagedInstances || Some(index) == last;
@@ -235,17 +253,19 @@ impl Faas {
         // What is told is nearly always of one of the last.
         let request_id = hash(request_id);
         let found = self.known.iter().rposition(|known| known.request_id == request_id);
-        let index = found.unwrap_or_else(|| {
-            // On demand there are never more than a few open; the larger bound costs nothing until it is needed.
-            let open = self.known.iter().filter(|known| known.is_begun && !known.is_counted).count();
-            if self.known.len() >= KNOWN_MAX && (open < KNOWN_MAX || self.known.len() >= KNOWN_MAX_MANAGED) {
-                self.forget_one(store);
-            }
-            self.known.reserve(if self.known.is_empty() { KNOWN_MAX + 1 } else { 0 });
-            self.known.push_back(Known { request_id, ..Known::default() });
-            self.known.len() - 1
-        });
+        let index = found.unwrap_or_else(|| self.add(store, request_id));
         &mut self.known[index]
+    }
+
+    fn add(&mut self, store: &mut Store, request_id: u64) -> usize {
+        // On demand there are never more than a few open; the larger bound costs nothing until it is needed.
+        let open = self.known.iter().filter(|known| known.is_begun && !known.is_counted).count();
+        if self.known.len() >= KNOWN_MAX && (open < KNOWN_MAX || self.known.len() >= KNOWN_MAX_MANAGED) {
+            self.forget_one(store);
+        }
+        self.known.reserve(if self.known.is_empty() { KNOWN_MAX + 1 } else { 0 });
+        self.known.push_back(Known { request_id, ..Known::default() });
+        self.known.len() - 1
     }
 
     /// Forgets the oldest one that nothing is to be told of any more, else the oldest.
@@ -269,6 +289,7 @@ fn on_done(known: &mut Known, store: &mut Store, done: &Done) {
     if core::mem::replace(&mut known.is_done, true) {
         return;
     }
+    known.done_at = Some(done.at);
     let class = done.ending.error_class();
     count_end(known, store, done.ending.status, class.as_deref());
     known.has_exited = class.as_deref() == Some("Runtime.ExitError");
@@ -407,7 +428,9 @@ mod tests {
             }
             faas.on_event(&config(), &mut store, &done(request_id, status, class));
             faas.on_event(&config(), &mut store, &done(request_id, status, class));
-            faas.on_invoke(&mut store, &request_id.into());
+            if index % 2 == 1 {
+                faas.on_invoke(&mut store, &request_id.into());
+            }
             faas.on_event(&config(), &mut store, &report(request_id, 90));
             faas.on_event(&config(), &mut store, &report(request_id, 90));
         }

@@ -4,7 +4,9 @@ use super::faas::cut;
 use super::series::{Label, Store};
 use super::table::Metric;
 use crate::facts::{Body, Fact};
-use crate::span::{Kind, PlatformSpan, Span};
+use crate::sampling::Randomness;
+use crate::sampling::trace_state::{self, Sampled};
+use crate::span::{Kind, PlatformSpan, Span, TraceId};
 use crate::time::Duration;
 
 /// Names and addresses are the function's own words: longer ones are cut, so that series are bounded in bytes too.
@@ -12,8 +14,8 @@ const WORD_MAX: usize = 200;
 /// The method that was called, and where the address of the server is: today's name, and those before semantic
 /// conventions 1.21.
 const CLIENT_KEYS: [&str; 4] = ["rpc.method", "server.address", "net.peer.name", "http.host"];
-/// The randomness that thresholds are compared with has so many bits.
-const THRESHOLD_DIGITS: usize = 14;
+/// No span is believed to stand for more than a million: no sampler takes less than one in that many.
+const WEIGHT_MAX: f64 = 1e6;
 
 /// Counts and measures a received span, if it is one that asks or is asked.
 pub(super) fn on_span<B: Body>(store: &mut Store, span: &Span<B>) {
@@ -27,7 +29,12 @@ pub(super) fn on_span<B: Body>(store: &mut Store, span: &Span<B>) {
         labels.push("server.address", addresses.into_iter().flatten().next());
         labels.push("rpc.method", method);
     }
-    record(store, labels.as_slice(), span.end.since(span.start), adjusted_count(body.trace_state()));
+    record(
+        store,
+        labels.as_slice(),
+        span.end.since(span.start),
+        adjusted_count(body.trace_state(), &span.trace_id),
+    );
 }
 
 /// The same of a span that was made for an invocation.
@@ -78,20 +85,17 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// For how many spans one stands that was sampled with `ot=th:…`; one where nothing is said, or nothing sensible.
+/// For how many spans one stands that was sampled with `ot=th:…`; one where nothing is said, or nothing that can be: a
+/// trace whose randomness is below the threshold was not sampled by it.
 ///
 /// # Source
 /// <https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#adjusted-count>
-fn adjusted_count(trace_state: &str) -> f64 {
-    let member = trace_state.split(',').find_map(|member| member.trim().strip_prefix("ot="));
-    let digits = member.and_then(|member| member.split(';').find_map(|field| field.strip_prefix("th:")));
-    let Some(digits) = digits.filter(|digits| (1..=THRESHOLD_DIGITS).contains(&digits.len())) else {
-        return 1.0;
-    };
-    let Ok(leading) = u64::from_str_radix(digits, 16) else { return 1.0 };
-    let threshold = leading << (4 * (THRESHOLD_DIGITS - digits.len()));
-    let all = 1_u64 << (4 * THRESHOLD_DIGITS);
-    all as f64 / (all - threshold) as f64
+fn adjusted_count(trace_state: &str, trace_id: &TraceId) -> f64 {
+    let state = trace_state::read(trace_state);
+    let Sampled::By(threshold) = state.sampled else { return 1.0 };
+    let randomness = state.randomness.unwrap_or_else(|| Randomness::of_trace(trace_id));
+    let weight = 1.0 / threshold.share();
+    if threshold.admits(randomness) && weight <= WEIGHT_MAX { weight } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -100,20 +104,30 @@ mod tests {
 
     #[test]
     fn a_threshold_says_how_many_a_span_stands_for() {
+        let low = "rv:00000000000000";
         let rows = [
             ("", 1.0),
             ("ot=th:0", 1.0),
             ("ot=th:8", 2.0),
-            ("vendor=x, ot=rv:0123456789abcd;th:c", 4.0),
+            ("vendor=x, ot=rv:f123456789abcd;th:c", 4.0),
             ("ot=th:fd70a", 100.0),
             ("ot=th:zz", 1.0),
             ("ot=th:", 1.0),
+            ("ot=th:+8", 1.0),
+            ("ot=th:C", 1.0),
             ("ot=th:0123456789abcdef", 1.0),
             ("other=th:8", 1.0),
+            // Not sampled by that threshold, whatever it claims; nor by one that no sampler has.
+            (&alloc::format!("ot=th:8;{low}"), 1.0),
+            ("ot=th:fffff", 1.0),
+            ("ot=th:ffffffffffffff", 1.0),
         ];
+        let random = TraceId::new([0xff; 16]).expect("not zero");
         for (state, expected) in rows {
-            let told = adjusted_count(state);
+            let told = adjusted_count(state, &random);
             assert!((told - expected).abs() < expected * 1e-4, "{state}: {told} for {expected}");
         }
+        let low = TraceId::new([1; 16]).expect("not zero");
+        assert!((adjusted_count("ot=th:8", &low) - 1.0).abs() < 1e-9, "its id is its randomness");
     }
 }

@@ -22,8 +22,24 @@ const JUDGED_MAX: usize = 512;
 const WORDS_MAX: usize = 64;
 /// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
 const PATIENCE: u64 = 2;
-/// The same where invocations overlap, in time.
-const PATIENCE_MANAGED: Duration = Duration::from_secs(15);
+/// Where invocations overlap, a trace that does not say of which invocation it is waits this long to be judged.
+const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
+/// The platform tells of an end within this time, where it tells of it at all.
+const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
+/// No invocation lasts longer: one that is still open then has lost its end.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
+const INVOCATION_MAX: Duration = Duration::from_secs(900);
+
+/// Which invocations run, where several run at once and a span need not say of which it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overlap {
+    /// The number of the oldest one that is open, in order of their begin.
+    pub(crate) oldest_open: u64,
+    /// The number of the last that has begun.
+    pub(crate) newest: u64,
+}
 
 /// What this function did of a trace.
 #[derive(Clone, Debug)]
@@ -40,7 +56,7 @@ struct Fragment<B> {
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
     verdict: Verdict,
-    /// Invocations begun when it was judged.
+    /// Invocations begun when it was judged; where they overlap, one of these may turn out to have failed.
     begun: u64,
     at: Instant,
 }
@@ -76,6 +92,8 @@ pub(crate) struct Assembly<B> {
     begun: u64,
     /// The last of them.
     last: Option<RequestId>,
+    /// Whether invocations overlap.
+    is_overlapping: bool,
     /// Whether the environment has ended: what still comes is judged at once.
     has_ended: bool,
     rulings: Rulings<B>,
@@ -92,6 +110,7 @@ impl<B: Body> Assembly<B> {
             count: 0,
             begun: 0,
             last: None,
+            is_overlapping: false,
             has_ended: false,
             rulings: Rulings { kept: Vec::new(), left_out: 0, left_out_bytes: 0, decisions: Vec::new() },
         }
@@ -122,6 +141,8 @@ impl<B: Body> Assembly<B> {
     /// function may have been faster than the INVOKE that reached us.
     pub(crate) fn begin(&mut self, request_id: &RequestId) {
         self.begun += 1;
+        // A retry has the request id of the first try: nothing is known of how it ends.
+        self.words.retain(|word| word.request_id != *request_id);
         self.last = Some(request_id.clone());
         for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
             fragment.invocation = Some(request_id.clone());
@@ -135,6 +156,9 @@ impl<B: Body> Assembly<B> {
         let late = judged.filter(|judged| item.start() <= judged.until);
         if let Some(fragment) = self.fragments.get_mut(&trace_id) {
             let doubt = fragment.doubt;
+            if fragment.invocation.is_none() {
+                fragment.invocation = invocation.cloned();
+            }
             let is_failure = item.is_failure();
             if late.is_none() {
                 // The trace has come here again: it is judged as a whole when this invocation is done.
@@ -192,25 +216,31 @@ impl<B: Body> Assembly<B> {
     }
 
     /// Judges what is ready: fragments of invocations that `is_done` says are done. Where invocations
-    /// overlap, and a span need not say of which it is, what has waited for `age_max` is ready too.
+    /// overlap, what has waited for [`OVERLAP_AGE_MAX`] is ready too: what is kept leaves then, and what would be left out
+    /// waits for the ends of all that ran with it.
     pub(crate) fn judge(
         &mut self,
         now: Instant,
-        age_max: Option<Duration>,
+        overlap: Option<Overlap>,
         is_done: impl Fn(&RequestId) -> bool,
     ) {
+        if let Some(overlap) = overlap {
+            (self.is_overlapping, self.begun) = (true, overlap.newest);
+        }
         let is_ready = |fragment: &Fragment<B>| {
-            let is_old = age_max.is_some_and(|max| now.since(fragment.since) >= max);
+            let is_old = overlap.is_some() && now.since(fragment.since) >= OVERLAP_AGE_MAX;
             fragment.doubt.is_none() && (is_old || fragment.invocation.as_ref().is_some_and(&is_done))
         };
         for trace_id in self.traces(is_ready) {
             self.judge_one(now, trace_id, false);
         }
         let begun = self.begun;
-        let is_managed = age_max.is_some();
-        self.settle_doubts(None, |_, doubt| {
-            let is_old = now.since(doubt.at) >= PATIENCE_MANAGED;
-            if is_managed { is_old } else { begun >= doubt.begun + PATIENCE }
+        self.settle_doubts(None, |_, doubt| match overlap {
+            Some(Overlap { oldest_open, .. }) => {
+                let waited = now.since(doubt.at);
+                waited >= INVOCATION_MAX || (waited >= OVERLAP_PATIENCE && doubt.begun < oldest_open)
+            }
+            None => begun >= doubt.begun + PATIENCE,
         });
     }
 
@@ -320,7 +350,7 @@ impl<B: Body> Assembly<B> {
         let Some(fragment) = self.fragments.get_mut(&trace_id) else { return true };
         let of_it = |word: &&Circumstances| Some(&word.request_id) == fragment.invocation.as_ref();
         // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
-        let is_final = fragment.invocation.is_none() && !is_early;
+        let is_final = fragment.invocation.is_none() && !is_early && (!self.is_overlapping || self.has_ended);
         let unknown = Circumstances { is_final, ..Circumstances::default() };
         let word = self.words.iter().find(of_it).unwrap_or(&unknown);
         let verdict = self.judge.judge(now, &fragment.items, word);

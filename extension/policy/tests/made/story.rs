@@ -76,7 +76,7 @@ impl Story {
         self.hear(Input::Invoke(Invoke {
             request_id: self.request_id().as_str().into(),
             deadline: Instant::from_nanos(self.now) + Duration::from_secs(60),
-            deadline_at: UnixNanos(0),
+            deadline_at: UnixNanos(self.now + 60_000 * MS),
             received_at: UnixNanos(self.now),
             arn: "".into(),
             xray: None,
@@ -86,7 +86,8 @@ impl Story {
 
     pub(crate) fn send(&mut self, request_id: Option<&str>) {
         let id = (self.now + 1).to_be_bytes();
-        let span = Span { kind: Kind::Server, ..made::span(id, request_id, 100, ()) };
+        let (start, end) = (UnixNanos(self.now), UnixNanos(self.now));
+        let span = Span { kind: Kind::Server, start, end, ..made::span(id, request_id, 100, ()) };
         self.hear(Input::Receiving);
         self.hear(Input::Received(Receipt { spans: vec![span], parcels: Vec::new() }));
     }

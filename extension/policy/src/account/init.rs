@@ -4,11 +4,11 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::relatives::Place;
 use crate::config::Config;
-use crate::family::Place;
-use crate::id::{self, Role};
+use crate::id::{Ids, Role};
 use crate::platform::{Ending, InitPhase, InitType, PlatformEvent};
-use crate::span::{Kind, PlatformSpan, RequestId, Value};
+use crate::span::{Kind, PlatformSpan, Value};
 use crate::time::{Duration, UnixNanos};
 
 /// An environment whose first request comes later than this after init was made ahead of requests
@@ -41,7 +41,7 @@ pub(crate) struct Init {
 
 #[derive(Clone, Debug)]
 struct First {
-    request_id: RequestId,
+    ids: Ids,
     received_at: UnixNanos,
     place: Place,
 }
@@ -88,14 +88,20 @@ impl Init {
         on_request && ended.is_none_or(|ended| received_at.since(ended) <= PROACTIVE_AFTER)
     }
 
+    /// When it ended, if the first invocation waited for it: no span that began before is of that invocation.
+    pub(crate) fn ended_at(&self, config: &Config) -> Option<UnixNanos> {
+        let is_waited_for = matches!(config.init_type, InitType::OnDemand | InitType::SnapStart);
+        self.ended.as_ref().map(|ended| ended.at).filter(|_| is_waited_for)
+    }
+
     /// Whether the platform has told when it ended.
     pub(crate) const fn is_known(&self) -> bool {
         self.ended.is_some()
     }
 
     /// The first invocation's place in its trace is certain.
-    pub(crate) fn on_first_placed(&mut self, request_id: &RequestId, received_at: UnixNanos, place: Place) {
-        self.first.get_or_insert_with(|| First { request_id: request_id.clone(), received_at, place });
+    pub(crate) fn on_first_placed(&mut self, ids: &Ids, received_at: UnixNanos, place: Place) {
+        self.first.get_or_insert_with(|| First { ids: ids.clone(), received_at, place });
     }
 
     /// The init span, the first time that everything about it is known.
@@ -123,7 +129,7 @@ fn span(config: &Config, started: &Started, ended: &Ended, first: &First) -> Pla
     };
     PlatformSpan {
         trace_id: first.place.trace_id,
-        span_id: id::span_id(config.seed, &first.request_id, Role::Init),
+        span_id: first.ids.span_id(Role::Init),
         parent: Some(parent),
         name: format!("{word} {}", config.function_name),
         kind: Kind::Internal,

@@ -4,15 +4,17 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::invocation::Invocation;
+use super::relatives::{Family, Place};
 use crate::config::{Config, XrayParent};
-use crate::family::{Place, UNDESCRIBED_KIND};
-use crate::id::{self, Role};
-use crate::invocations::{Finish, Open};
-use crate::platform::{EndStatus, Ending};
+use crate::id::Role;
+use crate::platform::Ending;
 use crate::span::{Kind, Link, PlatformSpan, SpanId, TraceId, Value};
 use crate::stand_ins::Key;
 use crate::time::UnixNanos;
 
+/// The kind of the span that stands for an invocation nobody described.
+const UNDESCRIBED_KIND: Kind = Kind::Server;
 /// What `prefreeze.parent_source` says where the span has the id that dead children name as their parent.
 const ADOPTED: &str = "adopted";
 
@@ -43,20 +45,19 @@ struct Standing {
     unfinished: Vec<SpanId>,
 }
 
-/// The span of an invocation that sent no SERVER or CONSUMER span of its own. What `has_come` knows is not missing,
-/// whichever invocation it came in.
+/// The span of an invocation that sent no SERVER or CONSUMER span of its own, of which `family` was received. What
+/// `has_come` knows is not missing, whichever invocation it came in.
 pub(crate) fn rebuild(
     config: &Config,
-    open: &Open,
-    finish: Option<&Finish>,
+    open: &Invocation,
+    family: &Family,
     is_cold: bool,
     has_come: impl Fn(SpanId) -> bool,
 ) -> Rebuilt {
-    let ending = finish.map_or(Ending::SUCCESS, |finish| finish.ending.clone());
-    let start = started_at(open);
-    let end = ended_at(open, finish, start);
-    let has_died = finish.is_some_and(|finish| finish.has_died);
-    let standing = stand(config, open, has_died, has_come);
+    let ending = open.finish.as_ref().map_or(Ending::SUCCESS, |finish| finish.ending.clone());
+    let start = open.start(family.earliest());
+    let end = open.end(start, family.latest(open.deadline_at.unwrap_or(UnixNanos(u64::MAX))));
+    let standing = stand(config, open, family, has_come);
     let root = PlatformSpan {
         trace_id: standing.place.trace_id,
         span_id: standing.place.span_id,
@@ -66,60 +67,61 @@ pub(crate) fn rebuild(
         start,
         end,
         error_type: ending.error_class(),
-        attributes: attributes(config, open, finish, is_cold, standing.source),
+        attributes: attributes(config, open, is_cold, standing.source),
         links: links(config, open, &standing.place),
     };
+    let earliest = family.earliest().unwrap_or(start);
     let placeholders =
-        standing.unfinished.into_iter().map(|span_id| placeholder(&root, span_id, open)).collect();
+        standing.unfinished.into_iter().map(|span_id| placeholder(&root, span_id, earliest)).collect();
     Rebuilt { root, placeholders, is_adopted: standing.source == ADOPTED }
 }
 
-fn stand(config: &Config, open: &Open, has_died: bool, has_come: impl Fn(SpanId) -> bool) -> Standing {
-    match open.family.trace() {
-        Some(trace_id) if has_died => stand_for_the_dead(config, open, trace_id, has_come),
-        Some(trace_id) => {
-            // The function runs on and described something: join its trace without making an orphan.
-            let beside = || single(&open.family.missing_parents(trace_id, false));
-            let parent = open.family.root(trace_id).or_else(beside);
-            let span_id = id::span_id(config.seed, &open.invoke.request_id, Role::Invocation);
-            Standing { place: Place { trace_id, span_id, parent }, source: "spans", unfinished: Vec::new() }
+fn stand(config: &Config, open: &Invocation, family: &Family, has_come: impl Fn(SpanId) -> bool) -> Standing {
+    if open.has_died() {
+        // A trace of which everything has come needs no root; one whose spans name a parent that never came does.
+        let orphaned = family.traces().into_iter().filter_map(|trace_id| {
+            let mut missing = family.missing_parents(trace_id, true);
+            missing.retain(|parent| !has_come(*parent));
+            (!missing.is_empty()).then_some((trace_id, missing))
+        });
+        let mut orphaned: Vec<_> = orphaned.take(2).collect();
+        if orphaned.len() == 1
+            && let Some((trace_id, missing)) = orphaned.pop()
+        {
+            return stand_for_the_dead(open, trace_id, missing);
         }
+    }
+    match family.trace() {
+        Some(trace_id) => Standing {
+            // The function described something: join its trace, under the parent that all of it names. A span of the
+            // function's own that has no parent is no parent of its invocation: it stays a second root.
+            place: Place {
+                trace_id,
+                span_id: open.ids.span_id(Role::Invocation),
+                parent: single(&family.missing_parents(trace_id, false)),
+            },
+            source: "spans",
+            unfinished: Vec::new(),
+        },
         None => stand_alone(config, open),
     }
 }
 
 /// The function died before it could send its root: its children still name that root as their parent.
-fn stand_for_the_dead(
-    config: &Config,
-    open: &Open,
-    trace_id: TraceId,
-    has_come: impl Fn(SpanId) -> bool,
-) -> Standing {
-    let mut missing = open.family.missing_parents(trace_id, true);
-    missing.retain(|parent| !has_come(*parent));
-    let derived = || id::span_id(config.seed, &open.invoke.request_id, Role::Invocation);
-    let (span_id, source) = match single(&missing) {
-        Some(only) => {
-            missing.clear();
-            (only, ADOPTED)
-        }
-        None => (derived(), "spans"),
+fn stand_for_the_dead(open: &Invocation, trace_id: TraceId, missing: Vec<SpanId>) -> Standing {
+    let (span_id, source, unfinished) = match single(&missing) {
+        Some(only) => (only, ADOPTED, Vec::new()),
+        None => (open.ids.span_id(Role::Invocation), "spans", missing),
     };
-    let parent = if source == ADOPTED {
-        None
-    } else {
-        let beside = || single(&open.family.missing_parents(trace_id, false)).filter(|_| missing.is_empty());
-        open.family.root(trace_id).or_else(beside)
-    };
-    Standing { place: Place { trace_id, span_id, parent }, source, unfinished: missing }
+    Standing { place: Place { trace_id, span_id, parent: None }, source, unfinished }
 }
 
-fn stand_alone(config: &Config, open: &Open) -> Standing {
-    let span_id = id::span_id(config.seed, &open.invoke.request_id, Role::Invocation);
+fn stand_alone(config: &Config, open: &Invocation) -> Standing {
+    let span_id = open.ids.span_id(Role::Invocation);
     let from_xray = open.invoke.xray.as_ref().filter(|_| config.xray_parent == XrayParent::Parent);
     let (trace_id, parent, source) = match from_xray {
         Some(xray) => (xray.trace_id, xray.parent, "xray"),
-        None => (id::trace_id(config.seed, &open.invoke.request_id), None, "none"),
+        None => (open.ids.trace_id(), None, "none"),
     };
     Standing { place: Place { trace_id, span_id, parent }, source, unfinished: Vec::new() }
 }
@@ -131,27 +133,9 @@ fn single(ids: &[SpanId]) -> Option<SpanId> {
     }
 }
 
-pub(crate) fn started_at(open: &Open) -> UnixNanos {
-    // `platform.start` is the platform's word; INVOKE reaches us within a millisecond of it. A span that
-    // began earlier shows that the function was faster than our wake-up.
-    let told = open.started_at.unwrap_or(open.invoke.received_at);
-    open.family.earliest().map_or(told, |earliest| told.min(earliest))
-}
-
-pub(crate) fn ended_at(open: &Open, finish: Option<&Finish>, start: UnixNanos) -> UnixNanos {
-    let timed_out = finish.is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
-    let told = finish.and_then(|finish| {
-        let measured = open.started_at.zip(finish.duration).map(|(start, duration)| start + duration);
-        measured.or(finish.at)
-    });
-    let end = if timed_out { Some(open.invoke.deadline_at) } else { told };
-    end.or(open.family.latest()).unwrap_or(open.invoke.received_at).max(start)
-}
-
 fn attributes(
     config: &Config,
-    open: &Open,
-    finish: Option<&Finish>,
+    open: &Invocation,
     is_cold: bool,
     source: &'static str,
 ) -> Vec<(&'static str, Value)> {
@@ -171,7 +155,7 @@ fn attributes(
     if let Some(xray) = open.invoke.xray.as_ref().filter(|_| config.xray_parent != XrayParent::Ignore) {
         attributes.push(("aws.xray.trace_id", Value::Text(xray.root.clone())));
     }
-    let produced = finish.and_then(|finish| finish.produced_bytes);
+    let produced = open.finish.as_ref().and_then(|finish| finish.produced_bytes);
     attributes
         .extend(produced.map(|bytes| {
             ("aws.lambda.produced_bytes", Value::Int(i64::try_from(bytes).unwrap_or(i64::MAX)))
@@ -195,20 +179,20 @@ fn resource_id(arn: &Arc<str>, version: &str) -> Arc<str> {
 }
 
 /// The X-Ray segment that called, where it is known and is not the parent already.
-fn links(config: &Config, open: &Open, place: &Place) -> Vec<Link> {
+fn links(config: &Config, open: &Invocation, place: &Place) -> Vec<Link> {
     let xray = open.invoke.xray.as_ref().filter(|_| config.xray_parent == XrayParent::Link);
     let segment = xray.and_then(|xray| Some(Link { trace_id: xray.trace_id, span_id: xray.parent? }));
     segment.into_iter().filter(|link| Some(link.span_id) != place.parent).collect()
 }
 
 /// Stands for a span that was still open when the function died.
-fn placeholder(root: &PlatformSpan, span_id: SpanId, open: &Open) -> PlatformSpan {
+fn placeholder(root: &PlatformSpan, span_id: SpanId, start: UnixNanos) -> PlatformSpan {
     PlatformSpan {
         span_id,
         parent: Some(root.span_id),
         name: "unfinished".to_string(),
         kind: Kind::Internal,
-        start: open.family.earliest().unwrap_or(root.start),
+        start,
         attributes: alloc::vec![("prefreeze.synthetic", Value::Flag(true))],
         links: Vec::new(),
         ..root.clone()

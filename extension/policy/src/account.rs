@@ -1,0 +1,370 @@
+//! The invocations of one environment: open until their end is known, awaited while the function's own span may come,
+//! then remembered for late data.
+
+mod awaited;
+mod closing;
+mod ending;
+mod init;
+mod invocation;
+mod relatives;
+mod root;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::platform::{EndStatus, Invoke, PlatformEvent};
+use crate::sampling::Circumstances;
+use crate::span::{PlatformSpan, RequestId, Span};
+use crate::stand_ins::Key;
+use crate::time::{Duration, Instant, UnixNanos};
+
+use awaited::Waiting;
+pub(crate) use closing::Death;
+use ending::Finish;
+pub(crate) use ending::has_died;
+use init::Init;
+pub(crate) use init::counts as counts_as_init;
+pub(crate) use invocation::Invocation;
+use invocation::{Early, Entry, Finished};
+use relatives::{Place, Relatives};
+
+/// Finished invocations remembered for data that comes late: as many as a managed instance serves at once.
+const FINISHED_MAX: usize = 64;
+/// Invocations of which something is heard before they begin.
+const EARLY_MAX: usize = 16;
+/// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
+const OPEN_MAX: usize = 1_024;
+/// `platform.start` is told in whole milliseconds, by a clock that need not be the function's to the microsecond.
+const START_SLACK: Duration = Duration::from_millis(2);
+/// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
+const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    open: Vec<Invocation>,
+    awaited: Waiting,
+    finished: VecDeque<Finished>,
+    early: VecDeque<Early>,
+    /// On demand, where a span that names no invocation is of the one during which it began. Where invocations overlap
+    /// nothing tells, and this stays empty.
+    relatives: Relatives,
+    /// When the last invocation that is closed ended.
+    last_end: UnixNanos,
+    init: Init,
+    begun: u64,
+    /// When the first one was received.
+    first_received_at: Option<UnixNanos>,
+    /// Whether the function has sent or announced a span in this process: its own may be late, and is awaited.
+    has_sdk: bool,
+    /// Whether the function has ever named its invocation in a span, or said that it is done with it: then it is what
+    /// tells of ends.
+    tells_ends: bool,
+    /// Whether a span that named its invocation was followed, in another request, by one that it is not part of: such
+    /// spans are no ends then.
+    entries_mislead: bool,
+    /// Requests received.
+    receipts: u64,
+    /// Whether the end of some invocation was heard since the last look.
+    was_heard: bool,
+    made: Vec<PlatformSpan>,
+    deaths: Vec<Death>,
+    /// Spans that were made in the place of the function's own.
+    stand_ins: Vec<Key>,
+    /// Those closed since the last look.
+    closed: Vec<Circumstances>,
+}
+
+impl Account {
+    /// An invocation begins. `deadline_at` is `None` where no INVOKE brought it.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        invoke: Invoke,
+        deadline_at: Option<UnixNanos>,
+    ) {
+        self.begun += 1;
+        self.first_received_at.get_or_insert(invoke.received_at);
+        // An end in the future is none: a span may claim any time, and clocks are set.
+        self.last_end = self.last_end.min(invoke.received_at);
+        let index = self.early.iter().position(|early| early.request_id == invoke.request_id);
+        let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
+        let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
+        (open.entry, open.finish, open.flush_requested) = (early.entry, early.finish, early.flush_requested);
+        self.open.push(open);
+        self.on_start(config, early.started_at);
+    }
+
+    /// The platform says when the last invocation to begin has, or nothing yet: that parts its spans from those of the
+    /// one before.
+    fn on_start(&mut self, config: &Config, started_at: Option<UnixNanos>) {
+        let Some((last, before)) = self.open.split_last_mut() else { return };
+        last.started_at = started_at.or(last.started_at);
+        if config.is_managed() {
+            return;
+        }
+        let (received_at, floor) = (last.invoke.received_at, self.last_end + Duration::from_nanos(1));
+        let border = match last.started_at {
+            Some(at) => at.minus(START_SLACK),
+            // The one before may have run until then.
+            None if !before.is_empty() => received_at,
+            None if self.last_end == UnixNanos::default() => received_at.minus(INVOKE_DELAY_MAX),
+            None => floor,
+        };
+        last.from = border.max(floor);
+        let border = last.from;
+        for earlier in before {
+            earlier.until = earlier.until.min(border);
+        }
+    }
+
+    /// Invocations that the platform told the start of, in an environment that has had no INVOKE: its runtime died in an
+    /// init that ran inside of them. They ended badly, by their own word or else by `is_bad_end`.
+    pub(crate) fn untold(&self, is_bad_end: bool) -> Vec<(RequestId, UnixNanos)> {
+        if self.begun > 0 {
+            return Vec::new();
+        }
+        let is_bad = |early: &&Early| {
+            let finish = early.finish.as_ref();
+            finish.map_or(is_bad_end, |finish| finish.ending.status != EndStatus::Success)
+        };
+        let started = |early: &Early| Some((early.request_id.clone(), early.started_at?));
+        self.early.iter().filter(is_bad).filter_map(started).collect()
+    }
+
+    /// Whether the platform may yet tell of such an invocation, or of its end.
+    pub(crate) fn may_be_untold(&self) -> bool {
+        self.begun == 0 && !self.early.iter().any(|early| early.finish.is_some())
+    }
+
+    /// Where to note what is heard of `request_id` before it begins.
+    fn early(&mut self, request_id: &RequestId) -> Option<&mut Early> {
+        let known = self.early.iter().position(|early| early.request_id == *request_id);
+        let index = known.unwrap_or_else(|| {
+            if self.early.len() == EARLY_MAX {
+                self.early.pop_front();
+            }
+            self.early.push_back(Early { request_id: request_id.clone(), ..Early::default() });
+            self.early.len() - 1
+        });
+        self.early.get_mut(index)
+    }
+
+    /// The function says that it is done with `request_id`, or with whatever runs.
+    pub(crate) fn on_flush_request(&mut self, request_id: Option<&RequestId>) {
+        self.tells_ends = true;
+        let running = self.open.last_mut();
+        let is_meant = |open: &Invocation| request_id.is_none_or(|id| open.invoke.request_id == *id);
+        if let Some(open) = running.filter(|open| is_meant(open)) {
+            open.flush_requested = true;
+        } else if let Some(request_id) = request_id.filter(|id| !self.has_begun(id)) {
+            self.early(request_id).into_iter().for_each(|early| early.flush_requested = true);
+        }
+    }
+
+    /// Whether the first invocation waited for a cold start; `None` before it has begun, and, unless nothing more will
+    /// be told, before the platform has said when init ended.
+    pub(crate) fn first_is_cold(&self, config: &Config, is_final: bool) -> Option<bool> {
+        let received_at = self.first_received_at.filter(|_| is_final || self.init.is_known())?;
+        Some(self.init.is_cold_for(config, received_at))
+    }
+
+    /// Whether the end of some invocation was heard since the last call.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        core::mem::take(&mut self.was_heard)
+    }
+
+    /// The invocation that runs now: on demand there is only one.
+    pub(crate) fn current(&self) -> Option<&Invocation> {
+        self.open.last()
+    }
+
+    /// Whether something said that the invocation which runs now is over, or none runs.
+    pub(crate) fn is_current_over(&self) -> bool {
+        self.current().is_none_or(|open| {
+            let is_told = open.entry.is_some() && !self.entries_mislead;
+            is_told || open.finish.is_some() || open.flush_requested
+        })
+    }
+
+    /// When the invocation that runs now ended, where the platform or its own span told.
+    pub(crate) fn current_ended_at(&self) -> Option<UnixNanos> {
+        let open = self.current()?;
+        let told = open.finish.as_ref().and_then(|finish| finish.at);
+        told.or_else(|| open.entry.map(|entry| entry.end))
+    }
+
+    /// Whether the function itself says when its invocations are over.
+    pub(crate) const fn tells_ends(&self) -> bool {
+        self.tells_ends
+    }
+
+    /// Whether `request_id` has begun, as far as is remembered.
+    fn has_begun(&self, request_id: &RequestId) -> bool {
+        self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)
+    }
+
+    /// Whether `platform.start` of `request_id` at `at` is of an invocation that is known already.
+    pub(crate) fn has_begun_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
+        let open = self.open.iter().map(|open| (&open.invoke.request_id, open.invoke.received_at));
+        let finished = self.finished.iter().map(|finished| (&finished.request_id, finished.began_at));
+        open.chain(finished).any(|known| known == (request_id, at))
+    }
+
+    /// Whether `request_id` is open.
+    pub(crate) fn is_open(&self, request_id: &RequestId) -> bool {
+        self.open.iter().any(|open| open.invoke.request_id == *request_id)
+    }
+
+    /// The number, in order of their begin, of the oldest invocation that is open; of the next one where none is.
+    pub(crate) fn oldest_open(&self) -> u64 {
+        self.open.first().map_or(self.begun + 1, |open| open.ordinal)
+    }
+
+    /// Another request of the function has come, whose spans follow.
+    pub(crate) const fn on_receipt(&mut self) {
+        self.receipts += 1;
+    }
+
+    /// The function announces spans, so it has an SDK.
+    pub(crate) const fn on_announced(&mut self) {
+        self.has_sdk = true;
+    }
+
+    /// A span was received.
+    pub(crate) fn on_span<B>(&mut self, config: &Config, span: &Span<B>) {
+        self.has_sdk = true;
+        if let Some(request_id) = &span.request_id {
+            self.on_entry(config, request_id, span);
+        }
+        if !config.is_managed() {
+            self.relatives.add(span);
+        }
+    }
+
+    /// A span names the invocation that it is of. One whose parent is in the same process is a part of another.
+    fn on_entry<B>(&mut self, config: &Config, request_id: &RequestId, span: &Span<B>) {
+        let is_inner = span.parent_is_remote != Some(true)
+            && span.parent.is_some_and(|parent| self.relatives.has(span.trace_id, parent));
+        if span.parent_is_remote == Some(false) || is_inner {
+            return;
+        }
+        self.was_heard = true;
+        self.tells_ends = true;
+        let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
+        let index = self.open.iter().rposition(|open| open.invoke.request_id == *request_id);
+        // An asynchronous invocation is retried under its own request id: what began before the retry is of the first try.
+        let is_older = |open: &Invocation| span.start < open.from && self.has_older(request_id);
+        if let Some(index) = index.filter(|index| !is_older(&self.open[*index])) {
+            self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
+            note_entry(&mut self.open[index].entry, entry);
+        } else if let Some(invocation) = self.awaited.take(request_id, span.start) {
+            // It came after all: none is made.
+            self.placed(&invocation, entry.place);
+            self.tell_init(config);
+        } else if !self
+            .finished
+            .iter()
+            .any(|known| known.request_id == *request_id && span.start <= known.ended_at)
+            && let Some(early) = self.early(request_id)
+        {
+            note_entry(&mut early.entry, entry);
+        }
+    }
+
+    /// Whether an earlier try of `request_id` is remembered.
+    fn has_older(&self, request_id: &RequestId) -> bool {
+        self.finished.iter().any(|finished| finished.request_id == *request_id)
+    }
+
+    /// The platform told something.
+    pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
+        match event {
+            PlatformEvent::Start { request_id, at } => {
+                let is_last = self.current().is_some_and(|open| open.invoke.request_id == *request_id);
+                if is_last {
+                    self.on_start(config, Some(*at));
+                } else if let Some(open) =
+                    self.open.iter_mut().find(|open| open.invoke.request_id == *request_id)
+                {
+                    open.started_at = Some(*at);
+                } else if !self
+                    .finished
+                    .iter()
+                    .any(|known| known.request_id == *request_id && *at <= known.ended_at)
+                {
+                    self.early(request_id).into_iter().for_each(|early| early.started_at = Some(*at));
+                }
+            }
+            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
+                let finish =
+                    Finish { produced_bytes: *produced_bytes, ..Finish::told(ending, *at, *duration) };
+                self.finish(request_id, *at, finish);
+            }
+            // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
+            PlatformEvent::Report { request_id, at, ending, duration, .. } => {
+                self.finish(request_id, *at, Finish::told(ending, *at, *duration));
+            }
+            _ => self.init.on_event(config, event),
+        }
+    }
+
+    fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
+        self.was_heard = true;
+        // Of an invocation that is over, and told of late or twice; the same id may have begun again since.
+        if self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at) {
+            return;
+        }
+        // A retry under the same id begins a minute later.
+        let has_older = self.has_older(request_id);
+        let is_of_it = |open: &&mut Invocation| {
+            let is_before = at < open.invoke.received_at.minus(INVOKE_DELAY_MAX);
+            open.invoke.request_id == *request_id && !(has_older && is_before)
+        };
+        if let Some(open) = self.open.iter_mut().rfind(is_of_it) {
+            open.finish.get_or_insert(finish);
+        } else if let Some(awaited) = self.awaited.find(request_id) {
+            awaited.finish.get_or_insert(finish);
+        } else if !self.has_begun(request_id)
+            && let Some(early) = self.early(request_id)
+        {
+            early.finish.get_or_insert(finish);
+        }
+    }
+
+    /// The deaths found since the last call.
+    pub(crate) fn take_deaths(&mut self) -> Vec<Death> {
+        core::mem::take(&mut self.deaths)
+    }
+
+    /// Spans made since the last call in the place of the function's own.
+    pub(crate) fn take_stand_ins(&mut self) -> Vec<Key> {
+        core::mem::take(&mut self.stand_ins)
+    }
+
+    /// The invocations closed since the last call.
+    pub(crate) fn take_closed(&mut self) -> Vec<Circumstances> {
+        core::mem::take(&mut self.closed)
+    }
+
+    /// The spans made since the last call.
+    pub(crate) fn take_made(&mut self) -> Vec<PlatformSpan> {
+        core::mem::take(&mut self.made)
+    }
+}
+
+/// Notes a span that names an invocation. Of two the outer one stands for it: a CONSUMER span inside a SERVER span.
+fn note_entry(known: &mut Option<Entry>, entry: Entry) {
+    let is_outer = known.is_none_or(|known| known.place.parent == Some(entry.place.span_id));
+    if is_outer {
+        *known = Some(entry);
+    }
+}
+
+/// Whether `entry` shows that `known`, which came in a request before, was not the end of the invocation.
+fn misled(known: &Entry, entry: &Entry) -> bool {
+    let is_other = known.place.span_id != entry.place.span_id;
+    is_other && entry.receipt > known.receipt && entry.end > known.end
+}

@@ -1,0 +1,312 @@
+//! The end of an invocation in the account: its root is found, awaited or made, and its death is told.
+
+use alloc::vec::Vec;
+
+use super::awaited::Waiting;
+use super::ending::Finish;
+use super::invocation::{Finished, Invocation};
+use super::relatives::{Family, Place};
+use super::{Account, FINISHED_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root};
+use crate::announced::Announced;
+use crate::config::Config;
+use crate::facts::Body;
+use crate::platform::{Ending, Invoke, Shutdown};
+use crate::sampling::{Circumstances, failure_of};
+use crate::span::{Span, TraceId};
+use crate::time::{Duration, Instant, UnixNanos};
+
+/// The death of a function in one of its invocations.
+#[derive(Clone, Debug)]
+pub(crate) struct Death {
+    pub(crate) at: UnixNanos,
+    pub(crate) ending: Ending,
+    /// The only trace that is concerned, where others run beside it.
+    pub(crate) trace: Option<TraceId>,
+}
+
+impl Account {
+    /// Closes every invocation whose end, or whose own root, is known; those whose function has died only where nothing
+    /// that it has sent may still come.
+    pub(crate) fn close_known<B: Body>(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        announced: &Announced<B>,
+        may_come: bool,
+    ) {
+        let is_known = |open: &Invocation| {
+            (open.finish.is_some() || open.entry.is_some()) && !(may_come && open.has_died())
+        };
+        while let Some(index) = self.open.iter().position(is_known) {
+            let open = self.open.remove(index);
+            self.close(now, config, open, announced);
+        }
+        // More than an environment can serve: what is told of the oldest was lost.
+        while self.open.len() > OPEN_MAX {
+            let oldest = self.open.remove(0);
+            self.close(now, config, oldest, announced);
+        }
+        self.tell_init(config);
+    }
+
+    /// Closes all but the last `rest` invocations that are open: the platform never told how they ended, and it has long
+    /// gone on. That is a good end.
+    pub(crate) fn close_older<B: Body>(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        announced: &Announced<B>,
+        rest: usize,
+    ) {
+        while self.open.len() > rest {
+            let oldest = self.open.remove(0);
+            self.close(now, config, oldest, announced);
+        }
+    }
+
+    /// The invocation that runs is over: makes the roots of earlier ones that were awaited long enough.
+    pub(crate) fn settle_ripe(&mut self, config: &Config) {
+        let Some(current) = self.open.last() else { return };
+        let (began, until) = (current.began, current.deadline_at.unwrap_or(UnixNanos(u64::MAX)));
+        let ripe = self.awaited.ripe(began, until, &self.relatives);
+        self.settle(config, ripe);
+    }
+
+    /// The same where nothing freezes, and only time tells.
+    pub(crate) fn settle_overdue(&mut self, now: Instant, config: &Config) {
+        let overdue = self.awaited.overdue(now);
+        self.settle(config, overdue);
+    }
+
+    /// Whether a span of the function's own is awaited.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
+    /// The environment ends: everything open is closed with what SHUTDOWN says of it.
+    pub(crate) fn close_all<B: Body>(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        shutdown: &Shutdown,
+        announced: &Announced<B>,
+    ) {
+        self.close_known(now, config, announced, false);
+        for mut open in core::mem::take(&mut self.open) {
+            open.finish = Some(Finish::of_shutdown(shutdown, open.deadline_at));
+            self.close(now, config, open, announced);
+        }
+        let awaited = self.awaited.all();
+        self.settle(config, awaited);
+    }
+
+    /// Whether some invocation is open without a word on how it ended.
+    pub(crate) fn has_unexplained(&self) -> bool {
+        self.open.iter().any(|open| open.finish.is_none() && open.entry.is_none())
+    }
+
+    /// An invocation that a killed process leaves behind, with the spans accepted since it began: it has failed. Its ids
+    /// are those that the killed process would have made, from its `seed`. A trace that had begun in `earlier` is not its.
+    pub(crate) fn recover<B: Body>(
+        &mut self,
+        config: &Config,
+        (invoke, seed): (Invoke, u64),
+        (earlier, spans): (&[Span<B>], &[Span<B>]),
+        announced: &Announced<B>,
+    ) {
+        let (request_id, from) = (invoke.request_id.clone(), invoke.received_at.minus(INVOKE_DELAY_MAX));
+        let deadline_at = Some(invoke.deadline_at);
+        // It is none of this process's: the first of those is still to come.
+        let mut open = Invocation::new(Instant::default(), seed, 0, invoke, deadline_at);
+        open.from = from;
+        let last_end = self.last_end;
+        let mut family = Family::default();
+        for span in spans.iter().chain(earlier) {
+            if span.request_id.as_ref() == Some(&request_id) && span.parent_is_remote != Some(false) {
+                let entry = super::Entry { place: Place::of(span), end: span.end, receipt: 0 };
+                super::note_entry(&mut open.entry, entry);
+            }
+        }
+        let is_other = |trace: TraceId| {
+            let mut of_trace = earlier.iter().filter(|span| span.trace_id == trace);
+            of_trace.any(|span| span.request_id.as_ref() != Some(&request_id))
+        };
+        spans.iter().filter(|span| span.start >= from).for_each(|span| family.add(span));
+        family = family.without(is_other);
+        let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
+        let latest = family.latest(open.invoke.deadline_at);
+        open.finish = Some(Finish::of_a_kill(latest.max(begun)));
+        self.close_with(Instant::default(), config, open, family, announced);
+        self.last_end = last_end;
+    }
+
+    fn close<B: Body>(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        mut open: Invocation,
+        announced: &Announced<B>,
+    ) {
+        if open.is_first() {
+            // Spans of module initialisation are of no invocation.
+            open.from = open.from.max(self.init.ended_at(config).unwrap_or_default());
+        }
+        let is_bare = open.entry.is_none() || open.has_died();
+        let family = if is_bare { self.family_of(&open) } else { Family::default() };
+        self.close_with(now, config, open, family, announced);
+    }
+
+    fn family_of(&self, open: &Invocation) -> Family {
+        let family = self.relatives.family(open.window());
+        if open.started_at.is_some() {
+            return family;
+        }
+        // Nobody said when it began: a trace that was there before is not its.
+        family.without(|trace| self.relatives.has_before(trace, open.from))
+    }
+
+    fn close_with<B: Body>(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        mut open: Invocation,
+        mut family: Family,
+        announced: &Announced<B>,
+    ) {
+        let finish = open.finish.clone();
+        let mut word = self.word(config, &open);
+        word.failure = finish.as_ref().and_then(|finish| failure_of(finish.ending.status, finish.has_died));
+        // Without an entry, too, it is only closed when nothing more will be said.
+        word.is_final = finish.is_some() || open.entry.is_none();
+        self.closed.push(word);
+        let has_died = open.has_died();
+        if let Some(finish) = finish.filter(|finish| finish.has_died) {
+            self.deaths.extend(bury(config, &mut open, &mut family, &finish, announced));
+        }
+        let ended_at = ended_at(&open, &family);
+        self.last_end = self.last_end.max(ended_at);
+        let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(|_| !has_died));
+        if let Some(place) = own {
+            self.placed(&open, place);
+            self.remember(open, ended_at);
+        } else if !has_died && (self.has_sdk || config.expects_spans) {
+            let (earlier, id) = (self.awaited.add(now, ended_at, open.clone()), ended_at);
+            self.remember(open, id);
+            self.settle(config, earlier.into_iter().collect());
+        } else {
+            let has_come = |span_id| {
+                announced.has_come(span_id) || self.stand_ins.iter().any(|(_, other)| *other == span_id)
+            };
+            let is_cold = self.is_cold(config, &open);
+            let rebuilt = root::rebuild(config, &open, &family, is_cold, has_come);
+            if has_died {
+                self.stand_ins.extend(rebuilt.stand_ins());
+            }
+            self.placed(&open, rebuilt.place());
+            self.made.push(rebuilt.root);
+            self.made.extend(rebuilt.placeholders);
+            self.remember(open, ended_at);
+        }
+        self.tell_init(config);
+    }
+
+    /// Makes the roots of invocations that were awaited in vain: of what has come of them by now.
+    fn settle(&mut self, config: &Config, awaited: Vec<Invocation>) {
+        for open in awaited {
+            let family = self.family_of(&open);
+            if let Some(place) = family.entry() {
+                self.placed(&open, place);
+                continue;
+            }
+            let is_cold = self.is_cold(config, &open);
+            let rebuilt = root::rebuild(config, &open, &family, is_cold, |_| false);
+            self.placed(&open, rebuilt.place());
+            self.made.push(rebuilt.root);
+        }
+        self.forget_relatives(config);
+        self.tell_init(config);
+    }
+
+    /// Spans that began before every invocation whose root is still open tell nothing any more.
+    fn forget_relatives(&mut self, config: &Config) {
+        if !config.is_managed() {
+            let open = self.open.iter().map(|open| open.from).min();
+            let oldest = [open, Waiting::oldest_from(&self.awaited)].into_iter().flatten().min();
+            self.relatives.forget_before(oldest.unwrap_or(self.last_end).minus(Duration::from_secs(1)));
+        }
+    }
+
+    /// The place of an invocation's root is certain.
+    pub(super) fn placed(&mut self, open: &Invocation, place: Place) {
+        if open.is_first() {
+            self.init.on_first_placed(&open.ids, open.invoke.received_at, place);
+        }
+    }
+
+    fn remember(&mut self, open: Invocation, ended_at: UnixNanos) {
+        if self.finished.len() == FINISHED_MAX {
+            self.finished.pop_front();
+        }
+        let began_at = open.invoke.received_at;
+        self.finished.push_back(Finished { request_id: open.invoke.request_id, began_at, ended_at });
+    }
+
+    pub(super) fn tell_init(&mut self, config: &Config) {
+        self.made.extend(self.init.tell(config));
+    }
+
+    fn is_cold(&self, config: &Config, open: &Invocation) -> bool {
+        open.is_first() && self.init.is_cold_for(config, open.invoke.received_at)
+    }
+
+    /// What is known of an invocation but its end.
+    fn word(&self, config: &Config, open: &Invocation) -> Circumstances {
+        Circumstances {
+            request_id: open.invoke.request_id.clone(),
+            is_cold: self.is_cold(config, open),
+            xray: open.invoke.xray.as_ref().and_then(|xray| xray.sampled),
+            ..Circumstances::default()
+        }
+    }
+
+    /// The invocation that runs now, if the function has said that it is done with it.
+    pub(crate) fn flushed(&self, config: &Config) -> Option<Circumstances> {
+        self.current().filter(|open| open.flush_requested).map(|open| self.word(config, open))
+    }
+}
+
+/// When an invocation ended that is being closed; never after its deadline, whatever its spans claim.
+fn ended_at(open: &Invocation, family: &Family) -> UnixNanos {
+    let deadline = open.deadline_at.unwrap_or(UnixNanos(u64::MAX)).max(open.invoke.received_at);
+    let own = open.entry.map(|entry| entry.end).filter(|end| *end <= deadline);
+    let latest = family.latest(deadline).max(own);
+    open.end(open.start(family.earliest()), latest)
+}
+
+/// The function has died in `open`: what it had announced belongs to the invocation as if it had been sent.
+///
+/// Shape: on Managed Instances, where other invocations run beside it, only the trace whose announced entry
+/// names it is concerned; `None` where there is none.
+fn bury<B: Body>(
+    config: &Config,
+    open: &mut Invocation,
+    family: &mut Family,
+    finish: &Finish,
+    announced: &Announced<B>,
+) -> Option<Death> {
+    let request_id = open.invoke.request_id.clone();
+    let names_it = |span: &&Span<B>| span.request_id.as_ref() == Some(&request_id);
+    let trace = announced.in_order(None).into_iter().find(names_it).map(|span| span.trace_id);
+    let trace = if config.is_managed() { Some(trace?) } else { None };
+    for span in announced.in_order(trace) {
+        let is_own = span.request_id.as_ref().is_none_or(|id| *id == request_id);
+        if open.entry.is_none() && span.kind.is_entry() && is_own {
+            open.entry = Some(super::Entry { place: Place::of(span), end: span.end, receipt: 0 });
+        }
+        if open.window().holds(span.start) {
+            family.add(span);
+        }
+    }
+    let at = ended_at(open, family);
+    Some(Death { at, ending: finish.ending.clone(), trace })
+}

@@ -1,0 +1,319 @@
+//! The spans of an environment's latest invocations, by when they began: where a missing root belongs.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::span::{Span, SpanId, TraceId};
+use crate::time::UnixNanos;
+
+/// Spans remembered. What is older than the oldest of them is not known any more, and no root is rebuilt from it:
+/// 4,096 × 80 bytes is what a 128 MB function can spare.
+const RELATIVES_MAX: usize = 4_096;
+/// Parents of dead children for which a placeholder is made.
+pub(super) const PLACEHOLDERS_MAX: usize = 16;
+
+/// Traces of one invocation that are looked through for one that misses its root.
+const TRACES_MAX: usize = 16;
+
+/// Where in a trace a span stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) parent: Option<SpanId>,
+}
+
+impl Place {
+    pub(crate) const fn of<B>(span: &Span<B>) -> Self {
+        Self { trace_id: span.trace_id, span_id: span.span_id, parent: span.parent }
+    }
+}
+
+/// What is remembered of a span.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Relative {
+    place: Place,
+    start: UnixNanos,
+    end: UnixNanos,
+    parent_is_remote: Option<bool>,
+    is_entry: bool,
+}
+
+impl Relative {
+    pub(super) const fn of<B>(span: &Span<B>) -> Self {
+        Self {
+            place: Place::of(span),
+            start: span.start,
+            end: span.end,
+            parent_is_remote: span.parent_is_remote,
+            is_entry: span.kind.is_entry(),
+        }
+    }
+}
+
+/// The time in which the spans of one invocation begin: from `from` on, and before `until`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) from: UnixNanos,
+    pub(super) until: UnixNanos,
+}
+
+impl Window {
+    pub(super) fn holds(self, start: UnixNanos) -> bool {
+        self.from <= start && start < self.until
+    }
+}
+
+/// The latest spans that were received; see the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Relatives {
+    all: VecDeque<Relative>,
+    /// The latest begin of a span that had to be forgotten.
+    forgotten: Option<UnixNanos>,
+}
+
+impl Relatives {
+    pub(super) fn add<B>(&mut self, span: &Span<B>) {
+        if self.all.len() == RELATIVES_MAX
+            && let Some(oldest) = self.all.pop_front()
+        {
+            self.forgotten = self.forgotten.max(Some(oldest.start));
+        }
+        self.all.push_back(Relative::of(span));
+    }
+
+    /// Forgets what began before `from`: no invocation asks for it any more.
+    pub(super) fn forget_before(&mut self, from: UnixNanos) {
+        self.all.retain(|relative| relative.start >= from);
+        self.forgotten.take_if(|start| *start < from);
+    }
+
+    /// The spans that began in `window`. Where some of them had to be forgotten, none is known.
+    pub(super) fn family(&self, window: Window) -> Family {
+        let is_whole = self.forgotten.is_none_or(|start| !window.holds(start));
+        let of_it = self.all.iter().filter(|relative| is_whole && window.holds(relative.start));
+        Family { relatives: of_it.copied().collect() }
+    }
+
+    /// Whether `trace` has a span that began before `from`.
+    pub(super) fn has_before(&self, trace: TraceId, from: UnixNanos) -> bool {
+        self.all.iter().any(|relative| relative.place.trace_id == trace && relative.start < from)
+    }
+
+    /// Whether `span_id` of `trace` was received.
+    pub(super) fn has(&self, trace: TraceId, span_id: SpanId) -> bool {
+        self.all.iter().any(|relative| relative.place.trace_id == trace && relative.place.span_id == span_id)
+    }
+
+    /// Whether a span was received that began in `window`.
+    pub(super) fn has_in(&self, window: Window) -> bool {
+        self.all.iter().any(|relative| window.holds(relative.start))
+    }
+}
+
+/// The spans of one invocation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Family {
+    relatives: Vec<Relative>,
+}
+
+impl Family {
+    pub(super) fn add<B>(&mut self, span: &Span<B>) {
+        self.relatives.push(Relative::of(span));
+    }
+
+    /// Leaves out traces that `is_other` says are another invocation's.
+    pub(super) fn without(mut self, is_other: impl Fn(TraceId) -> bool) -> Self {
+        self.relatives.retain(|relative| !is_other(relative.place.trace_id));
+        self
+    }
+
+    /// A span of an entry kind that can stand for the invocation although it does not name it: the first whose parent
+    /// is not in the invocation too.
+    pub(super) fn entry(&self) -> Option<Place> {
+        let is_outer = |relative: &&Relative| {
+            let parent = relative.place.parent.filter(|_| relative.parent_is_remote != Some(true));
+            relative.is_entry
+                && relative.parent_is_remote != Some(false)
+                && parent.is_none_or(|parent| !self.holds(relative.place.trace_id, parent))
+        };
+        self.relatives.iter().find(is_outer).map(|relative| relative.place)
+    }
+
+    fn holds(&self, trace: TraceId, span_id: SpanId) -> bool {
+        let is_it =
+            |relative: &Relative| relative.place.trace_id == trace && relative.place.span_id == span_id;
+        self.relatives.iter().any(is_it)
+    }
+
+    /// When the earliest span began.
+    pub(super) fn earliest(&self) -> Option<UnixNanos> {
+        self.relatives.iter().map(|relative| relative.start).min()
+    }
+
+    /// When the latest span ended, of those that ended by `until`: a span may claim any time.
+    pub(super) fn latest(&self, until: UnixNanos) -> Option<UnixNanos> {
+        self.relatives.iter().map(|relative| relative.end).filter(|end| *end <= until).max()
+    }
+
+    /// The traces of the spans, each once, in order of arrival; a few are enough to see that there are several.
+    pub(super) fn traces(&self) -> Vec<TraceId> {
+        let mut traces = Vec::new();
+        for relative in &self.relatives {
+            if !traces.contains(&relative.place.trace_id) {
+                traces.push(relative.place.trace_id);
+                if traces.len() == TRACES_MAX {
+                    break;
+                }
+            }
+        }
+        traces
+    }
+
+    /// The trace that all spans are of; `None` where there are several, or none.
+    pub(super) fn trace(&self) -> Option<TraceId> {
+        let first = self.relatives.first()?.place.trace_id;
+        self.relatives.iter().all(|relative| relative.place.trace_id == first).then_some(first)
+    }
+
+    /// Parents that spans of `trace` name and nobody sent, each once, in order of arrival.
+    ///
+    /// Shape: at most [`PLACEHOLDERS_MAX`]; without parents that the sender called remote when `local_only`.
+    pub(super) fn missing_parents(&self, trace: TraceId, local_only: bool) -> Vec<SpanId> {
+        let of_trace = || self.relatives.iter().filter(|relative| relative.place.trace_id == trace);
+        let mut present: Vec<SpanId> = of_trace().map(|relative| relative.place.span_id).collect();
+        present.sort_unstable();
+        let mut missing = Vec::new();
+        for relative in of_trace().filter(|relative| !(local_only && relative.parent_is_remote == Some(true)))
+        {
+            let Some(parent) = relative.place.parent else { continue };
+            if present.binary_search(&parent).is_err() && !missing.contains(&parent) {
+                missing.push(parent);
+                if missing.len() == PLACEHOLDERS_MAX {
+                    break;
+                }
+            }
+        }
+        missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::Kind;
+
+    const ALL: Window = Window { from: UnixNanos(0), until: UnixNanos(u64::MAX) };
+
+    fn id(number: u8) -> SpanId {
+        SpanId::new([number; 8]).expect("not zero")
+    }
+
+    fn trace() -> TraceId {
+        TraceId::new([9; 16]).expect("not zero")
+    }
+
+    /// A span that begins at its own number.
+    fn span(number: u8, parent: Option<u8>, parent_is_remote: Option<bool>, kind: Kind) -> Span<()> {
+        Span {
+            trace_id: trace(),
+            span_id: id(number),
+            parent: parent.map(id),
+            parent_is_remote,
+            kind,
+            start: UnixNanos(number.into()),
+            end: UnixNanos(u64::from(number) + 10),
+            is_error: false,
+            request_id: None,
+            size: 1,
+            body: (),
+        }
+    }
+
+    fn relatives(spans: &[Span<()>]) -> Relatives {
+        let mut relatives = Relatives::default();
+        spans.iter().for_each(|span| relatives.add(span));
+        relatives
+    }
+
+    fn clients(spans: &[(u8, Option<u8>, Option<bool>)]) -> Family {
+        let spans: Vec<_> = spans
+            .iter()
+            .map(|(number, parent, remote)| span(*number, *parent, *remote, Kind::Client))
+            .collect();
+        relatives(&spans).family(ALL)
+    }
+
+    #[test]
+    fn it_names_the_parents_that_nobody_sent() {
+        let family = clients(&[(1, Some(7), None), (2, Some(1), None), (3, Some(7), Some(false))]);
+        assert_eq!(family.missing_parents(trace(), true), [id(7)]);
+    }
+
+    #[test]
+    fn a_remote_parent_is_not_missing_here() {
+        let family = clients(&[(1, Some(7), Some(true))]);
+        assert!(family.missing_parents(trace(), true).is_empty());
+        assert_eq!(family.missing_parents(trace(), false), [id(7)]);
+    }
+
+    #[test]
+    fn placeholders_are_bounded() {
+        let children: Vec<_> = (1..=40).map(|number| (number, Some(100 + number), None)).collect();
+        assert_eq!(clients(&children).missing_parents(trace(), true).len(), PLACEHOLDERS_MAX);
+    }
+
+    #[test]
+    fn a_window_takes_what_begins_in_it() {
+        let spans: Vec<_> = (1..=9).map(|number| span(number, None, None, Kind::Internal)).collect();
+        let mut relatives = relatives(&spans);
+        let window = Window { from: UnixNanos(4), until: UnixNanos(7) };
+        let family = relatives.family(window);
+        assert_eq!((family.relatives.len(), family.earliest()), (3, Some(UnixNanos(4))));
+        assert_eq!(
+            family.latest(UnixNanos(15)),
+            Some(UnixNanos(15)),
+            "what claims to end later is not believed"
+        );
+        assert!(relatives.has_before(trace(), UnixNanos(4)) && !relatives.has_before(trace(), UnixNanos(1)));
+        relatives.forget_before(UnixNanos(6));
+        assert!(relatives.has(trace(), id(6)) && !relatives.has(trace(), id(5)));
+        assert!(relatives.has_in(window) && !relatives.has_in(Window { from: UnixNanos(10), ..ALL }));
+    }
+
+    #[test]
+    fn an_invocation_with_more_spans_than_are_remembered_claims_nothing() {
+        let mut relatives = relatives(&[span(1, None, None, Kind::Internal)]);
+        (0..RELATIVES_MAX).for_each(|_| relatives.add(&span(9, Some(7), None, Kind::Client)));
+        assert_eq!(relatives.family(ALL).trace(), None);
+        let later = Window { from: UnixNanos(2), ..ALL };
+        assert_eq!(relatives.family(later).trace(), Some(trace()), "what was forgotten is not of it");
+        relatives.forget_before(UnixNanos(2));
+        assert_eq!(relatives.family(ALL).relatives.len(), RELATIVES_MAX);
+    }
+
+    #[test]
+    fn the_outermost_span_of_an_entry_kind_stands_for_the_invocation() {
+        let server = |number, parent, remote| span(number, parent, remote, Kind::Server);
+        let rows: [(&[Span<()>], Option<u8>); 5] = [
+            (&[server(1, None, None)], Some(1)),
+            (&[server(1, Some(7), Some(true))], Some(1)),
+            (&[server(1, Some(7), Some(false))], None),
+            (&[server(1, Some(2), None), server(2, Some(7), None)], Some(2)),
+            (&[span(1, None, None, Kind::Internal)], None),
+        ];
+        for (spans, expected) in rows {
+            let entry = relatives(spans).family(ALL).entry();
+            assert_eq!(entry.map(|place| place.span_id), expected.map(id), "{spans:?}");
+        }
+    }
+
+    #[test]
+    fn several_traces_are_no_trace_of_the_invocation() {
+        let other =
+            Span { trace_id: TraceId::new([8; 16]).expect("not zero"), ..span(2, None, None, Kind::Client) };
+        let both = relatives(&[span(1, None, None, Kind::Client), other]).family(ALL);
+        assert_eq!(both.trace(), None);
+        assert_eq!(both.without(|trace_id| trace_id != trace()).trace(), Some(trace()));
+    }
+}
