@@ -144,6 +144,9 @@ fn summary(ledger: &Ledger, prices: &Prices) {
     fields["logs"] = counts(Signal::Logs);
     fields["invocations"] = ledger.invocations.into();
     fields["exports"] = ledger.exports.into();
+    if ledger.resent > 0 {
+        fields["resent"] = ledger.resent.into();
+    }
     fields["raw_bytes"] = ledger.raw_bytes.into();
     fields["sent_bytes"] = ledger.sent_bytes.into();
     fields["post_runtime_ms"] = json!(ledger.held.as_secs_f64() * 1_000.0);

@@ -181,11 +181,12 @@ impl Account {
         self.open.last()
     }
 
-    /// Whether something said that the invocation which runs now is over, or none runs.
-    pub(crate) fn is_current_over(&self) -> bool {
+    /// Whether something said that the invocation which runs now is over, or none runs. Spans that mislead are believed
+    /// only where nothing else tells, because the platform's events are not `delivered`.
+    pub(crate) fn is_current_over(&self, delivered: bool) -> bool {
+        let is_believed = !(self.entries_mislead && delivered);
         self.current().is_none_or(|open| {
-            let is_told = open.entry.is_some() && !self.entries_mislead;
-            is_told || open.finish.is_some() || open.flush_requested
+            is_believed && open.entry.is_some() || open.finish.is_some() || open.flush_requested
         })
     }
 
@@ -193,7 +194,7 @@ impl Account {
     pub(crate) fn current_ended_at(&self) -> Option<UnixNanos> {
         let open = self.current()?;
         let told = open.finish.as_ref().and_then(|finish| finish.at);
-        told.or_else(|| open.entry.map(|entry| entry.end))
+        told.or_else(|| open.entry.filter(|_| !self.entries_mislead).map(|entry| entry.end))
     }
 
     /// Whether the function itself says when its invocations are over.
@@ -264,12 +265,11 @@ impl Account {
             // It came after all: none is made.
             self.placed(&invocation, entry.place);
             self.tell_init(config);
-        } else if !self
-            .finished
-            .iter()
-            .any(|known| known.request_id == *request_id && span.start <= known.ended_at)
-            && let Some(early) = self.early(request_id)
+        } else if let Some(known) = self.finished.iter().rfind(|known| known.request_id == *request_id)
+            && span.start <= known.ended_at
         {
+            self.entries_mislead |= known.entry.is_some_and(|known| misled(&known, &entry));
+        } else if let Some(early) = self.early(request_id) {
             note_entry(&mut early.entry, entry);
         }
     }

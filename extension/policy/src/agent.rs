@@ -95,6 +95,8 @@ pub struct Agent<B> {
     /// Whether the cap on cost, and not the budget, set that end.
     flush_is_cut: bool,
     flush_waits_for: WaitsFor,
+    /// Invocations that still wait for answers because a freeze has swallowed one.
+    swallows: u8,
     /// Whether the data of this invocation leaves beside the next one.
     flush_is_put_off: bool,
     /// In SHUTDOWN: until when the platform may still say how an open invocation ended.
@@ -167,6 +169,7 @@ impl<B: Body> Agent<B> {
             flush_end: Instant::default(),
             flush_is_cut: false,
             flush_waits_for: WaitsFor::Everything,
+            swallows: 0,
             flush_is_put_off: false,
             last_words_end: Instant::default(),
             gate: Gate::Open,

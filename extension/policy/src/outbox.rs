@@ -233,13 +233,17 @@ impl<B: Clone> Outbox<B> {
         Some(self.in_flight.swap_remove(index))
     }
 
-    /// `answered` has its answer: older requests of the same signal that are not much larger should have theirs.
-    pub(crate) fn overtake(&mut self, answered: &InFlight<B>) {
+    /// `answered` has its answer: older requests of the same signal that are not much larger should have theirs. Those that
+    /// a freeze has cut into get until `grace_end`.
+    pub(crate) fn overtake(&mut self, answered: &InFlight<B>, grace_end: Instant) {
         for flight in &mut self.in_flight {
             let is_older = flight.launched <= answered.launched;
             let is_alike =
                 flight.batch.signal == answered.batch.signal && flight.batch.size / 2 <= answered.batch.size;
             flight.is_overtaken |= is_older && is_alike;
+            if flight.is_overtaken && flight.waits > 0 {
+                flight.grace_end.get_or_insert(grace_end);
+            }
         }
     }
 

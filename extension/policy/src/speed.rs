@@ -13,6 +13,8 @@ const PLANNED: (u32, u32) = (3, 4);
 const GRACE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 const STALL_MIN: Duration = Duration::from_millis(200);
+/// The least of [`Speed::silence`].
+const SILENCE_MIN: Duration = Duration::from_secs(2);
 /// The time for an answer while none has been seen.
 const UNKNOWN: Duration = Duration::from_millis(100);
 
@@ -64,6 +66,12 @@ impl Speed {
     /// After how long without an answer, while others have theirs, a request's connection is not trusted.
     pub(crate) fn stall(&self) -> Duration {
         (self.usual() * 2).max(STALL_MIN)
+    }
+
+    /// After how long without an answer, freezes included, a request that freezes have cut into has lost it. `most` where no
+    /// answer was ever seen.
+    pub(crate) fn silence(&self, most: Duration) -> Duration {
+        self.slowest.map_or(most, |slowest| (slowest * 4).max(SILENCE_MIN))
     }
 
     /// Twice what the slowest answer took lately.

@@ -248,7 +248,12 @@ impl Account {
             self.finished.pop_front();
         }
         let began_at = open.invoke.received_at;
-        self.finished.push_back(Finished { request_id: open.invoke.request_id, began_at, ended_at });
+        self.finished.push_back(Finished {
+            request_id: open.invoke.request_id,
+            began_at,
+            ended_at,
+            entry: open.entry,
+        });
     }
 
     pub(super) fn tell_init(&mut self, config: &Config) {

@@ -121,4 +121,6 @@ pub(super) struct Finished {
     /// Where invocations overlap: the `platform.start` that it began with.
     pub(super) began_at: UnixNanos,
     pub(super) ended_at: UnixNanos,
+    /// The span that stood for it.
+    pub(super) entry: Option<Entry>,
 }

@@ -33,7 +33,7 @@ impl<B: Body> Agent<B> {
     ) {
         let Some(flight) = self.outbox.land(id) else { return };
         self.is_crowded = false;
-        self.outbox.overtake(&flight);
+        self.outbox.overtake(&flight, now + self.speed.grace());
         self.ledger.exports += 1;
         let took = (flight.waits == 0).then(|| now.since(flight.launched));
         self.meter_request(flight.batch.signal, took, outcome);
@@ -163,6 +163,7 @@ impl<B: Body> Agent<B> {
             } else if flight.grace_end.is_some_and(|end| end <= now) {
                 // Nobody knows whether it arrived; OTLP is at-least-once, and this is not the backend's failure.
                 flight.batch.was_cut_off = true;
+                self.note_swallowed();
                 self.breaker.on_probe_lost(now);
                 self.put_back(now, flight.batch);
             } else {

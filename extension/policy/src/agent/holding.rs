@@ -15,7 +15,7 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Hold {
     request_id: RequestId,
     /// INVOKE, on both clocks.
-    began: Instant,
+    pub(super) began: Instant,
     received_at: UnixNanos,
     /// When it ended, as far as anything has told.
     ended: Option<Instant>,

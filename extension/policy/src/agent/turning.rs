@@ -18,6 +18,12 @@ use super::holding::Hold;
 /// may take. They were begun before the signal, so this is only reached by a sender that stalls.
 const RECEIVING_GRACE: Duration = Duration::from_millis(100);
 
+/// Waits that a request goes through before its silence means anything.
+const WAITS_MIN: u32 = 2;
+/// After a freeze that has swallowed an answer, so many invocations wait for the answers to what they have sent, whatever
+/// the mode; then one does not, to see whether freezes still do.
+const SWALLOWED: u8 = 16;
+
 /// What a flush waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitsFor {
@@ -93,11 +99,15 @@ impl<B: Body> Agent<B> {
         let grace_end = now + self.speed.grace();
         let timeouts = self.config.export_timeouts;
         for flight in self.outbox.in_flight_mut() {
-            flight.after_wait(self.asked_at, now, timeouts[flight.batch.signal as usize]);
+            let timeout = timeouts[flight.batch.signal as usize];
+            flight.after_wait(self.asked_at, now, timeout);
+            // A short freeze need not cut anything off; where others are answered, or nothing came for long, it has.
+            let is_silent = now.since(flight.launched) >= self.speed.silence(timeout);
+            let is_cut_off = is_long || flight.is_overtaken || (flight.waits >= WAITS_MIN && is_silent);
             // On another machine there is no answer to wait for.
             let end = if is_restored { now } else { grace_end };
-            flight.grace_end = is_long.then_some(end);
-            if is_long && flight.is_probe {
+            flight.grace_end = is_cut_off.then_some(end);
+            if is_cut_off && flight.is_probe {
                 self.breaker.on_probe_frozen();
             }
         }
@@ -128,7 +138,7 @@ impl<B: Body> Agent<B> {
 
     /// Whether the running invocation is over, by the first trustworthy signal.
     fn is_done(&mut self, now: Instant) -> bool {
-        if self.account.is_current_over() {
+        if self.account.is_current_over(self.delivers) {
             self.done_since.get_or_insert(now);
         }
         let is_over = |since: Instant| now >= since + RECEIVING_GRACE;
@@ -179,7 +189,9 @@ impl<B: Body> Agent<B> {
             self.note_end(now);
         }
         self.enter(Event::Done);
-        self.account.close_older(now, &self.config, &self.announced, 1);
+        // Of the one before, the end may be told in the next moments.
+        let is_at_begin = self.hold.as_ref().is_some_and(|hold| hold.began == now);
+        self.account.close_older(now, &self.config, &self.announced, 1 + usize::from(is_at_begin));
         self.account.settle_ripe(&self.config);
         self.close_known(now);
         self.store_made(now);
@@ -195,7 +207,9 @@ impl<B: Body> Agent<B> {
             self.outbox.seal(false);
         } else {
             self.flush_waits_for = WaitsFor::CutOff;
-            let end = if self.must_await() { now + self.speed.patience() } else { now };
+            let in_flight = self.outbox.in_flight().iter();
+            let grace_end = in_flight.filter_map(|flight| flight.grace_end).fold(now, Instant::max);
+            let end = if self.must_await() { grace_end + self.speed.patience() } else { now };
             self.flush_end = self.flush_end.min(end);
         }
         self.advance_flushing(now);
@@ -205,6 +219,7 @@ impl<B: Body> Agent<B> {
     /// was.
     fn must_await(&mut self) -> bool {
         if self.breaker.is_closed() {
+            self.swallows = self.swallows.saturating_sub(1);
             return self.awaits_cut_off();
         }
         self.outbox.in_flight().iter().any(|flight| flight.is_probe) && self.breaker.takes_wait()
@@ -213,8 +228,14 @@ impl<B: Body> Agent<B> {
     /// Whether a request is under way, or is to be sent again, whose answer a freeze has cut off.
     fn awaits_cut_off(&self) -> bool {
         let mut in_flight = self.outbox.in_flight().iter();
-        in_flight.any(|flight| flight.batch.was_cut_off || flight.grace_end.is_some())
+        let swallows = self.swallows > 0;
+        in_flight.any(|flight| swallows || flight.batch.was_cut_off || flight.grace_end.is_some())
             || self.outbox.has_cut_off()
+    }
+
+    /// A freeze has swallowed the answer to a request.
+    pub(super) const fn note_swallowed(&mut self) {
+        self.swallows = SWALLOWED;
     }
 
     /// Whether flushes have cost this minute what they may; if not, this one is bounded by what is left.
@@ -266,11 +287,14 @@ impl<B: Body> Agent<B> {
                     self.export_cut_off(now);
                 }
                 let has_probe = self.outbox.in_flight().iter().any(|flight| flight.is_probe);
-                if (has_probe || self.breaker.is_closed() && self.awaits_cut_off()) && !is_over {
+                let awaits = has_probe || self.breaker.is_closed() && self.awaits_cut_off();
+                if awaits && !is_over {
                     return;
                 }
                 if has_probe && now > self.flush_began {
                     self.breaker.on_vain_wait();
+                } else if awaits && now > self.flush_began && !self.flush_is_cut {
+                    self.count_failure(now);
                 }
             }
         }

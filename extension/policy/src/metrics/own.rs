@@ -92,6 +92,7 @@ impl Own {
         {
             store.count(Metric::ExportBytes, &[("stage", stage)], now - told);
         }
+        store.count(Metric::Resent, &[], now.resent - self.told.resent);
         let lost = now.platform_events_lost - self.told.platform_events_lost;
         store.count(Metric::TelemetryLost, &[], lost);
         store.count(Metric::FlushChanges, &[], gauges.flush_changes - self.told_changes);

@@ -192,6 +192,9 @@ table! {
     Retries = "prefreeze.export.retries" Counter ["{request}"] []
         "Requests that are tried again after a failure."
         from "backend";
+    Resent = "prefreeze.items.resent" Counter ["{item}"] []
+        "Items sent again because the answer to their request was lost: the backend may have them twice."
+        from "ledger";
     FlushDuration = "prefreeze.flush.duration" Histogram ["s"] []
         "How long a flush held an invocation."
         from "flush clock";

@@ -1,12 +1,8 @@
 //! When an invocation is let go: at once while its data may wait, for a flush when that is stale, and never by the word of
 //! another.
 
-mod made;
-#[path = "made/story.rs"]
-mod story;
-
+use crate::story::{MS, Story};
 use policy::{Config, Duration, FlushMode, Input, Outcome, Receipt};
-use story::{MS, Story};
 
 /// The backend has taken everything.
 fn answer(story: &mut Story) {

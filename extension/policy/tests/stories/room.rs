@@ -1,9 +1,8 @@
 //! What does not fit: a span larger than all that may be held, and log records that wait for their span.
 
-mod made;
-
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::made;
 use policy::{
     Agent, Bounds, Config, Content, Duration, Entry, FlushMode, Input, Instant, Invoke, Measuring, Outcome,
     Output, Parcel, Place, Receipt, Shutdown, ShutdownReason, Signal, Span, SpanId, SpoolMode, UnixNanos,

@@ -1,9 +1,8 @@
 //! Little room: what is larger than all of it, what comes back larger than it went, and what must not wait for ever.
 
-mod made;
-
 use std::collections::BTreeMap;
 
+use crate::made;
 use policy::sampling::{Ratio, Sampling, Slow};
 use policy::{
     Agent, BOOKKEEPING_BYTES, BatchId, Bounds, Config, DropReason, Duration, FlushMode, Input, Instant,

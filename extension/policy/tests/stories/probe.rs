@@ -1,7 +1,6 @@
 //! A probe that is lost without an answer: the backend must be probed again, not given up on until SHUTDOWN.
 
-mod made;
-
+use crate::made;
 use policy::{
     Agent, BatchId, Config, Duration, FlushMode, Input, Instant, Invoke, Measuring, Outcome, Output, Receipt,
     UnixNanos,

@@ -1,13 +1,9 @@
 //! What an INVOKE finds from before it, and what becomes of that.
 
-mod made;
-#[path = "made/story.rs"]
-mod story;
-
+use crate::story::Story;
 use policy::{
     Config, Duration, EndStatus, Ending, FlushMode, Input, Outcome, PlatformEvent, Response, UnixNanos,
 };
-use story::Story;
 
 /// An environment whose first invocation is being flushed.
 fn flushing() -> Story {

@@ -1,0 +1,19 @@
+//! Policy from outside, told as stories: inputs in virtual time, and what it wants done.
+//!
+//! One binary for all of them: each further one is a link of a second.
+
+mod announced;
+mod connect;
+mod crowded;
+mod doubt;
+mod livelock;
+mod made;
+mod managed;
+mod pace;
+mod probe;
+mod room;
+mod roots;
+mod sampling;
+mod story;
+mod thaw;
+mod turns;

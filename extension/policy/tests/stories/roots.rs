@@ -1,0 +1,420 @@
+//! One root for each invocation: whose it is, where it hangs, from when to when, and that there is only one.
+
+use crate::story::{MS, Story, trace};
+use policy::{
+    Config, Duration, EndStatus, FlushMode, InitPhase, InitType, Input, Instant, Invoke, Kind, PlatformEvent,
+    PlatformSpan, Receipt, ShutdownReason, Span, SpanId, UnixNanos, Value,
+};
+
+fn on_demand() -> Story {
+    Story::new(Config { flush: FlushMode::End, ..Config::default() })
+}
+
+fn managed() -> Story {
+    Story::new(Config { init_type: InitType::ManagedInstances, ..Config::default() })
+}
+
+fn id(number: u8) -> SpanId {
+    SpanId::new([number; 8]).expect("not zero")
+}
+
+/// The spans made that stand for invocations: which, in which trace, under what, and whether in error.
+fn roots(story: &Story) -> Vec<&PlatformSpan> {
+    let is_root = |span: &&PlatformSpan| span.attributes.iter().any(|(key, _)| *key == "faas.invocation_id");
+    story.spans.iter().filter(is_root).collect()
+}
+
+fn request_of(span: &PlatformSpan) -> &str {
+    let named = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
+    let Some((_, Value::Text(request_id))) = named else { panic!("{span:?}") };
+    request_id
+}
+
+fn millis(at: UnixNanos) -> u64 {
+    at.0 / MS
+}
+
+#[test]
+fn where_invocations_overlap_a_silent_one_takes_nothing_from_another() {
+    let mut story = managed();
+    story.tell_start("a", 0);
+    story.pass(10);
+    story.receive(vec![Span { trace_id: trace(7), ..story.span(2, 5, Kind::Client, Some(1)) }]);
+    story.tell_start("b", 10);
+    story.pass(3_000);
+    story.tell_report("b", 3_010, Some(3_000), EndStatus::Timeout);
+    story.pass(1_000);
+    story.answer();
+    let silent = roots(&story)[0].clone();
+    assert_eq!((request_of(&silent), silent.parent), ("b", None));
+    assert_ne!(silent.trace_id, trace(7), "it is not known to be b's");
+    assert_ne!(silent.span_id, id(1), "that is the root of a");
+    assert_eq!((millis(silent.start), millis(silent.end)), (10, 3_010), "as long as the platform says");
+    let own = Span { request_id: Some("a".into()), ..story.span(1, 0, Kind::Server, None) };
+    story.receive(vec![Span { trace_id: trace(7), ..own }]);
+    story.tell_report("a", 4_010, Some(4_010), EndStatus::Success);
+    story.pass(8_000);
+    story.answer();
+    let ledger = story.agent.ledger();
+    assert_eq!(ledger.spans.dropped.iter().sum::<u64>(), 0, "its own root arrives: {ledger:?}");
+    assert_eq!(roots(&story).len(), 1);
+}
+
+#[test]
+fn a_timed_out_invocation_is_as_long_as_it_was() {
+    // On demand, where INVOKE told the deadline.
+    let mut story = on_demand();
+    story.invoke();
+    let request_id = story.request_id();
+    story.tell_start(&request_id, 1);
+    story.pass(60_000);
+    story.tell_done(&request_id, 60_001, EndStatus::Timeout, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Timeout);
+    assert_eq!((millis(roots(&story)[0].start), millis(roots(&story)[0].end)), (1, 60_001));
+    // Init ran again inside the first invocation, and no INVOKE ever came.
+    let mut story = on_demand();
+    story.tell_start("late", 100);
+    story.pass(3_100);
+    story.shut_down(ShutdownReason::Timeout);
+    assert_eq!((millis(roots(&story)[0].start), millis(roots(&story)[0].end)), (100, 3_100));
+}
+
+#[test]
+fn a_retry_under_the_same_request_id_is_another_invocation() {
+    let mut story = on_demand();
+    for status in [EndStatus::Error, EndStatus::Success] {
+        story.invoke_as("same", 60_000);
+        story.pass(5);
+        story.tell_done("same", story.now / MS, status, None);
+        story.answer();
+    }
+    story.shut_down(ShutdownReason::Spindown);
+    let told: Vec<_> = roots(&story).iter().map(|span| span.error_type.is_some()).collect();
+    assert_eq!(told, [true, false]);
+    assert_ne!(roots(&story)[0].span_id, roots(&story)[1].span_id);
+    assert_ne!(roots(&story)[0].trace_id, roots(&story)[1].trace_id);
+}
+
+#[test]
+fn what_is_told_of_the_first_try_late_says_nothing_of_the_retry() {
+    let mut story = on_demand();
+    story.invoke_as("same", 60_000);
+    story.pass(5);
+    let own =
+        Span { request_id: Some("same".into()), ..story.span(1, story.now / MS - 5, Kind::Server, None) };
+    story.receive(vec![own]);
+    story.answer();
+    let ended = story.now / MS;
+    story.invoke_as("same", 60_000);
+    story.tell_done("same", ended, EndStatus::Error, None);
+    assert_eq!(story.asked, 2, "the retry runs on");
+    story.pass(5);
+    story.tell_done("same", story.now / MS, EndStatus::Success, None);
+    assert_eq!(story.asked, 3);
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!(roots(&story).len(), 1, "of the retry, which sent none of its own");
+    assert_eq!(roots(&story)[0].error_type, None);
+}
+
+#[test]
+fn a_report_tells_how_an_invocation_ended_whose_end_was_lost() {
+    let mut story = on_demand();
+    story.invoke();
+    let lost = story.request_id();
+    story.pass(60_000);
+    story.answer();
+    story.invoke();
+    story.tell_report(&lost, 60_002, Some(50), EndStatus::Error);
+    let request_id = story.request_id();
+    story.pass(5);
+    story.tell_done(&request_id, story.now / MS, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    let told: Vec<_> =
+        roots(&story).iter().map(|span| (request_of(span), span.error_type.is_some())).collect();
+    assert_eq!(told, [(lost.as_str(), true), (request_id.as_str(), false)]);
+    assert_eq!(millis(roots(&story)[0].end) - millis(roots(&story)[0].start), 50);
+}
+
+#[test]
+fn a_span_that_claims_any_time_does_not_end_adoption() {
+    for (start, end) in [(5, u64::MAX / 2), (u64::MAX / 2, u64::MAX), (0, 1), (0, u64::MAX)] {
+        let mut story = on_demand();
+        story.pass(1_000);
+        story.invoke();
+        story.pass(10);
+        let bogus = Span { start: UnixNanos(start), end: UnixNanos(end), ..story.entry(9, 0) };
+        story.receive(vec![bogus]);
+        story.answer();
+        story.invoke_after(1_000);
+        let request_id = story.request_id();
+        let began = story.now / MS;
+        story.pass(10);
+        let child = Span { trace_id: trace(7), ..story.span(2, began + 1, Kind::Client, Some(1)) };
+        story.receive(vec![child]);
+        story.tell_done(&request_id, story.now / MS, EndStatus::Error, Some("Runtime.ExitError"));
+        story.answer();
+        story.shut_down(ShutdownReason::Failure);
+        let root = roots(&story)[0];
+        assert_eq!(
+            (root.trace_id, root.span_id, root.parent),
+            (trace(7), id(1), None),
+            "after {start}-{end}"
+        );
+        assert_eq!(millis(root.start), began, "after {start}-{end}");
+        assert!(root.error_type.is_some());
+    }
+}
+
+#[test]
+fn spans_of_module_initialisation_are_of_no_invocation() {
+    let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
+    story.pass(500);
+    let loading = Span { trace_id: trace(3), ..story.span(2, 100, Kind::Client, Some(1)) };
+    story.receive(vec![loading]);
+    story.invoke();
+    let request_id = story.request_id();
+    for event in [
+        PlatformEvent::InitStart {
+            at: UnixNanos(0),
+            phase: InitPhase::Init,
+            restore: false,
+            runtime_version: None,
+        },
+        PlatformEvent::InitRuntimeDone {
+            at: UnixNanos(500 * MS),
+            restore: false,
+            ending: policy::Ending::SUCCESS,
+        },
+    ] {
+        story.hear(Input::Platform(event));
+    }
+    story.pass(20);
+    story.tell_done(&request_id, 521, EndStatus::Timeout, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Timeout);
+    let root = roots(&story)[0];
+    assert_ne!(root.trace_id, trace(3));
+    assert_eq!(millis(root.start), 501);
+    let init = story.spans.iter().find(|span| span.name.starts_with("init ")).expect("it was a cold start");
+    assert_eq!((init.trace_id, init.parent), (root.trace_id, Some(root.span_id)));
+}
+
+#[test]
+fn a_span_of_the_function_without_a_parent_is_no_parent_of_its_invocation() {
+    let mut story = on_demand();
+    story.invoke();
+    let request_id = story.request_id();
+    story.pass(200);
+    story.receive(vec![story.span(1, 100, Kind::Internal, None), story.span(2, 110, Kind::Client, Some(1))]);
+    story.tell_done(&request_id, 201, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    let root = roots(&story)[0];
+    assert_eq!(
+        (root.trace_id, root.parent, millis(root.start)),
+        (trace(1), None, 1),
+        "a second root beside it"
+    );
+}
+
+#[test]
+fn where_a_dead_functions_root_belongs() {
+    let client = |story: &Story, number: u8, parent: Option<u8>, in_trace: u8| Span {
+        trace_id: trace(in_trace),
+        ..story.span(number, 10, Kind::Client, parent)
+    };
+    /// A client span: its id, its parent, its trace.
+    type Client = (u8, Option<u8>, u8);
+    /// The trace that the root joins, and the id that it takes over.
+    type Standing = Option<(u8, Option<u8>)>;
+    let rows: [(&[Client], Standing); 5] = [
+        // Its children name it: it has the id that they name.
+        (&[(2, Some(1), 7), (3, Some(1), 7)], Some((7, Some(1)))),
+        // Several are missing: their root is above them.
+        (&[(2, Some(1), 7), (3, Some(4), 7)], Some((7, None))),
+        // A trace of which everything has come is not the one that misses its root.
+        (&[(5, None, 8), (2, Some(1), 7)], Some((7, Some(1)))),
+        // Several miss theirs: nothing tells.
+        (&[(5, Some(6), 8), (2, Some(1), 7)], None),
+        (&[], None),
+    ];
+    for (spans, expected) in rows {
+        let mut story = on_demand();
+        story.invoke();
+        let request_id = story.request_id();
+        story.pass(20);
+        let spans =
+            spans.iter().map(|(number, parent, in_trace)| client(&story, *number, *parent, *in_trace));
+        let spans: Vec<_> = spans.collect();
+        if !spans.is_empty() {
+            story.receive(spans);
+        }
+        story.tell_done(&request_id, 21, EndStatus::Error, Some("Runtime.ExitError"));
+        story.answer();
+        story.shut_down(ShutdownReason::Failure);
+        let root = roots(&story)[0];
+        match expected {
+            Some((in_trace, Some(adopted))) => {
+                assert_eq!((root.trace_id, root.span_id), (trace(in_trace), id(adopted)));
+            }
+            Some((in_trace, None)) => {
+                assert_eq!(root.trace_id, trace(in_trace));
+                assert_eq!(story.spans.iter().filter(|span| span.name == "unfinished").count(), 2);
+            }
+            None => assert!((1..9).all(|number| root.trace_id != trace(number)), "{root:?}"),
+        }
+        assert_eq!(root.parent, None);
+    }
+}
+
+/// A function whose SDK sends by a timer: its span of each invocation comes `late` invocations afterwards.
+fn lives_late(config: Config, gap_ms: u64, late: usize) -> Story {
+    let mut story = Story::new(config);
+    let mut own = Vec::new();
+    for number in 0..20_u8 {
+        story.invoke_after(gap_ms);
+        let began = story.now / MS;
+        if own.len() > late {
+            let spans = own.drain(..own.len() - late).collect();
+            story.receive(spans);
+        }
+        story.pass(5);
+        own.push(Span { trace_id: trace(100 + number), ..story.entry(100 + number, began) });
+        let request_id = story.request_id();
+        story.tell_done(&request_id, story.now / MS, EndStatus::Success, None);
+        story.answer();
+    }
+    story.receive(own);
+    story.shut_down(ShutdownReason::Spindown);
+    story
+}
+
+#[test]
+fn a_span_of_the_function_that_comes_late_is_awaited() {
+    for gap_ms in [10, 100, 7_000, 30_000] {
+        for late in [0, 1, 2] {
+            if late == 2 && gap_ms >= 6_000 {
+                // By then two invocations have gone by in which a timer that was due could fire.
+                continue;
+            }
+            let config = Config { flush: FlushMode::End, expects_spans: true, ..Config::default() };
+            let story = lives_late(config, gap_ms, late);
+            assert_eq!(roots(&story).len(), 0, "{late} invocations late, {gap_ms} ms apart");
+        }
+    }
+}
+
+#[test]
+fn what_is_awaited_in_vain_is_made() {
+    // The SDK has sent what came after: the root is due with the next end, and not at SHUTDOWN only.
+    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+    for number in 0..2 {
+        story.invoke_after(100);
+        let (began, request_id) = (story.now / MS, story.request_id());
+        story.pass(5);
+        story.receive(vec![story.span(1, began + 1, Kind::Internal, None)]);
+        story.tell_done(&request_id, story.now / MS, EndStatus::Success, None);
+        story.answer();
+        assert_eq!(roots(&story).len(), number, "after invocation {number}");
+    }
+    // It never sends anything: two invocations after its timers were due.
+    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+    for made in [0, 0, 1, 2] {
+        story.invoke_after(7_000);
+        let request_id = story.request_id();
+        story.pass(5);
+        story.tell_done(&request_id, story.now / MS, EndStatus::Success, None);
+        story.answer();
+        assert_eq!(roots(&story).len(), made);
+    }
+    // Nothing is expected of a function without an SDK.
+    let mut story = on_demand();
+    story.invoke();
+    let request_id = story.request_id();
+    story.tell_done(&request_id, 2, EndStatus::Success, None);
+    assert_eq!(roots(&story).len(), 1);
+}
+
+#[test]
+fn a_killed_process_leaves_an_invocation_whose_root_is_its_own() {
+    let begun = |seed| {
+        let mut story = Story::new(Config { seed, ..Config::default() });
+        story.invoke();
+        story.shut_down(ShutdownReason::Failure);
+        roots(&story)[0].clone()
+    };
+    let before = begun(1);
+    let invoke = Invoke {
+        request_id: "r-1".into(),
+        deadline: Instant::default(),
+        deadline_at: UnixNanos(60_001 * MS),
+        received_at: UnixNanos(MS),
+        arn: "".into(),
+        xray: None,
+        waited: Duration::ZERO,
+    };
+    let receipt = |spans| Receipt { spans, parcels: Vec::new() };
+    let mut story = Story::new(Config { seed: 2, ..Config::default() });
+    story.now = 9_000 * MS;
+    let client = |in_trace: u8, began, parent| Span {
+        trace_id: trace(in_trace),
+        end: UnixNanos(30 * MS),
+        ..story.span(2, began, Kind::Client, Some(parent))
+    };
+    // Unsent spans of the one before, some of which came after INVOKE; and, in the second row, one of its own.
+    type Row = (Vec<Span<()>>, Vec<Span<()>>, Option<u8>);
+    let rows: [Row; 3] = [
+        (vec![client(7, 0, 1)], vec![], None),
+        (vec![client(7, 0, 1)], vec![client(7, 0, 1)], None),
+        (vec![client(7, 0, 1)], vec![client(8, 2, 3)], Some(8)),
+    ];
+    for (earlier, since, expected) in rows {
+        let mut story = Story::new(Config { seed: 2, ..Config::default() });
+        story.now = 9_000 * MS;
+        let (earlier, receipt) = (receipt(earlier), receipt(since));
+        let invoke = Some(invoke.clone());
+        story.hear(Input::Recovered { invoke, seed: 1, earlier, receipt, announced: Vec::new() });
+        story.invoke();
+        let root = roots(&story)[0];
+        assert_eq!((request_of(root), root.error_type.is_some()), ("r-1", true));
+        match expected {
+            Some(in_trace) => assert_eq!((root.trace_id, root.span_id), (trace(in_trace), id(3))),
+            None => assert_eq!((root.trace_id, root.span_id), (before.trace_id, before.span_id)),
+        }
+    }
+}
+
+#[test]
+fn where_invocations_overlap_announcements_are_forgotten_with_those_that_ended_well() {
+    let mut story = managed();
+    for number in 0..2_000_u64 {
+        let request_id = format!("m-{number}");
+        let began = story.now / MS;
+        story.tell_start(&request_id, began);
+        let span_id = SpanId::new((number + 1).to_be_bytes()).expect("not zero");
+        let begun = Span { span_id, ..story.span(1, began, Kind::Internal, Some(9)) };
+        story.hear(Input::Announced(vec![begun]));
+        story.pass(1_100);
+        story.tell_report(&request_id, story.now / MS, Some(1), EndStatus::Success);
+        story.pass(1_100);
+        story.answer();
+    }
+    let made = story.agent.ledger().spans.made;
+    story.shut_down(ShutdownReason::Failure);
+    let closed = story.agent.ledger().spans.made - made;
+    assert!(closed <= 4, "{closed} spans of invocations that ended well were closed as failures");
+}
+
+#[test]
+fn more_invocations_at_once_than_are_remembered_are_still_told() {
+    let mut story = managed();
+    for number in 0..1_100 {
+        story.tell_start(&format!("m-{number}"), number + 1);
+    }
+    story.pass(8_000);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!(roots(&story).len(), 1_100);
+}
