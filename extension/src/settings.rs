@@ -6,6 +6,7 @@ mod guarding;
 mod prices;
 mod residency;
 mod sampling;
+mod sdk;
 mod table;
 mod variables;
 
@@ -405,6 +406,7 @@ impl Reader {
             prices: self.prices(),
             sampling: self.sampling(),
             destinations: Destinations { traces, metrics, logs },
+            expects_spans: self.expects_spans(),
             bounds: self.bounds(default.bounds),
             ..default
         }

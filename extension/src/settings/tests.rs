@@ -212,3 +212,26 @@ fn rules_come_from_a_variable_or_a_file_and_bad_ones_are_named() {
     assert_eq!((missing.policy.sampling.rules.len(), missing.problems.len()), (0, 1));
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }
+
+#[test]
+fn an_sdk_is_expected_where_the_variables_load_or_set_up_one() {
+    let register = "--require @opentelemetry/auto-instrumentations-node/register";
+    let rows: [(&[(&str, &str)], bool); 10] = [
+        (&[], false),
+        (&[("OTEL_SERVICE_NAME", "orders")], false),
+        (&[("NODE_OPTIONS", "--max-old-space-size=100")], false),
+        (&[("NODE_OPTIONS", register)], true),
+        (&[("NODE_OPTIONS", register), ("OTEL_SDK_DISABLED", "TRUE")], false),
+        (&[("JAVA_TOOL_OPTIONS", "-javaagent:/opt/opentelemetry-javaagent.jar")], true),
+        (&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/otel-instrument")], true),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")], true),
+        (&[("OTEL_TRACES_EXPORTER", "otlp")], true),
+        (
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"), ("OTEL_TRACES_EXPORTER", "none")],
+            false,
+        ),
+    ];
+    for (variables, expected) in rows {
+        assert_eq!(read(variables).policy.expects_spans, expected, "{variables:?}");
+    }
+}
