@@ -20,6 +20,7 @@ use crate::spool::{Keepsake, Kind, Spool};
 
 /// What reaches the loop.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly every message is an input, whose size policy decides")]
 pub enum Message {
     /// For the agent.
     Input(Input<Body>),

@@ -3,35 +3,33 @@
 //! `lambda-extension` does register and `/next`. The subscription is ours: the crate's is pinned to an old
 //! schema (see `ARCHITECTURE.md`). So is a plain loop for the day on which the crate gives up on an event.
 
+mod connection;
+mod subscription;
+
+pub use connection::Connection;
+pub use subscription::subscribe;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use http::Request;
 use lambda_extension::{Extension, LambdaEvent, NextEvent, service_fn};
 use policy::{Input, Invoke, Shutdown, ShutdownReason};
-use serde_json::json;
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify, mpsc};
-use tokio::task::AbortHandle;
-use tokio::time::timeout;
-use wire::{extensions_api, telemetry_api, trace_context};
+use wire::{extensions_api, trace_context};
 
+use self::connection::call;
 use crate::clock::{Clock, Moment, pause};
 use crate::driver::{Inbox, Message};
-use crate::log::{self, Level};
+use crate::log;
 
 /// The name it registers under, which must be that of its file in the layer.
 pub const NAME: &str = "prefreeze";
-/// The subscription is answered in some 25 ms; without an answer the function must not wait longer.
-const SUBSCRIBE_MAX: Duration = Duration::from_millis(1_000);
 /// Between two tries of a `/next` that could not even be asked.
 const NEXT_AGAIN: Duration = Duration::from_millis(50);
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the platform told at registration.
 #[derive(Clone, Debug)]
@@ -215,72 +213,4 @@ async fn plain_loop(events: &Events, extension_id: &str) {
             _ => {}
         }
     }
-}
-
-/// Asks, on `connection` or one of its own, for the platform's events to be posted to `port`. Fails open: without
-/// them, the ends of invocations are seen by the function's own spans and by deadlines.
-pub async fn subscribe(connection: Option<Connection>, extension_id: &str, port: u16, with_lines: bool) {
-    let request = Request::put(telemetry_api::SUBSCRIBE_PATH)
-        .header("Lambda-Extension-Identifier", extension_id)
-        .header("Content-Type", "application/json")
-        .body(Bytes::from(telemetry_api::subscription(port, with_lines)));
-    let request = request.expect("an identifier from a header is one");
-    let message = "no platform events: cold starts, timeouts and crashes are seen less exactly";
-    let answer = async {
-        if let Some(connection) = connection
-            && let Ok(answer) = connection.call(request.clone()).await
-        {
-            return Ok(answer);
-        }
-        call(request).await
-    };
-    match timeout(SUBSCRIBE_MAX, answer).await {
-        Ok(Ok((200, _))) => {}
-        Ok(Ok((status, _))) => {
-            log::say(Level::Warn, "telemetry_unavailable", message, json!({ "status": status }));
-        }
-        Ok(Err(error)) => log::degraded("telemetry_unavailable", message, &error),
-        Err(_) => log::degraded("telemetry_unavailable", message, &"no answer within a second"),
-    }
-}
-
-/// A connection for one call, past every proxy.
-pub struct Connection {
-    host: String,
-    sender: SendRequest<Full<Bytes>>,
-    task: AbortHandle,
-}
-
-impl Connection {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// When nobody listens there, or it is not said where.
-    pub async fn open() -> Result<Self, Error> {
-        let host = crate::settings::runtime_api().ok_or("AWS_LAMBDA_RUNTIME_API is not set")?;
-        let stream = TcpStream::connect(&host).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        let task = tokio::spawn(connection).abort_handle();
-        Ok(Self { host, sender, task })
-    }
-
-    async fn call(mut self, mut request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
-        request.headers_mut().insert(http::header::HOST, self.host.parse()?);
-        debug_assert!(matches!(*request.method(), Method::GET | Method::PUT));
-        let response = self.sender.send_request(request.map(Full::new)).await?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, body))
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn call(request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
-    Connection::open().await?.call(request).await
 }

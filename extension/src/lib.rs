@@ -55,9 +55,11 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         tokio::join!(lambda::register(events.clone(), is_managed), listening);
     let (registration, asking) = registered?;
     let (telemetry_port, with_lines) = (listening.telemetry_port, listening.settings.logs != Wanted::None);
+    let delivery = listening.delivery.clone();
     let subscribing = async {
-        if let Some(port) = telemetry_port {
-            lambda::subscribe(connection, &registration.extension_id, port, with_lines).await;
+        match telemetry_port {
+            Some(port) => lambda::subscribe(connection, &registration.extension_id, port, with_lines).await,
+            None => false,
         }
     };
     // The platform takes its time to answer; files are made ready meanwhile.
@@ -65,7 +67,8 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         lambda::asked_to_subscribe().await;
         listening.prepare(&registration, &inbox, clock, next)
     };
-    let ((), driver) = tokio::join!(subscribing, preparing);
+    let (delivers, driver) = tokio::join!(subscribing, preparing);
+    delivery.on_answer(delivers, &inbox);
     inbox.send(Message::Input(Input::Ready));
     let mut driving = tokio::spawn(driver.run(received));
     tokio::pin!(asking);

@@ -17,13 +17,15 @@ use crate::memory;
 use crate::recovery;
 use crate::settings::{Settings, Variables};
 use crate::spool::Spool;
-use crate::telemetry;
+use crate::telemetry::{self, Delivery};
 
 /// What there is once everything listens.
 pub(crate) struct Listening {
     pub(crate) settings: Settings,
     /// Where the platform's events can be sent to.
     pub(crate) telemetry_port: Option<u16>,
+    /// Whether they are.
+    pub(crate) delivery: Delivery,
     /// Where the listeners look for the spool.
     records: Arc<OnceLock<Spool>>,
 }
@@ -40,8 +42,9 @@ impl Listening {
             max_body: settings.max_body,
         };
         intake.listen(ports, settings.receivers.socket.as_deref()).await;
-        let telemetry_port = listen_for_events(intake, settings.logs, clock).await;
-        Self { settings, telemetry_port, records }
+        let delivery = Delivery::default();
+        let telemetry_port = listen_for_events(intake, settings.logs, delivery.clone(), clock).await;
+        Self { settings, telemetry_port, delivery, records }
     }
 
     /// Says what is wrong with the settings, opens the spool, and builds the driver.
@@ -89,11 +92,11 @@ fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
     }
 }
 
-async fn listen_for_events(intake: Intake, wanted: Wanted, clock: Clock) -> Option<u16> {
+async fn listen_for_events(intake: Intake, wanted: Wanted, delivery: Delivery, clock: Clock) -> Option<u16> {
     let bound = telemetry::bind().await.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
     match bound {
         Ok((port, listener)) => {
-            tokio::spawn(telemetry::receive(listener, intake, wanted, clock));
+            tokio::spawn(telemetry::receive(listener, intake, wanted, delivery, clock));
             Some(port)
         }
         Err(error) => {
