@@ -71,6 +71,11 @@ pub(crate) async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
+/// The same for a thread that has nothing else to do.
+pub(crate) fn pause_thread(time: Duration) {
+    std::thread::sleep(time);
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,13 +3,15 @@
 //! `lambda-extension` does register and `/next`. The subscription is ours: the crate's is pinned to an old
 //! schema (see `ARCHITECTURE.md`). So is a plain loop for the day on which the crate gives up on an event.
 
+pub(crate) mod bare;
 mod connection;
 mod subscription;
 
+pub use bare::Progress;
 pub use connection::Connection;
 pub use subscription::subscribe;
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 use wire::{extensions_api, trace_context};
 
 use self::connection::call;
+use crate::caught::caught_async;
 use crate::clock::{Clock, Moment, pause};
 use crate::driver::{Inbox, Message};
 use crate::log;
@@ -29,7 +32,8 @@ pub const NAME: &str = "prefreeze";
 /// Between two tries of a `/next` that could not even be asked.
 const NEXT_AGAIN: Duration = Duration::from_millis(50);
 
-pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Why the platform could not be asked, or what it refused.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the platform told at registration.
 #[derive(Clone, Debug)]
@@ -56,25 +60,32 @@ struct Shared {
     asked: std::sync::Mutex<Moment>,
     /// Told when SHUTDOWN has come.
     over: Notify,
+    progress: Progress,
 }
 
 impl Events {
     /// Events go to `inbox`; each `/next` waits for one of `permits`.
-    pub fn new(inbox: Inbox, clock: Clock, permits: mpsc::UnboundedReceiver<()>) -> Self {
+    pub fn new(inbox: Inbox, clock: Clock, permits: mpsc::UnboundedReceiver<()>, progress: Progress) -> Self {
         let asked = std::sync::Mutex::new(clock.moment());
-        let over = Notify::new();
-        Self { inner: Arc::new(Shared { inbox, clock, permits: Mutex::new(permits), asked, over }) }
+        let (over, permits) = (Notify::new(), Mutex::new(permits));
+        Self { inner: Arc::new(Shared { inbox, clock, permits, asked, over, progress }) }
     }
 
     /// Waits until `/next` may be asked; false when nobody will say so any more.
     async fn permit(&self) -> bool {
         let is_given = self.inner.permits.lock().await.recv().await.is_some();
-        *self.inner.asked.lock().expect("no holder panics") = self.inner.clock.moment();
+        *self.asked() = self.inner.clock.moment();
         is_given
     }
 
     fn waited(&self) -> Duration {
-        self.inner.clock.since(*self.inner.asked.lock().expect("no holder panics"))
+        let asked = *self.asked();
+        self.inner.clock.since(asked)
+    }
+
+    /// A moment is written whole, so that a panic of a holder spoils nothing.
+    fn asked(&self) -> MutexGuard<'_, Moment> {
+        self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn invoke(&self, request_id: &str, deadline_ms: u64, arn: &str, xray: &str) {
@@ -96,6 +107,7 @@ impl Events {
     }
 
     fn shutdown(&self, reason: ShutdownReason, deadline_ms: u64) {
+        self.inner.progress.over();
         self.inner.over.notify_one();
         let clock = &self.inner.clock;
         self.send(Input::Shutdown(Shutdown {
@@ -158,7 +170,7 @@ pub async fn register(
     let handler = |events: Events| service_fn(move |event| events.clone().on_event(event));
     let wanted: &[&[&str]] =
         if is_managed { &[&["SHUTDOWN"]] } else { &[&["INVOKE", "SHUTDOWN"], &["SHUTDOWN"]] };
-    let mut refusal: Option<Error> = None;
+    let mut refusal: Error = "nothing was asked".into();
     for types in wanted {
         let extension = Extension::new()
             .with_extension_name(NAME)
@@ -171,20 +183,24 @@ pub async fn register(
                     account_id: registered.account_id.clone().filter(|id| !id.is_empty()),
                     is_managed: types.len() == 1,
                 };
+                events.inner.progress.registered(&registration.extension_id);
                 let extension_id = registration.extension_id.clone();
                 return Ok((registration, async move {
                     events.permit().await;
-                    let ended = registered.run().await;
-                    if let Err(error) = ended {
+                    if let Ok(Err(error)) = caught_async(registered.run()).await {
                         log::degraded("event_unreadable", "going on with the plain event loop", &error);
                     }
-                    plain_loop(&events, &extension_id).await;
+                    // After a panic in SHUTDOWN there is nothing to ask for.
+                    while !events.inner.progress.is_over() {
+                        let _panicked = caught_async(plain_loop(&events, &extension_id)).await;
+                        pause(NEXT_AGAIN).await;
+                    }
                 }));
             }
-            Err(error) => refusal = Some(error),
+            Err(error) => refusal = error,
         }
     }
-    Err(refusal.expect("at least one set of events was tried"))
+    Err(refusal)
 }
 
 /// Asks for events without the crate, reading whatever can be read of them. Never ends.
@@ -193,7 +209,10 @@ async fn plain_loop(events: &Events, extension_id: &str) {
         let request = Request::get("/2020-01-01/extension/event/next")
             .header("Lambda-Extension-Identifier", extension_id)
             .body(Bytes::new());
-        let answer = call(request.expect("an identifier from a header is one")).await;
+        let answer = match request {
+            Ok(request) => call(request).await,
+            Err(error) => Err(error.into()),
+        };
         let Ok((200, body)) = answer else {
             pause(NEXT_AGAIN).await;
             continue;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use wire::logs::{self, Reader, Wanted};
 use wire::telemetry_api;
 
+use crate::caught::caught;
 use crate::clock::Clock;
 use crate::driver::{Inbox, Message};
 use crate::guarding::Guarding;
@@ -79,10 +80,11 @@ struct Receiver {
     clock: Clock,
 }
 
-/// Always 200: anything else makes the platform send the same batch again, for as long as it lives.
+/// Always 200: anything else makes the platform send the same batch again, for as long as it lives. That goes for a
+/// batch in which a bug of ours shows, too.
 async fn handle(request: Request<Incoming>, receiver: Receiver) -> Answer {
     if let Ok(body) = read(request.into_body(), BODY_MAX).await {
-        receiver.take(&body);
+        let _panicked = caught(|| receiver.take(&body));
     }
     answer(StatusCode::OK, "text/plain; charset=utf-8", Bytes::new())
 }
@@ -123,4 +125,57 @@ fn guarded(mut event: PlatformEvent, guarding: &Guarding) -> PlatformEvent {
         ending.error_type = hidden.map(Into::into).or(ending.error_type.take());
     }
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Inbox;
+
+    #[test]
+    fn a_batch_is_read_after_another_one_has_panicked() {
+        let (inbox, mut received) = Inbox::new();
+        let intake =
+            Intake { inbox, spool: Arc::default(), guarding: Guarding::default(), max_body: BODY_MAX };
+        let (reader, clock) = (Arc::<Mutex<Reader>>::default(), Clock::start());
+        let holder = reader.clone();
+        let panicked = std::thread::spawn(move || {
+            let _held = holder.lock().expect("nobody has panicked yet");
+            panic!("planted");
+        });
+        assert!(panicked.join().is_err() && reader.is_poisoned());
+        let receiver =
+            Receiver { intake, wanted: Wanted::None, reader, delivery: Delivery::default(), clock };
+        receiver.take(br#"[{"type":"platform.start","record":{"requestId":"r-1"}}]"#);
+        let first = received.try_recv();
+        assert!(
+            matches!(first, Ok(Message::Input(Input::Platform(PlatformEvent::Start { .. })))),
+            "{first:?}"
+        );
+    }
+
+    #[test]
+    fn the_agent_is_told_of_events_that_come_although_the_subscription_was_refused() {
+        let told = |happens: &[&str]| {
+            let (inbox, mut received) = Inbox::new();
+            let delivery = Delivery::default();
+            for happens in happens {
+                match *happens {
+                    "accepted" => delivery.on_answer(true, &inbox),
+                    "refused" => delivery.on_answer(false, &inbox),
+                    _ => delivery.on_event(&inbox),
+                }
+            }
+            let mut told = Vec::new();
+            while let Ok(Message::Input(Input::Subscribed { delivers })) = received.try_recv() {
+                told.push(delivers);
+            }
+            told
+        };
+        assert_eq!(told(&["accepted", "event", "event"]), [true]);
+        assert_eq!(told(&["event", "accepted"]), [true]);
+        assert_eq!(told(&["refused"]), [false]);
+        assert_eq!(told(&["refused", "event", "event"]), [false, true]);
+        assert_eq!(told(&["event", "refused", "event"]), [true]);
+    }
 }
