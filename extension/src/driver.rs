@@ -1,6 +1,5 @@
 //! The one loop: wait for an input or a deadline, let the agent decide, carry out what it wants.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,10 +7,9 @@ use policy::{
     Agent, Entry, Guarded, Input, Instant, Measured, Notice, Output, Place, Prices, Receipt, Signal,
 };
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 use wire::otlp::{Body, Identity};
 
-use crate::clock::Clock;
+use crate::clock::{Alarm, Clock};
 use crate::exporter::Exporter;
 use crate::guarding::Guarding;
 use crate::log;
@@ -105,17 +103,16 @@ pub struct Driver {
 impl Driver {
     /// Runs until the agent says that the process may end.
     pub async fn run(mut self: Box<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
-        // One timer that is put off again and again: a new one that is due before all others costs two system calls.
-        let mut alarm = pin!(sleep_until(self.clock.timer(self.clock.now())));
+        let mut alarm = Alarm::new(self.clock);
         while !self.carry_out() {
             let due = self.agent.deadline();
             if let Some(due) = due {
-                alarm.as_mut().reset(self.clock.timer(due));
+                alarm.set(due);
             }
             let message = tokio::select! {
                 biased;
                 message = inbox.recv() => message,
-                () = &mut alarm, if due.is_some() => Some(Message::Input(Input::Tick)),
+                () = alarm.rings(), if due.is_some() => Some(Message::Input(Input::Tick)),
             };
             match message {
                 Some(message) => self.hear(message),
