@@ -96,6 +96,10 @@ impl Clock {
     }
 }
 
+/// `/next` is asked in this time once it may be. Work that its asking must not wait for, such as half a millisecond of
+/// building clients, begins after it.
+pub(crate) const NEXT_FIRST: Duration = Duration::from_millis(1);
+
 /// Waits for `time`. Only after a failure whose end no signal tells, or to let something else go first, and
 /// never for an invocation.
 pub(crate) async fn pause(time: Duration) {

@@ -9,11 +9,12 @@ use policy::{
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
 
-use crate::clock::{Alarm, Clock};
+use crate::caught::caught;
+use crate::clock::{Alarm, Clock, NEXT_FIRST, pause};
 use crate::exporter::Exporter;
 use crate::guarding::Guarding;
 use crate::log;
-use crate::recovery;
+use crate::recovery::{self, Recovery};
 use crate::spool::{Keepsake, Kind, Spool};
 
 /// What reaches the loop.
@@ -88,6 +89,8 @@ pub struct Driver {
     pub inbox: Inbox,
     /// Keeps what the agent wants kept, where there is one.
     pub spool: Option<Spool>,
+    /// What a killed process left there, until it was read.
+    pub recovery: Option<Recovery>,
     /// Whether the running invocation is put on record.
     pub records_invocations: bool,
     /// That record; settled before the next `/next`.
@@ -98,6 +101,8 @@ pub struct Driver {
     pub is_snapshot: bool,
     /// What the agent was told of that last.
     pub guarded: Guarded,
+    /// Whether `/next` was asked ever.
+    pub is_asked: bool,
 }
 
 impl Driver {
@@ -105,6 +110,9 @@ impl Driver {
     pub async fn run(mut self: Box<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
         let mut alarm = Alarm::new(self.clock);
         while !self.carry_out() {
+            if self.is_asked {
+                self.recover().await;
+            }
             let due = self.agent.deadline();
             if let Some(due) = due {
                 alarm.set(due);
@@ -118,6 +126,21 @@ impl Driver {
                 Some(message) => self.hear(message),
                 None => return,
             }
+        }
+    }
+
+    /// Reads what a killed process left, if it was not read: beside the start of the function's runtime, which waits for
+    /// `/next` and not for this. Messages wait, so that an invocation begins after it. A bug that shows in a file must
+    /// not stop the tracing of each environment that finds it: the file is left alone.
+    async fn recover(&mut self) {
+        let Some(mut recovery) = self.recovery.take() else { return };
+        pause(NEXT_FIRST).await;
+        while let Ok(Some(inputs)) = caught(|| recovery.step()) {
+            for input in inputs {
+                self.take(input);
+                self.carry_out();
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -165,7 +188,7 @@ impl Driver {
             match output {
                 // Whoever asks `/next` has gone only when the process is about to.
                 Output::Next => {
-                    self.invocation = None;
+                    (self.invocation, self.is_asked) = (None, true);
                     self.next.send(()).unwrap_or_default();
                 }
                 Output::Park { signal, entries } => self.park(signal, &entries),

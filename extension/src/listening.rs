@@ -14,7 +14,7 @@ use crate::intake::{Intake, Ports};
 use crate::lambda::Registration;
 use crate::log;
 use crate::memory;
-use crate::recovery;
+use crate::recovery::Recovery;
 use crate::settings::{Settings, Variables};
 use crate::spool::Spool;
 use crate::telemetry::{self, Delivery};
@@ -63,7 +63,7 @@ impl Listening {
         for refusal in &settings.refused {
             log::refused(refusal);
         }
-        let spool = open_spool(&mut settings, inbox);
+        let spool = open_spool(&mut settings);
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());
         }
@@ -72,17 +72,14 @@ impl Listening {
 }
 
 /// Opens the spool, after registration: no file is touched before. Without one, memory has to do.
-fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
+fn open_spool(settings: &mut Settings) -> Option<Spool> {
     if settings.policy.spool == SpoolMode::Off {
         return None;
     }
     let bounds = settings.policy.bounds;
     // Half for what policy parks there, half for what is on record as accepted.
     match Spool::open(&settings.spool_dir, bounds.spooled_bytes as u64 * 2) {
-        Ok((spool, leftovers)) => {
-            recovery::tell(&spool, leftovers, bounds.held_bytes / 2, inbox);
-            Some(spool)
-        }
+        Ok(spool) => Some(spool),
         Err(error) => {
             let message = "the spool cannot be opened; unsent data is kept in memory only";
             log::degraded("spool_unusable", message, &error);
@@ -121,6 +118,8 @@ fn driver(
         policy.init_type = InitType::ManagedInstances;
     }
     let is_snapshot = policy.init_type == InitType::SnapStart;
+    let recovery = spool.clone().filter(Spool::has_unread);
+    let recovery = recovery.map(|spool| Recovery::new(spool, policy.bounds.held_bytes / 2));
     let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
     if let Some(account) = &registration.account_id {
@@ -137,10 +136,12 @@ fn driver(
         function_name,
         inbox: inbox.clone(),
         spool,
+        recovery,
         records_invocations,
         invocation: None,
         guarding: settings.guarding,
         is_snapshot,
         guarded: Guarded::default(),
+        is_asked: false,
     })
 }
