@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use policy::Prices;
+use policy::{Architecture, Prices};
 use prost::Message;
 use tests::otlp::{Ids, SpanExt, server_span, span, traces};
 
@@ -91,12 +91,12 @@ fn packed(raw: &[u8]) -> usize {
 }
 
 fn page() -> String {
-    let prices = Prices::listed(MEMORY);
-    [introduction(&prices), payments(&prices), billed(&prices)].concat()
+    let [arm64, x86] = [Architecture::Arm64, Architecture::X86].map(|it| Prices::listed(MEMORY, it));
+    [introduction(&arm64, &x86), payments(&arm64), billed(&arm64, &x86)].concat()
 }
 
 /// What the prices are, and what is reckoned with them.
-fn introduction(prices: &Prices) -> String {
+fn introduction(prices: &Prices, x86: &Prices) -> String {
     format!(
         "\
 # Cost
@@ -117,9 +117,20 @@ The default is list prices of AWS in us-east-1 as of {as_of}, in {currency}:
 | `egress_gb` | {egress} | data transfer to the internet, first 10 TB (<https://aws.amazon.com/ec2/pricing/on-demand/>) |
 | `stored_gb_month` | {stored} | CloudWatch Logs, a GB kept for a month |
 | `stored_days` | {days} | for how long |
-| `lambda_gb_second` | {second:.10} | Lambda, x86, first tier (<https://aws.amazon.com/lambda/pricing/>) |
+| `lambda_gb_second` | {second:.10} in the arm64 layer, {x86_second:.10} in the x86_64 layer | Lambda on demand, first tier (<https://aws.amazon.com/lambda/pricing/>) |
 
-Prices drift and your backend has its own; put in what you pay, with the day you looked it up:
+The defaults do not fit every account. These prices differ, and `PREFREEZE_PRICES` replaces any of them:
+
+| differs | prices |
+|---|---|
+| with the region | all: ingestion and egress by up to a factor of two, Lambda's by some tens of percent |
+| with the architecture | `lambda_gb_second`; the default is the price of the architecture that the layer was built for |
+| with the amount | `egress_gb`, `lambda_gb_second`: later tiers cost less |
+| with provisioned concurrency | `lambda_gb_second`: its duration has a lower price, beside a price for the time in which it is allocated |
+| on Managed Instances | `lambda_gb_second`: instances are billed instead of duration; set 0 |
+| with the backend | `ingested_gb`, `stored_gb_month`, `stored_days`; `egress_gb` is lower inside a region or over a private link |
+
+Put in what you pay, with the day on which you looked it up:
 
 ```sh
 PREFREEZE_PRICES='{{\"as_of\":\"2026-11-22\",\"ingested_gb\":0.10,\"egress_gb\":0}}'
@@ -138,6 +149,7 @@ well as what was sent. Free tiers, discounts, requests, init and other extension
         stored = prices.stored_gb_month,
         days = prices.stored_days,
         second = prices.lambda_gb_second,
+        x86_second = x86.lambda_gb_second,
     )
 }
 
@@ -188,25 +200,24 @@ see every payment at any ratio.
 }
 
 /// What waiting for flushes costs.
-fn billed(prices: &Prices) -> String {
+fn billed(arm64: &Prices, x86: &Prices) -> String {
     let mut page = "
 ## Billed time
 
 Two functions of 512 MB that run for 120 ms, with a backend 20 ms away ([performance.md](performance.md) measures our
-own part):
+own part, on x86_64 only):
 
-| `PREFREEZE_FLUSH` | held for each invocation | USD a month | of the functions' own |
-|---|---|---|---|
+| `PREFREEZE_FLUSH` | held for each invocation | USD a month, arm64 | USD a month, x86_64 | of the functions' own |
+|---|---|---|---|---|
 "
     .to_owned();
-    let function = prices.of_seconds(PAYMENTS * FUNCTIONS * HANDLER);
     for (mode, held) in [("end", HELD_END), ("continuous", HELD_CONTINUOUS)] {
-        let cost = prices.of_seconds(PAYMENTS * FUNCTIONS * held);
+        let [arm64, x86] = [arm64, x86].map(|prices| prices.of_seconds(PAYMENTS * FUNCTIONS * held));
         let _ = writeln!(
             page,
-            "| `{mode}` | {:.2} ms | {cost:.2} | {:.2} % |",
+            "| `{mode}` | {:.2} ms | {arm64:.2} | {x86:.2} | {:.2} % |",
             held * 1_000.0,
-            cost / function * 100.0
+            held / HANDLER * 100.0
         );
     }
     page.push_str(

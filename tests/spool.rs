@@ -1,11 +1,17 @@
-//! The spool on mutated files: nothing that another process wrote there is believed unless it is whole, and the spool
-//! goes on.
+//! The spool on mutated and on large files: nothing that another process wrote there is believed unless it is whole, and
+//! all that is whole arrives.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use extension::spool::{Kind, Spool};
 use fuzz::{long_rounds, mutate};
 use policy::{Rng, Signal};
+use prost::Message;
+use tests::collector::Collector;
+use tests::otlp::{Ids, SpanExt, span, traces};
+use tests::platform::events::{now_unix_ms, runtime_done};
+use tests::platform::{Invoke, Platform, Script};
 
 const BOUND: u64 = 1 << 20;
 const RECORDS: [(Kind, &[u8]); 4] = [
@@ -41,7 +47,7 @@ impl Drop for Folder {
 #[test]
 fn a_segment_of_any_bytes_is_read_as_far_as_it_is_whole() {
     let folder = Folder::new("spool-fuzz");
-    let (spool, _) = Spool::open(&folder.0, BOUND).expect("a temporary folder can be written");
+    let spool = Spool::open(&folder.0, BOUND).expect("a temporary folder can be written");
     for (kind, content) in RECORDS {
         spool.write(kind, 1, content).expect("there is room");
     }
@@ -52,13 +58,16 @@ fn a_segment_of_any_bytes_is_read_as_far_as_it_is_whole() {
     long_rounds("spool", |seed| {
         let bytes = mutate(&mut Rng::new(seed), &sample);
         std::fs::write(&segment, &bytes).expect("it is ours");
-        let (spool, leftovers) = Spool::open(&folder.0, BOUND).expect("the folder is as it was");
+        let spool = Spool::open(&folder.0, BOUND).expect("the folder is as it was");
+        let leftovers: Vec<_> = std::iter::from_fn(|| spool.find_more()).flatten().collect();
         assert!(leftovers.len() <= bytes.len(), "more records than bytes");
         (whole, rounds) = (whole + u64::from(leftovers.len() == RECORDS.len()), rounds + 1);
         for left in leftovers {
             let (content, keepsake) = spool.take(left.place);
             if let Some((_, content)) = content {
-                let is_known = RECORDS.iter().any(|(_, known)| **known == content[..]);
+                // Records of a kind that stand there more than once share a place.
+                let is_made_of = |known: &[u8]| content.chunks(known.len()).all(|piece| piece == known);
+                let is_known = RECORDS.iter().any(|(_, known)| is_made_of(known));
                 assert!(is_known, "believed: {content:?}");
             }
             drop(keepsake);
@@ -70,4 +79,36 @@ fn a_segment_of_any_bytes_is_read_as_far_as_it_is_whole() {
         std::fs::write(&segment, b"").expect("it is ours");
     });
     assert!(whole > 0 && whole < rounds || rounds == 1, "{whole} of {rounds} were whole");
+}
+
+/// A request with one span.
+fn request(number: u64) -> Vec<u8> {
+    let ids = Ids::new(1).sibling(number);
+    traces([span("small", ids).with_times(1, 2)]).encode_to_vec()
+}
+
+#[test]
+fn thousands_of_small_requests_of_a_killed_process_arrive() {
+    const REQUESTS: u64 = 20_000;
+    let collector = Collector::start();
+    let script = Script::new().env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+    let folder = script.scratch().join("prefreeze");
+    let spool = Spool::open(&folder, 64 << 20).expect("a temporary folder can be written");
+    for number in 0..REQUESTS {
+        spool.write(Kind::Accepted(Signal::Traces), 1, &request(number)).expect("there is room");
+    }
+    drop(spool);
+    let platform = Platform::ready(&script);
+    for number in 1..=3 {
+        let request_id = format!("r-{number}");
+        platform.answer_next(&Invoke::new(&request_id, Duration::from_secs(60)));
+        platform.post_telemetry(&[runtime_done(now_unix_ms(), &request_id, "success", 1.0)]);
+    }
+    platform.spin_down();
+    let summary = platform.log("summary").remove(0);
+    let counts = ["recovered", "exported", "held"].map(|name| summary[name].as_u64());
+    assert_eq!(counts, [Some(REQUESTS), Some(REQUESTS + 3), Some(0)], "{summary}");
+    let arrived = collector.spans().iter().filter(|seen| seen.span.name == "small").count();
+    assert_eq!(arrived as u64, REQUESTS);
+    assert_eq!(std::fs::read_dir(&folder).map_or(0, Iterator::count), 0, "nothing is left on disk");
 }

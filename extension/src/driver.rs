@@ -1,6 +1,5 @@
 //! The one loop: wait for an input or a deadline, let the agent decide, carry out what it wants.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,18 +7,19 @@ use policy::{
     Agent, Entry, Guarded, Input, Instant, Measured, Notice, Output, Place, Prices, Receipt, Signal,
 };
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 use wire::otlp::{Body, Identity};
 
-use crate::clock::Clock;
+use crate::caught::caught;
+use crate::clock::{Alarm, Clock, NEXT_FIRST, pause};
 use crate::exporter::Exporter;
 use crate::guarding::Guarding;
 use crate::log;
-use crate::recovery;
+use crate::recovery::{self, Recovery};
 use crate::spool::{Keepsake, Kind, Spool};
 
 /// What reaches the loop.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly every message is an input, whose size policy decides")]
 pub enum Message {
     /// For the agent.
     Input(Input<Body>),
@@ -89,6 +89,8 @@ pub struct Driver {
     pub inbox: Inbox,
     /// Keeps what the agent wants kept, where there is one.
     pub spool: Option<Spool>,
+    /// What a killed process left there, until it was read.
+    pub recovery: Option<Recovery>,
     /// Whether the running invocation is put on record.
     pub records_invocations: bool,
     /// That record; settled before the next `/next`.
@@ -99,27 +101,46 @@ pub struct Driver {
     pub is_snapshot: bool,
     /// What the agent was told of that last.
     pub guarded: Guarded,
+    /// Whether `/next` was asked ever.
+    pub is_asked: bool,
 }
 
 impl Driver {
     /// Runs until the agent says that the process may end.
     pub async fn run(mut self: Box<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
-        // One timer that is put off again and again: a new one that is due before all others costs two system calls.
-        let mut alarm = pin!(sleep_until(self.clock.timer(self.clock.now())));
+        let mut alarm = Alarm::new(self.clock);
         while !self.carry_out() {
+            if self.is_asked {
+                self.recover().await;
+            }
             let due = self.agent.deadline();
             if let Some(due) = due {
-                alarm.as_mut().reset(self.clock.timer(due));
+                alarm.set(due);
             }
             let message = tokio::select! {
                 biased;
                 message = inbox.recv() => message,
-                () = &mut alarm, if due.is_some() => Some(Message::Input(Input::Tick)),
+                () = alarm.rings(), if due.is_some() => Some(Message::Input(Input::Tick)),
             };
             match message {
                 Some(message) => self.hear(message),
                 None => return,
             }
+        }
+    }
+
+    /// Reads what a killed process left, if it was not read: beside the start of the function's runtime, which waits for
+    /// `/next` and not for this. Messages wait, so that an invocation begins after it. A bug that shows in a file must
+    /// not stop the tracing of each environment that finds it: the file is left alone.
+    async fn recover(&mut self) {
+        let Some(mut recovery) = self.recovery.take() else { return };
+        pause(NEXT_FIRST).await;
+        while let Ok(Some(inputs)) = caught(|| recovery.step()) {
+            for input in inputs {
+                self.take(input);
+                self.carry_out();
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -167,7 +188,7 @@ impl Driver {
             match output {
                 // Whoever asks `/next` has gone only when the process is about to.
                 Output::Next => {
-                    self.invocation = None;
+                    (self.invocation, self.is_asked) = (None, true);
                     self.next.send(()).unwrap_or_default();
                 }
                 Output::Park { signal, entries } => self.park(signal, &entries),

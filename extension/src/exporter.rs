@@ -21,6 +21,7 @@ use wire::otlp::{Body, Identity};
 use self::backend::{Backend, Origin};
 use self::gzip::Gzip;
 use self::packing::{Agreement, may_be_packing, pack};
+use crate::caught::caught_async;
 use crate::clock::Clock;
 use crate::driver::{Inbox, Message};
 use crate::settings::{Destination, Packing, Protocol};
@@ -91,7 +92,10 @@ impl Exporter {
         let agreement = self.backends[backend].agreement.clone();
         let sender = Sender { route, client, agreement, gzip: self.gzip.clone(), clock };
         let task = tokio::spawn(async move {
-            let (outcome, raw_bytes, sent_bytes) = sender.deliver(&entries, &identity, effort).await;
+            let delivered = caught_async(sender.deliver(&entries, &identity, effort)).await;
+            // A request in which a bug shows would show it again: its content is dropped and counted.
+            let (outcome, raw_bytes, sent_bytes) =
+                delivered.unwrap_or((Outcome::Rejected { status: 0 }, 0, 0));
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
         self.running.insert(id, (backend, task.abort_handle()));

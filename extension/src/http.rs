@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use self::places::Places;
+use crate::caught::caught_async;
 use crate::clock::pause;
 
 /// What is buffered of a connection: 64 of them must not be felt in 128 MB. A head that does not fit is refused;
@@ -99,11 +100,27 @@ impl Listener for UnixListener {
     }
 }
 
+/// How often a listener goes on after a panic in accepting: a bug that shows each time must not fill the log.
+const PANICS_MAX: usize = 8;
+
 /// Answers requests on `listener`, each connection in a task of its own, for as long as the process lives.
 ///
 /// Every listener speaks HTTP/1.1 and HTTP/2, whichever the first bytes are: a function that mixes up the ports of
-/// OTLP/HTTP and OTLP/gRPC is traced all the same.
+/// OTLP/HTTP and OTLP/gRPC is traced all the same. A request whose handling panics is answered with 500, which no
+/// sender tries again.
 pub(crate) async fn serve<L, H, F>(listener: L, handle: H)
+where
+    L: Listener,
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    for _ in 0..PANICS_MAX {
+        let _panicked = caught_async(accept(&listener, &handle)).await;
+        pause(ACCEPT_AGAIN).await;
+    }
+}
+
+async fn accept<L, H, F>(listener: &L, handle: &H)
 where
     L: Listener,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -127,9 +144,9 @@ where
         let (seat, busy) = (place.seat(), place.busy());
         let connection = tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let (answer, busy) = (handle(request), busy());
+                let (answering, busy) = (caught_async(handle(request)), busy());
                 async move {
-                    let answer = answer.await;
+                    let answer = answering.await.unwrap_or_else(|_panicked| broken());
                     drop(busy);
                     Ok::<_, Infallible>(answer)
                 }
@@ -140,6 +157,11 @@ where
         });
         seat(connection.abort_handle());
     }
+}
+
+/// The answer to a request in which a bug of ours showed.
+fn broken() -> Answer {
+    answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "a bug in Prefreeze\n")
 }
 
 /// Why a body could not be read.
@@ -186,4 +208,35 @@ pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl 
     let value = http::HeaderValue::from_static(content_type);
     answer.headers_mut().insert(http::header::CONTENT_TYPE, value);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What a listener of one's own answers to a path, each on a connection of its own.
+    async fn statuses(paths: &[&str]) -> Vec<String> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        tokio::spawn(serve(listener, |request: Request<Incoming>| async move {
+            assert_ne!(request.uri().path(), "/bug", "planted");
+            answer(StatusCode::OK, "text/plain", "")
+        }));
+        let mut statuses = Vec::new();
+        for path in paths {
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("it reads");
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.expect("it answers");
+            statuses.push(text.split(' ').nth(1).unwrap_or_default().to_owned());
+        }
+        statuses
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_handling_panics_is_answered_and_costs_no_other() {
+        assert_eq!(statuses(&["/well", "/bug", "/bug", "/well"]).await, ["200", "500", "500", "200"]);
+    }
 }

@@ -3,35 +3,37 @@
 //! `lambda-extension` does register and `/next`. The subscription is ours: the crate's is pinned to an old
 //! schema (see `ARCHITECTURE.md`). So is a plain loop for the day on which the crate gives up on an event.
 
-use std::sync::Arc;
+pub(crate) mod bare;
+mod connection;
+mod subscription;
+
+pub use bare::Progress;
+pub use connection::Connection;
+pub use subscription::subscribe;
+
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use http::Request;
 use lambda_extension::{Extension, LambdaEvent, NextEvent, service_fn};
 use policy::{Input, Invoke, Shutdown, ShutdownReason};
-use serde_json::json;
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify, mpsc};
-use tokio::task::AbortHandle;
-use tokio::time::timeout;
-use wire::{extensions_api, telemetry_api, trace_context};
+use wire::{extensions_api, trace_context};
 
+use self::connection::call;
+use crate::caught::caught_async;
 use crate::clock::{Clock, Moment, pause};
 use crate::driver::{Inbox, Message};
-use crate::log::{self, Level};
+use crate::log;
 
 /// The name it registers under, which must be that of its file in the layer.
 pub const NAME: &str = "prefreeze";
-/// The subscription is answered in some 25 ms; without an answer the function must not wait longer.
-const SUBSCRIBE_MAX: Duration = Duration::from_millis(1_000);
 /// Between two tries of a `/next` that could not even be asked.
 const NEXT_AGAIN: Duration = Duration::from_millis(50);
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Why the platform could not be asked, or what it refused.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the platform told at registration.
 #[derive(Clone, Debug)]
@@ -58,25 +60,32 @@ struct Shared {
     asked: std::sync::Mutex<Moment>,
     /// Told when SHUTDOWN has come.
     over: Notify,
+    progress: Progress,
 }
 
 impl Events {
     /// Events go to `inbox`; each `/next` waits for one of `permits`.
-    pub fn new(inbox: Inbox, clock: Clock, permits: mpsc::UnboundedReceiver<()>) -> Self {
+    pub fn new(inbox: Inbox, clock: Clock, permits: mpsc::UnboundedReceiver<()>, progress: Progress) -> Self {
         let asked = std::sync::Mutex::new(clock.moment());
-        let over = Notify::new();
-        Self { inner: Arc::new(Shared { inbox, clock, permits: Mutex::new(permits), asked, over }) }
+        let (over, permits) = (Notify::new(), Mutex::new(permits));
+        Self { inner: Arc::new(Shared { inbox, clock, permits, asked, over, progress }) }
     }
 
     /// Waits until `/next` may be asked; false when nobody will say so any more.
     async fn permit(&self) -> bool {
         let is_given = self.inner.permits.lock().await.recv().await.is_some();
-        *self.inner.asked.lock().expect("no holder panics") = self.inner.clock.moment();
+        *self.asked() = self.inner.clock.moment();
         is_given
     }
 
     fn waited(&self) -> Duration {
-        self.inner.clock.since(*self.inner.asked.lock().expect("no holder panics"))
+        let asked = *self.asked();
+        self.inner.clock.since(asked)
+    }
+
+    /// A moment is written whole, so that a panic of a holder spoils nothing.
+    fn asked(&self) -> MutexGuard<'_, Moment> {
+        self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn invoke(&self, request_id: &str, deadline_ms: u64, arn: &str, xray: &str) {
@@ -98,6 +107,7 @@ impl Events {
     }
 
     fn shutdown(&self, reason: ShutdownReason, deadline_ms: u64) {
+        self.inner.progress.over();
         self.inner.over.notify_one();
         let clock = &self.inner.clock;
         self.send(Input::Shutdown(Shutdown {
@@ -160,7 +170,7 @@ pub async fn register(
     let handler = |events: Events| service_fn(move |event| events.clone().on_event(event));
     let wanted: &[&[&str]] =
         if is_managed { &[&["SHUTDOWN"]] } else { &[&["INVOKE", "SHUTDOWN"], &["SHUTDOWN"]] };
-    let mut refusal: Option<Error> = None;
+    let mut refusal: Error = "nothing was asked".into();
     for types in wanted {
         let extension = Extension::new()
             .with_extension_name(NAME)
@@ -173,20 +183,24 @@ pub async fn register(
                     account_id: registered.account_id.clone().filter(|id| !id.is_empty()),
                     is_managed: types.len() == 1,
                 };
+                events.inner.progress.registered(&registration.extension_id);
                 let extension_id = registration.extension_id.clone();
                 return Ok((registration, async move {
                     events.permit().await;
-                    let ended = registered.run().await;
-                    if let Err(error) = ended {
+                    if let Ok(Err(error)) = caught_async(registered.run()).await {
                         log::degraded("event_unreadable", "going on with the plain event loop", &error);
                     }
-                    plain_loop(&events, &extension_id).await;
+                    // After a panic in SHUTDOWN there is nothing to ask for.
+                    while !events.inner.progress.is_over() {
+                        let _panicked = caught_async(plain_loop(&events, &extension_id)).await;
+                        pause(NEXT_AGAIN).await;
+                    }
                 }));
             }
-            Err(error) => refusal = Some(error),
+            Err(error) => refusal = error,
         }
     }
-    Err(refusal.expect("at least one set of events was tried"))
+    Err(refusal)
 }
 
 /// Asks for events without the crate, reading whatever can be read of them. Never ends.
@@ -195,7 +209,10 @@ async fn plain_loop(events: &Events, extension_id: &str) {
         let request = Request::get("/2020-01-01/extension/event/next")
             .header("Lambda-Extension-Identifier", extension_id)
             .body(Bytes::new());
-        let answer = call(request.expect("an identifier from a header is one")).await;
+        let answer = match request {
+            Ok(request) => call(request).await,
+            Err(error) => Err(error.into()),
+        };
         let Ok((200, body)) = answer else {
             pause(NEXT_AGAIN).await;
             continue;
@@ -215,72 +232,4 @@ async fn plain_loop(events: &Events, extension_id: &str) {
             _ => {}
         }
     }
-}
-
-/// Asks, on `connection` or one of its own, for the platform's events to be posted to `port`. Fails open: without
-/// them, the ends of invocations are seen by the function's own spans and by deadlines.
-pub async fn subscribe(connection: Option<Connection>, extension_id: &str, port: u16, with_lines: bool) {
-    let request = Request::put(telemetry_api::SUBSCRIBE_PATH)
-        .header("Lambda-Extension-Identifier", extension_id)
-        .header("Content-Type", "application/json")
-        .body(Bytes::from(telemetry_api::subscription(port, with_lines)));
-    let request = request.expect("an identifier from a header is one");
-    let message = "no platform events: cold starts, timeouts and crashes are seen less exactly";
-    let answer = async {
-        if let Some(connection) = connection
-            && let Ok(answer) = connection.call(request.clone()).await
-        {
-            return Ok(answer);
-        }
-        call(request).await
-    };
-    match timeout(SUBSCRIBE_MAX, answer).await {
-        Ok(Ok((200, _))) => {}
-        Ok(Ok((status, _))) => {
-            log::say(Level::Warn, "telemetry_unavailable", message, json!({ "status": status }));
-        }
-        Ok(Err(error)) => log::degraded("telemetry_unavailable", message, &error),
-        Err(_) => log::degraded("telemetry_unavailable", message, &"no answer within a second"),
-    }
-}
-
-/// A connection for one call, past every proxy.
-pub struct Connection {
-    host: String,
-    sender: SendRequest<Full<Bytes>>,
-    task: AbortHandle,
-}
-
-impl Connection {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// When nobody listens there, or it is not said where.
-    pub async fn open() -> Result<Self, Error> {
-        let host = crate::settings::runtime_api().ok_or("AWS_LAMBDA_RUNTIME_API is not set")?;
-        let stream = TcpStream::connect(&host).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        let task = tokio::spawn(connection).abort_handle();
-        Ok(Self { host, sender, task })
-    }
-
-    async fn call(mut self, mut request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
-        request.headers_mut().insert(http::header::HOST, self.host.parse()?);
-        debug_assert!(matches!(*request.method(), Method::GET | Method::PUT));
-        let response = self.sender.send_request(request.map(Full::new)).await?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, body))
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn call(request: Request<Bytes>) -> Result<(u16, Bytes), Error> {
-    Connection::open().await?.call(request).await
 }

@@ -14,16 +14,18 @@ use crate::intake::{Intake, Ports};
 use crate::lambda::Registration;
 use crate::log;
 use crate::memory;
-use crate::recovery;
+use crate::recovery::Recovery;
 use crate::settings::{Settings, Variables};
 use crate::spool::Spool;
-use crate::telemetry;
+use crate::telemetry::{self, Delivery};
 
 /// What there is once everything listens.
 pub(crate) struct Listening {
     pub(crate) settings: Settings,
     /// Where the platform's events can be sent to.
     pub(crate) telemetry_port: Option<u16>,
+    /// Whether they are.
+    pub(crate) delivery: Delivery,
     /// Where the listeners look for the spool.
     records: Arc<OnceLock<Spool>>,
 }
@@ -40,8 +42,9 @@ impl Listening {
             max_body: settings.max_body,
         };
         intake.listen(ports, settings.receivers.socket.as_deref()).await;
-        let telemetry_port = listen_for_events(intake, settings.logs, clock).await;
-        Self { settings, telemetry_port, records }
+        let delivery = Delivery::default();
+        let telemetry_port = listen_for_events(intake, settings.logs, delivery.clone(), clock).await;
+        Self { settings, telemetry_port, delivery, records }
     }
 
     /// Says what is wrong with the settings, opens the spool, and builds the driver.
@@ -60,7 +63,7 @@ impl Listening {
         for refusal in &settings.refused {
             log::refused(refusal);
         }
-        let spool = open_spool(&mut settings, inbox);
+        let spool = open_spool(&mut settings);
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());
         }
@@ -69,17 +72,14 @@ impl Listening {
 }
 
 /// Opens the spool, after registration: no file is touched before. Without one, memory has to do.
-fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
+fn open_spool(settings: &mut Settings) -> Option<Spool> {
     if settings.policy.spool == SpoolMode::Off {
         return None;
     }
     let bounds = settings.policy.bounds;
     // Half for what policy parks there, half for what is on record as accepted.
     match Spool::open(&settings.spool_dir, bounds.spooled_bytes as u64 * 2) {
-        Ok((spool, leftovers)) => {
-            recovery::tell(&spool, leftovers, bounds.held_bytes / 2, inbox);
-            Some(spool)
-        }
+        Ok(spool) => Some(spool),
         Err(error) => {
             let message = "the spool cannot be opened; unsent data is kept in memory only";
             log::degraded("spool_unusable", message, &error);
@@ -89,11 +89,11 @@ fn open_spool(settings: &mut Settings, inbox: &Inbox) -> Option<Spool> {
     }
 }
 
-async fn listen_for_events(intake: Intake, wanted: Wanted, clock: Clock) -> Option<u16> {
+async fn listen_for_events(intake: Intake, wanted: Wanted, delivery: Delivery, clock: Clock) -> Option<u16> {
     let bound = telemetry::bind().await.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
     match bound {
         Ok((port, listener)) => {
-            tokio::spawn(telemetry::receive(listener, intake, wanted, clock));
+            tokio::spawn(telemetry::receive(listener, intake, wanted, delivery, clock));
             Some(port)
         }
         Err(error) => {
@@ -118,6 +118,8 @@ fn driver(
         policy.init_type = InitType::ManagedInstances;
     }
     let is_snapshot = policy.init_type == InitType::SnapStart;
+    let recovery = spool.clone().filter(Spool::has_unread);
+    let recovery = recovery.map(|spool| Recovery::new(spool, policy.bounds.held_bytes / 2));
     let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
     if let Some(account) = &registration.account_id {
@@ -134,10 +136,12 @@ fn driver(
         function_name,
         inbox: inbox.clone(),
         spool,
+        recovery,
         records_invocations,
         invocation: None,
         guarding: settings.guarding,
         is_snapshot,
         guarded: Guarded::default(),
+        is_asked: false,
     })
 }

@@ -1,13 +1,14 @@
 //! The command: the extension itself, as Lambda starts it, and a few words for people.
 
-use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use extension::reference;
 use extension::settings::{self, Settings};
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
+    // As text that may be broken: an argument that is no UTF-8 is unknown, and no panic.
+    let command = std::env::args_os().nth(1).map(|word| word.to_string_lossy().into_owned());
+    match command.as_deref() {
         None => extend(),
         Some("config") => config(),
         Some("explain") => explain(),
@@ -39,23 +40,14 @@ prefreeze: a tracing extension for AWS Lambda
 
 fn extend() -> ExitCode {
     extension::log::panics();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = match runtime {
-        Ok(runtime) => {
-            // A task, on the heap: whatever wakes the future that the runtime blocks on writes to a file descriptor for it,
-            // and on the stack it would be moved about, and each page of that is a fault.
-            let running = runtime.spawn(Box::pin(extension::run()));
-            let ended = runtime.block_on(running).unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
-            // A resolver that does not answer holds a thread of the runtime for as long as it likes.
-            runtime.shutdown_background();
-            ended
-        }
-        Err(error) => Err(error.into()),
-    };
-    match ended {
+    match extension::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            extension::log::degraded("not_registered", "the platform did not register the extension", &error);
+            extension::log::degraded(
+                "not_registered",
+                "the platform did not register the extension",
+                &*error,
+            );
             ExitCode::FAILURE
         }
     }

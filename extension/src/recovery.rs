@@ -1,60 +1,205 @@
-//! What a killed process left in the spool, as inputs for the agent of the next one.
+//! What a killed process left in the spool, as inputs for the agent of the next one, a piece at a time.
+//!
+//! It begins when the first `/next` was asked: reading 90,000 small records takes a tenth of a second of the function's
+//! CPU, which its start must not pay. Pieces are small, so that requests of the function are taken in between. Inputs
+//! of others wait until all pieces were handed over: policy knows what is left before it hears of the first invocation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use policy::{Input, Invoke, Parked, Place, Receipt, Signal, Span};
 use wire::otlp::{self, Body};
 
-use crate::driver::{Inbox, Message};
 use crate::spool::{Kind, Leftover, Spool};
 
-/// Tells the agent of `leftovers`: what was accepted for the invocation that the process died in comes at
-/// once, up to `max` bytes of it, and the rest is read when there is room for it. What is announced and ends in that rest
-/// is told of there, and not a second time.
-pub fn tell(spool: &Spool, leftovers: Vec<Leftover>, max: usize, inbox: &Inbox) {
-    // Records are in the order in which they were written: that of the invocation parts what came before it began.
-    let (mut earlier, mut receipt, mut begun, mut read_bytes) = (Receipt::EMPTY, Receipt::EMPTY, None, 0);
-    let (mut announced, mut rest) = (Vec::new(), Vec::new());
-    for left in leftovers {
-        match left.kind {
-            Kind::Accepted(_) if read_bytes + left.size <= max => {
-                read_bytes += left.size;
-                let more = read(spool, left.place);
-                receipt.spans.extend(more.spans);
-                receipt.parcels.extend(more.parcels);
-            }
-            Kind::Accepted(signal) | Kind::Parked(signal) => {
-                let (place, count, size) = (left.place, u64::from(left.count), left.size);
-                rest.push(place);
-                inbox.send(Message::Input(Input::Found(Parked { place, signal, count, size })));
-            }
-            Kind::Announced if read_bytes + left.size <= max => {
-                read_bytes += left.size;
-                announced.extend(read(spool, left.place).spans);
-            }
-            // More than a process remembers: never accepted, and not told of.
-            Kind::Announced => drop(spool.take(left.place)),
-            Kind::Invocation => {
-                begun = read_invocation(spool, left.place);
-                let before = std::mem::replace(&mut receipt, Receipt::EMPTY);
-                earlier.spans.extend(before.spans);
-                earlier.parcels.extend(before.parcels);
-            }
-            // Never in a list of leftovers.
-            Kind::Settled => {}
-        }
+/// What an item takes in memory beside its bytes: policy's bookkeeping, and the scanner's.
+const ITEM_BYTES: usize = 512;
+
+/// The work that is left to do.
+pub struct Recovery {
+    spool: Spool,
+    /// What may still be read into memory at once, in bytes.
+    room: usize,
+    state: State,
+}
+
+enum State {
+    /// Segments are looked into; this was found.
+    Finding(Vec<Leftover>),
+    /// Records are read.
+    Reading(Reading),
+    Done,
+}
+
+#[derive(Default)]
+struct Reading {
+    jobs: VecDeque<Job>,
+    /// What was accepted, parted by the invocations that processes died in: the first part has none, if it came before
+    /// any of them.
+    parts: Vec<Part>,
+    /// Spans that were begun, and of which no end was found.
+    announced: Vec<Span<Body>>,
+    /// What is not read now. It is told of at the end: nobody else takes it while it is searched.
+    on_disk: Vec<Parked>,
+}
+
+/// One piece of work.
+#[derive(Clone, Copy)]
+enum Job {
+    /// Reads what was accepted in this part.
+    Accepted(usize, Place),
+    /// Reads what was announced.
+    Announced(Place),
+    /// Forgets what was announced and has ended in this record, which stays on disk.
+    Ended(Place),
+}
+
+struct Part {
+    /// What it began with, and the seed of its process.
+    begun: Option<(Invoke, u64)>,
+    accepted: Vec<Leftover>,
+    receipt: Receipt<Body>,
+}
+
+impl Part {
+    const fn new(begun: Option<(Invoke, u64)>) -> Self {
+        Self { begun, accepted: Vec::new(), receipt: Receipt::EMPTY }
     }
-    for place in rest {
-        forget_ended(&mut announced, spool, place);
-    }
-    let holds_any = |receipt: &Receipt<Body>| !receipt.spans.is_empty() || !receipt.parcels.is_empty();
-    if begun.is_some() || holds_any(&earlier) || holds_any(&receipt) || !announced.is_empty() {
-        let (invoke, seed) = begun.map(|(invoke, seed)| (Some(invoke), seed)).unwrap_or_default();
-        inbox.send(Message::Input(Input::Recovered { invoke, seed, earlier, receipt, announced }));
+
+    fn is_empty(&self) -> bool {
+        self.begun.is_none() && self.receipt.spans.is_empty() && self.receipt.parcels.is_empty()
     }
 }
 
-/// A record of telemetry, which is settled when the last of what it brought is let go.
+impl Recovery {
+    /// The recovery of what is in `spool`, of which at most `max` bytes are read into memory at once.
+    pub const fn new(spool: Spool, max: usize) -> Self {
+        Self { spool, room: max, state: State::Finding(Vec::new()) }
+    }
+
+    /// Does a piece of it: inputs for the agent, perhaps none yet; `None` when nothing is left to do.
+    pub fn step(&mut self) -> Option<Vec<Input<Body>>> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Finding(mut found) => {
+                if let Some(more) = self.spool.find_more() {
+                    found.extend(more);
+                    self.state = State::Finding(found);
+                } else {
+                    self.state = State::Reading(self.plan(found));
+                }
+                Some(Vec::new())
+            }
+            State::Reading(mut reading) => match reading.jobs.pop_front() {
+                Some(job) => {
+                    reading.carry_out(job, &self.spool);
+                    self.state = State::Reading(reading);
+                    Some(Vec::new())
+                }
+                None => Some(reading.recovered()),
+            },
+            State::Done => None,
+        }
+    }
+
+    /// Decides what is read at once. The newest goes first: it belongs to the invocation that the process died in. The
+    /// rest stays on disk and is read when there is room for it.
+    fn plan(&mut self, found: Vec<Leftover>) -> Reading {
+        let (mut parts, mut announced, mut on_disk) = (vec![Part::new(None)], Vec::new(), Vec::new());
+        for left in found {
+            match left.kind {
+                Kind::Accepted(_) => parts.last_mut().expect("one is there").accepted.push(left),
+                Kind::Parked(signal) => on_disk.push(parked(left, signal)),
+                Kind::Announced => announced.push(left),
+                Kind::Invocation => parts.push(Part::new(read_invocation(&self.spool, left.place))),
+                // Never left.
+                Kind::Settled => {}
+            }
+        }
+        let mut reading = Reading::default();
+        for (index, part) in parts.iter_mut().enumerate().rev() {
+            for left in std::mem::take(&mut part.accepted) {
+                match left.kind {
+                    _ if self.has_room(&left) => reading.jobs.push_back(Job::Accepted(index, left.place)),
+                    Kind::Accepted(signal) => on_disk.push(parked(left, signal)),
+                    _ => {}
+                }
+            }
+        }
+        reading.parts = parts;
+        for left in announced {
+            if self.has_room(&left) {
+                reading.jobs.push_back(Job::Announced(left.place));
+            } else {
+                // More than a process remembers: never accepted, and not told of.
+                drop(self.spool.take(left.place));
+            }
+        }
+        let spans = on_disk.iter().filter(|parked| parked.signal == Signal::Traces);
+        reading.jobs.extend(spans.map(|parked| Job::Ended(parked.place)));
+        reading.on_disk = on_disk;
+        reading
+    }
+
+    fn has_room(&mut self, left: &Leftover) -> bool {
+        let items = usize::try_from(left.count).unwrap_or(usize::MAX);
+        let size = left.size.saturating_add(items.saturating_mul(ITEM_BYTES));
+        let has_room = size <= self.room;
+        if has_room {
+            self.room -= size;
+        }
+        has_room
+    }
+}
+
+const fn parked(left: Leftover, signal: Signal) -> Parked {
+    let Leftover { place, count, size, .. } = left;
+    Parked { place, signal, count, size }
+}
+
+impl Reading {
+    fn carry_out(&mut self, job: Job, spool: &Spool) {
+        match job {
+            Job::Accepted(part, place) => {
+                let more = read(spool, place);
+                let receipt = &mut self.parts[part].receipt;
+                receipt.spans.extend(more.spans);
+                receipt.parcels.extend(more.parcels);
+            }
+            Job::Announced(place) => self.announced.extend(read(spool, place).spans),
+            Job::Ended(place) => forget_ended(&mut self.announced, spool, place),
+        }
+    }
+
+    /// For each invocation that a process died in, what it left. What was accepted before goes with the first of them;
+    /// what was announced with the last, whose function was the last to announce.
+    fn recovered(self) -> Vec<Input<Body>> {
+        let Self { parts, mut announced, on_disk, .. } = self;
+        let mut parts: VecDeque<Part> = parts.into();
+        let mut earlier = Receipt::EMPTY;
+        if parts.len() > 1
+            && let Some(part) = parts.pop_front()
+        {
+            earlier = part.receipt;
+        }
+        let last = parts.len().saturating_sub(1);
+        let is_nothing = |part: &Part, earlier: &Receipt<Body>, announced: &[Span<Body>]| {
+            part.is_empty() && earlier.spans.is_empty() && earlier.parcels.is_empty() && announced.is_empty()
+        };
+        let mut inputs: Vec<_> = on_disk.into_iter().map(Input::Found).collect();
+        for (index, part) in parts.into_iter().enumerate() {
+            let announced = if index == last { std::mem::take(&mut announced) } else { Vec::new() };
+            let earlier = std::mem::replace(&mut earlier, Receipt::EMPTY);
+            if is_nothing(&part, &earlier, &announced) {
+                continue;
+            }
+            let Part { begun, receipt, .. } = part;
+            let (invoke, seed) = begun.map(|(invoke, seed)| (Some(invoke), seed)).unwrap_or_default();
+            inputs.push(Input::Recovered { invoke, seed, earlier, receipt, announced });
+        }
+        inputs
+    }
+}
+
+/// Records of telemetry at one place, which are settled when the last of what they brought is let go.
 pub fn read(spool: &Spool, place: Place) -> Receipt<Body> {
     let (content, keepsake) = spool.take(place);
     let Some((kind, bytes)) = content else { return Receipt::EMPTY };
@@ -97,6 +242,79 @@ fn read_invocation(spool: &Spool, place: Place) -> Option<(Invoke, u64)> {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use policy::{Instant, UnixNanos};
+    use std::path::PathBuf;
+
+    const TRACES: Kind = Kind::Accepted(Signal::Traces);
+    const BOUND: u64 = 32 << 20;
+
+    /// A folder with what a killed process left; taken away at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn with(name: &str, records: impl IntoIterator<Item = (Kind, u32, Bytes)>) -> Self {
+            let path = std::env::temp_dir().join(format!("prefreeze-recovery-{name}-{}", std::process::id()));
+            std::fs::remove_dir_all(&path).ok();
+            let spool = Spool::open(&path, BOUND).expect("a temporary folder can be written");
+            for (kind, count, content) in records {
+                spool.write(kind, count, &content).expect("there is room");
+            }
+            Self(path)
+        }
+
+        /// What the agent of the next process is told of it, by pieces.
+        fn told(&self, max: usize) -> Told {
+            let spool = Spool::open(&self.0, BOUND).expect("the same folder");
+            let (mut recovery, mut told) = (Recovery::new(spool.clone(), max), Told::default());
+            while let Some(inputs) = recovery.step() {
+                told.pieces += 1;
+                inputs.into_iter().for_each(|input| told.take(input, &spool));
+            }
+            told
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    /// What is recovered: the invocation, and the ids of spans: earlier, since, announced.
+    type Recovered = (Option<String>, Vec<u8>, Vec<u8>, Vec<u8>);
+
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Told {
+        pieces: usize,
+        recovered: Vec<Recovered>,
+        /// Places of what stays on disk, and the ids of the spans there.
+        places: usize,
+        found: Vec<u8>,
+    }
+
+    impl Told {
+        fn take(&mut self, input: Input<Body>, spool: &Spool) {
+            match input {
+                Input::Recovered { invoke, earlier, receipt, announced, .. } => {
+                    let request_id = invoke.map(|invoke| invoke.request_id.to_string());
+                    let [earlier, since, announced] =
+                        [earlier.spans, receipt.spans, announced].map(|it| ids(&it));
+                    self.recovered.push((request_id, earlier, since, announced));
+                }
+                Input::Found(parked) => {
+                    self.places += 1;
+                    let read = ids(&read(spool, parked.place).spans);
+                    assert_eq!(parked.count, read.len() as u64);
+                    self.found.extend(read);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn ids(spans: &[Span<Body>]) -> Vec<u8> {
+        spans.iter().map(|span| span.span_id.bytes()[0]).collect()
+    }
 
     /// A request with one span of this id.
     fn request(id: u8) -> Bytes {
@@ -107,37 +325,75 @@ mod tests {
         [&[0x0a, resource.len() as u8][..], &resource].concat().into()
     }
 
-    /// What the agent is told of what a killed process left: two spans announced, of which one had ended.
-    fn told(name: &str, max: usize) -> (usize, Vec<u8>, usize) {
-        let folder = std::env::temp_dir().join(format!("prefreeze-recovery-{name}-{}", std::process::id()));
-        let (spool, _) = Spool::open(&folder, 1 << 20).expect("a temporary folder can be written");
-        for (kind, id) in [(Kind::Announced, 1), (Kind::Announced, 2), (Kind::Accepted(Signal::Traces), 1)] {
-            spool.write(kind, 1, &request(id)).expect("there is room");
-        }
-        drop(spool);
-        let (spool, leftovers) = Spool::open(&folder, 1 << 20).expect("the same folder");
-        let (inbox, mut received) = Inbox::new();
-        tell(&spool, leftovers, max, &inbox);
-        let (mut read, mut open, mut found) = (0, Vec::new(), 0);
-        while let Ok(Message::Input(input)) = received.try_recv() {
-            match input {
-                Input::Recovered { receipt, announced, .. } => {
-                    read += receipt.spans.len();
-                    open.extend(announced.iter().map(|span| span.span_id.bytes()[0]));
-                }
-                Input::Found(parked) => found += parked.count as usize,
-                other => panic!("{other:?}"),
-            }
-        }
-        std::fs::remove_dir_all(&folder).expect("it is ours");
-        (read, open, found)
+    fn accepted(id: u8) -> (Kind, u32, Bytes) {
+        (TRACES, 1, request(id))
+    }
+
+    fn announced(id: u8) -> (Kind, u32, Bytes) {
+        (Kind::Announced, 1, request(id))
+    }
+
+    fn invocation(request_id: &str) -> (Kind, u32, Bytes) {
+        let invoke = Invoke {
+            request_id: request_id.into(),
+            deadline: Instant::default(),
+            deadline_at: UnixNanos(0),
+            received_at: UnixNanos(0),
+            arn: "".into(),
+            xray: None,
+            waited: policy::Duration::ZERO,
+        };
+        (Kind::Invocation, 1, wire::invocation::encode(&invoke, 7).into())
+    }
+
+    /// What one of [`accepted`] takes.
+    fn one() -> usize {
+        request(1).len() + ITEM_BYTES
     }
 
     #[test]
     fn what_has_ended_in_a_record_that_is_read_later_is_not_announced_any_more() {
-        let size = request(1).len();
+        let four = (TRACES, 4, Bytes::from(request(1).repeat(4)));
+        let records = || [announced(1), announced(2), four.clone()];
         // The agent sees for itself what has ended in what it is told of.
-        assert_eq!(told("all", 1 << 20), (1, vec![1, 2], 0));
-        assert_eq!(told("part", 2 * size), (0, vec![2], 1));
+        let told = Folder::with("ended", records()).told(6 * one());
+        assert_eq!(
+            (told.recovered, told.found),
+            (vec![(None, vec![], vec![1, 1, 1, 1], vec![1, 2])], vec![])
+        );
+        let told = Folder::with("ended", records()).told(3 * one());
+        assert_eq!((told.recovered, told.found), (vec![(None, vec![], vec![], vec![2])], vec![1, 1, 1, 1]));
+    }
+
+    #[test]
+    fn what_an_invocation_left_is_parted_from_what_came_before_it_and_goes_first() {
+        let records = || [accepted(1), accepted(2), invocation("r-1"), accepted(3), announced(4)];
+        let whole = Folder::with("parted", records()).told(BOUND as usize);
+        assert_eq!(whole.recovered, [(Some("r-1".to_owned()), vec![1, 2], vec![3], vec![4])]);
+        // With room for two, what is earlier stays on disk.
+        let tight = Folder::with("parted", records()).told(2 * one());
+        assert_eq!(tight.recovered, [(Some("r-1".to_owned()), vec![], vec![3], vec![4])]);
+        assert_eq!(tight.found, [1, 2]);
+    }
+
+    #[test]
+    fn each_invocation_that_a_process_died_in_is_told_of() {
+        let records =
+            [accepted(1), invocation("r-1"), accepted(2), invocation("r-2"), accepted(3), announced(4)];
+        let told = Folder::with("twice", records).told(BOUND as usize);
+        let first = (Some("r-1".to_owned()), vec![1], vec![2], vec![]);
+        assert_eq!(told.recovered, [first, (Some("r-2".to_owned()), vec![], vec![3], vec![4])]);
+    }
+
+    #[test]
+    fn thousands_of_small_records_are_few_places_and_none_is_lost() {
+        const RECORDS: usize = 10_000;
+        let records = (0..RECORDS).map(|number| accepted((number % 200) as u8 + 1));
+        let folder = Folder::with("small", records);
+        let told = folder.told(0);
+        assert_eq!((told.recovered.len(), told.found.len()), (0, RECORDS));
+        assert!(told.places < RECORDS / 500, "{} places", told.places);
+        // Nothing is left, as all of it was let go of.
+        assert_eq!(folder.told(0), Told { pieces: 2, ..Told::default() });
     }
 }

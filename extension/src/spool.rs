@@ -8,11 +8,11 @@
 mod record;
 mod segment;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use policy::Place;
 
 use record::Head;
@@ -25,6 +25,9 @@ use crate::log::{self, Level};
 const SEGMENT_MAX: u64 = 4 << 20;
 /// Segments of killed processes that are looked at; a healthy one leaves none.
 const LEFTOVERS_MAX: usize = 64;
+/// Records of a killed process are handed over, read and settled in groups of this size: one place in memory, and one
+/// read, for thousands of small records. A kill in between sends a group twice.
+const GROUP_BYTES: usize = 64 << 10;
 
 /// See the module. Clones are the same spool.
 #[derive(Clone, Debug)]
@@ -32,16 +35,16 @@ pub struct Spool {
     store: Arc<Mutex<Store>>,
 }
 
-/// A record that a killed process left behind.
-#[derive(Clone, Copy, Debug)]
+/// Records of one kind that a killed process left behind, beside one another in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leftover {
-    /// Where it is.
+    /// Where they are.
     pub place: Place,
-    /// What it is.
+    /// What they are.
     pub kind: Kind,
-    /// How many items it holds.
-    pub count: u32,
-    /// Its size in bytes.
+    /// How many items they hold.
+    pub count: u64,
+    /// Their size in bytes.
     pub size: usize,
 }
 
@@ -61,12 +64,29 @@ impl Drop for Keepsake {
     }
 }
 
-/// Where a record is.
-#[derive(Clone, Copy, Debug)]
+/// A record in its segment: its offset, and its head.
+type Record = (u64, Head);
+
+/// Where a record is, or a group of a killed process's records of one kind.
+#[derive(Clone, Debug)]
 struct Spot {
     segment: u64,
-    offset: u64,
-    head: Head,
+    records: Records,
+}
+
+#[derive(Clone, Debug)]
+enum Records {
+    One(Record),
+    Group(Box<[Record]>),
+}
+
+impl Records {
+    fn as_slice(&self) -> &[Record] {
+        match self {
+            Self::One(record) => std::slice::from_ref(record),
+            Self::Group(records) => records,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -80,6 +100,8 @@ struct Store {
     last_place: u64,
     /// Names new segments: higher than any found.
     last_segment: u64,
+    /// Segments of other processes, oldest first, that were not looked into yet.
+    unread: VecDeque<u64>,
     has_failed: bool,
 }
 
@@ -89,24 +111,36 @@ fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
 }
 
 impl Spool {
-    /// Opens the spool in `folder`, making it if need be, and finds what killed processes left there.
+    /// Opens the spool in `folder`, making it if need be. What killed processes left there is read by
+    /// [`Spool::find_more`]: looking at the names takes the same short time however much there is.
     ///
     /// # Errors
     /// When the folder cannot be made, or is no folder of ours (a link, say).
-    pub fn open(folder: &Path, bound: u64) -> std::io::Result<(Self, Vec<Leftover>)> {
+    pub fn open(folder: &Path, bound: u64) -> std::io::Result<Self> {
         segment::make_folder(folder)?;
-        let mut store = Store {
+        let unread: VecDeque<u64> = segment::names(folder, LEFTOVERS_MAX).into();
+        let store = Store {
             folder: folder.to_owned(),
             bound,
             segments: BTreeMap::new(),
             current: None,
             spots: BTreeMap::new(),
             last_place: 0,
-            last_segment: 0,
+            last_segment: unread.back().copied().unwrap_or_default(),
+            unread,
             has_failed: false,
         };
-        let leftovers = store.find_leftovers();
-        Ok((Self { store: Arc::new(Mutex::new(store)) }, leftovers))
+        Ok(Self { store: Arc::new(Mutex::new(store)) })
+    }
+
+    /// Looks into the next segment of a killed process; `None` when there is none any more. Nothing may be in it.
+    pub fn find_more(&self) -> Option<Vec<Leftover>> {
+        lock(&self.store).find_more()
+    }
+
+    /// Whether there are segments of other processes that were not looked into.
+    pub fn has_unread(&self) -> bool {
+        !lock(&self.store).unread.is_empty()
     }
 
     /// Writes a record that is settled when the keepsake is dropped; `None` when it cannot be written.
@@ -161,7 +195,7 @@ impl Store {
             }
         };
         self.last_place += 1;
-        self.spots.insert(self.last_place, Spot { segment, offset, head });
+        self.spots.insert(self.last_place, Spot { segment, records: Records::One((offset, head)) });
         Some(Place(self.last_place))
     }
 
@@ -198,16 +232,28 @@ impl Store {
         Err(std::io::ErrorKind::AlreadyExists.into())
     }
 
+    /// What is at `place`: of a group the contents of its records, one after the other. That of requests is a request.
     fn read(&mut self, place: Place) -> Option<(Kind, Bytes)> {
         let spot = self.spots.get(&place.0)?;
-        let content = self.segments.get_mut(&spot.segment)?.read(spot.offset, &spot.head)?;
-        Some((spot.head.kind(), content))
+        let segment = self.segments.get_mut(&spot.segment)?;
+        match &spot.records {
+            Records::One((offset, head)) => Some((head.kind(), segment.read(*offset, head)?)),
+            Records::Group(records) => {
+                let mut all = BytesMut::with_capacity(size(records));
+                for (offset, head) in records {
+                    // One that is not whole costs only itself.
+                    all.extend(segment.read(*offset, head));
+                }
+                let (_, first) = records.first().filter(|_| !all.is_empty())?;
+                Some((first.kind(), all.freeze()))
+            }
+        }
     }
 
     fn settle(&mut self, place: Place) {
         let Some(spot) = self.spots.remove(&place.0) else { return };
         let Some(segment) = self.segments.get_mut(&spot.segment) else { return };
-        segment.settle(spot.offset);
+        spot.records.as_slice().iter().for_each(|(offset, _)| segment.settle(*offset));
         if !segment.is_settled() {
             return;
         }
@@ -227,24 +273,28 @@ impl Store {
         }
     }
 
-    fn find_leftovers(&mut self) -> Vec<Leftover> {
-        let mut leftovers = Vec::new();
-        for name in segment::names(&self.folder, LEFTOVERS_MAX) {
-            self.last_segment = self.last_segment.max(name);
-            let Some((segment, records)) = Segment::reopen(&self.folder, name, self.bound) else { continue };
-            if records.is_empty() {
-                segment.remove();
-                continue;
-            }
-            self.segments.insert(name, segment);
-            for (offset, head) in records {
-                self.last_place += 1;
-                self.spots.insert(self.last_place, Spot { segment: name, offset, head });
-                let (kind, count, size) = (head.kind(), head.count(), head.content_len());
-                leftovers.push(Leftover { place: Place(self.last_place), kind, count, size });
-            }
+    fn find_more(&mut self) -> Option<Vec<Leftover>> {
+        let name = self.unread.pop_front()?;
+        let Some((segment, records)) = Segment::reopen(&self.folder, name, self.bound) else {
+            return Some(Vec::new());
+        };
+        if records.is_empty() {
+            segment.remove();
+            return Some(Vec::new());
         }
-        leftovers
+        self.segments.insert(name, segment);
+        Some(groups(records).into_iter().map(|group| self.leave(name, group)).collect())
+    }
+
+    /// Gives a group a place.
+    fn leave(&mut self, segment: u64, group: Vec<Record>) -> Leftover {
+        self.last_place += 1;
+        let place = Place(self.last_place);
+        let kind = group.first().map_or(Kind::Settled, |(_, head)| head.kind());
+        let count = group.iter().map(|(_, head)| u64::from(head.count())).sum();
+        let size = size(&group);
+        self.spots.insert(place.0, Spot { segment, records: Records::Group(group.into()) });
+        Leftover { place, kind, count, size }
     }
 
     fn bytes(&self) -> u64 {
@@ -258,6 +308,38 @@ impl Store {
             log::say(Level::Warn, "spool_unusable", message, fields);
         }
     }
+}
+
+/// Bytes of all contents.
+fn size(records: &[Record]) -> usize {
+    records.iter().map(|(_, head)| head.content_len()).sum()
+}
+
+/// Puts records of one kind together, up to [`GROUP_BYTES`]. An invocation stands alone, and parts what came before it
+/// from what came after.
+fn groups(records: Vec<Record>) -> Vec<Vec<Record>> {
+    let mut groups: Vec<Vec<Record>> = Vec::new();
+    // Those that are still added to: one of each kind at most.
+    let mut open: Vec<(Kind, usize, usize)> = Vec::new();
+    for record in records {
+        let (kind, length) = (record.1.kind(), record.1.content_len());
+        if kind == Kind::Invocation {
+            open.clear();
+            groups.push(vec![record]);
+            continue;
+        }
+        if let Some((_, index, bytes)) = open.iter_mut().find(|(other, _, _)| *other == kind)
+            && *bytes + length <= GROUP_BYTES
+        {
+            groups[*index].push(record);
+            *bytes += length;
+            continue;
+        }
+        open.retain(|(other, _, _)| *other != kind);
+        open.push((kind, groups.len(), length));
+        groups.push(vec![record]);
+    }
+    groups
 }
 
 impl Drop for Store {

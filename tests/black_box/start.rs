@@ -8,7 +8,7 @@ use tests::otlp::Ids;
 use tests::platform::events::{now_unix_ms, runtime_done};
 use tests::platform::{Invoke, Kind, Platform, Registration, Script};
 
-use super::world::{LONG, World, span};
+use super::world::{LONG, World, protobuf, span};
 
 #[test]
 fn the_receiver_listens_before_the_extension_registers() {
@@ -102,6 +102,34 @@ fn a_bug_is_said_in_one_line_without_what_it_was_about() {
     assert_eq!((&line["event"], &line["level"]), (&json!("panic"), &json!("error")));
     assert!(line["at"].as_str().is_some_and(|place| place.contains("panics.rs:")), "{said}");
     assert!(!said.contains("4111") && ended.stderr.is_empty());
+}
+
+#[test]
+fn whichever_step_of_the_start_panics_the_function_lives() {
+    let steps = Command::new(env!("CARGO_BIN_EXE_panics")).arg("steps").output().expect("it was built");
+    let steps = String::from_utf8(steps.stdout).expect("names");
+    assert!(steps.contains("Environment"), "{steps}");
+    for step in steps.split(' ') {
+        let program = [env!("CARGO_BIN_EXE_panics"), step];
+        let platform = Platform::ready(&Script::new().program(program));
+        let registered = platform.state().registered.expect("registered");
+        // Before it has registered, nothing is worth an event for each invocation.
+        if registered.iter().any(|event| event == "INVOKE") {
+            for request_id in ["r-1", "r-2"] {
+                platform.answer_next(&Invoke::new(request_id, LONG));
+            }
+        }
+        let telemetry = platform.try_post_otlp("/v1/traces", b"", &protobuf());
+        let is_taken = telemetry.is_ok_and(|response| response.status < 400);
+        assert!(!is_taken, "{step}: what is sent now is kept by nobody, and its sender has to know");
+        platform.spin_down();
+        for (event, level) in [("panic", "error"), ("stopped", "error")] {
+            let lines = platform.log(event);
+            assert_eq!(lines.len(), 1, "{step}: {event}");
+            assert_eq!(lines[0]["level"], level);
+        }
+        assert_eq!(platform.stdout().len(), 2, "{step}: nothing else to say");
+    }
 }
 
 #[test]

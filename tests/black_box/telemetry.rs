@@ -6,7 +6,7 @@ use tests::otlp::Ids;
 use tests::platform::events::{event, init_runtime_done, init_start, now_unix_ms, runtime_done, start};
 use tests::platform::{Kind, Subscription};
 
-use super::world::{World, server_span, span};
+use super::world::{LONG, World, server_span, span};
 
 #[test]
 fn a_batch_that_is_delivered_twice_counts_once() {
@@ -144,19 +144,22 @@ fn a_batch_may_come_in_chunks_and_to_any_path() {
     world.platform.wait_next();
 }
 
-/// Without telemetry the function's own SERVER span is the end, and everything else works.
+/// Without telemetry the function's own SERVER span is the end, from the second invocation on: nobody knows before the
+/// first one that its function sends any.
 #[track_caller]
 fn assert_works_without(subscription: Subscription) {
     let world = World::with(|script| script.subscription(subscription));
-    for (request_id, seed) in [("r-1", 1), ("r-2", 2)] {
+    for (request_id, seed) in [("r-1", 1), ("r-2", 2), ("r-3", 3)] {
         let root = Ids::new(seed);
         world.invoke(request_id);
         world.post_spans([span("child", root.sibling(1)), server_span(request_id, root, request_id)]);
         let next = world.platform.wait_next();
-        assert!(world.span(request_id).arrived <= next);
+        if seed > 1 {
+            assert!(world.span("r-1").arrived <= next && world.span(request_id).arrived <= next);
+        }
     }
     let summary = world.close();
-    assert_eq!((summary.count("exported"), summary.dropped()), (4, 0));
+    assert_eq!((summary.count("exported"), summary.dropped()), (6, 0));
 }
 
 #[test]
@@ -182,4 +185,65 @@ fn where_telemetry_is_broken_spans_still_leave_before_next() {
 #[test]
 fn where_telemetry_never_answers_spans_still_leave_before_next() {
     assert_works_without(Subscription::Silence);
+}
+
+#[test]
+fn a_refused_subscription_is_asked_for_again_where_that_may_help() {
+    const NEW: &str = "2025-01-29";
+    const OLD: &str = "2022-12-13";
+    let rows: &[(Subscription, &[&str], Option<&str>)] = &[
+        // What the platform does, which schemas it is asked for, the line.
+        (Subscription::Status(200), &[NEW], None),
+        (Subscription::Status(202), &[NEW], Some("telemetry_unavailable")),
+        (Subscription::Status(403), &[NEW], Some("telemetry_unavailable")),
+        (Subscription::Status(404), &[NEW], Some("telemetry_unavailable")),
+        (Subscription::Status(400), &[NEW, OLD], Some("telemetry_unavailable")),
+        (Subscription::Status(500), &[NEW, NEW], Some("telemetry_unavailable")),
+        (Subscription::Status(503), &[NEW, NEW], Some("telemetry_unavailable")),
+        (Subscription::Silence, &[NEW], Some("telemetry_unavailable")),
+        (Subscription::HangUp, &[NEW, NEW], Some("telemetry_unavailable")),
+        (Subscription::FirstHangUp, &[NEW, NEW], None),
+        (Subscription::First(500), &[NEW, NEW], None),
+        (Subscription::Before(NEW), &[NEW, OLD], Some("telemetry_schema")),
+    ];
+    for (subscription, schemas, line) in rows {
+        let world = World::with(|script| script.subscription(*subscription));
+        let state = world.platform.state();
+        let asked: Vec<_> =
+            state.calls_of(Kind::Subscribe).iter().map(|call| call.json()["schemaVersion"].clone()).collect();
+        assert_eq!(asked, *schemas, "{subscription:?}");
+        let events = ["telemetry_unavailable", "telemetry_schema"];
+        let lines: Vec<_> = events.iter().filter(|event| !world.platform.log(event).is_empty()).collect();
+        assert_eq!(lines, line.iter().collect::<Vec<_>>(), "{subscription:?}");
+        assert!(world.platform.stdout().len() <= 1, "{subscription:?}: one line at most");
+    }
+}
+
+#[test]
+fn events_in_the_older_schema_are_events() {
+    let world = World::with(|script| script.subscription(Subscription::Before("2025-01-29")));
+    world.invoke("r-1");
+    world.runtime_done("r-1");
+    world.platform.wait_next();
+    world.close();
+    assert_eq!(world.names(), ["orders"]);
+}
+
+/// Nothing tells of the end of this invocation, and nothing can: it is not held until its deadline.
+#[track_caller]
+fn assert_silent_invocation_is_not_held(subscription: Subscription) {
+    let world = World::with(|script| script.subscription(subscription));
+    let begun = world.invoke("r-1");
+    let next = world.platform.wait_next();
+    assert!(next - begun < LONG / 10, "{subscription:?}");
+    world.close();
+}
+
+#[test]
+fn without_telemetry_the_first_silent_invocation_is_not_held_to_its_deadline() {
+    for subscription in [202, 403, 404, 400, 500].map(Subscription::Status) {
+        assert_silent_invocation_is_not_held(subscription);
+    }
+    assert_silent_invocation_is_not_held(Subscription::HangUp);
+    assert_silent_invocation_is_not_held(Subscription::Silence);
 }

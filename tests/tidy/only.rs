@@ -101,6 +101,13 @@ const ONLY: &[Only] = &[
         homes: &["extension/src/main.rs"],
     },
     Only {
+        what: "gives up on a lock because its holder panicked",
+        words: &[".lock().expect(", ".lock().unwrap("],
+        look: Look::Code,
+        within: "extension/",
+        homes: &[],
+    },
+    Only {
         what: "does I/O or waits, in wire",
         words: OUTSIDE,
         look: Look::Code,

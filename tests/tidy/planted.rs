@@ -57,6 +57,7 @@ pub(crate) const GUILTY: &[(&str, &str, &str)] = &[
     (DRIVER, "//! D.\nfn f() { println!(\"x\"); }\n", "only extension/src/log.rs prints"),
     (DRIVER, "//! D.\nfn f() { std::process::exit(1); }\n", "only extension/src/main.rs ends the process"),
     (DRIVER, "//! D.\n#[allow(clippy::disallowed_methods)]\nfn f() {}\n", "lifted outside its file"),
+    (DRIVER, "//! D.\nfn f() { m.lock().expect(\"no panic\"); }\n", "no file gives up on a lock"),
     // wire and policy stay pure
     (WIRE, "//! W.\nuse std::net::TcpStream;\n", "no file does I/O or waits, in wire"),
     (WIRE, "//! W.\nuse std::fs;\n", "no file does I/O or waits, in wire"),

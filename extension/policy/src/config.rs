@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use crate::batch::BOOKKEEPING_BYTES;
-use crate::metrics::{Measuring, Prices};
+use crate::metrics::{Architecture, Measuring, Prices};
 use crate::platform::InitType;
 use crate::sampling::Sampling;
 use crate::span::Signal;
@@ -169,7 +169,7 @@ impl Default for Config {
             spool: SpoolMode::Off,
             xray_parent: XrayParent::Link,
             measuring: Measuring::DEFAULT,
-            prices: Prices::listed(512 << 20),
+            prices: Prices::listed(512 << 20, Architecture::X86),
             sampling: Sampling::default(),
             destinations: Destinations::ALL,
             bounds: Bounds {

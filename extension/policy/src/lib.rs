@@ -55,8 +55,8 @@ pub use io::{Input, Output, Receipt};
 pub use ledger::{Counts, DropReason, Ledger};
 pub use lifecycle::{Event, Phase};
 pub use metrics::{
-    Attributes, Buckets, ByteCost, Cost, Definition, Histogram, Instrument, Measured, Measuring, Metric,
-    Point, Prices, Reading,
+    Architecture, Attributes, Buckets, ByteCost, Cost, Definition, Histogram, Instrument, Measured,
+    Measuring, Metric, Point, Prices, Reading,
 };
 pub use notice::Notice;
 pub use platform::{

@@ -17,7 +17,7 @@ use crate::time::{Duration, Instant, UnixNanos};
 use faas::Faas;
 use series::Store;
 
-pub use cost::{ByteCost, Cost, Prices};
+pub use cost::{Architecture, ByteCost, Cost, Prices};
 pub use histogram::{Buckets, Histogram};
 pub(crate) use own::{Gauges, Own};
 pub use series::{Attributes, Measured, Point, Reading};

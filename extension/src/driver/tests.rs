@@ -18,7 +18,8 @@ impl Folder {
 
     /// What a next process would find there.
     fn leftovers(&self) -> Vec<Leftover> {
-        Spool::open(&self.0, 1 << 20).expect("the folder is ours").1
+        let spool = Spool::open(&self.0, 1 << 20).expect("the folder is ours");
+        std::iter::from_fn(|| spool.find_more()).flatten().collect()
     }
 }
 
@@ -29,7 +30,7 @@ impl Drop for Folder {
 }
 
 fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
-    let spool = Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written").0;
+    let spool = Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written");
     let usual = Config::default();
     let config = Config { spool: SpoolMode::Always, measuring: Measuring::OFF, ..usual };
     Driver {
@@ -48,6 +49,8 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         guarding: Guarding::default(),
         is_snapshot: false,
         guarded: Default::default(),
+        recovery: None,
+        is_asked: false,
     }
 }
 
@@ -86,7 +89,7 @@ async fn what_was_accepted_before_the_end_is_kept() {
         assert!(inbox.offer(request()));
     }
     Box::new(driver).run(received).await;
-    let count: u32 = folder.leftovers().iter().map(|leftover| leftover.count).sum();
+    let count: u64 = folder.leftovers().iter().map(|leftover| leftover.count).sum();
     assert_eq!(count, 3, "spans on disk");
     assert!(!inbox.offer(request()), "nothing more is taken");
 }
@@ -103,4 +106,25 @@ async fn the_first_event_after_a_snapshot_brings_new_randomness() {
     driver.carry_out();
     driver.hear(shutdown(clock));
     assert!(!driver.is_snapshot);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_is_read_when_next_was_asked_and_before_an_invocation_is_heard_of() {
+    let (folder, clock) = (Folder::new("recovery"), Clock::start());
+    let left = Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written");
+    left.write(Kind::Parked(Signal::Traces), 3, b"three spans").expect("there is room");
+    drop(left);
+    let (inbox, received) = Inbox::new();
+    let mut driver = driver(&folder, &inbox, clock);
+    let (next, mut permits) = mpsc::unbounded_channel();
+    let spool = driver.spool.clone().expect("it was opened");
+    assert!(spool.has_unread(), "opening reads nothing");
+    (driver.next, driver.recovery) = (next, Some(Recovery::new(spool.clone(), 1 << 20)));
+    inbox.send(Message::Input(Input::Ready));
+    inbox.send(shutdown(clock));
+    let running = tokio::spawn(Box::new(driver).run(received));
+    permits.recv().await.expect("`/next` may be asked");
+    assert!(spool.has_unread(), "nothing was read before");
+    running.await.expect("it does not panic");
+    assert!(!spool.has_unread(), "it was read before the end was heard of");
 }

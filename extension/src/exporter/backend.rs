@@ -9,7 +9,6 @@ use std::any::Any;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tower_layer::Layer;
@@ -17,7 +16,7 @@ use tower_service::Service;
 
 use super::packing::Agreement;
 use super::trust;
-use crate::clock::pause;
+use crate::clock::{NEXT_FIRST, pause};
 use crate::log;
 use crate::settings::{Destination, Protocol, TlsFiles};
 
@@ -42,9 +41,6 @@ impl Origin {
         Self { url, files: destination.tls.clone(), protocol, is_direct }
     }
 }
-
-/// `/next` is asked in this time. Half a millisecond of building clients must not come before it.
-const NEXT_FIRST: Duration = Duration::from_millis(1);
 
 /// See the module.
 pub(super) struct Backend {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+
+use crate::clock::within;
 
 /// Connections served at once. The environment has 1,024 file descriptors for all.
 const PLACES: usize = 64;
@@ -52,7 +53,7 @@ impl Places {
                 return place;
             }
             let before = self.table().moments;
-            if timeout(SILENT, freed).await.is_ok() {
+            if within(SILENT, freed).await.is_some() {
                 continue;
             }
             waited += SILENT;

@@ -385,7 +385,7 @@ pub(super) static TABLE: [Setting; 51] = [
     Setting {
         name: "PREFREEZE_PRICES",
         kind: "JSON",
-        default: "list prices of AWS, us-east-1, as of 2025-06 (docs/cost.md)",
+        default: "list prices of AWS in us-east-1 as of 2025-06, Lambda's for the layer's architecture (docs/cost.md)",
         help: "Prices for the estimate of cost, any of: `as_of`, `currency`, `ingested_gb`, `egress_gb`, `stored_gb_month`, `stored_days`, `lambda_gb_second`.",
         ..PLAIN
     },

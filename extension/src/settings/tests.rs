@@ -146,11 +146,15 @@ fn prices_that_are_known_better_replace_those_listed() {
     let text = r#"{"as_of":"2026-11-01","ingested_gb":0.1,"egress_gb":-1,"stored_days":"7","beer":3}"#;
     let settings = read(&[("PREFREEZE_PRICES", text)]);
     let prices = &settings.policy.prices;
-    let listed = policy::Prices::listed(512 << 20);
+    let listed = &read(&[]).policy.prices;
     assert_eq!((&*prices.as_of, prices.ingested_gb), ("2026-11-01", 0.1));
+    assert_eq!(prices.lambda_gb_second, listed.lambda_gb_second);
     assert_eq!((prices.egress_gb, prices.stored_days), (listed.egress_gb, listed.stored_days));
     assert_eq!(settings.problems.len(), 3, "{:?}", settings.problems);
     assert_eq!(read(&[("PREFREEZE_PRICES", "cheap")]).problems.len(), 1);
+    let second =
+        read(&[("PREFREEZE_PRICES", r#"{"lambda_gb_second":0.00002}"#)]).policy.prices.lambda_gb_second;
+    assert_eq!(second, 0.000_02, "on every architecture");
 }
 
 #[test]

@@ -28,7 +28,9 @@ impl Drop for Folder {
 const TRACES: Kind = Kind::Accepted(Signal::Traces);
 
 fn open(folder: &Folder) -> (Spool, Vec<Leftover>) {
-    Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written")
+    let spool = Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written");
+    let leftovers = std::iter::from_fn(|| spool.find_more()).flatten().collect();
+    (spool, leftovers)
 }
 
 /// What a SIGKILL does to a spool: nothing is settled, and the lock goes.
@@ -105,9 +107,9 @@ fn a_torn_or_changed_record_costs_only_itself() {
     std::fs::write(&path, bytes).expect("the segment");
 
     let (spool, leftovers) = open(&folder);
-    assert_eq!(leftovers.len(), 2, "the third is torn");
-    assert!(spool.take(leftovers[0].place).0.is_some());
-    assert!(spool.take(leftovers[1].place).0.is_none(), "the second was changed");
+    assert_eq!((leftovers.len(), leftovers[0].count), (1, 2), "the third is torn");
+    let (taken, _keepsake) = spool.take(leftovers[0].place);
+    assert_eq!(taken, Some((TRACES, Bytes::from("first"))), "the second was changed");
 }
 
 #[test]
@@ -131,17 +133,16 @@ fn whatever_is_done_to_a_file_gives_back_what_was_written_or_nothing() {
         }
         std::fs::write(&file, bytes).expect("a file of ours");
         let (next, leftovers) = open(&folder);
-        assert!(leftovers.len() <= written.len(), "seed {seed}");
-        lost += written.len() - leftovers.len();
-        for left in leftovers {
-            match next.take(left.place).0 {
-                Some((_, content)) => {
-                    assert!(written.contains(&&content[..]), "seed {seed}: {content:?}");
-                    read += 1;
-                }
-                None => lost += 1,
+        let contents = leftovers.into_iter().filter_map(|left| next.take(left.place).0);
+        let contents: Vec<u8> = contents.flat_map(|(_, content)| content).collect();
+        let (mut rest, mut whole) = (&contents[..], 0);
+        for content in written {
+            if let Some(after) = rest.strip_prefix(content) {
+                (rest, whole) = (after, whole + 1);
             }
         }
+        assert!(rest.is_empty(), "seed {seed}: {contents:?}");
+        (read, lost) = (read + whole, lost + written.len() - whole);
     }
     assert!(read > 100 && lost > 100, "{read} read and {lost} lost prove little");
 }
@@ -174,9 +175,60 @@ fn a_link_is_no_folder() {
 #[test]
 fn the_bound_holds() {
     let folder = Folder::new("bound");
-    let (spool, _) = Spool::open(&folder.0, 1_000).expect("a temporary folder can be written");
+    let spool = Spool::open(&folder.0, 1_000).expect("a temporary folder can be written");
     let kept: Vec<_> = (0..10).map_while(|_| spool.keep(TRACES, 1, &[7; 180])).collect();
     assert_eq!(kept.len(), 5);
     drop(kept);
     assert!(spool.keep(TRACES, 1, &[7; 900]).is_some(), "there is room again");
+}
+
+#[test]
+fn records_of_one_kind_share_a_place_up_to_a_size_and_up_to_the_next_invocation() {
+    const LOGS: Kind = Kind::Accepted(Signal::Logs);
+    const HALF: usize = GROUP_BYTES / 2;
+    type Lengths = &'static [(Kind, usize)];
+    let rows: &[(Lengths, Lengths)] = &[
+        // Of records; of groups.
+        (&[], &[]),
+        (&[(TRACES, 1), (LOGS, 2), (TRACES, 3), (LOGS, 4)], &[(TRACES, 4), (LOGS, 6)]),
+        (&[(TRACES, HALF), (TRACES, HALF), (TRACES, 1)], &[(TRACES, 2 * HALF), (TRACES, 1)]),
+        (&[(TRACES, 2 * GROUP_BYTES), (TRACES, 1)], &[(TRACES, 2 * GROUP_BYTES), (TRACES, 1)]),
+        (
+            &[(TRACES, 1), (Kind::Invocation, 9), (TRACES, 2), (TRACES, 3)],
+            &[(TRACES, 1), (Kind::Invocation, 9), (TRACES, 5)],
+        ),
+    ];
+    for (records, expected) in rows {
+        let folder = Folder::new("groups");
+        let (spool, _) = open(&folder);
+        let kept = records.iter().map(|(kind, length)| spool.keep(*kind, 1, &vec![7; *length])).collect();
+        kill(&spool, kept);
+        let (spool, leftovers) = open(&folder);
+        let found: Vec<_> = leftovers.iter().map(|left| (left.kind, left.size)).collect();
+        assert_eq!(found, *expected);
+        assert_eq!(leftovers.iter().map(|left| left.count).sum::<u64>(), records.len() as u64);
+        for left in leftovers {
+            let (taken, keepsake) = spool.take(left.place);
+            assert_eq!(taken, Some((left.kind, vec![7; left.size].into())));
+            drop(keepsake);
+        }
+        drop(spool);
+        assert!(folder.files().is_empty(), "{records:?}");
+    }
+}
+
+#[test]
+fn opening_looks_into_no_file() {
+    let folder = Folder::new("unread");
+    let (spool, _) = open(&folder);
+    kill(&spool, vec![spool.keep(TRACES, 1, b"kept")]);
+    drop(spool);
+    // While it is opened, the file cannot be taken, as if its process lived.
+    let file = std::fs::File::open(&folder.files()[0]).expect("the segment");
+    file.try_lock().expect("nobody else has it");
+    let spool = Spool::open(&folder.0, 1 << 20).expect("the folder is ours");
+    assert!(spool.has_unread());
+    drop(file);
+    assert_eq!(spool.find_more().expect("one segment").len(), 1);
+    assert!(!spool.has_unread() && spool.find_more().is_none());
 }

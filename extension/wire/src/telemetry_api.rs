@@ -17,14 +17,39 @@ use crate::time::rfc3339;
 /// Where to subscribe, on the API host.
 pub const SUBSCRIBE_PATH: &str = "/2022-07-01/telemetry";
 
-/// The body of the subscription for events to be posted to `port`.
+/// A version of the events' schema. Every one is read: fields are optional, and unknown ones are skipped.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// The newest, and the only one that Managed Instances accept.
+    Of2025January29,
+    /// The one before, which older platforms and emulators know.
+    Of2022December13,
+}
+
+impl Schema {
+    /// In the order in which they are to be tried.
+    pub const ALL: [Self; 2] = [Self::Of2025January29, Self::Of2022December13];
+
+    /// Its name in a subscription.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Of2025January29 => "2025-01-29",
+            Self::Of2022December13 => "2022-12-13",
+        }
+    }
+}
+
+/// The body of the subscription for events of `schema` to be posted to `port`.
 ///
 /// Never our own lines (`extension`): they would feed themselves. The function's on request. 25 ms is the shortest
 /// buffering that the platform allows.
-pub fn subscription(port: u16, with_lines: bool) -> String {
+pub fn subscription(schema: Schema, port: u16, with_lines: bool) -> String {
     let types: &[&str] = if with_lines { &["platform", "function"] } else { &["platform"] };
     serde_json::json!({
-        "schemaVersion": "2025-01-29",
+        "schemaVersion": schema.as_str(),
         "types": types,
         "buffering": { "maxItems": 1000, "maxBytes": 262_144, "timeoutMs": 25 },
         "destination": { "protocol": "HTTP", "URI": format!("http://sandbox.localdomain:{port}/") },

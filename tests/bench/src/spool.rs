@@ -71,7 +71,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(body: &'a [u8]) -> Result<Self> {
         let folder = Folder::new("spool")?;
-        let (spool, _) = Spool::open(&folder.path.join("records"), BOUND)?;
+        let spool = Spool::open(&folder.path.join("records"), BOUND)?;
         let appended = File::options().append(true).create(true).open(folder.path.join("appended"))?;
         let overwritten = File::create(folder.path.join("overwritten"))?;
         Ok(Self { body, spool, appended, overwritten, _folder: folder })

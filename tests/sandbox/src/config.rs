@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::faults::Faults;
+use crate::uplink::Uplink;
 
 /// The smallest and largest memory size Lambda accepts, in MB.
 const MEMORY_MB: std::ops::RangeInclusive<u32> = 128..=10_240;
@@ -200,6 +201,9 @@ pub struct FunctionSpec {
     pub exec_wrapper: Option<PathBuf>,
     /// `AWS_LAMBDA_LOG_FORMAT`.
     pub log_format: LogFormat,
+    /// A backend that the processes reach through the sandbox, so that a freeze does to its connections what the
+    /// freeze of a virtual machine does.
+    pub uplink: Option<Uplink>,
     /// Deliberate deviations.
     pub faults: Faults,
 }
@@ -220,6 +224,7 @@ impl Default for FunctionSpec {
             init_type: InitType::OnDemand,
             exec_wrapper: None,
             log_format: LogFormat::Text,
+            uplink: None,
             faults: Faults::default(),
         }
     }
@@ -243,6 +248,8 @@ pub enum SpecError {
     Concurrency,
     /// The extensions directory cannot be read.
     ExtensionsDir(PathBuf),
+    /// The function has no such variable, or there is no host and port in it.
+    Uplink(String),
     /// The service is shutting down.
     Stopped,
 }
@@ -259,6 +266,7 @@ impl fmt::Display for SpecError {
                 f.write_str("the concurrency limit is below the provisioned concurrency or zero")
             }
             Self::ExtensionsDir(path) => write!(f, "cannot read the extensions directory {}", path.display()),
+            Self::Uplink(name) => write!(f, "no variable {name} with a host and a port"),
             Self::Stopped => f.write_str("the service is shutting down"),
         }
     }
@@ -286,10 +294,22 @@ impl FunctionSpec {
         if self.max_concurrency == 0 || is_too_small {
             return Err(SpecError::Concurrency);
         }
+        if let Some(uplink) = &self.uplink
+            && self.backend(uplink).is_none()
+        {
+            return Err(SpecError::Uplink(uplink.variable.clone()));
+        }
         match &self.extensions_dir {
             Some(dir) if std::fs::read_dir(dir).is_err() => Err(SpecError::ExtensionsDir(dir.clone())),
             _ => Ok(()),
         }
+    }
+
+    /// The backend of `uplink`: what stands before its host and port, these, and what stands behind.
+    pub(crate) fn backend(&self, uplink: &Uplink) -> Option<(&str, &str, &str)> {
+        // Of two of one name the last holds.
+        let value = self.env.iter().rev().find(|(name, _)| *name == uplink.variable);
+        value.and_then(|(_, value)| Uplink::split(value))
     }
 
     /// The wrapper in effect: the field, or the customer's own variable.
@@ -313,12 +333,15 @@ impl FunctionSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uplink::InFreeze;
 
     #[test]
     fn what_lambda_refuses_is_refused() {
         let good = || FunctionSpec { command: vec!["true".into()], ..FunctionSpec::default() };
         let provisioned = InitType::ProvisionedConcurrency { environments: 3 };
         let managed = InitType::ManagedInstances { environments: 1, concurrency: 0 };
+        let uplink = |name: &str| Uplink { variable: name.into(), in_freeze: InFreeze::Lost };
+        let env = |url: &str| vec![("URL".to_owned(), url.to_owned())];
         let cases = [
             (good(), Ok(())),
             (FunctionSpec { name: "a b".into(), ..good() }, Err(SpecError::Name)),
@@ -332,6 +355,12 @@ mod tests {
                 Err(SpecError::Concurrency),
             ),
             (FunctionSpec { init_type: managed, ..good() }, Err(SpecError::Concurrency)),
+            (FunctionSpec { uplink: Some(uplink("URL")), env: env("http://a:1"), ..good() }, Ok(())),
+            (
+                FunctionSpec { uplink: Some(uplink("URL")), env: env("http://a"), ..good() },
+                Err(SpecError::Uplink("URL".into())),
+            ),
+            (FunctionSpec { uplink: Some(uplink("B")), ..good() }, Err(SpecError::Uplink("B".into()))),
         ];
         for (spec, verdict) in cases {
             assert_eq!(spec.validate(), verdict, "{spec:?}");

@@ -93,6 +93,8 @@ pub enum What {
     Frozen { processes: usize },
     /// The processes run again.
     Thawed,
+    /// Bytes arrived over the uplink while the processes were stopped; none stand for the end of a connection.
+    ArrivedFrozen { bytes: usize },
     /// A process ended while it should have run.
     Crashed { process: String, exit: String },
     /// A shutdown began.
@@ -159,6 +161,7 @@ impl fmt::Display for What {
             }
             Self::Frozen { processes } => write!(f, "frozen ({processes} processes)"),
             Self::Thawed => f.write_str("thawed"),
+            Self::ArrivedFrozen { bytes } => write!(f, "{bytes} bytes arrived over the uplink while frozen"),
             Self::Crashed { process, exit } => write!(f, "{process} crashed: {exit}"),
             Self::Shutdown { reason } => write!(f, "shutdown starts ({reason})"),
             Self::ShutdownDelivered { extension } => write!(f, "SHUTDOWN handed to {extension}"),

@@ -45,6 +45,7 @@ mod scratch;
 mod service;
 mod shutdown_report;
 mod telemetry;
+mod uplink;
 mod xray;
 
 pub use clock::Time;
@@ -60,4 +61,5 @@ pub use machine::{Exit, ShutdownReason};
 pub use service::{Lambda, StartError};
 pub use shutdown_report::{EnvironmentShutdown, ProcessEnd, ShutdownReport};
 pub use telemetry::{EventKind, TelemetryEvent};
+pub use uplink::{InFreeze, Uplink};
 pub use xray::XRay;

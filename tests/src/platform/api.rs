@@ -180,9 +180,19 @@ impl Server {
     }
 
     fn subscribe(&self, index: usize) -> Option<Response> {
-        let Subscription::Status(status) = self.subscription else {
-            self.shared.take(|state| state.is_stopped.then_some(()));
-            return None;
+        let status = match (self.subscription, self.is_first(index)) {
+            (Subscription::Silence, _) => {
+                self.shared.take(|state| state.is_stopped.then_some(()));
+                return None;
+            }
+            (Subscription::HangUp, _) | (Subscription::FirstHangUp, true) => return None,
+            (Subscription::Status(status), _) | (Subscription::First(status), true) => status,
+            (Subscription::First(_) | Subscription::FirstHangUp, false) => 200,
+            (Subscription::Before(schema), _) => {
+                let asked = self.shared.state().calls[index].json();
+                let is_older = asked["schemaVersion"].as_str().is_some_and(|asked| asked < schema);
+                if is_older { 200 } else { 400 }
+            }
         };
         Some(self.shared.change(|state| {
             let is_accepted = |call: &&Call| call.answer.is_none_or(|(_, status)| status == 200);
@@ -204,6 +214,11 @@ impl Server {
             }
             subscription_answer(status)
         }))
+    }
+
+    /// Whether no subscription was asked for before this call.
+    fn is_first(&self, index: usize) -> bool {
+        self.shared.state().calls[..index].iter().all(|call| call.kind != Kind::Subscribe)
     }
 
     fn next(&self, index: usize) -> Option<Response> {
@@ -294,6 +309,7 @@ fn subscription_answer(status: u16) -> Response {
     let (content_type, body) = match status {
         200 => ("text/plain", "\"OK\"".to_owned()),
         202 => ("application/json", refused("Telemetry.NotSupported", "Telemetry API is not supported")),
+        400 => ("application/json", refused("ValidationError", "schemaVersion is not supported")),
         403 => ("application/json", refused("Telemetry.SubscriptionClosed", "the subscription is closed")),
         404 => ("text/plain", "404 page not found".to_owned()),
         _ => ("application/json", refused("InternalServerError", "something went wrong")),

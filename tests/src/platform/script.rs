@@ -26,6 +26,14 @@ pub enum Registration {
 pub enum Subscription {
     /// This status with the platform's own body; only 200 subscribes.
     Status(u16),
+    /// This status to the first request, 200 to the ones after it.
+    First(u16),
+    /// The connection of the first request is closed without an answer; 200 to the ones after it.
+    FirstHangUp,
+    /// The connection of every request is closed without an answer.
+    HangUp,
+    /// 400 to this schema and to every newer one, 200 to older ones.
+    Before(&'static str),
     /// Never.
     Silence,
 }

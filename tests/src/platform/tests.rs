@@ -36,8 +36,12 @@ fn next(platform: &Platform, identity: &Headers) -> Response {
 }
 
 fn subscribe(platform: &Platform, identity: &Headers, port: u16) -> Response {
+    subscribe_with(platform, identity, port, "2025-01-29")
+}
+
+fn subscribe_with(platform: &Platform, identity: &Headers, port: u16, schema: &str) -> Response {
     let body = format!(
-        r#"{{"schemaVersion":"2025-01-29","types":["platform"],"buffering":{{"timeoutMs":25}},
+        r#"{{"schemaVersion":"{schema}","types":["platform"],"buffering":{{"timeoutMs":25}},
             "destination":{{"protocol":"HTTP","URI":"http://sandbox.localdomain:{port}/t"}}}}"#
     );
     call(platform, "PUT", "/2022-07-01/telemetry", identity, &body)
@@ -103,6 +107,22 @@ fn only_status_200_subscribes() {
         assert_eq!(answer.status, status);
         assert!(String::from_utf8_lossy(&answer.body).contains(word), "{word}");
         assert_eq!(platform.state().destination, None);
+    }
+}
+
+#[test]
+fn a_subscription_may_succeed_at_the_second_request() {
+    let rows = [
+        (Subscription::First(500), "2025-01-29", [500, 200]),
+        (Subscription::Before("2025-01-29"), "2022-12-13", [400, 200]),
+    ];
+    for (subscription, second, statuses) in rows {
+        let platform = start(|script| script.subscription(subscription));
+        let identity = registered(&platform);
+        let answers =
+            ["2025-01-29", second].map(|schema| subscribe_with(&platform, &identity, 4323, schema).status);
+        assert_eq!(answers, statuses, "{subscription:?}");
+        assert!(platform.state().destination.is_some());
     }
 }
 

@@ -32,14 +32,33 @@ pub struct Prices {
     pub memory_bytes: u64,
 }
 
+/// The processor that a function runs on: Lambda bills its time by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// Graviton.
+    Arm64,
+    /// Intel and AMD.
+    X86,
+}
+
+impl Architecture {
+    /// The list price of a gigabyte of memory for a second, in USD: us-east-1, on demand, first tier.
+    const fn gb_second(self) -> f64 {
+        match self {
+            Self::Arm64 => 0.000_013_333_4,
+            Self::X86 => 0.000_016_666_7,
+        }
+    }
+}
+
 impl Prices {
-    /// Public list prices of AWS in us-east-1, for a function of `memory_bytes`.
+    /// Public list prices of AWS in us-east-1, for a function of `memory_bytes` on `architecture`.
     ///
     /// # Source
     /// CloudWatch Logs ingestion and archival: <https://aws.amazon.com/cloudwatch/pricing/>; data transfer out to the
-    /// internet, first 10 TB: <https://aws.amazon.com/ec2/pricing/on-demand/>; x86 duration, first tier:
+    /// internet, first 10 TB: <https://aws.amazon.com/ec2/pricing/on-demand/>; duration, first tier:
     /// <https://aws.amazon.com/lambda/pricing/>. A backend of another vendor has its own.
-    pub fn listed(memory_bytes: u64) -> Self {
+    pub fn listed(memory_bytes: u64, architecture: Architecture) -> Self {
         Self {
             as_of: "2025-06".into(),
             currency: "USD".into(),
@@ -47,7 +66,7 @@ impl Prices {
             egress_gb: 0.09,
             stored_gb_month: 0.03,
             stored_days: 30.0,
-            lambda_gb_second: 0.000_016_666_7,
+            lambda_gb_second: architecture.gb_second(),
             memory_bytes,
         }
     }
@@ -124,7 +143,7 @@ mod tests {
             egress_gb: 1.0,
             stored_gb_month: 4.0,
             stored_days: 15.0,
-            ..Prices::listed(1 << 29)
+            ..Prices::listed(1 << 29, Architecture::X86)
         };
         let ledger = Ledger {
             raw_bytes: 500_000_000,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use sandbox::{
-    EventKind, Fate, FunctionSpec, InitType, LambdaConfig, LogFormat, Overflow, SubscribeAnswer,
-    TelemetryFault, XRay,
+    EventKind, Fate, FunctionSpec, InFreeze, InitType, LambdaConfig, LogFormat, Overflow, SubscribeAnswer,
+    TelemetryFault, Uplink, XRay,
 };
 
 pub(crate) const HELP: &str = "\
@@ -30,6 +30,7 @@ Function (before --function: defaults of those that follow)
   --snapstart N            initialise N environments at once, and restore each for its first invocation
   --managed N              Managed Instances: an environment starts at once, takes N invocations at the same
                            time, is never frozen, and tells extensions of SHUTDOWN only
+  --uplink VARIABLE        the processes reach the backend whose URL it holds through the sandbox
   --json-logs              AWS_LAMBDA_LOG_FORMAT=JSON
   --function K=V,...       one more function; keys name, command (split at spaces),
                            extensions, timeout, memory, handler, concurrency, working-dir
@@ -42,6 +43,8 @@ Service
   --verbose                show telemetry too
 Faults
   --never-freeze           leave idle environments running
+  --vm-freeze FATE         what arrives over the uplink while frozen, as in a stopped virtual machine: lost
+                           (with its connection), or late:MS (after the thaw)
   --subscribe-answer CODE  202, 403, 404 or 500 instead of 200
   --telemetry-fault EVENT=FATE   drop, hold, hold:2, swap, delay:MS or duplicate:N; repeat
                            e.g. platform.runtimeDone=delay:500
@@ -128,6 +131,16 @@ impl Options {
                 let function = function(self.spec.clone(), &text)?;
                 self.invoke.run.functions.push(function);
             }
+            "uplink" => {
+                let variable = parser.value()?.string()?;
+                let in_freeze = self.spec.uplink.take().map_or(InFreeze::Buffered, |uplink| uplink.in_freeze);
+                self.spec.uplink = Some(Uplink { variable, in_freeze });
+            }
+            "vm-freeze" => {
+                let in_freeze = in_freeze(&parser.value()?.string()?)?;
+                let uplink = self.spec.uplink.as_mut().ok_or("--vm-freeze needs --uplink before it")?;
+                uplink.in_freeze = in_freeze;
+            }
             "never-freeze" => self.spec.faults.never_freeze = true,
             "subscribe-answer" => self.spec.faults.subscribe = subscribe_answer(&parser.value()?.string()?)?,
             "telemetry-fault" => {
@@ -196,6 +209,17 @@ fn xray(text: String) -> XRay {
         "not-sampled" => XRay::NotSampled,
         "absent" => XRay::Absent,
         _ => XRay::Header(text),
+    }
+}
+
+fn in_freeze(text: &str) -> Result<InFreeze, lexopt::Error> {
+    match text.split_once(':') {
+        None if text == "lost" => Ok(InFreeze::Lost),
+        Some(("late", ms)) => {
+            let ms = ms.parse().map_err(|_| format!("{ms} is not a number"))?;
+            Ok(InFreeze::Late(Duration::from_millis(ms)))
+        }
+        _ => Err(format!("--vm-freeze is lost or late:MS, not {text}").into()),
     }
 }
 

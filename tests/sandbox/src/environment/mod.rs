@@ -24,6 +24,7 @@ use crate::process::{self, Process, Watchdog};
 use crate::runtime_api::Call;
 use crate::shutdown_report::EnvironmentShutdown;
 use crate::telemetry::{DeliveryReport, EventKind, Subscriber, Subscription, TelemetryEvent};
+use crate::uplink::Link;
 use limits::Limits;
 use router::Router;
 
@@ -93,6 +94,7 @@ struct Environment {
     inbox: mpsc::UnboundedSender<Message>,
     generation: u32,
     server: Option<Server>,
+    link: Option<Link>,
     scratch: PathBuf,
     processes: HashMap<Role, Process>,
     router: Router,
@@ -131,6 +133,7 @@ pub(crate) fn start(
         inbox: inbox.clone(),
         generation: 0,
         server: None,
+        link: None,
         scratch,
         processes: HashMap::new(),
         replies: HashMap::new(),
@@ -253,6 +256,7 @@ impl Environment {
                 self.frozen = None;
                 self.limits.is_frozen = false;
                 process::thaw(&self.groups());
+                self.link.iter().for_each(|link| link.freeze(false));
                 self.router.resume();
                 self.note_at(self.now, What::Thawed, self.machine.request_id().map(str::to_owned));
             }

@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::sync::oneshot;
 
 use super::{Environment, Message};
-use crate::history::What;
+use crate::history::{TimelineEntry, What};
 use crate::http_server::Server;
 use crate::machine::{Input, Role};
-use crate::process::{self, Drained, Launch, LaunchError, LogWatch, Process, Surroundings};
+use crate::process::{self, Drained, Launch, LaunchError, LogWatch, Process, Surroundings, Variables};
 use crate::runtime_api::Api;
+use crate::uplink::Link;
 
 impl Environment {
     pub(super) async fn read_output(&mut self) {
@@ -34,6 +35,35 @@ impl Environment {
         let server = Server::start(address, move |request| api.clone().handle(request)).await;
         self.server = Some(server.expect("loopback has a free port"));
         std::fs::create_dir_all(&self.scratch).expect("the scratch directory can be made");
+        if self.link.is_none() {
+            self.link = self.start_link().await;
+        }
+    }
+
+    async fn start_link(&self) -> Option<Link> {
+        let uplink = self.spec.uplink.as_ref()?;
+        let (_, backend, _) =
+            self.spec.backend(uplink).expect("it was checked when the function was created");
+        let (shared, facts) = (self.shared.clone(), self.facts.clone());
+        let note = move |bytes| {
+            shared.history.push(TimelineEntry {
+                at: shared.clock.now(),
+                environment: Some(facts.environment),
+                function: facts.function.clone(),
+                request_id: None,
+                what: What::ArrivedFrozen { bytes },
+            });
+        };
+        let link = Link::start(backend.to_owned(), uplink.in_freeze, note).await;
+        Some(link.expect("loopback has a free port"))
+    }
+
+    /// What a process finds in place of the backend's address.
+    fn lead_through_link(&self, variables: &mut Variables) {
+        let (Some(uplink), Some(link)) = (&self.spec.uplink, &self.link) else { return };
+        if let Some((before, _, after)) = self.spec.backend(uplink) {
+            variables.insert(uplink.variable.clone(), format!("{before}{}{after}", link.address).into());
+        }
     }
 
     pub(super) fn end_generation(&mut self) {
@@ -75,7 +105,7 @@ impl Environment {
             scratch: self.scratch.clone(),
             path: std::env::var_os("PATH").unwrap_or_default(),
         };
-        match role {
+        let mut launch = match role {
             Role::Runtime => Launch {
                 command: self.spec.wrapper().into_iter().chain(self.spec.command.iter().cloned()).collect(),
                 variables: process::of_runtime(&self.spec, &around),
@@ -89,7 +119,9 @@ impl Environment {
                     working_dir: "/".into(),
                 }
             }
-        }
+        };
+        self.lead_through_link(&mut launch.variables);
+        launch
     }
 
     /// A task that says when there is output, and does not look again before it was taken.
@@ -108,6 +140,7 @@ impl Environment {
     }
 
     pub(super) async fn freeze(&mut self) {
+        self.link.iter().for_each(|link| link.freeze(true));
         self.router.pause().await;
         self.limits.is_frozen = true;
         let members = process::freeze(&self.groups()).await;

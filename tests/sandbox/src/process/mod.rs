@@ -9,5 +9,5 @@ mod watchdog;
 pub(crate) use group::{freeze, members, resident_mb, resident_now_mb, stop, thaw};
 pub(crate) use launch::{Launch, LaunchError, Process};
 pub(crate) use logs::{Drained, LogWatch};
-pub(crate) use variables::{Surroundings, of_extension, of_runtime};
+pub(crate) use variables::{Surroundings, Variables, of_extension, of_runtime};
 pub(crate) use watchdog::Watchdog;

@@ -100,6 +100,9 @@ fn wrong_options_are_named() {
         (vec!["run", "--nonsense"], "--nonsense"),
         (vec!["run", "--function", "name=a,command=true,colour=red"], "colour"),
         (vec!["run", "--memory", "1", "--", "true"], "memory must be"),
+        (vec!["run", "--vm-freeze", "lost", "--", "true"], "needs --uplink"),
+        (vec!["run", "--uplink", "URL", "--vm-freeze", "soon", "--", "true"], "soon"),
+        (vec!["run", "--uplink", "URL", "--vm-freeze", "late:30", "--", "true"], "no variable URL"),
         (vec!["fly"], "fly"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_sandbox")).args(&arguments).output().unwrap();
