@@ -76,7 +76,7 @@ impl World {
         };
         let elsewhere = self.disk.parked(Signal::Traces)
             + self.pending.values().map(being_read).sum::<u64>()
-            + self.backend.values().flat_map(|request| request.entries.iter()).map(spans).sum::<u64>()
+            + self.network.live().flat_map(|request| request.entries.iter()).map(spans).sum::<u64>()
             + self.agent.unjudged_spans();
         let held = self.agent.held_items(Signal::Traces);
         assert!(held <= elsewhere, "{held} held, and {elsewhere} of them with the backend or on disk");

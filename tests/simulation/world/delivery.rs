@@ -1,0 +1,215 @@
+//! Items at the backend, by identity: each delivered once, and again only where its answer was lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use policy::{Content, Entry, Measured, Outcome, Phase, PlatformSpan, SpanId, TraceId};
+
+use super::super::checks::is_on;
+use super::super::disk::{BUNDLED, Body, LOGGED, MADE, Piece};
+use super::super::function::MS;
+use super::World;
+use super::network::Request;
+
+/// After a thaw, answers are read within 5 ms in this world, and no request is given up before this time awake:
+/// the shortest grace of four latencies.
+const GRACE_MIN: u64 = 20 * MS;
+
+/// The identity of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Span(TraceId, SpanId),
+    Logs(u64),
+    /// The address of points, which are kept here for as long as their world lives.
+    Points(usize),
+}
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivery {
+    taken: u32,
+    is_acknowledged: bool,
+    /// Whether a request with it is under way, or has ended without an answer.
+    is_under_way: bool,
+    is_unanswered: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    items: BTreeMap<Name, Delivery>,
+    points: Vec<Arc<Measured>>,
+    /// Items that this process has sent again, as the ledger should count them.
+    resent: u64,
+    /// Items whose request has ended without an answer in this process.
+    unanswered: BTreeSet<Name>,
+    /// When the breaker was last seen to change.
+    pub(super) excused_at: u64,
+}
+
+/// An item of a request.
+enum Item<'a> {
+    Received(&'a Body),
+    Made(&'a PlatformSpan),
+    Logs(u64, Option<(TraceId, SpanId)>),
+    Points(Arc<Measured>),
+}
+
+impl Item<'_> {
+    fn name(&self) -> Name {
+        match self {
+            Self::Received(body) => Name::Span(body.trace_id, body.span_id),
+            Self::Made(span) => Name::Span(span.trace_id, span.span_id),
+            Self::Logs(id, _) => Name::Logs(*id),
+            Self::Points(points) => Name::Points(Arc::as_ptr(points) as usize),
+        }
+    }
+}
+
+impl World {
+    fn each_item(&mut self, entries: &[Entry<Body>], then: fn(&mut Self, &Item<'_>)) {
+        for entry in entries {
+            match &entry.content {
+                Content::Measured(measured) => then(self, &Item::Points(measured.clone())),
+                Content::Made(span) => then(self, &Item::Made(span)),
+                Content::Received(body) if body.id >= BUNDLED => {
+                    for piece in self.disk.bundle(body.id) {
+                        match piece {
+                            Piece::Metered(measured, _) => then(self, &Item::Points(measured)),
+                            Piece::Logged(id, _, placed) => then(self, &Item::Logs(id, placed)),
+                            Piece::Received(..) | Piece::Made(_) => {
+                                unreachable!("spans are read back one by one")
+                            }
+                        }
+                    }
+                }
+                Content::Received(body) if body.id >= MADE => {
+                    let span = self.made[(body.id - MADE) as usize].clone();
+                    then(self, &Item::Made(&span));
+                }
+                Content::Received(body) if body.id >= LOGGED && body.id < super::super::disk::ANNOUNCED => {
+                    then(self, &Item::Logs(body.id, body.placed));
+                }
+                Content::Received(body) => then(self, &Item::Received(body)),
+            }
+        }
+    }
+
+    /// The agent sends these: none that is acknowledged, none that is under way already.
+    pub(super) fn note_launched(&mut self, entries: &[Entry<Body>]) {
+        self.each_item(entries, |world, item| {
+            let (name, kills) = (item.name(), world.kills);
+            let delivery = world.deliveries.items.entry(name).or_default();
+            assert!(!delivery.is_under_way, "{name:?} is sent, and under way already");
+            assert!(
+                !delivery.is_acknowledged || kills > 0,
+                "{name:?} is sent again after it was acknowledged"
+            );
+            delivery.is_under_way = true;
+            if world.deliveries.unanswered.remove(&name) {
+                world.coverage.note("sent again");
+                world.deliveries.resent += world.weight(&name);
+            }
+        });
+    }
+
+    /// How many items the ledger counts for it.
+    fn weight(&self, name: &Name) -> u64 {
+        match name {
+            Name::Span(..) => 1,
+            Name::Logs(id) => self.logged.count(*id),
+            Name::Points(address) => {
+                let points =
+                    self.deliveries.points.iter().find(|points| Arc::as_ptr(points) as usize == *address);
+                points.map_or(0, |points| points.points.len() as u64)
+            }
+        }
+    }
+
+    /// An answer, or the loss of one, is about to reach the agent.
+    pub(super) fn note_answer(&mut self, request: &Request) {
+        let then: fn(&mut Self, &Item<'_>) = match request.reply.outcome {
+            Outcome::Delivered { .. } => |world, item| {
+                let delivery = world.deliveries.items.entry(item.name()).or_default();
+                (delivery.is_under_way, delivery.is_acknowledged) = (false, true);
+            },
+            Outcome::Lost => |world, item| world.note_unanswered(item.name()),
+            _ => |world, item| {
+                world.deliveries.items.entry(item.name()).or_default().is_under_way = false;
+            },
+        };
+        self.each_item(&request.entries, then);
+        if !matches!(request.reply.outcome, Outcome::Delivered { .. }) {
+            self.deliveries.excused_at = self.now;
+        }
+    }
+
+    fn note_unanswered(&mut self, name: Name) {
+        let delivery = self.deliveries.items.entry(name).or_default();
+        (delivery.is_under_way, delivery.is_unanswered) = (false, true);
+        self.deliveries.unanswered.insert(name);
+    }
+
+    /// The agent gives up on an answer: not before it could have been read.
+    pub(super) fn note_cancelled(&mut self, request: &Request) {
+        let awake = self.now - request.launched.max(self.held.begun_at).min(self.now);
+        let is_ending = matches!(self.agent.phase(), Phase::Draining | Phase::Exited);
+        let is_excused = self.deliveries.excused_at == self.now || is_ending;
+        let answers_soon = request.reply.takes.is_some() && request.reply.outcome != Outcome::Lost;
+        assert!(
+            !is_on("given up") || awake >= GRACE_MIN || is_excused || !answers_soon,
+            "{:?} is given up after {} us awake, and its answer is on its way",
+            request.id,
+            awake / 1_000
+        );
+        self.coverage.note("request given up");
+        self.each_item(&request.entries, |world, item| world.note_unanswered(item.name()));
+    }
+
+    /// The backend takes these in.
+    pub(super) fn take_in(&mut self, entries: &[Entry<Body>]) {
+        self.each_item(entries, |world, item| {
+            if let Item::Points(points) = item {
+                world.deliveries.points.push(points.clone());
+            }
+            let delivery = world.deliveries.items.entry(item.name()).or_default();
+            delivery.taken += 1;
+            if delivery.taken > 1 {
+                let excuse = delivery.is_unanswered || world.kills > 0 || world.processes > 1;
+                assert!(excuse, "{:?} is delivered twice, and no answer was lost", item.name());
+                return world.coverage.note("delivered twice");
+            }
+            match item {
+                Item::Received(body) => world.note_received(body),
+                Item::Made(span) => world.note_made(span),
+                Item::Logs(id, placed) => world.note_logs(*id, *placed),
+                Item::Points(points) => world.note_measured(points),
+            }
+        });
+    }
+
+    /// A process leaves: the next one does not know what it had sent.
+    pub(super) fn leave_deliveries(&mut self) {
+        self.check_resent();
+        self.deliveries.unanswered.clear();
+        self.deliveries.resent = 0;
+        for delivery in self.deliveries.items.values_mut() {
+            delivery.is_unanswered |= std::mem::take(&mut delivery.is_under_way);
+        }
+    }
+
+    /// The most often that one span was delivered.
+    pub(super) fn copies(&self) -> u32 {
+        let spans = self.deliveries.items.iter().filter(|(name, _)| matches!(name, Name::Span(..)));
+        spans.map(|(_, delivery)| delivery.taken).max().unwrap_or_default()
+    }
+
+    /// Each item that was sent again is in the books.
+    pub(super) fn check_resent(&self) {
+        if !is_on("resent") {
+            return;
+        }
+        let (counted, resent) = (self.agent.ledger().resent, self.deliveries.resent);
+        assert_eq!(counted, resent, "items were sent again after their answer was lost: counted, and true");
+    }
+}
