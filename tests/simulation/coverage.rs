@@ -66,6 +66,7 @@ const EXPECTED: &[&str] = &[
     "invocations at once",
     "INVOKE heard late",
     "killed",
+    "killed for not asking",
     "logs complete",
     "logs placed",
     "logs without a place",

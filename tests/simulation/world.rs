@@ -37,10 +37,9 @@ use super::function::character::Character;
 use super::function::spans::Bodies;
 use super::function::{Deed, MS, Plan};
 use announced::Announced;
-use backend::Origin;
 use budget::{Before, Costs, Held};
 use delivery::Deliveries;
-use logged::{Logged, Place};
+use logged::Logged;
 use metered::Metered;
 use network::Network;
 use roots::Roots;
@@ -148,6 +147,8 @@ pub struct World {
     frozen_at: u64,
     /// The host is lost.
     is_gone: bool,
+    /// When the platform began to reset the environment.
+    reset_at: u64,
     /// Spans that the function's SDK holds, and whether its timer runs.
     buffered: Vec<policy::Span<Body>>,
     /// Our own CPU time so far.
@@ -173,8 +174,6 @@ pub struct World {
     /// Of those: failures, parts of invocations that failed, and what probability alone keeps; with the reason.
     worth_keeping: BTreeMap<u64, String>,
     delivered: BTreeSet<u64>,
-    /// Spans that the backend has.
-    sent: BTreeMap<Place, Origin>,
     bodies: Bodies,
     disk: Disk,
     made: Vec<Rc<PlatformSpan>>,

@@ -2,6 +2,7 @@
 
 use policy::Rng;
 
+use super::super::checks::is_on;
 use super::MS;
 
 /// How long handlers run.
@@ -108,8 +109,9 @@ impl Character {
     pub(crate) fn pick(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0xc4a2_ac7e);
         let mut of = |one_in: u64| rng.below(one_in) == 0;
-        let (sends_by_timer, sends_at_init, has_bogus_times) = (of(6), of(6), of(12));
-        let (is_sampled_itself, is_retried, expects_spans) = (of(8), of(6), of(2));
+        let (sends_by_timer, sends_at_init, has_bogus_times) =
+            (of(6) && is_on("timers"), of(6) && is_on("init"), of(12));
+        let (is_sampled_itself, is_retried, expects_spans) = (of(8), of(6) && is_on("retries"), of(2));
         let pace = match rng.below(12) {
             0..3 => Pace::Fast,
             3 => Pace::Slow,

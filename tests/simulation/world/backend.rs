@@ -13,17 +13,6 @@ use super::logged::Place;
 use super::network::Reply;
 use super::roots::{Root, invocation_of};
 
-/// Who a span at the backend is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The function, when it ended.
-    Function,
-    /// The function, when it began; closed here.
-    Closed,
-    /// The platform's events.
-    Made,
-}
-
 /// Bytes a second that a narrow backend takes.
 const NARROW: u64 = 100_000;
 /// A connection that is refused tells so after this.
@@ -55,11 +44,10 @@ impl World {
         let faults = self.faults_of(signal);
         let takes = if faults.is_slow { self.rng.below(3_000) * MS } else { (2 + self.rng.below(20)) * MS };
         let takes = if faults.is_narrow { self.pass_through(entries) } else { takes };
-        let (what, outcome, takes, keeps) =
-            self.fault_in(&faults, takes, entries.len()).unwrap_or_else(|| {
-                let what = if faults.is_slow { "backend is slow" } else { "backend is well" };
-                (what, Outcome::Delivered { rejected: 0 }, Some(takes), entries.len())
-            });
+        let (what, outcome, takes, keeps) = self.fault_in(&faults, takes, entries).unwrap_or_else(|| {
+            let what = if faults.is_slow { "backend is slow" } else { "backend is well" };
+            (what, Outcome::Delivered { rejected: 0 }, Some(takes), entries.len())
+        });
         if faults.is_of_one_signal {
             self.coverage.note("backend of one signal is ill");
         }
@@ -68,8 +56,11 @@ impl World {
     }
 
     /// What goes wrong, if anything does: the outcome, its time, and how many entries are taken in all the same.
-    fn fault_in(&mut self, faults: &Faults, takes: u64, entries: usize) -> Option<Fault> {
+    fn fault_in(&mut self, faults: &Faults, takes: u64, entries: &[Entry<Body>]) -> Option<Fault> {
         let mut on = |is_possible: bool| is_possible && self.rng.below(2) == 0;
+        // The last item is refused, where that is an entry of its own.
+        let is_single = entries.last().is_some_and(|entry| entry.count == 1);
+        let entries = entries.len();
         let retry = |after| Outcome::Retry { after };
         Some(if on(faults.refuses) {
             ("backend refuses", retry(None), Some(REFUSED), 0)
@@ -89,7 +80,12 @@ impl World {
         } else if faults.answers_413 && entries > 3 {
             ("backend answers 413", Outcome::TooLarge, Some(takes), 0)
         } else if on(faults.takes_part) {
-            ("backend takes a part", Outcome::Delivered { rejected: 1 }, Some(takes), entries - 1)
+            (
+                "backend takes a part",
+                Outcome::Delivered { rejected: 1 },
+                Some(takes),
+                entries - usize::from(is_single),
+            )
         } else {
             return None;
         })
@@ -105,29 +101,16 @@ impl World {
 
     /// The backend has a span of the function, for the first time.
     pub(super) fn note_received(&mut self, body: &Body) {
-        let place = (body.trace_id, body.span_id);
         if body.id >= ANNOUNCED {
-            self.note_sent(place, Origin::Closed);
             return self.note_closed(body);
         }
         assert!(self.accepted.contains(&body.id), "a span that nobody sent");
-        self.note_sent(place, Origin::Function);
         self.delivered.insert(body.id);
         self.note_own_root(body);
     }
 
-    /// The backend has a span of this name: never two, whoever they are from.
-    fn note_sent(&mut self, name: Place, origin: Origin) {
-        let known = self.sent.insert(name, origin);
-        assert!(
-            known.is_none_or(|known| known == origin) || self.kills > 0,
-            "{name:?} came twice: as {known:?} and as {origin:?}"
-        );
-    }
-
     /// The backend has a span that was made here, for the first time.
     pub(super) fn note_made(&mut self, span: &PlatformSpan) {
-        self.note_sent((span.trace_id, span.span_id), Origin::Made);
         self.ids.insert(*span.span_id.bytes());
         assert!(span.start <= span.end, "it ends before it begins: {span:?}");
         let mut sources = span.attributes.iter().filter(|(key, _)| *key == "prefreeze.parent_source");

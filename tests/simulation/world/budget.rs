@@ -121,8 +121,9 @@ impl World {
     }
 
     /// The agent is about to be handed the platform's word that an invocation has ended.
-    pub(super) fn note_end_told(&mut self, number: u64) {
-        self.held.is_unheard = false;
+    pub(super) fn note_end_told(&mut self, number: u64, is_report: bool) {
+        // A report comes with the next invocation: whether that says that ends are heard again is left open.
+        self.held.is_unheard &= is_report;
         if self.running.is_some() && self.current == number {
             self.note_done(true);
         }
@@ -259,8 +260,7 @@ impl World {
         }
         let is_asked = self.network.live().next().is_some();
         let reads = self.pending.values().any(|event| matches!(event, Event::Spool(_)));
-        let ceiling = self.config.flush_ceiling.as_nanos() as u64;
-        let may_retry = self.deliveries.excused_at > 0 && self.deliveries.excused_at + ceiling >= self.now;
+        let may_retry = self.deliveries.retries_until >= self.now;
         assert!(is_asked || reads || may_retry, "an invocation is held, and nothing is under way");
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use policy::{Content, Entry, Measured, Outcome, Phase, PlatformSpan, SpanId, TraceId};
 
 use super::super::checks::is_on;
-use super::super::disk::{BUNDLED, Body, LOGGED, MADE, Piece};
+use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
 use super::super::function::MS;
 use super::World;
 use super::network::Request;
@@ -14,6 +14,20 @@ use super::network::Request;
 /// After a thaw, answers are read within 5 ms in this world, and no request is given up before this time awake:
 /// the shortest grace of four latencies.
 const GRACE_MIN: u64 = 20 * MS;
+
+/// No pause that the agent chooses is longer.
+const OWN_PAUSE_MAX: u64 = 2_000 * MS;
+
+/// Who an item is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The function, when it ended.
+    Function,
+    /// The function, when it began; closed here.
+    Closed,
+    /// The platform's events, or the metrics of the agent.
+    Made,
+}
 
 /// The identity of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +46,7 @@ struct Delivery {
     /// Whether a request with it is under way, or has ended without an answer.
     is_under_way: bool,
     is_unanswered: bool,
+    origin: Option<Origin>,
 }
 
 /// See the module.
@@ -43,8 +58,10 @@ pub(super) struct Deliveries {
     resent: u64,
     /// Items whose request has ended without an answer in this process.
     unanswered: BTreeSet<Name>,
-    /// When the breaker was last seen to change.
+    /// When an answer last gave a reason to give up on others.
     pub(super) excused_at: u64,
+    /// Until when a failed request may be waited for to be tried again.
+    pub(super) retries_until: u64,
 }
 
 /// An item of a request.
@@ -56,6 +73,14 @@ enum Item<'a> {
 }
 
 impl Item<'_> {
+    fn origin(&self) -> Origin {
+        match self {
+            Self::Made(_) => Origin::Made,
+            Self::Received(body) if body.id >= ANNOUNCED => Origin::Closed,
+            _ => Origin::Function,
+        }
+    }
+
     fn name(&self) -> Name {
         match self {
             Self::Received(body) => Name::Span(body.trace_id, body.span_id),
@@ -87,7 +112,7 @@ impl World {
                     let span = self.made[(body.id - MADE) as usize].clone();
                     then(self, &Item::Made(&span));
                 }
-                Content::Received(body) if body.id >= LOGGED && body.id < super::super::disk::ANNOUNCED => {
+                Content::Received(body) if body.id >= LOGGED && body.id < ANNOUNCED => {
                     then(self, &Item::Logs(body.id, body.placed));
                 }
                 Content::Received(body) => then(self, &Item::Received(body)),
@@ -100,6 +125,10 @@ impl World {
         self.each_item(entries, |world, item| {
             let (name, kills) = (item.name(), world.kills);
             let delivery = world.deliveries.items.entry(name).or_default();
+            let origin = item.origin();
+            let known = delivery.origin.replace(origin);
+            let is_same = known.is_none_or(|known| known == origin);
+            assert!(is_same || kills > 0, "{name:?} is sent as {known:?} and as {origin:?}");
             assert!(!delivery.is_under_way, "{name:?} is sent, and under way already");
             assert!(
                 !delivery.is_acknowledged || kills > 0,
@@ -139,9 +168,14 @@ impl World {
             },
         };
         self.each_item(&request.entries, then);
-        if !matches!(request.reply.outcome, Outcome::Delivered { .. }) {
-            self.deliveries.excused_at = self.now;
-        }
+        let pause = match request.reply.outcome {
+            Outcome::Delivered { .. } => return,
+            Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
+            _ => OWN_PAUSE_MAX,
+        };
+        self.deliveries.excused_at = self.now;
+        let until = &mut self.deliveries.retries_until;
+        *until = (*until).max(self.now + pause);
     }
 
     fn note_unanswered(&mut self, name: Name) {
@@ -163,6 +197,8 @@ impl World {
             awake / 1_000
         );
         self.coverage.note("request given up");
+        let until = &mut self.deliveries.retries_until;
+        *until = (*until).max(self.now + OWN_PAUSE_MAX);
         self.each_item(&request.entries, |world, item| world.note_unanswered(item.name()));
     }
 

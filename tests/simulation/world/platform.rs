@@ -10,6 +10,8 @@ use super::super::function::{Deed, Fate, MS, Plan};
 use super::super::sampling::is_sampled;
 use super::{Event, World};
 
+/// SHUTDOWN takes no longer than this.
+const SHUTDOWN_TIME: u64 = 2_000 * MS;
 /// An SDK's batch processor sends after this time.
 const SDK_TIMER: u64 = 5_000 * MS;
 /// And it sends no more than this many spans at once.
@@ -110,7 +112,9 @@ impl World {
         self.in_progress.remove(&plan.number);
         self.say(&format!("ends {}", plan.request_id));
         let (wall, now) = (self.wall(), self.now);
-        self.truth.life_mut(plan.number).expect("it has begun").ended = Some((wall, now));
+        let life = self.truth.life_mut(plan.number).expect("it has begun");
+        life.ended = Some((wall, now));
+        let duration = Some(std::time::Duration::from_nanos(now - life.begun_at));
         match plan.fate {
             Fate::Returns => {}
             Fate::TimesOut | Fate::NeverAnswers => self.timeouts += 1,
@@ -124,7 +128,6 @@ impl World {
         }
         let (request_id, at) = (plan.request_id.clone(), self.told_wall());
         let ending = ending_of(plan.fate);
-        let duration = Some(std::time::Duration::from_nanos(plan.duration));
         if is_managed {
             // One process serves many invocations: it is not ended for one of them.
             let usage = Usage::default();
@@ -171,9 +174,12 @@ impl World {
 
     pub(super) fn shut_down(&mut self, reason: ShutdownReason) {
         if !self.is_asked {
-            // SHUTDOWN is given to who asks; the agent is still flushing.
-            self.later(self.now + 10 * MS, Event::Shutdown(reason));
-            return;
+            // SHUTDOWN is given to who asks, and who does not ask in time is killed.
+            if self.is_reset && self.now >= self.reset_at + SHUTDOWN_TIME {
+                self.coverage.note("killed for not asking");
+                return self.kill();
+            }
+            return self.later(self.now + 10 * MS, Event::Shutdown(reason));
         }
         self.check_drained();
         self.is_asked = false;
@@ -184,7 +190,7 @@ impl World {
         let is_hasty = self.faults.shuts_down_abruptly || self.faults.asks_for_patience;
         self.is_well_at_last = !is_hasty && self.rng.below(2) == 0;
         let allowed =
-            if self.faults_now().shuts_down_abruptly { self.rng.below(2_000) * MS } else { 2_000 * MS };
+            if self.faults_now().shuts_down_abruptly { self.rng.below(2_000) * MS } else { SHUTDOWN_TIME };
         self.deadline = self.now + allowed;
         self.step(Input::Shutdown(Shutdown {
             reason,

@@ -67,7 +67,7 @@ impl World {
         let has_room = self.disk.parked_bytes() + 2 * bounds.batch_bytes < bounds.spooled_bytes / 3;
         let is_capped = self.config.cost_cap.is_some();
         let may_fail = self.faults_now().disk_fails || self.is_disk_useless();
-        if !is_meant || !has_room || is_capped || may_fail || self.faults.sends_outsize {
+        if self.held.is_new || !is_meant || !has_room || is_capped || may_fail || self.faults.sends_outsize {
             return;
         }
         let being_read = |event: &Event| match event {

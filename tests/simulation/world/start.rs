@@ -88,7 +88,7 @@ impl World {
 
     /// The platform resets the environment: SHUTDOWN, and new processes in it.
     pub(super) fn reset(&mut self, reason: ShutdownReason) {
-        self.is_reset = true;
+        (self.is_reset, self.reset_at) = (true, self.now);
         let when = if self.is_asked { self.now } else { self.now + 40 * MS };
         self.runs = true;
         self.later(when, Event::Shutdown(reason));

@@ -55,6 +55,8 @@ impl World {
     }
 
     fn thaw(&mut self, at: u64) {
+        // Our own work may have taken longer than the wait.
+        let at = at.max(self.now);
         self.is_frozen = false;
         let is_restore = self.config.init_type == InitType::SnapStart && !self.has_thawed;
         self.has_thawed = true;
@@ -164,8 +166,9 @@ impl World {
             Event::Ends(plan) => self.end(&plan),
             Event::Tell(number, event) => {
                 self.note_told_of(number, &event);
-                if matches!(event, PlatformEvent::RuntimeDone { .. } | PlatformEvent::Report { .. }) {
-                    self.note_end_told(number);
+                let is_report = matches!(event, PlatformEvent::Report { .. });
+                if is_report || matches!(event, PlatformEvent::RuntimeDone { .. }) {
+                    self.note_end_told(number, is_report);
                 }
                 self.step(Input::Platform(event));
             }
