@@ -133,6 +133,8 @@ pub struct World {
     is_well_at_last: bool,
     is_asked: bool,
     asked_at: u64,
+    /// Time of all waits for `/next` so far.
+    waited: u64,
     runs: bool,
     /// The invocation that runs, on demand, and those that fail.
     current: u64,
@@ -203,6 +205,8 @@ pub struct World {
     running: Option<Invoke>,
     held: Held,
     costs: Costs,
+    /// By the books, before this step.
+    held_before: policy::Duration,
     coverage: Coverage,
     late: u64,
     /// Until when a narrow backend is busy with what it has been sent.
@@ -315,6 +319,7 @@ impl World {
         let full_before = self.given_up();
         let before = Before::of(&self.agent, &input);
         let books_before = self.agent.ledger().spans;
+        self.held_before = self.agent.ledger().held;
         self.note_spool_input(&input);
         self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {

@@ -18,6 +18,8 @@ const GRACE: u64 = 100 * MS;
 const ITEM_HELD_MAX: usize = 900 + 2 * policy::BOOKKEEPING_BYTES;
 /// After so many waits and invocations, a request that has no answer when its time is over is given up.
 const WAITS_MAX: u32 = 5;
+/// For a single answer that a freeze has cut off before, an invocation is held no longer.
+const PATIENCE_MAX: u64 = 1_000 * MS;
 /// The platform's events have whole milliseconds, at both ends of what is measured with them.
 const RESOLUTION: u64 = 2 * MS;
 
@@ -29,6 +31,10 @@ pub(super) struct Held {
     /// When anything first said that the function is done, and when something did that the agent has to believe.
     may_end_at: Option<u64>,
     done_at: Option<u64>,
+    /// The invocation in which the agent last said that the backend is back.
+    pub(super) back_in: u64,
+    /// Whether a request has been through a wait in this process.
+    has_frozen: bool,
     /// Our CPU time when it began.
     cpu_before: u64,
     /// Whether a request of the function was being received then.
@@ -47,8 +53,6 @@ pub(super) struct Held {
 /// What flushes have cost.
 #[derive(Debug, Default)]
 pub(super) struct Costs {
-    /// By the books, when `/next` was asked last.
-    flushed: Duration,
     /// When each ended that cost anything, and how many nanoseconds; of the last minute.
     recent: VecDeque<(u64, u64)>,
 }
@@ -99,10 +103,13 @@ impl Held {
 
 impl World {
     pub(super) fn note_begin(&mut self, number: u64) {
-        let Held { is_down, is_unheard, .. } = self.held;
+        let Held { is_down, is_unheard, back_in, has_frozen, .. } = self.held;
         let begins_unheard = is_unheard;
+        let has_frozen = has_frozen || self.network.live().next().is_some();
+        self.waited += self.now - self.asked_at;
         let (begun_at, cpu_before) = (self.now, self.cpu_spent);
-        self.held = Held { is_down, is_unheard, begins_unheard, begun_at, cpu_before, ..Held::default() };
+        let kept = Held { is_down, is_unheard, begins_unheard, back_in, has_frozen, ..Held::default() };
+        self.held = Held { begun_at, cpu_before, ..kept };
         let spans = &self.agent.ledger().spans;
         self.network.live_mut().for_each(|request| request.waits += 1);
         let came = spans.received + spans.recovered + spans.made;
@@ -186,8 +193,11 @@ impl World {
         let latest = done + if self.held.receives { GRACE } else { 0 } + slack;
         self.check_cost(now.saturating_sub(latest));
         self.check_books_of_time();
+        self.coverage.note("held time checked");
         let is_free = self.config.flush == FlushMode::Continuous || self.held.was_down;
-        let ceiling = if is_free { 0 } else { nanos(self.config.flush_ceiling) };
+        // The answer to a request, or to a probe, that a freeze has cut off is waited for in every mode.
+        let patience = if self.held.has_frozen { PATIENCE_MAX } else { 0 };
+        let ceiling = if is_free { patience } else { nanos(self.config.flush_ceiling) };
         let end = (latest + ceiling).min((deadline + slack - nanos(self.config.safety)).max(latest));
         let (most, known) = (nanos(self.config.export_timeouts[0]), self.held.done_at);
         let is_stale = |request: &&Request| {
@@ -233,17 +243,16 @@ impl World {
         }
     }
 
-    /// The books count the time from the end of the invocation to `/next`, where the agent knows that end.
-    fn check_books_of_time(&mut self) {
-        let flushed = self.agent.ledger().flush;
-        let counted = flushed - std::mem::replace(&mut self.costs.flushed, flushed);
-        let counted = counted.as_nanos() as u64;
+    /// The books count the time from the end of the invocation to `/next`, where the platform told that end first.
+    fn check_books_of_time(&self) {
+        let counted = (self.agent.ledger().held - self.held_before).as_nanos() as u64;
         let Some(life) = self.truth.life(self.current) else { return };
-        let (Some((_, ended_at)), Some(_)) = (life.ended, life.done_told) else { return };
-        if self.faults.steps_clock || self.config.is_managed() || !is_on("held time") {
+        let (Some((_, ended_at)), Some(told)) = (life.ended, life.done_told) else { return };
+        let is_first = self.held.may_end_at == Some(told.max(self.held.begun_at));
+        let is_off = self.faults.steps_clock || self.config.is_managed() || !is_on("held time");
+        if !is_first || is_off {
             return;
         }
-        self.coverage.note("held time checked");
         let (held, slack) = (self.now - ended_at, RESOLUTION + self.cpu_spent - self.held.cpu_before);
         assert!(
             held.abs_diff(counted) <= slack,
@@ -302,6 +311,10 @@ impl World {
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
         if self.invocations < self.healthy_from + super::HEALTHY {
+            return;
+        }
+        // Some invocations must follow on the one in which it was found well.
+        if self.invocations < self.held.back_in + 4 {
             return;
         }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most.

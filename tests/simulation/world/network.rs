@@ -50,6 +50,8 @@ pub(super) struct Request {
     pub(super) launched: u64,
     /// Waits for `/next` that it has been through.
     pub(super) waits: u32,
+    /// The time of all waits, when it was sent.
+    pub(super) waited_before: u64,
     link: u64,
     /// When its bytes are on the wire: from then on nothing holds them back.
     written_at: u64,
@@ -174,6 +176,7 @@ impl World {
             entries,
             launched,
             waits: 0,
+            waited_before: self.waited,
             link: link.id,
             written_at,
             reply,

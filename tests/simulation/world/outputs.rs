@@ -66,6 +66,7 @@ impl World {
             }
             Notice::BackendBack => {
                 (self.held.is_down, self.held.was_down) = (false, false);
+                self.held.back_in = self.invocations;
                 self.coverage.note("breaker closed again");
             }
             _ => {}

@@ -159,7 +159,11 @@ impl World {
         }
         let Some(life) = self.truth.life(self.current) else { return };
         let (number, request_id, ending) = (life.number, life.request_id.clone(), ending_of(life.fate));
-        if life.ended.is_none() || std::mem::replace(&mut self.reported, number) == number {
+        // A new process subscribes anew, and what was told of before its time is not told again.
+        if life.ended.is_none()
+            || life.process != self.processes
+            || std::mem::replace(&mut self.reported, number) == number
+        {
             return;
         }
         let duration = Some(std::time::Duration::from_nanos(self.now - life.begun_at));

@@ -128,7 +128,11 @@ impl World {
     fn certain<'a>(&self, life: &'a Life) -> Vec<&'a Came> {
         let is_managed = self.config.is_managed();
         let known_at = life.known_at.unwrap_or(u64::MAX);
-        let is_certain = |came: &&Came| came.at < known_at && came.is_sane && !is_managed;
+        // Without `platform.start`, INVOKE tells when it began, and that may be heard late.
+        let has_start = self.is_in_time(life, life.start_told);
+        let from = if has_start { life.begun } else { life.heard.unwrap_or(UnixNanos(u64::MAX)) };
+        let is_certain =
+            |came: &&Came| came.at < known_at && came.is_sane && !is_managed && came.start >= from;
         if life.is_killed || self.faults.steps_clock {
             return Vec::new();
         }
@@ -144,6 +148,9 @@ impl World {
         let mut may: BTreeSet<TraceId> =
             if is_managed { named_traces } else { life.came.iter().map(|came| came.trace_id).collect() };
         may.extend(&life.announced);
+        if self.may_be_of_init(life) {
+            may.extend(&self.truth.init_traces);
+        }
         let is_fresh = !self.truth.traces.contains(&span.trace_id);
         assert!(
             is_fresh || may.contains(&span.trace_id),
@@ -156,13 +163,22 @@ impl World {
         assert!(!is_torn || is_fresh, "root trace: one of several: {} for {life:?}", brief(span));
     }
 
+    /// Whether spans of module initialisation may be taken for its own: nothing says when it began but INVOKE, which may
+    /// have been read late.
+    fn may_be_of_init(&self, life: &Life) -> bool {
+        let mut before = self.truth.lives[..life.number as usize - 1].iter();
+        let is_first = !before.any(|other| other.process == life.process);
+        is_first && !self.is_in_time(life, life.start_told)
+    }
+
     fn check_parent(&self, life: &Life, span: &PlatformSpan) {
         if let Some(parent) = span.parent {
             // A parent that was missing and came later is one of two roots, or none.
             let known_at = life.known_at.unwrap_or(u64::MAX);
             let is_own = life.came.iter().any(|came| came.span_id == parent && came.at < known_at);
             assert!(!is_own, "root parent: a span of the function: {} for {life:?}", brief(span));
-            let is_named = life.came.iter().any(|came| came.parent == Some(parent));
+            let is_vague = self.may_be_of_init(life) && self.character.sends_at_init;
+            let is_named = is_vague || life.came.iter().any(|came| came.parent == Some(parent));
             assert!(is_named, "root parent: named by no span: {} for {life:?}", brief(span));
         }
         let certain = self.certain(life);
@@ -208,7 +224,8 @@ impl World {
 
     fn check_times(&self, life: &Life, span: &PlatformSpan) {
         let is_managed = self.config.is_managed();
-        if life.is_killed || (is_managed && life.start_told.is_none()) {
+        let is_vague = self.may_be_of_init(life) && self.character.sends_at_init;
+        if life.is_killed || is_vague || (is_managed && life.start_told.is_none()) {
             return;
         }
         let heard = if is_managed { life.begun } else { life.heard.unwrap_or(life.begun) };

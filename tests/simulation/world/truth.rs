@@ -19,6 +19,7 @@ pub(super) struct Came {
     pub(super) parent: Option<SpanId>,
     pub(super) is_remote: bool,
     pub(super) is_named: bool,
+    pub(super) start: UnixNanos,
     pub(super) end: UnixNanos,
     /// Whether its times are possible.
     pub(super) is_sane: bool,
@@ -63,8 +64,8 @@ pub(super) struct Truth {
     pub(super) lives: Vec<Life>,
     /// Every trace that the function has named.
     pub(super) traces: BTreeSet<TraceId>,
-    /// Every span that was accepted.
-    pub(super) spans: BTreeSet<SpanId>,
+    /// Traces of module initialisations.
+    pub(super) init_traces: BTreeSet<TraceId>,
     /// When this process was first handed a span, or an announcement.
     pub(super) sdk_seen_at: Option<u64>,
     /// When each process was told to shut down, and the wall time then.
@@ -130,7 +131,9 @@ impl World {
         let now = self.now;
         self.truth.sdk_seen_at.get_or_insert(now);
         self.truth.traces.insert(span.trace_id);
-        self.truth.spans.insert(span.span_id);
+        if span.body.of == 0 {
+            self.truth.init_traces.insert(span.trace_id);
+        }
         let is_sane = span.start.0 > 0 && span.end.0 < span.start.0 + (1 << 50);
         let came = Came {
             at: now,
@@ -139,6 +142,7 @@ impl World {
             parent: span.parent,
             is_remote: span.parent_is_remote == Some(true),
             is_named: span.request_id.is_some(),
+            start: span.start,
             end: span.end,
             is_sane,
         };
