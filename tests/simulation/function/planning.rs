@@ -200,19 +200,22 @@ impl Planner<'_> {
         }
         for inner in 0..self.rng.below(4) {
             let at = self.handler + 1 + self.rng.below(work);
-            let end = at + self.rng.below(work);
+            let (ends, overtakes) = (self.rng.below(3) > 0, self.rng.below(2) == 0);
+            let end = at + self.rng.below(if overtakes { MS } else { work });
             let span_id = child_of(number, 0x8_0000 + inner);
-            let sketch = Sketch { kind: Kind::Internal, ..self.maker.sketch(span_id, Some(root), (at, end)) };
+            let sketch = Sketch {
+                kind: Kind::Internal,
+                ..self.maker.sketch(span_id, Some(root), (at, end))
+            };
             let announced = self.maker.announced(&sketch);
-            let overtakes = self.rng.below(3);
-            if overtakes > 0 {
+            if ends {
                 let span = self.maker.ended(&sketch, 150);
-                // The announcement may be overtaken by the span itself.
-                let sent_at = if overtakes == 1 { end } else { at.saturating_sub(self.rng.below(2 * MS)) };
                 let receipt = Receipt { spans: vec![span], parcels: Vec::new() };
-                self.deeds.push((sent_at, Deed::Sends(receipt)));
+                self.deeds.push((end, Deed::Sends(receipt)));
             }
-            self.deeds.push((at, Deed::Announces(vec![announced])));
+            // The announcement may be overtaken by the span itself.
+            let sent_at = if ends && overtakes { at + self.rng.below(2 * MS) } else { at };
+            self.deeds.push((sent_at, Deed::Announces(vec![announced])));
         }
     }
 

@@ -219,17 +219,20 @@ impl World {
     fn check_patience(&mut self) {
         // Where data leaves beside the next invocation, and where nothing will ever tell, nothing is waited for.
         let is_free = self.config.flush != FlushMode::End || self.faults.refuses_subscription;
-        if self.held.may_end_at.is_some() || self.held.begins_unheard || is_free {
+        if self.held.may_end_at.is_some() {
             return;
         }
         let (now, deadline) = (self.now, self.deadline);
         let margin = self.config.deadline_margin.as_nanos() as u64;
         let patience = deadline - margin.min((deadline - self.held.begun_at) / 4);
+        self.held.is_unheard |= now >= patience;
+        if self.held.begins_unheard || is_free {
+            return;
+        }
         // An end that is told by what another span stands for is not heard.
         let is_told = self.agent.ledger().spans.dropped_for(DropReason::Replaced) > 0;
         let is_over = now >= patience || is_told;
         assert!(is_over, "/next was asked {} ms before anything told of the end", (patience - now) / MS);
-        self.held.is_unheard = true;
     }
 
     /// What has been waited for once is not waited for again; and an invocation that is let go of is known to be over.
