@@ -126,6 +126,8 @@ pub struct World {
     config: Config,
     invocations_left: u64,
     invocations: u64,
+    /// When the last of them to end does.
+    last_end: u64,
     /// The faults end with this invocation, or at this time.
     healthy_from: u64,
     well_from: u64,

@@ -203,10 +203,7 @@ impl Planner<'_> {
             let (ends, overtakes) = (self.rng.below(3) > 0, self.rng.below(2) == 0);
             let end = at + self.rng.below(if overtakes { MS } else { work });
             let span_id = child_of(number, 0x8_0000 + inner);
-            let sketch = Sketch {
-                kind: Kind::Internal,
-                ..self.maker.sketch(span_id, Some(root), (at, end))
-            };
+            let sketch = Sketch { kind: Kind::Internal, ..self.maker.sketch(span_id, Some(root), (at, end)) };
             let announced = self.maker.announced(&sketch);
             if ends {
                 let span = self.maker.ended(&sketch, 150);

@@ -243,6 +243,7 @@ impl World {
         let (now, current) = (self.now, self.current);
         if let Some(life) = self.truth.life_mut(current).filter(|_| self.running.is_some()) {
             life.known_at.get_or_insert(now);
+            life.asked_at = Some(now);
         }
     }
 

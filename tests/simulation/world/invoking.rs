@@ -75,6 +75,7 @@ impl World {
             self.later(self.now + delay + after, Event::Does(number, deed.clone()));
         }
         let duration = (delay + plan.duration).min(timeout);
+        self.last_end = self.last_end.max(self.now + duration);
         if faults.is_killed && !is_managed && self.rng.below(6) == 0 {
             let at = self.now + self.rng.below(duration + 1);
             self.later(at, Event::Kill);

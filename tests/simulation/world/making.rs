@@ -114,6 +114,7 @@ impl World {
             config,
             invocations_left: invocations_left + HEALTHY,
             invocations: 0,
+            last_end: 0,
             healthy_from: invocations_left,
             well_from: u64::MAX,
             is_well_at_last: false,

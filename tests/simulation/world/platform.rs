@@ -167,7 +167,8 @@ impl World {
             return;
         }
         let duration = Some(std::time::Duration::from_nanos(self.now - life.begun_at));
-        let (at, usage) = (self.told_wall(), Usage::default());
+        let (at, wall, usage) = (self.told_wall(), self.wall(), Usage::default());
+        self.truth.life_mut(number).expect("it has ended").reported_end = wall;
         self.tell(number, 5 * MS, PlatformEvent::Report { request_id, at, ending, duration, usage });
     }
 

@@ -90,11 +90,13 @@ impl World {
         if is_after_end || is_dead || (is_unexpected && entry_at > known_at) {
             return true;
         }
-        let ends =
-            self.truth.later_than(life).filter_map(|later| later.known_at).filter(|at| *at <= entry_at);
-        ends.enumerate().any(|(index, at)| {
-            let is_passed = life.passed_at.is_some_and(|passed| passed <= at);
-            is_passed || (index > 0 && at >= known_at + AWAITED) || index >= AWAITED_MAX
+        let later: Vec<&Life> = self.truth.later_than(life).collect();
+        later.iter().enumerate().any(|(index, other)| {
+            // Its end is regarded at some time between the first word of it and the next INVOKE.
+            let until = later.get(index + 1).map_or(u64::MAX, |next| next.begun_at).min(entry_at);
+            let is_over = other.known_at.is_some_and(|at| at <= entry_at);
+            let is_passed = life.passed_at.is_some_and(|passed| passed <= until);
+            is_over && (is_passed || (index > 0 && until >= known_at + AWAITED) || index >= AWAITED_MAX)
         })
     }
 
@@ -133,7 +135,7 @@ impl World {
         let from = if has_start { life.begun } else { life.heard.unwrap_or(UnixNanos(u64::MAX)) };
         let is_certain =
             |came: &&Came| came.at < known_at && came.is_sane && !is_managed && came.start >= from;
-        if life.is_killed || self.faults.steps_clock {
+        if life.is_killed || self.faults.steps_clock || self.is_blurred(life) {
             return Vec::new();
         }
         life.came.iter().filter(is_certain).collect()
@@ -148,6 +150,10 @@ impl World {
         let mut may: BTreeSet<TraceId> =
             if is_managed { named_traces } else { life.came.iter().map(|came| came.trace_id).collect() };
         may.extend(&life.announced);
+        if self.is_blurred(life) {
+            let next = self.truth.later_than(life).next();
+            may.extend(next.into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
+        }
         if self.may_be_of_init(life) {
             may.extend(&self.truth.init_traces);
         }
@@ -171,8 +177,17 @@ impl World {
         is_first && !self.is_in_time(life, life.start_told)
     }
 
+    /// Whether the border to the next invocation is known only by an INVOKE that was read late.
+    fn is_blurred(&self, life: &Life) -> bool {
+        let next = self.truth.later_than(life).next();
+        next.is_some_and(|next| {
+            next.heard.is_some_and(|heard| heard > next.begun) && !self.is_in_time(next, next.start_told)
+        })
+    }
+
     fn check_parent(&self, life: &Life, span: &PlatformSpan) {
-        if let Some(parent) = span.parent {
+        let is_vague = self.faults.steps_clock || self.is_blurred(life);
+        if let Some(parent) = span.parent.filter(|_| !is_vague) {
             // A parent that was missing and came later is one of two roots, or none.
             let known_at = life.known_at.unwrap_or(u64::MAX);
             let is_own = life.came.iter().any(|came| came.span_id == parent && came.at < known_at);
@@ -225,7 +240,7 @@ impl World {
     fn check_times(&self, life: &Life, span: &PlatformSpan) {
         let is_managed = self.config.is_managed();
         let is_vague = self.may_be_of_init(life) && self.character.sends_at_init;
-        if life.is_killed || is_vague || (is_managed && life.start_told.is_none()) {
+        if life.is_killed || is_vague || self.is_blurred(life) || (is_managed && life.start_told.is_none()) {
             return;
         }
         let heard = if is_managed { life.begun } else { life.heard.unwrap_or(life.begun) };
@@ -238,7 +253,11 @@ impl World {
         let Some((ended, _)) = life.ended else { return };
         let shut = self.truth.shutdown_of(life).map_or(ended, |(_, wall)| wall);
         let is_end = if self.is_in_time(life, life.done_told) {
-            near(span.end, ended, UnixNanos(ended.0 + late))
+            // A report that comes first tells a later end: that of our own work.
+            let is_first = |at| life.done_told.is_some_and(|done| at <= done);
+            let is_report_first = life.report_told.is_some_and(is_first);
+            let last = if is_report_first { life.reported_end.max(ended) } else { ended };
+            near(span.end, ended, UnixNanos(last.0 + late))
         } else if life.fate.is_timeout() && !is_managed {
             near(span.end, life.deadline, life.deadline) || near(span.end, ended, shut.max(ended))
         } else if life.fate.is_death() && !is_managed {
@@ -253,6 +272,10 @@ impl World {
 
     /// At the end: every invocation has a root, where everything has been delivered.
     pub(super) fn check_all_have_roots(&self) {
+        // A clock that is set makes a span of one invocation look like the root of another.
+        if self.faults.steps_clock {
+            return;
+        }
         for life in &self.truth.lives {
             let is_known = life.heard.is_some() || life.start_told.is_some();
             assert!(!is_known || !self.roots.of(life.number).is_empty(), "no root: {life:?}");

@@ -107,7 +107,8 @@ impl World {
         }
         let abrupt = self.faults.shuts_down_abruptly && self.rng.below(30) == 0;
         if self.invocations_left == 0 || abrupt {
-            let rest = if self.config.is_managed() { MANAGED_END } else { 0 };
+            let running = self.last_end.saturating_sub(self.now);
+            let rest = if self.config.is_managed() { running + MANAGED_END } else { 0 };
             self.later(self.now + gap + rest, Event::Shutdown(ShutdownReason::Spindown));
         } else {
             self.invocations_left -= 1;

@@ -52,6 +52,9 @@ pub(super) struct Life {
     pub(super) report_told: Option<u64>,
     /// When the agent could first regard it as over.
     pub(super) known_at: Option<u64>,
+    /// When `/next` was asked in it, and until when its report says that it ran.
+    pub(super) asked_at: Option<u64>,
+    pub(super) reported_end: UnixNanos,
     /// When a span that ended after it was accepted.
     pub(super) passed_at: Option<u64>,
     /// Whether our process was killed while it ran, or before its root was certain.
@@ -121,6 +124,8 @@ impl World {
             done_told: None,
             report_told: None,
             known_at: None,
+            asked_at: None,
+            reported_end: UnixNanos(0),
             passed_at: None,
             is_killed: false,
         });
