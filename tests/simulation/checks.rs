@@ -1,5 +1,7 @@
 //! What must hold after every step, whatever happened.
 
+use std::sync::OnceLock;
+
 use policy::{Agent, Phase, Signal};
 
 use super::disk::Body;
@@ -23,4 +25,15 @@ pub(crate) fn after_step(agent: &Agent<Body>, is_managed: bool) {
     if may_freeze || agent.phase() == Phase::Exited {
         assert_eq!(agent.deadline(), None, "a timer is armed in {:?}", agent.phase());
     }
+}
+
+/// Whether the check of this name is on: `SIM_WITHOUT="root trace,resent"` leaves these two out, to look behind what they
+/// find.
+pub(crate) fn is_on(name: &str) -> bool {
+    static WITHOUT: OnceLock<Vec<String>> = OnceLock::new();
+    let without = WITHOUT.get_or_init(|| {
+        let names = std::env::var("SIM_WITHOUT").unwrap_or_default();
+        names.split(',').map(|name| name.trim().to_owned()).collect()
+    });
+    !without.iter().any(|other| other == name)
 }

@@ -15,6 +15,9 @@ use policy::{
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) id: u64,
+    /// The number of the invocation that it is of; 0 for one of init.
+    pub(crate) of: u64,
+    pub(crate) is_error: bool,
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     /// Log records in it.
@@ -31,7 +34,17 @@ impl Default for Facts {
     fn default() -> Self {
         let trace_id = TraceId::new([0xaa; 16]).expect("not zero");
         let span_id = SpanId::new([0xaa; 8]).expect("not zero");
-        Self { id: 0, trace_id, span_id, count: 1, closed: None, placed: None, keeps: None }
+        Self {
+            id: 0,
+            of: 0,
+            is_error: false,
+            trace_id,
+            span_id,
+            count: 1,
+            closed: None,
+            placed: None,
+            keeps: None,
+        }
     }
 }
 
@@ -102,8 +115,11 @@ impl Drop for Held {
 
 #[derive(Debug, Default)]
 struct Records {
-    /// Accepted and still held by someone, where everything accepted is recorded.
-    accepted: BTreeMap<u64, Span<Facts>>,
+    /// Accepted and still held by someone, where everything accepted is recorded; with their place in the order.
+    accepted: BTreeMap<u64, (u64, Span<Facts>)>,
+    /// The last place in that order, and where the running invocation was put on record.
+    order: u64,
+    begun: u64,
     parked: BTreeMap<u64, Vec<Piece>>,
     /// Records of metrics and logs that were read back.
     bundles: Vec<Vec<Piece>>,
@@ -156,6 +172,15 @@ impl Piece {
     }
 }
 
+/// What a killed process leaves.
+pub(crate) struct Recovered {
+    /// Spans that were accepted before its last invocation was put on record.
+    pub(crate) earlier: Vec<Span<Body>>,
+    /// Those accepted since.
+    pub(crate) since: Vec<Span<Body>>,
+    pub(crate) announced: Vec<Span<Body>>,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk(Rc<RefCell<Records>>);
@@ -183,7 +208,16 @@ impl Disk {
     /// `span` is accepted: on record until its body is let go.
     pub(crate) fn accept(&self, span: &Span<Body>) {
         let record = with_body(span, span.body.0.facts.clone());
-        self.0.borrow_mut().accepted.insert(span.body.id, record);
+        let mut disk = self.0.borrow_mut();
+        disk.order += 1;
+        let order = disk.order;
+        disk.accepted.insert(span.body.id, (order, record));
+    }
+
+    /// The running invocation is put on record.
+    pub(crate) fn begin(&self) {
+        let mut disk = self.0.borrow_mut();
+        disk.begun = disk.order;
     }
 
     /// Writes a record.
@@ -255,17 +289,28 @@ impl Disk {
 
     /// What was accepted and not settled, and what was announced, for the next process; `max` spans of the first at the
     /// most. The rest is left to be found, and what it tells the end of is announced no more.
-    pub(crate) fn recovered(&self, max: usize) -> (Receipt<Body>, Vec<Span<Body>>) {
-        let records: Vec<_> = self.0.borrow().accepted.values().cloned().collect();
+    pub(crate) fn recovered(&self, max: usize) -> Recovered {
+        let (mut records, begun) = {
+            let disk = self.0.borrow();
+            (disk.accepted.values().cloned().collect::<Vec<_>>(), disk.begun)
+        };
+        records.sort_by_key(|(order, _)| *order);
         let is_open = |span: &Span<Facts>| span.body.closed.is_none() && is_announced(span.body.id);
-        let (mut announced, mut spans): (Vec<_>, Vec<_>) = records.into_iter().partition(is_open);
-        let rest = spans.split_off(max.min(spans.len()));
+        let (announced, mut spans): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|(_, span)| is_open(span));
+        let rest: Vec<_> = spans.split_off(max.min(spans.len())).into_iter().map(|(_, span)| span).collect();
+        let mut announced: Vec<_> = announced.into_iter().map(|(_, span)| span).collect();
         announced.retain(|span| !rest.iter().any(|other| other.span_id == span.span_id));
         self.leave(rest);
+        let at = spans.partition_point(|(order, _)| *order <= begun);
+        let (since, earlier) = (spans.split_off(at), spans);
         let with_bodies = |records: Vec<Span<Facts>>| -> Vec<Span<Body>> {
             records.into_iter().map(|record| with_body(&record, self.body(record.body.clone()))).collect()
         };
-        (Receipt { spans: with_bodies(spans), parcels: Vec::new() }, with_bodies(announced))
+        let strip = |records: Vec<(u64, Span<Facts>)>| {
+            with_bodies(records.into_iter().map(|(_, span)| span).collect())
+        };
+        Recovered { earlier: strip(earlier), since: strip(since), announced: with_bodies(announced) }
     }
 
     /// Leaves accepted spans as a record of their own.
@@ -325,7 +370,7 @@ impl Disk {
             kind: Kind::Internal,
             start: UnixNanos(0),
             end: UnixNanos(1),
-            is_error: false,
+            is_error: facts.is_error,
             request_id: None,
             size,
             body: self.body(facts),

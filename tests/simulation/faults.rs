@@ -16,14 +16,24 @@ pub(crate) struct Faults {
     pub(crate) answers_413: bool,
     pub(crate) takes_part: bool,
     pub(crate) breaks_connections: bool,
+    /// It takes a request, and its answer never arrives.
+    pub(crate) loses_answers: bool,
+    /// Its faults are those of one signal.
+    pub(crate) is_of_one_signal: bool,
+    /// An idle connection dies, and nobody is told.
+    pub(crate) kills_idle: bool,
     // The function.
     pub(crate) times_out: bool,
     pub(crate) crashes: bool,
+    /// The handler fails, and its process lives on.
+    pub(crate) errs: bool,
     pub(crate) sends_nothing: bool,
     pub(crate) sends_late: bool,
     pub(crate) sends_much: bool,
     pub(crate) never_names_itself: bool,
     pub(crate) stalls_in_sending: bool,
+    /// A request that it begins, and never ends.
+    pub(crate) sends_half: bool,
     /// It sends all it has, and its response never.
     pub(crate) never_answers: bool,
     pub(crate) announces: bool,
@@ -34,6 +44,8 @@ pub(crate) struct Faults {
     pub(crate) doubles_telemetry: bool,
     pub(crate) delays_telemetry: bool,
     pub(crate) has_no_telemetry: bool,
+    /// The same, and the subscription was refused.
+    pub(crate) refuses_subscription: bool,
     pub(crate) shuts_down_abruptly: bool,
     pub(crate) fails_init: bool,
     /// Init fails a second time, inside the invocation.
@@ -43,6 +55,10 @@ pub(crate) struct Faults {
     pub(crate) clock_stands_in_freeze: bool,
     pub(crate) never_freezes: bool,
     pub(crate) freezes_long: bool,
+    /// A freeze is that of a virtual machine: nothing that arrives is kept for us.
+    pub(crate) freezes_machine: bool,
+    /// The environment is lost without SHUTDOWN.
+    pub(crate) loses_host: bool,
     pub(crate) wakes_late: bool,
     pub(crate) is_tight: bool,
     pub(crate) disk_fails: bool,
@@ -54,7 +70,7 @@ impl Faults {
     /// The faults of a world: each on in one world of five.
     pub(crate) fn pick(rng: &mut Rng) -> Self {
         let mut on = || rng.below(5) == 0;
-        Self {
+        let faults = Self {
             refuses: on(),
             hangs: on(),
             is_slow: on(),
@@ -91,6 +107,26 @@ impl Faults {
             fails_init_again: on(),
             tells_logs: on(),
             steps_clock: on(),
+            loses_answers: on(),
+            is_of_one_signal: on(),
+            kills_idle: on(),
+            errs: on(),
+            sends_half: on(),
+            refuses_subscription: on(),
+            freezes_machine: on(),
+            loses_host: on(),
+        };
+        faults.limited(rng)
+    }
+
+    /// Some faults hide all others if they are as frequent.
+    fn limited(self, rng: &mut Rng) -> Self {
+        let refuses_subscription = self.refuses_subscription && rng.below(2) == 0;
+        Self {
+            has_no_telemetry: (self.has_no_telemetry && rng.below(2) == 0) || refuses_subscription,
+            loses_host: self.loses_host && rng.below(4) == 0,
+            refuses_subscription,
+            ..self
         }
     }
 }

@@ -3,41 +3,51 @@
 mod announced;
 mod backend;
 mod budget;
+mod delivery;
 mod ending;
+mod invoking;
 mod logged;
 mod making;
 mod metered;
+mod network;
+mod outputs;
 mod platform;
+mod roots;
 mod spooled;
 mod start;
+mod steps;
 mod telling;
+mod truth;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt::Write;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use policy::{
-    Agent, BatchId, Config, Entry, FlushMode, Guarded, InitType, Input, Instant, Invoke, Ledger, Notice,
-    Outcome, Output, Parcel, PlatformEvent, PlatformSpan, Receipt, RequestId, Rng, ShutdownReason, SpoolMode,
-    TraceId, UnixNanos,
+    Agent, Config, FlushMode, Guarded, InitType, Input, Instant, Invoke, Ledger, Parcel, PlatformEvent,
+    PlatformSpan, Receipt, RequestId, Rng, ShutdownReason, SpoolMode, UnixNanos,
 };
 
 use super::checks;
 use super::coverage::Coverage;
 use super::disk::{Body, Disk};
 use super::faults::Faults;
-use super::function::{Bodies, Deed, MS, Plan};
+use super::function::character::Character;
+use super::function::spans::Bodies;
+use super::function::{Deed, MS, Plan};
 use announced::Announced;
-use backend::Origin;
 use budget::{Before, Costs, Held};
-use logged::{Logged, Place};
+use delivery::Deliveries;
+use logged::Logged;
 use metered::Metered;
+use network::Network;
+use roots::Roots;
 use spooled::Spooled;
+use truth::Truth;
 
 /// Steps after which a world is stuck: a quiet one takes some hundred.
-const STEPS_MAX: u64 = 120_000;
+const STEPS_MAX: u64 = 200_000;
 /// The last invocations of every world meet one in which everything works again.
 const HEALTHY: u64 = 8;
 /// Between the last fault and the first of those: longer than any pause between probes, or that a backend asks for here.
@@ -51,30 +61,29 @@ const EPOCH: u64 = 1_795_334_400_000_000_000;
 #[derive(Clone, Debug)]
 enum Event {
     Invoke,
-    /// Our process is scheduled at last, and reads INVOKE.
-    Hear(String),
+    /// Our process is scheduled at last, and reads INVOKE of the invocation of this number.
+    Hear(u64),
     /// The function does something, in its invocation of this number.
     Does(u64, Deed),
     Arrive(Receipt<Body>),
+    /// The timer of the function's SDK fires.
+    SdkTimer,
     /// The platform tells what the function logged in its invocation.
     Logs(Option<RequestId>, Parcel<Body>),
     Ends(Plan),
-    Tell(PlatformEvent),
-    Answer(BatchId),
+    /// The platform tells of the invocation of this number, or of init.
+    Tell(u64, PlatformEvent),
+    /// A request arrives at its backend.
+    Reach(u64),
+    /// Its answer arrives here, or the end of its connection.
+    Answer(u64),
     Shutdown(ShutdownReason),
     /// The spool has answered.
     Spool(Input<Body>),
     /// SIGKILL for our process.
     Kill,
-}
-
-/// A request that is with the backend.
-struct Request {
-    entries: Arc<[Entry<Body>]>,
-    outcome: Outcome,
-    launched: u64,
-    /// Waits for `/next` that it has been through.
-    waits: u32,
+    /// The host is lost, with everything on it.
+    Vanish,
 }
 
 /// What happened in a world.
@@ -88,6 +97,8 @@ pub struct Story {
     pub late: u64,
     /// Ids of spans that policy made, and the backend has.
     pub ids: BTreeSet<[u8; 8]>,
+    /// The most often that one span was delivered.
+    pub copies: u32,
 }
 
 impl Story {
@@ -101,6 +112,7 @@ impl Story {
 pub struct World {
     rng: Rng,
     faults: Faults,
+    character: Character,
     /// Nanoseconds, with every freeze in them.
     now: u64,
     /// Time that the monotonic clock has slept through.
@@ -114,6 +126,8 @@ pub struct World {
     config: Config,
     invocations_left: u64,
     invocations: u64,
+    /// When the last of them to end does.
+    last_end: u64,
     /// The faults end with this invocation, or at this time.
     healthy_from: u64,
     well_from: u64,
@@ -121,12 +135,28 @@ pub struct World {
     is_well_at_last: bool,
     is_asked: bool,
     asked_at: u64,
+    /// Time of all waits for `/next` so far.
+    waited: u64,
     runs: bool,
-    /// Traces of invocations that fail.
-    failing: BTreeMap<TraceId, String>,
+    /// The invocation that runs, on demand, and those that fail.
+    current: u64,
+    /// Of the last report.
+    reported: u64,
+    failing: BTreeSet<u64>,
+    /// The request id of an invocation that is going to be retried.
+    retry: Option<RequestId>,
     /// When a request was last given up on.
     cancelled_at: u64,
     is_frozen: bool,
+    frozen_at: u64,
+    /// The host is lost.
+    is_gone: bool,
+    /// When the platform began to reset the environment.
+    reset_at: u64,
+    /// Spans that the function's SDK holds, and whether its timer runs.
+    buffered: Vec<policy::Span<Body>>,
+    /// Our own CPU time so far.
+    cpu_spent: u64,
     /// What would have happened while frozen.
     frozen: Vec<Event>,
     /// Which copy of its snapshot this environment is.
@@ -139,14 +169,15 @@ pub struct World {
     has_thawed: bool,
     has_exited: bool,
     deadline: u64,
-    backend: BTreeMap<BatchId, Request>,
+    network: Network,
+    deliveries: Deliveries,
+    truth: Truth,
+    /// Roots at the backend.
+    roots: Roots,
     accepted: BTreeSet<u64>,
     /// Of those: failures, parts of invocations that failed, and what probability alone keeps; with the reason.
     worth_keeping: BTreeMap<u64, String>,
     delivered: BTreeSet<u64>,
-    /// Spans that the backend has.
-    sent: BTreeMap<Place, Origin>,
-    roots: BTreeMap<String, u32>,
     bodies: Bodies,
     disk: Disk,
     made: Vec<Rc<PlatformSpan>>,
@@ -163,25 +194,27 @@ pub struct World {
     /// Left out by their sampling.
     sampled_out_before: u64,
     kills: u32,
-    /// Requests of the function that are being received.
+    /// Requests of the function that are being received, and those of them that were waited for in vain.
     receiving: u32,
+    stalled: u32,
     /// Invocations that have begun and not ended.
-    in_progress: BTreeSet<String>,
-    /// Processes of ours so far.
+    in_progress: BTreeSet<u64>,
+    /// Processes of ours so far, and the seed of this one.
     processes: u32,
+    process_seed: u64,
     /// After this SHUTDOWN, the platform starts everything anew in the same environment.
     is_reset: bool,
     running: Option<Invoke>,
     held: Held,
     costs: Costs,
+    /// By the books, before this step.
+    held_before: policy::Duration,
     coverage: Coverage,
     late: u64,
     /// Until when a narrow backend is busy with what it has been sent.
     busy_until: u64,
     /// Spans of cold starts that the backend has, by id.
     cold_starts: BTreeSet<[u8; 8]>,
-    /// Invocations whose ends may be known before they begin.
-    ends_told: BTreeSet<String>,
     /// When the last three invocations of this process began: what had come into its books, and the last span accepted.
     before: [(u64, u64); 3],
     lines: Vec<String>,
@@ -212,11 +245,12 @@ impl World {
     pub fn run(mut self) -> Story {
         self.note_kind();
         if self.is_aloud {
-            println!("{:?}\n{:?}\n{:?}", self.faults, self.config.bounds, self.config.sampling);
+            println!("{:?}\n{:?}", self.faults, self.character);
+            println!("{:?}\n{:?}", self.config.bounds, self.config.sampling);
         }
         self.start();
         let mut steps = 0;
-        while !self.has_exited {
+        while !self.has_exited && !self.is_gone {
             steps += 1;
             assert!(steps < STEPS_MAX, "stuck at {} ms in {:?}", self.now / MS, self.agent.phase());
             self.next_step();
@@ -225,13 +259,17 @@ impl World {
                 self.freeze_if_idle();
             }
         }
-        self.check_end();
-        self.check_metrics();
-        self.check_announced();
-        self.check_logs();
+        if !self.is_gone {
+            self.check_end();
+            self.check_metrics();
+            self.check_announced();
+            self.check_logs();
+            self.leave_deliveries();
+        }
         self.coverage.add("invocation", self.invocations);
-        let (lines, ledger, coverage) = (self.lines, *self.agent.ledger(), self.coverage);
-        Story { lines, ledger, coverage, late: self.late, ids: self.ids }
+        let (copies, ledger) = (self.copies(), *self.agent.ledger());
+        let Self { lines, coverage, late, ids, .. } = self;
+        Story { lines, ledger, coverage, late, ids, copies }
     }
 
     /// What this world is, and what it can suffer.
@@ -254,152 +292,16 @@ impl World {
         });
     }
 
-    /// Takes the next event, or the agent's own deadline if that is first.
-    fn next_step(&mut self) {
-        let event_at = self.events.peek().map(|Reverse((at, _))| *at);
-        let due = self.agent.deadline().map(|at| at.as_nanos() + self.slept).filter(|_| !self.is_frozen);
-        match (event_at, due) {
-            (event, Some(due)) if event.is_none_or(|event| due <= event) => {
-                self.now = self.now.max(due);
-                self.step(Input::Tick);
-                self.freeze_if_idle();
-            }
-            (Some(_), _) => self.take_event(),
-            (None, None) => panic!("nothing will ever happen again in {:?}", self.agent.phase()),
-            (None, Some(_)) => unreachable!("the first arm takes it"),
-        }
-    }
-
-    fn take_event(&mut self) {
-        let Some(Reverse((at, sequence))) = self.events.pop() else { return };
-        let event = self.pending.remove(&sequence).expect("each event is queued once");
-        let thaws = matches!(event, Event::Invoke | Event::Shutdown(_));
-        if let Event::Spool(input) = event {
-            // The file was written before the freeze, and the answer lies in our own process.
-            self.step(input);
-            return;
-        }
-        if self.is_frozen && !thaws {
-            // Nothing runs in a frozen sandbox: it happens right after the thaw.
-            self.frozen.push(event);
-            return;
-        }
-        if self.is_frozen {
-            self.thaw(at);
-        }
-        self.now = self.now.max(at);
-        self.happen(event);
-        self.freeze_if_idle();
-    }
-
-    fn thaw(&mut self, at: u64) {
-        self.is_frozen = false;
-        let is_restore = self.config.init_type == InitType::SnapStart && !self.has_thawed;
-        self.has_thawed = true;
-        if is_restore {
-            // The clock of a snapshot is that of another machine: it may be behind what was read before.
-            self.slept = at - self.rng.below(self.monotonic() + 1);
-            self.coverage.note("clock set back");
-            self.now = at;
-            // What no other copy of this snapshot is given.
-            self.step(Input::Restored { seed: self.config.seed ^ (self.copy << 32) });
-            self.tell_restore();
-        } else if self.faults.clock_stands_in_freeze {
-            self.slept += at.saturating_sub(self.now);
-            self.coverage.note("clock stood in a freeze");
-        }
-        for event in std::mem::take(&mut self.frozen) {
-            let jitter = self.rng.below(5 * MS);
-            self.later(at + jitter, event);
-        }
-    }
-
-    fn freeze_if_idle(&mut self) {
-        let is_idle = self.is_asked && !self.runs && !self.has_exited;
-        if !is_idle || self.is_frozen || self.is_planned {
-            return;
-        }
-        if self.config.is_managed() {
-            return self.plan_next();
-        }
-        if self.faults.never_freezes && self.config.init_type != InitType::SnapStart {
-            self.coverage.note("idle without a freeze");
-        } else {
-            self.is_frozen = true;
-        }
-        self.plan_next();
-    }
-
-    fn plan_next(&mut self) {
-        self.is_planned = true;
-        let gap = self.gap();
-        let abrupt = self.faults.shuts_down_abruptly && self.rng.below(30) == 0;
-        if self.invocations_left == 0 || abrupt {
-            let rest = if self.config.is_managed() { MANAGED_END } else { 0 };
-            self.later(self.now + gap + rest, Event::Shutdown(ShutdownReason::Spindown));
-        } else {
-            self.invocations_left -= 1;
-            self.later(self.now + gap, Event::Invoke);
-        }
-    }
-
-    /// From the end of an invocation to the next one.
-    fn gap(&mut self) -> u64 {
-        let is_first = self.held.is_new;
-        let gap = match self.rng.below(4) {
-            // Many at once, and at times a pause.
-            0 if self.config.is_managed() => self.rng.below(5_000) * MS,
-            _ if self.config.is_managed() => self.rng.below(200) * MS,
-            _ if self.faults.freezes_long && self.rng.below(3) == 0 => {
-                self.coverage.note("frozen for an hour");
-                3_600_000 * MS
-            }
-            // Made ahead of requests, or a snapshot that is restored some day.
-            _ if is_first && self.config.init_type != InitType::OnDemand => self.rng.below(3_600_000) * MS,
-            0 => {
-                self.coverage.note("two INVOKEs back to back");
-                0
-            }
-            // An environment is made on demand: its first request waits for it.
-            _ if is_first && !self.faults.freezes_long => 30 * MS,
-            1 => self.rng.below(50) * MS,
-            _ => self.rng.below(20_000) * MS,
-        };
-        if self.invocations != self.healthy_from {
-            return gap;
-        }
-        if self.config.is_managed() {
-            // Nothing freezes there: what is sent during the respite must not meet a fault.
-            self.well_from = self.now;
-        }
-        gap.max(RESPITE)
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Invoke => self.invoke(),
-            Event::Hear(request_id) => self.hear_invoke(&request_id),
-            Event::Does(number, deed) => self.does(number, deed),
-            Event::Logs(request_id, parcel) => self.hear_logs(request_id, parcel),
-            Event::Arrive(receipt) => self.arrive(receipt),
-            Event::Ends(plan) => self.end(&plan),
-            Event::Tell(event) => {
-                if let PlatformEvent::RuntimeDone { request_id, .. } = &event {
-                    self.note_end_told(request_id);
-                }
-                self.step(Input::Platform(event));
-            }
-            Event::Answer(id) => self.answer(id),
-            Event::Shutdown(reason) => self.shut_down(reason),
-            Event::Spool(_) => unreachable!("taken before the freeze is looked at"),
-            Event::Kill => self.kill(),
-        }
-    }
-
     fn later(&mut self, at: u64, event: Event) {
         self.sequence += 1;
         self.events.push(Reverse((at, self.sequence)));
         self.pending.insert(self.sequence, event);
+    }
+
+    /// Our own work takes CPU time.
+    const fn spend(&mut self, nanos: u64) {
+        self.now += nanos;
+        self.cpu_spent += nanos;
     }
 
     /// What the clock of the environment shows.
@@ -419,6 +321,7 @@ impl World {
         let full_before = self.given_up();
         let before = Before::of(&self.agent, &input);
         let books_before = self.agent.ledger().spans;
+        self.held_before = self.agent.ledger().held;
         self.note_spool_input(&input);
         self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {
@@ -432,89 +335,14 @@ impl World {
                 telling::told(&self.agent.ledger().spans)
             );
         }
+        self.spend(self.character.cpu.0);
         self.check_held_bytes();
         checks::after_step(&self.agent, self.config.is_managed());
         self.check_requests();
+        self.check_reason_to_hold();
         if self.given_up() > full_before {
             self.check_full(&before);
         }
-    }
-
-    fn carry_out(&mut self, output: Output<Body>) {
-        match output {
-            Output::Next => self.ask(),
-            Output::Export { id, entries, .. } => self.export(id, entries),
-            Output::Cancel(id) => {
-                self.cancelled_at = self.now;
-                self.say(&format!("cancel {}", id.0));
-                self.backend.remove(&id);
-            }
-            Output::Park { entries, .. } => {
-                let fails = self.faults_now().disk_fails && self.rng.below(3) == 0;
-                self.note_parked();
-                self.coverage.note(if fails { "disk fails" } else { "parked" });
-                let place = (!fails).then(|| self.disk.park(&entries));
-                self.say(&format!("park {} {place:?}", entries.len()));
-                let bound = self.config.bounds.spooled_bytes;
-                // What is read back may be larger than what was written was taken to be.
-                let most = bound + bound * 2 / 5;
-                assert!(self.disk.parked_bytes() <= most, "{} on disk", self.disk.parked_bytes());
-                self.later(self.now, Event::Spool(Input::Parked { place }));
-            }
-            Output::Unpark(place) => {
-                self.check_unpark();
-                let mut receipt = self.disk.unpark(place, &mut self.made);
-                let is_lost = self.faults_now().disk_fails && self.rng.below(10) == 0;
-                self.coverage.note(if is_lost { "spool unreadable" } else { "unparked" });
-                if is_lost {
-                    receipt = Receipt::EMPTY;
-                }
-                self.say(&format!("unpark {}", receipt.spans.len() + receipt.parcels.len()));
-                self.later(self.now, Event::Spool(Input::Unparked(receipt)));
-            }
-            Output::Connect => self.say("connect"),
-            Output::Measured(_) => unreachable!("lines are off"),
-            Output::Reconnect => {
-                self.coverage.note("reconnect");
-                self.say("reconnect");
-            }
-            Output::Say(notice) => self.hear(&notice),
-            Output::Close => self.later(self.now, Event::Spool(Input::Closed)),
-            Output::Exit => {
-                self.say("exit");
-                self.has_exited = true;
-                let asked = self.pending.values().filter(|event| matches!(event, Event::Spool(_))).count();
-                assert_eq!(asked, 0, "the disk was asked, and nobody waits for what it says");
-                self.check_left();
-            }
-        }
-    }
-
-    fn hear(&mut self, notice: &Notice) {
-        match notice {
-            Notice::Summary(_) => return self.say("summary"),
-            Notice::BackendDown => {
-                self.held.is_down = true;
-                self.coverage.note("breaker opened");
-            }
-            Notice::BackendBack => {
-                (self.held.is_down, self.held.was_down) = (false, false);
-                self.coverage.note("breaker closed again");
-            }
-            _ => {}
-        }
-        self.say(&format!("{notice:?}"));
-    }
-
-    fn ask(&mut self) {
-        assert!(!std::mem::replace(&mut self.is_asked, true), "/next was asked twice");
-        self.check_held();
-        self.check_kept();
-        self.asked_at = self.now;
-        self.is_planned = false;
-        self.running = None;
-        self.say("next");
-        self.freeze_if_idle();
     }
 
     fn say(&mut self, text: &str) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::{Input, Kind, Phase, Span, SpanId, SpoolMode, UnixNanos};
 
 use super::super::disk::Body;
-use super::super::function::MS;
+use super::super::function::{Fate, MS};
 use super::World;
 
 /// How much later than it happens we may hear of a death, when only SHUTDOWN tells of it.
@@ -14,7 +14,7 @@ const TOLD_LATE: u64 = 4_000 * MS;
 /// A span that was announced.
 #[derive(Debug)]
 struct Begun {
-    request_id: String,
+    number: u64,
     span_id: SpanId,
     is_root: bool,
     /// Whether it was certain which invocation it is of: its INVOKE had been heard, and its end had not been awaited in
@@ -31,25 +31,30 @@ pub(super) struct Announced {
     /// Spans that were really sent, and when they came.
     real: BTreeMap<SpanId, u64>,
     /// Invocations that have died, when, and the wall time then; and whether the platform or a kill of ours ended it.
-    deaths: BTreeMap<String, (u64, UnixNanos, bool)>,
+    deaths: BTreeMap<u64, (u64, UnixNanos, bool)>,
     closed: BTreeSet<SpanId>,
 }
 
 impl World {
     pub(super) fn announce(&mut self, number: u64, spans: Vec<Span<Body>>) {
-        let request_id = format!("request-{number}");
         self.coverage.note("announced");
+        let now = self.now;
+        self.truth.sdk_seen_at.get_or_insert(now);
         for span in &spans {
-            let is_running = self.running.as_ref().is_some_and(|invoke| *invoke.request_id == *request_id);
+            let is_running = self.running.is_some() && self.current == number;
             let is_certain = is_running && self.agent.phase() == Phase::Running;
-            let (request_id, span_id) = (request_id.clone(), span.span_id);
+            let span_id = span.span_id;
             let is_root = span.kind == Kind::Server;
-            if is_root {
-                self.logged.learn(&request_id.as_str().into(), (span.trace_id, span_id));
+            self.truth.traces.insert(span.trace_id);
+            if let Some(life) = self.truth.life_mut(number) {
+                life.announced.insert(span.trace_id);
+                if is_root {
+                    self.logged.learn(&life.request_id.clone(), (span.trace_id, span_id));
+                }
             }
             self.announced
                 .begun
-                .insert(span.body.id, Begun { request_id, span_id, is_root, is_certain, closed: 0 });
+                .insert(span.body.id, Begun { number, span_id, is_root, is_certain, closed: 0 });
             self.disk.accept(span);
         }
         self.step(Input::Announced(spans));
@@ -63,16 +68,18 @@ impl World {
         }
     }
 
-    /// `request_id` has ended badly, now.
-    pub(super) fn note_death(&mut self, request_id: &str) {
-        self.announced.deaths.insert(request_id.to_owned(), (self.now, self.wall(), true));
+    /// An invocation has ended badly, now, and its process with it.
+    pub(super) fn note_death(&mut self, number: u64, fate: Fate) {
+        if fate.is_death() {
+            self.announced.deaths.insert(number, (self.now, self.wall(), true));
+        }
     }
 
     /// The invocations that ran when our process was killed die with it.
     pub(super) fn note_deaths_of_a_kill(&mut self) {
         let (now, wall) = (self.now, self.wall());
-        for request_id in std::mem::take(&mut self.in_progress) {
-            self.announced.deaths.insert(request_id, (now, wall, false));
+        for number in std::mem::take(&mut self.in_progress) {
+            self.announced.deaths.insert(number, (now, wall, false));
         }
     }
 
@@ -84,14 +91,16 @@ impl World {
         begun.closed += 1;
         assert_eq!(begun.closed, 1, "closed twice: {begun:?}");
         self.announced.closed.insert(begun.span_id);
-        if begun.is_root {
-            *self.roots.entry(begun.request_id.clone()).or_default() += 1;
+        let (number, is_root) = (begun.number, begun.is_root);
+        if is_root {
+            self.note_closed_root(number, (body.trace_id, body.span_id));
         }
+        let begun = &self.announced.begun[&body.id];
         // Who finds an announcement after a kill does not know how its invocation ended.
         if !begun.is_certain || self.kills > 0 {
             return;
         }
-        let Some((at, wall, is_told)) = self.announced.deaths.get(&begun.request_id) else {
+        let Some((at, wall, is_told)) = self.announced.deaths.get(&begun.number) else {
             panic!("closed, and its invocation has not died: {begun:?}");
         };
         let real = self.announced.real.get(&begun.span_id);
@@ -125,7 +134,7 @@ impl World {
         }
         self.coverage.note("announced spans complete");
         let is_lost = |id: &u64, begun: &Begun| {
-            let has_died = self.announced.deaths.contains_key(&begun.request_id);
+            let has_died = self.announced.deaths.contains_key(&begun.number);
             let has_come = self.announced.real.contains_key(&begun.span_id);
             let is_due = has_died && begun.is_certain && !has_come;
             is_due && begun.closed == 0 && !self.disk.has_parked(*id)

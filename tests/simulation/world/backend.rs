@@ -1,76 +1,94 @@
-//! The virtual backend: what it says to a request, and after how long.
+//! The virtual backends: their reply to a request, and what they are told.
 
 use std::sync::Arc;
 
-use policy::{BatchId, Content, Entry, InitType, Input, Outcome, PlatformSpan};
+use policy::{BatchId, Entry, InitType, Outcome, PlatformSpan, Signal};
 
-use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
+use super::super::disk::{ANNOUNCED, Body};
+use super::super::faults::Faults;
 use super::super::function::MS;
 use super::super::sampling;
+use super::World;
 use super::logged::Place;
-use super::{Event, Request, World};
-
-/// Who a span at the backend is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The function, when it ended.
-    Function,
-    /// The function, when it began; closed here.
-    Closed,
-    /// The platform's events.
-    Made,
-}
+use super::network::Reply;
+use super::roots::{Root, invocation_of};
 
 /// Bytes a second that a narrow backend takes.
 const NARROW: u64 = 100_000;
+/// A connection that is refused tells so after this.
+const REFUSED: u64 = MS / 10;
 
 impl World {
-    pub(super) fn export(&mut self, id: BatchId, entries: Arc<[Entry<Body>]>) {
+    pub(super) fn export(&mut self, id: BatchId, signal: Signal, entries: Arc<[Entry<Body>]>) {
         assert!(
             !self.is_asked || self.config.is_managed(),
             "an export begins while /next is asked: it may be frozen at once"
         );
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
         sampling::check(&self.config.sampling, &entries);
-        let (outcome, takes) = self.answer_of(&entries);
-        self.say(&format!("export {} of {count}: {outcome:?}", id.0));
-        self.backend.insert(id, Request { entries, outcome, launched: self.now, waits: 0 });
-        if let Some(takes) = takes {
-            self.later(self.now + takes, Event::Answer(id));
-        }
+        let bytes: u64 = entries.iter().map(|entry| u64::from(entry.size)).sum();
+        self.spend(bytes * self.character.cpu.1 / 1_000);
+        let reply = self.reply_to(signal, &entries);
+        self.say(&format!("export {} of {count}: {:?}", id.0, reply.outcome));
+        self.note_launched(&entries);
+        self.send(id, signal, entries, reply);
     }
 
-    /// What the backend will say, and after how long; never for one that hangs.
-    pub(super) fn answer_of(&mut self, entries: &[Entry<Body>]) -> (Outcome, Option<u64>) {
-        let faults = self.faults_now();
+    /// The faults of the backend of `signal`.
+    fn faults_of(&self, signal: Signal) -> Faults {
+        let is_sick = !self.faults.is_of_one_signal || signal as u64 == self.config.seed % 3;
+        if is_sick { self.faults_now() } else { Faults::default() }
+    }
+
+    fn reply_to(&mut self, signal: Signal, entries: &[Entry<Body>]) -> Reply {
+        let faults = self.faults_of(signal);
         let takes = if faults.is_slow { self.rng.below(3_000) * MS } else { (2 + self.rng.below(20)) * MS };
         let takes = if faults.is_narrow { self.pass_through(entries) } else { takes };
+        let (what, outcome, takes, keeps) = self.fault_in(&faults, takes, entries).unwrap_or_else(|| {
+            let what = if faults.is_slow { "backend is slow" } else { "backend is well" };
+            (what, Outcome::Delivered { rejected: 0 }, Some(takes), entries.len())
+        });
+        if faults.is_of_one_signal {
+            self.coverage.note("backend of one signal is ill");
+        }
+        self.coverage.note(what);
+        Reply { outcome, takes, keeps }
+    }
+
+    /// What goes wrong, if anything does: the outcome, its time, and how many entries are taken in all the same.
+    fn fault_in(&mut self, faults: &Faults, takes: u64, entries: &[Entry<Body>]) -> Option<Fault> {
         let mut on = |is_possible: bool| is_possible && self.rng.below(2) == 0;
-        let (what, outcome, takes) = if on(faults.refuses) {
-            ("backend refuses", Outcome::Retry { after: None }, Some(MS / 10))
+        // The last item is refused, where that is an entry of its own.
+        let is_single = entries.last().is_some_and(|entry| entry.count == 1);
+        let entries = entries.len();
+        let retry = |after| Outcome::Retry { after };
+        Some(if on(faults.refuses) {
+            ("backend refuses", retry(None), Some(REFUSED), 0)
         } else if on(faults.hangs) {
-            ("backend hangs", Outcome::Lost, None)
+            ("backend hangs", Outcome::Lost, None, if on(true) { entries } else { 0 })
         } else if on(faults.answers_503) {
-            ("backend answers 503", Outcome::Retry { after: None }, Some(takes))
+            ("backend answers 503", retry(None), Some(takes), 0)
         } else if on(faults.asks_for_patience) {
             let after = Some(std::time::Duration::from_millis(self.rng.below(60_000)));
-            ("backend asks for patience", Outcome::Retry { after }, Some(takes))
+            ("backend asks for patience", retry(after), Some(takes), 0)
         } else if on(faults.breaks_connections) {
-            ("backend breaks a connection", Outcome::Lost, Some(takes / 2))
+            ("backend breaks a connection", Outcome::Lost, Some(takes / 2), 0)
+        } else if on(faults.loses_answers) {
+            ("backend's answer is lost", Outcome::Lost, Some(takes), entries)
         } else if on(faults.answers_400) {
-            ("backend answers 400", Outcome::Rejected { status: 400 }, Some(takes))
-        } else if faults.answers_413 && entries.len() > 3 {
-            ("backend answers 413", Outcome::TooLarge, Some(takes))
+            ("backend answers 400", Outcome::Rejected { status: 400 }, Some(takes), 0)
+        } else if faults.answers_413 && entries > 3 {
+            ("backend answers 413", Outcome::TooLarge, Some(takes), 0)
         } else if on(faults.takes_part) {
-            ("backend takes a part", Outcome::Delivered { rejected: 1 }, Some(takes))
+            (
+                "backend takes a part",
+                Outcome::Delivered { rejected: 1 },
+                Some(takes),
+                entries - usize::from(is_single),
+            )
         } else {
-            if faults.is_slow {
-                self.coverage.note("backend is slow");
-            }
-            return (Outcome::Delivered { rejected: 0 }, Some(takes));
-        };
-        self.coverage.note(what);
-        (outcome, takes)
+            return None;
+        })
     }
 
     /// All requests share what a narrow backend takes in a second, one after the other.
@@ -81,56 +99,18 @@ impl World {
         self.busy_until - self.now + 5 * MS
     }
 
-    pub(super) fn answer(&mut self, id: BatchId) {
-        let Some(request) = self.backend.remove(&id) else { return };
-        if matches!(request.outcome, Outcome::Delivered { .. }) {
-            for entry in request.entries.iter() {
-                self.take_in(&entry.content);
-            }
+    /// The backend has a span of the function, for the first time.
+    pub(super) fn note_received(&mut self, body: &Body) {
+        if body.id >= ANNOUNCED {
+            return self.note_closed(body);
         }
-        self.step(Input::Exported { id, outcome: request.outcome, raw_bytes: 1, sent_bytes: 1 });
+        assert!(self.accepted.contains(&body.id), "a span that nobody sent");
+        self.delivered.insert(body.id);
+        self.note_own_root(body);
     }
 
-    /// The backend has it.
-    fn take_in(&mut self, content: &Content<Body>) {
-        match content {
-            Content::Measured(measured) => self.note_measured(measured),
-            Content::Received(body) if body.id >= BUNDLED => {
-                for piece in self.disk.bundle(body.id) {
-                    match piece {
-                        Piece::Metered(measured, _) => self.note_measured(&measured),
-                        Piece::Logged(id, _, placed) => self.note_logs(id, placed),
-                        Piece::Received(..) | Piece::Made(_) => unreachable!("spans come back one by one"),
-                    }
-                }
-            }
-            Content::Received(body) if body.id >= MADE => {
-                let span = self.made[(body.id - MADE) as usize].clone();
-                self.note_root(&span);
-            }
-            Content::Received(body) if body.id >= ANNOUNCED => {
-                self.note_sent((body.trace_id, body.span_id), Origin::Closed);
-                self.note_closed(body);
-            }
-            Content::Received(body) if body.id >= LOGGED => self.note_logs(body.id, body.placed),
-            Content::Received(body) => {
-                assert!(self.accepted.contains(&body.id), "a span that nobody sent");
-                self.note_sent((body.trace_id, body.span_id), Origin::Function);
-                self.delivered.insert(body.id);
-            }
-            Content::Made(span) => self.note_root(span),
-        }
-    }
-
-    /// The backend has a span of this name: never two, whoever they are from.
-    fn note_sent(&mut self, name: Place, origin: Origin) {
-        let known = self.sent.insert(name, origin);
-        // What another process has sent before it was killed, nobody knows.
-        assert!(known.is_none() || self.kills > 0, "{name:?} came twice: as {known:?} and as {origin:?}");
-    }
-
-    fn note_root(&mut self, span: &PlatformSpan) {
-        self.note_sent((span.trace_id, span.span_id), Origin::Made);
+    /// The backend has a span that was made here, for the first time.
+    pub(super) fn note_made(&mut self, span: &PlatformSpan) {
         self.ids.insert(*span.span_id.bytes());
         assert!(span.start <= span.end, "it ends before it begins: {span:?}");
         let mut sources = span.attributes.iter().filter(|(key, _)| *key == "prefreeze.parent_source");
@@ -139,13 +119,17 @@ impl World {
         // What children of a dead function name as their parent is where it began.
         assert!(span.parent.is_none() || !is_adopted, "rebuilt below another: {span:?}");
         assert_ne!(span.parent, Some(span.span_id), "its own parent: {span:?}");
-        let invocation = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
-        if let Some((_, policy::Value::Text(request_id))) = invocation {
-            *self.roots.entry(request_id.to_string()).or_default() += 1;
-            self.logged.learn(request_id, (span.trace_id, span.span_id));
+        if let Some(request_id) = invocation_of(span) {
+            self.logged.learn(&request_id.into(), (span.trace_id, span.span_id));
+            self.note_made_root(request_id, span);
         } else if span.attributes.iter().any(|(key, _)| *key == "aws.lambda.initialization_type") {
             self.check_cold_start(span);
         }
+    }
+
+    /// A root that was announced, and closed here.
+    pub(super) fn note_closed_root(&mut self, number: u64, place: Place) {
+        self.note_root(number, Root::Closed(place));
     }
 
     /// A cold start is told where somebody waited for it, by the word of its kind, and once for each process.
@@ -162,3 +146,6 @@ impl World {
         assert!(self.cold_starts.len() <= self.processes as usize, "more cold starts than processes");
     }
 }
+
+/// Its name, the outcome, its time, and the number of entries that the backend takes in.
+type Fault = (&'static str, Outcome, Option<u64>, usize);

@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 
 use policy::{Agent, DropReason, Duration, FlushMode, InitType, Input, Phase, Signal, SpoolMode};
 
+use super::super::checks::is_on;
 use super::super::disk::Body;
 use super::super::function::MS;
-use super::{Request, World};
+use super::super::function::character::{Entry, Traces};
+use super::network::Request;
+use super::{Event, World};
 
 /// After a signal said that the function is done, requests of it that are being received are waited for so long.
 const GRACE: u64 = 100 * MS;
@@ -15,21 +18,32 @@ const GRACE: u64 = 100 * MS;
 const ITEM_HELD_MAX: usize = 900 + 2 * policy::BOOKKEEPING_BYTES;
 /// After so many waits and invocations, a request that has no answer when its time is over is given up.
 const WAITS_MAX: u32 = 5;
+/// For a single answer that a freeze has cut off before, an invocation is held no longer.
+const PATIENCE_MAX: u64 = 1_000 * MS;
+/// The platform's events have whole milliseconds, at both ends of what is measured with them.
+const RESOLUTION: u64 = 2 * MS;
 
 /// How the running invocation is held.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
     /// No invocation has begun in this process.
     pub(super) is_new: bool,
-    /// When the agent could first know that the function is done.
+    /// When anything first said that the function is done, and when something did that the agent has to believe.
+    may_end_at: Option<u64>,
     done_at: Option<u64>,
+    /// The invocation in which the agent last said that the backend is back.
+    pub(super) back_in: u64,
+    /// Whether a request has been through a wait in this process.
+    has_frozen: bool,
+    /// Our CPU time when it began.
+    cpu_before: u64,
     /// Whether a request of the function was being received then.
     receives: bool,
     /// Whether the agent has said that the backend is down.
     pub(super) is_down: bool,
     /// Whether it had said so when the function was done, and nothing else since.
     pub(super) was_down: bool,
-    begun_at: u64,
+    pub(super) begun_at: u64,
     /// Whether an invocation was held in vain: nothing told of its end, and nothing has told of any since.
     is_unheard: bool,
     /// Whether that was so when this one began: then it is not held at all.
@@ -39,10 +53,8 @@ pub(super) struct Held {
 /// What flushes have cost.
 #[derive(Debug, Default)]
 pub(super) struct Costs {
-    /// By the books, when `/next` was asked last.
-    flushed: Duration,
-    /// When each ended that cost anything, and how much; of the last minute.
-    recent: VecDeque<(u64, Duration)>,
+    /// When each ended that cost anything, and how many nanoseconds; of the last minute.
+    recent: VecDeque<(u64, u64)>,
 }
 
 /// How things stood before a step.
@@ -90,52 +102,78 @@ impl Held {
 }
 
 impl World {
-    pub(super) fn note_begin(&mut self, request_id: &str) {
-        let Held { is_down, is_unheard, .. } = self.held;
+    pub(super) fn note_begin(&mut self, number: u64) {
+        let Held { is_down, is_unheard, back_in, has_frozen, .. } = self.held;
         let begins_unheard = is_unheard;
-        self.held = Held { is_down, is_unheard, begins_unheard, begun_at: self.now, ..Held::default() };
+        let has_frozen = has_frozen || self.network.live().next().is_some();
+        self.waited += self.now - self.asked_at;
+        let (begun_at, cpu_before) = (self.now, self.cpu_spent);
+        let kept = Held { is_down, is_unheard, begins_unheard, back_in, has_frozen, ..Held::default() };
+        self.held = Held { begun_at, cpu_before, ..kept };
         let spans = &self.agent.ledger().spans;
-        self.backend.values_mut().for_each(|request| request.waits += 1);
+        self.network.live_mut().for_each(|request| request.waits += 1);
         let came = spans.received + spans.recovered + spans.made;
         self.before =
             [self.before[1], self.before[2], (came, self.accepted.last().copied().unwrap_or_default())];
-        if self.ends_told.contains(request_id) {
-            self.note_done();
+        let Some(life) = self.truth.life(number) else { return };
+        let (may, must) = (life.known_at.is_some(), life.done_told.is_some());
+        if may {
+            self.note_done(must || self.is_trusted());
         }
     }
 
     /// No timer has run before now.
     pub(super) const fn note_thaw(&mut self) {
-        self.held.begun_at = self.now;
+        (self.held.begun_at, self.held.cpu_before) = (self.now, self.cpu_spent);
     }
 
-    /// The agent is about to hear that `request_id` has ended.
-    pub(super) fn note_end_told(&mut self, request_id: &str) {
+    /// The agent is about to be handed the platform's word that an invocation has ended.
+    pub(super) fn note_end_told(&mut self, number: u64, is_report: bool) {
+        // A report comes with the next invocation: whether that says that ends are heard again is left open.
+        self.held.is_unheard &= is_report;
+        if self.running.is_some() && self.current == number {
+            self.note_done(true);
+        }
+    }
+
+    /// The agent is about to be handed a span that names its invocation.
+    pub(super) fn note_named(&mut self, number: u64) {
         self.held.is_unheard = false;
-        self.note_told(request_id);
+        if self.running.is_some() && self.current == number {
+            self.note_done(self.is_trusted());
+        }
     }
 
     /// The function says that it is done with `request_id`, or with what runs.
     pub(super) fn note_flush_request(&mut self, request_id: Option<&str>) {
-        match request_id {
-            Some(request_id) => self.note_told(request_id),
-            None if self.running.is_some() => self.note_done(),
-            None => {}
+        let Some(invoke) = &self.running else { return };
+        if request_id.is_none_or(|id| *invoke.request_id == *id) {
+            let (now, current) = (self.now, self.current);
+            if let Some(life) = self.truth.life_mut(current) {
+                life.known_at.get_or_insert(now);
+            }
+            self.note_done(self.is_trusted());
         }
     }
 
-    fn note_told(&mut self, request_id: &str) {
-        self.ends_told.insert(request_id.to_owned());
-        if self.running.as_ref().is_some_and(|invoke| &*invoke.request_id == request_id) {
-            self.note_done();
-        }
+    /// Whether the function's own word for its end is never premature: nothing of it comes later.
+    fn is_trusted(&self) -> bool {
+        let faults = &self.faults;
+        let is_late = faults.sends_late || faults.stalls_in_sending || faults.announces;
+        let is_plain = self.character.entry == Entry::Named && self.character.traces == Traces::One;
+        is_plain && !is_late && !self.character.sends_by_timer && !self.character.is_retried
     }
 
-    fn note_done(&mut self) {
+    fn note_done(&mut self, is_certain: bool) {
         // Where nothing was ever heard of an end, an invocation is not held until it is.
-        if self.held.done_at.is_none() && self.agent.phase() != Phase::Flushing {
-            self.held.done_at = Some(self.now);
-            self.held.receives = self.receiving > 0;
+        if self.agent.phase() == Phase::Flushing {
+            return;
+        }
+        let now = self.now;
+        self.held.may_end_at.get_or_insert(now);
+        if is_certain && self.held.done_at.is_none() {
+            self.held.done_at = Some(now);
+            self.held.receives = self.receiving > self.stalled;
             self.held.was_down = self.held.is_down;
         }
     }
@@ -145,37 +183,31 @@ impl World {
         if self.running.is_none() {
             return;
         }
-        self.check_cost();
+        self.check_patience();
         let (now, deadline) = (self.now, self.deadline);
-        if self.held.done_at.is_none() && !self.held.begins_unheard {
-            let margin = self.config.deadline_margin.as_nanos() as u64;
-            let patience = deadline - margin.min((deadline - self.held.begun_at) / 4);
-            // An end that is told by what another span stands for is not heard.
-            let is_told = self.agent.ledger().spans.dropped_for(DropReason::Replaced) > 0;
-            let is_over = now >= patience || is_told;
-            assert!(is_over, "/next was asked {} ms before anything told of the end", (patience - now) / MS);
-            self.held.is_unheard = true;
-        }
-        assert!(now <= deadline, "/next was asked {} ms after the deadline", (now - deadline) / MS);
+        let slack = self.cpu_spent - self.held.cpu_before;
+        assert!(now <= deadline + slack, "/next was asked {} ms after the deadline", (now - deadline) / MS);
         let nanos = |duration: Duration| duration.as_nanos() as u64;
         let give_up = deadline - nanos(self.config.deadline_margin);
         let done = self.held.done_at.unwrap_or(give_up).min(give_up);
-        let latest = done + if self.held.receives { GRACE } else { 0 };
+        let latest = done + if self.held.receives { GRACE } else { 0 } + slack;
+        self.check_cost(now.saturating_sub(latest));
+        self.check_books_of_time();
+        self.coverage.note("held time checked");
         let is_free = self.config.flush == FlushMode::Continuous || self.held.was_down;
-        let ceiling = if is_free { 0 } else { nanos(self.config.flush_ceiling) };
-        let end = (latest + ceiling).min((deadline - nanos(self.config.safety)).max(latest));
+        // The answer to a request, or to a probe, that a freeze has cut off is waited for in every mode.
+        let patience = if self.held.has_frozen { PATIENCE_MAX } else { 0 };
+        let ceiling = if is_free { patience } else { nanos(self.config.flush_ceiling) };
+        let end = (latest + ceiling).min((deadline + slack - nanos(self.config.safety)).max(latest));
         let (most, known) = (nanos(self.config.export_timeouts[0]), self.held.done_at);
         let is_stale = |request: &&Request| {
             request.waits >= WAITS_MAX && known.is_some_and(|at| at >= request.launched + most)
         };
-        assert_eq!(
-            self.backend.values().filter(is_stale).count(),
-            0,
-            "requests from before the wait are still there"
-        );
+        let stale = self.network.live().filter(is_stale).count();
+        assert_eq!(stale, 0, "requests from before the wait are still there");
         assert!(now <= end, "held {} ms longer than it may be: {:?}", (now - end) / MS, self.held);
         let is_fresh = |request: &Request| request.waits == 0 && request.launched >= done;
-        self.late += u64::from(now > done && self.backend.values().any(is_fresh));
+        self.late += u64::from(now > done && self.network.live().any(is_fresh));
         if now > done {
             self.coverage.note("held for a flush");
         } else if self.held.was_down {
@@ -183,18 +215,79 @@ impl World {
         }
     }
 
+    /// Nothing has said that the function is done: then its deadline is near.
+    fn check_patience(&mut self) {
+        // Where data leaves beside the next invocation, and where nothing will ever tell, nothing is waited for.
+        let is_free = self.config.flush != FlushMode::End || self.faults.refuses_subscription;
+        if self.held.may_end_at.is_some() {
+            return;
+        }
+        let (now, deadline) = (self.now, self.deadline);
+        let margin = self.config.deadline_margin.as_nanos() as u64;
+        let patience = deadline - margin.min((deadline - self.held.begun_at) / 4);
+        self.held.is_unheard |= now >= patience;
+        if self.held.begins_unheard || is_free {
+            return;
+        }
+        // An end that is told by what another span stands for is not heard.
+        let is_told = self.agent.ledger().spans.dropped_for(DropReason::Replaced) > 0;
+        let is_over = now >= patience || is_told;
+        assert!(is_over, "/next was asked {} ms before anything told of the end", (patience - now) / MS);
+    }
+
+    /// What has been waited for once is not waited for again; and an invocation that is let go of is known to be over.
+    pub(super) fn note_next(&mut self) {
+        if self.held.receives {
+            self.stalled = self.receiving;
+        }
+        let (now, current) = (self.now, self.current);
+        if let Some(life) = self.truth.life_mut(current).filter(|_| self.running.is_some()) {
+            life.known_at.get_or_insert(now);
+            life.asked_at = Some(now);
+        }
+    }
+
+    /// The books count the time from the end of the invocation to `/next`, where the platform told that end first.
+    fn check_books_of_time(&self) {
+        let counted = (self.agent.ledger().held - self.held_before).as_nanos() as u64;
+        let Some(life) = self.truth.life(self.current) else { return };
+        let (Some((_, ended_at)), Some(told)) = (life.ended, life.done_told) else { return };
+        let is_first = self.held.may_end_at == Some(told.max(self.held.begun_at));
+        let is_off = self.faults.steps_clock || self.config.is_managed() || !is_on("held time");
+        if !is_first || is_off {
+            return;
+        }
+        let (held, slack) = (self.now - ended_at, RESOLUTION + self.cpu_spent - self.held.cpu_before);
+        assert!(
+            held.abs_diff(counted) <= slack,
+            "held for {} us by the books, and for {} us in truth",
+            counted / 1_000,
+            held / 1_000
+        );
+    }
+
+    /// An invocation is held only while an answer is awaited, or a retry that comes in time.
+    pub(super) fn check_reason_to_hold(&self) {
+        if self.agent.phase() != Phase::Flushing {
+            return;
+        }
+        let is_asked = self.network.live().next().is_some();
+        let reads = self.pending.values().any(|event| matches!(event, Event::Spool(_)));
+        let may_retry = self.deliveries.retries_until >= self.now;
+        assert!(is_asked || reads || may_retry, "an invocation is held, and nothing is under way");
+    }
+
     /// Flushes cost no more in a minute than they may; two of the agent's minutes meet in one of ours.
-    fn check_cost(&mut self) {
-        let flushed = self.agent.ledger().flush;
-        let cost = flushed - std::mem::replace(&mut self.costs.flushed, flushed);
+    fn check_cost(&mut self, cost: u64) {
         let Some(cap) = self.config.cost_cap else { return };
         self.coverage.note("cost capped");
         self.costs.recent.push_back((self.now, cost));
         while self.costs.recent.front().is_some_and(|(at, _)| at + 60_000 * MS < self.now) {
             self.costs.recent.pop_front();
         }
-        let sum: Duration = self.costs.recent.iter().map(|(_, cost)| *cost).sum();
-        assert!(cost <= cap && sum <= cap * 2, "a flush has cost {cost:?}, those of a minute {sum:?}");
+        let sum: u64 = self.costs.recent.iter().map(|(_, cost)| *cost).sum();
+        let cap = cap.as_nanos() as u64 + MS / 10;
+        assert!(cost <= cap && sum <= cap * 2, "a flush has cost {cost} ns, those of a minute {sum} ns");
     }
 
     /// No request outlives its time, counted from its beginning or from the last thaw; none outlives some
@@ -205,11 +298,14 @@ impl World {
         if self.has_exited || (self.agent.phase() == Phase::Waiting && !is_managed) {
             return;
         }
-        for (id, request) in &self.backend {
+        // Our own work may keep us from looking at the clock.
+        let slack = MS + self.character.cpu.0 + self.character.cpu.1 * 100;
+        for request in self.network.live() {
             let since = request.launched.max(self.held.begun_at);
             assert!(
-                self.now <= since + most + MS,
-                "{id:?} has been under way for {} ms",
+                self.now <= since + most + slack,
+                "{:?} has been under way for {} ms",
+                request.id,
                 (self.now - since) / MS
             );
         }
@@ -219,6 +315,10 @@ impl World {
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
         if self.invocations < self.healthy_from + super::HEALTHY {
+            return;
+        }
+        // Some invocations must follow on the one in which it was found well.
+        if self.invocations < self.held.back_in + 4 {
             return;
         }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most.
@@ -278,7 +378,7 @@ impl World {
     /// No more is held than may be, but for what is with the backend.
     pub(super) fn check_held_bytes(&self) {
         let held = |entry: &policy::Entry<_>| entry.size as usize + policy::BOOKKEEPING_BYTES;
-        let requests = self.backend.values().flat_map(|request| request.entries.iter());
+        let requests = self.network.live().flat_map(|request| request.entries.iter());
         let in_flight: usize = requests.map(held).sum();
         let most = self.config.bounds.held_bytes + in_flight;
         assert!(self.agent.held_bytes() <= most, "{} bytes are held, {most} may be", self.agent.held_bytes());

@@ -54,9 +54,7 @@ impl World {
         let left_out = self.sampled_out_before + spans.sampled_out;
         let is_all_there = dropped == 0 && left_out == 0 && spans.held() == 0 && self.kills == 0;
         if is_all_there && !is_untold && !could_lose {
-            for (request_id, roots) in &self.roots {
-                assert!(*roots >= 1, "{request_id} has no root");
-            }
+            self.check_all_have_roots();
         }
     }
 

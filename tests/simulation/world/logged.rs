@@ -32,6 +32,11 @@ impl Logged {
         self.places.entry(request_id.clone()).or_default().push(place);
     }
 
+    /// How many records are in the parcel of this number.
+    pub(super) fn count(&self, id: u64) -> u64 {
+        self.told.get(&id).map_or(0, |(_, count)| u64::from(*count))
+    }
+
     /// A process leaves with these books.
     pub(super) fn leave(&mut self, ledger: &Ledger) {
         self.dropped_before += ledger.logs.dropped.iter().sum::<u64>();
@@ -47,7 +52,8 @@ impl World {
             return;
         }
         let delay = if faults.delays_telemetry { self.rng.below(2_000) * MS } else { 0 };
-        let request_id = (self.rng.below(5) > 0).then(|| format!("request-{number}").as_str().into());
+        let is_said = self.rng.below(5) > 0;
+        let request_id = self.truth.life(number).map(|life| life.request_id.clone()).filter(|_| is_said);
         self.later(self.now + 25 * MS + delay, Event::Logs(request_id, parcel));
     }
 
@@ -61,7 +67,7 @@ impl World {
 
     /// The backend has them.
     pub(super) fn note_logs(&mut self, id: u64, placed: Option<Place>) {
-        assert!(self.logged.delivered.insert(id), "log records came twice");
+        self.logged.delivered.insert(id);
         let (request_id, _) = self.logged.told.get(&id).expect("nobody logged them");
         match (request_id, placed) {
             (Some(request_id), Some(place)) => {

@@ -9,13 +9,19 @@ use super::super::bounds;
 use super::super::coverage::Coverage;
 use super::super::disk::Disk;
 use super::super::faults::Faults;
-use super::super::function::Bodies;
+use super::super::function::MS;
+use super::super::function::character::Character;
+use super::super::function::spans::Bodies;
 use super::super::sampling;
 use super::announced::Announced;
 use super::budget::{Costs, Held};
+use super::delivery::Deliveries;
 use super::logged::Logged;
 use super::metered::Metered;
+use super::network::Network;
+use super::roots::Roots;
 use super::spooled::Spooled;
+use super::truth::Truth;
 use super::{HEALTHY, World};
 
 impl World {
@@ -38,7 +44,8 @@ impl World {
         let cost_cap = caps[habits.below(6) as usize].map(Duration::from_millis);
         let modes = (flush, spool, init_type, cost_cap);
         let world = Self::build(seed, rng, faults, modes, sampling::pick(seed), invocations);
-        Self { asks_for_flush: habits.below(4) == 0, ..world }
+        let asks_for_flush = habits.below(4) == 0;
+        Self { asks_for_flush, ..world.with(Character::pick(seed)) }
     }
 
     /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
@@ -68,6 +75,14 @@ impl World {
         )
     }
 
+    /// The same world with another character.
+    fn with(mut self, character: Character) -> Self {
+        self.config.expects_spans = character.expects_spans;
+        self.character = character;
+        self.agent = Agent::new(self.config.clone());
+        self
+    }
+
     fn build(
         seed: u64,
         rng: Rng,
@@ -83,9 +98,12 @@ impl World {
         let usual = Config { flush, cost_cap, bounds, spool, ..Config::default() };
         let config = Config { sampling, seed, init_type, measuring, ..usual };
         let disk = Disk::default();
+        let mut paths = Rng::new(seed ^ 0x9a7c);
+        let (handshake, is_split) = ((1 + paths.below(40)) * MS, paths.below(3) == 0);
         Self {
             rng,
             faults,
+            character: Character::PLAIN,
             now: 0,
             slept: 0,
             stepped: 0,
@@ -96,15 +114,25 @@ impl World {
             config,
             invocations_left: invocations_left + HEALTHY,
             invocations: 0,
+            last_end: 0,
             healthy_from: invocations_left,
             well_from: u64::MAX,
             is_well_at_last: false,
             is_asked: false,
             asked_at: 0,
+            waited: 0,
             runs: false,
-            failing: BTreeMap::new(),
+            current: 0,
+            reported: 0,
+            failing: BTreeSet::new(),
+            retry: None,
             cancelled_at: 0,
             is_frozen: false,
+            frozen_at: 0,
+            is_gone: false,
+            reset_at: 0,
+            buffered: Vec::new(),
+            cpu_spent: 0,
             frozen: Vec::new(),
             copy: 1,
             ids: BTreeSet::new(),
@@ -112,12 +140,13 @@ impl World {
             has_thawed: false,
             has_exited: false,
             deadline: 0,
-            backend: BTreeMap::new(),
+            network: Network::new(handshake, is_split),
+            deliveries: Deliveries::default(),
+            truth: Truth::default(),
+            roots: Roots::default(),
             accepted: BTreeSet::new(),
             worth_keeping: BTreeMap::new(),
             delivered: BTreeSet::new(),
-            sent: BTreeMap::new(),
-            roots: BTreeMap::new(),
             bodies: Bodies { last: 0, disk: disk.clone(), outsize: bounds.held_bytes as u32 + 1_000 },
             disk,
             made: Vec::new(),
@@ -132,17 +161,19 @@ impl World {
             sampled_out_before: 0,
             kills: 0,
             receiving: 0,
+            stalled: 0,
             in_progress: BTreeSet::new(),
             processes: 0,
+            process_seed: seed,
             is_reset: false,
             running: None,
             held: Held::default(),
             costs: Costs::default(),
+            held_before: Duration::ZERO,
             coverage: Coverage::default(),
             late: 0,
             busy_until: 0,
             cold_starts: BTreeSet::new(),
-            ends_told: BTreeSet::new(),
             before: [(0, 0); 3],
             lines: Vec::new(),
             is_aloud: false,

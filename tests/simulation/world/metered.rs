@@ -86,7 +86,8 @@ impl World {
         // On Managed Instances only the platform tells how an invocation ended.
         let faults = &self.faults;
         let is_late = faults.has_no_telemetry || faults.loses_telemetry || faults.delays_telemetry;
-        let is_untold = self.config.is_managed() && is_late;
+        // An error of a handler that lives on is only known by the platform's word.
+        let is_untold = (self.config.is_managed() || faults.errs) && is_late;
         if self.kills > 0 || self.metered.is_incomplete || is_untold {
             return;
         }

@@ -67,7 +67,7 @@ impl World {
         let has_room = self.disk.parked_bytes() + 2 * bounds.batch_bytes < bounds.spooled_bytes / 3;
         let is_capped = self.config.cost_cap.is_some();
         let may_fail = self.faults_now().disk_fails || self.is_disk_useless();
-        if !is_meant || !has_room || is_capped || may_fail || self.faults.sends_outsize {
+        if self.held.is_new || !is_meant || !has_room || is_capped || may_fail || self.faults.sends_outsize {
             return;
         }
         let being_read = |event: &Event| match event {
@@ -76,7 +76,7 @@ impl World {
         };
         let elsewhere = self.disk.parked(Signal::Traces)
             + self.pending.values().map(being_read).sum::<u64>()
-            + self.backend.values().flat_map(|request| request.entries.iter()).map(spans).sum::<u64>()
+            + self.network.live().flat_map(|request| request.entries.iter()).map(spans).sum::<u64>()
             + self.agent.unjudged_spans();
         let held = self.agent.held_items(Signal::Traces);
         assert!(held <= elsewhere, "{held} held, and {elsewhere} of them with the backend or on disk");

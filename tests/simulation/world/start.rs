@@ -1,12 +1,14 @@
 //! How our processes come and go in one environment: init, restore, kill, reset, and what the spool hands on.
 
 use policy::{
-    Agent, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, Receipt, ShutdownReason, SpoolMode,
-    UnixNanos,
+    Agent, Config, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, Receipt, ShutdownReason,
+    SpoolMode, UnixNanos,
 };
 
+use super::super::function::spans::of_init;
 use super::super::function::{MS, TIMEOUT};
 use super::budget::Costs;
+use super::invoking::INIT_AGAIN;
 use super::spooled::Spooled;
 use super::{Event, Held, World};
 
@@ -20,7 +22,27 @@ impl World {
         self.held = Held::of_a_new_process();
         self.before = Default::default();
         self.tell_init();
+        if self.faults.refuses_subscription {
+            self.coverage.note("subscription refused");
+            self.step(Input::Subscribed { delivers: false });
+        } else {
+            self.step(Input::Subscribed { delivers: true });
+        }
+        self.send_init();
         self.step(Input::Ready);
+    }
+
+    /// The function's module initialisation sends spans before the first INVOKE.
+    fn send_init(&mut self) {
+        if !self.character.sends_at_init {
+            return;
+        }
+        self.coverage.note("spans of init");
+        let (process, wall) = (u64::from(self.processes), self.wall());
+        let receipt = of_init(process, wall, &mut self.bodies, &mut self.rng);
+        self.receiving += 1;
+        self.step(Input::Receiving);
+        self.arrive(receipt);
     }
 
     fn tell_init(&mut self) {
@@ -30,15 +52,14 @@ impl World {
         self.tell_of_init(20 * MS, InitPhase::Init, false, (begun, ended), status);
     }
 
-    /// Init has failed, and runs again inside the first invocation; says how long it takes.
-    pub(super) fn tell_init_again(&mut self) -> u64 {
+    /// Init has failed, and runs again inside the first invocation.
+    pub(super) fn tell_init_again(&mut self) {
         if self.config.init_type != InitType::OnDemand {
-            return 0;
+            return;
         }
         self.coverage.note("init fails, and runs again in the invocation");
-        let (begun, ended) = (self.wall(), UnixNanos(self.wall().0 + 200 * MS));
-        self.tell_of_init(200 * MS, InitPhase::Invoke, false, (begun, ended), EndStatus::Success);
-        200 * MS
+        let (begun, ended) = (self.wall(), UnixNanos(self.wall().0 + INIT_AGAIN));
+        self.tell_of_init(INIT_AGAIN, InitPhase::Invoke, false, (begun, ended), EndStatus::Success);
     }
 
     /// A snapshot is restored: its init was long ago, and on another machine.
@@ -60,14 +81,14 @@ impl World {
         let ending = Ending { status, error_type: None };
         let done = PlatformEvent::InitRuntimeDone { at: ended, restore, ending: ending.clone() };
         let report = PlatformEvent::InitReport { at: ended, phase, restore, ending, duration: None };
-        self.tell(after, start);
-        self.tell(after + 5 * MS, done);
-        self.tell(after + 6 * MS, report);
+        self.tell(0, after, start);
+        self.tell(0, after + 5 * MS, done);
+        self.tell(0, after + 6 * MS, report);
     }
 
     /// The platform resets the environment: SHUTDOWN, and new processes in it.
     pub(super) fn reset(&mut self, reason: ShutdownReason) {
-        self.is_reset = true;
+        (self.is_reset, self.reset_at) = (true, self.now);
         let when = if self.is_asked { self.now } else { self.now + 40 * MS };
         self.runs = true;
         self.later(when, Event::Shutdown(reason));
@@ -88,21 +109,23 @@ impl World {
         self.say("killed");
         self.coverage.note("killed");
         self.kills += 1;
-        let disk = self.disk.clone();
-        let in_progress = std::mem::take(&mut self.in_progress);
+        self.note_killed_lives();
+        let (disk, seed) = (self.disk.clone(), self.process_seed);
+        let (in_progress, invoke) = (std::mem::take(&mut self.in_progress), self.running.take());
         disk.survive(|| self.replace());
         self.in_progress = in_progress;
         self.note_deaths_of_a_kill();
         // As much as half of memory takes is told of at once.
         let is_much = self.config.spool == SpoolMode::Always && self.rng.below(3) == 0;
         let max = if is_much { self.rng.below(4) as usize } else { usize::MAX };
-        let (invoke, (receipt, announced)) = (self.running.take(), disk.recovered(max));
+        let left = disk.recovered(max);
         self.pass_time();
         self.find();
         if self.config.spool == SpoolMode::Always {
             self.coverage.note("recovered after a kill");
-            let (seed, earlier) = (self.config.seed, Receipt::EMPTY);
-            self.step(Input::Recovered { invoke, seed, earlier, receipt, announced });
+            let receipt = |spans| Receipt { spans, parcels: Vec::new() };
+            let (earlier, receipt) = (receipt(left.earlier), receipt(left.since));
+            self.step(Input::Recovered { invoke, seed, earlier, receipt, announced: left.announced });
         }
         self.pass_time();
         self.start();
@@ -115,10 +138,15 @@ impl World {
         self.metered.leave(self.agent.ledger());
         self.leave_guarded();
         self.logged.leave(self.agent.ledger());
-        self.agent = Agent::new(self.config.clone());
+        self.leave_deliveries();
+        self.leave_network();
+        // A new process draws its own numbers.
+        self.process_seed = self.config.seed ^ (u64::from(self.processes) << 40);
+        self.agent = Agent::new(Config { seed: self.process_seed, ..self.config.clone() });
+        (self.truth.sdk_seen_at, self.stalled) = (None, 0);
+        self.buffered.clear();
         self.spooled = Spooled::default();
         self.costs = Costs::default();
-        self.backend.clear();
         self.events.clear();
         self.pending.clear();
         self.frozen.clear();

@@ -12,7 +12,9 @@ pub(super) fn brief(input: &Input<Body>) -> String {
         Input::Invoke(invoke) => format!("INVOKE {} heard", invoke.request_id),
         Input::Received(receipt) => format!("spans {:?}", ids(receipt)),
         Input::Unparked(receipt) => format!("unparked {:?}", ids(receipt)),
-        Input::Recovered { receipt, .. } => format!("recovered {:?}", ids(receipt)),
+        Input::Recovered { earlier, receipt, .. } => {
+            format!("recovered {:?}, and earlier {:?}", ids(receipt), ids(earlier))
+        }
         Input::Platform(event) => format!("{event:?}"),
         Input::Exported { id, outcome, .. } => format!("answer {} {outcome:?}", id.0),
         Input::Shutdown(shutdown) => format!("SHUTDOWN {:?}", shutdown.reason),
@@ -29,7 +31,7 @@ pub(super) fn brief(input: &Input<Body>) -> String {
         Input::Closed => "closed".into(),
         Input::Guarded(_) => "guarded".into(),
         Input::Restored { .. } => "restored".into(),
-        Input::Subscribed { .. } => "subscribed".into(),
+        Input::Subscribed { delivers } => format!("subscribed, delivers: {delivers}"),
     }
 }
 

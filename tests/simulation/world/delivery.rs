@@ -1,0 +1,266 @@
+//! Items at the backend, by identity: each delivered once, and again only where its answer was lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use policy::{Content, Entry, Measured, Outcome, Phase, PlatformSpan, SpanId, TraceId};
+
+use super::super::checks::is_on;
+use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
+use super::super::function::MS;
+use super::World;
+use super::network::Request;
+
+/// After a thaw, answers are read within 5 ms in this world, and no request is given up before this time awake:
+/// the shortest grace of four latencies.
+const GRACE_MIN: u64 = 20 * MS;
+
+/// A request that has been awake for so long while others had their answers is on a connection that is suspected.
+const STALL_MIN: u64 = 200 * MS;
+/// So many freezes are enough to give a request up.
+const WAITS_MAX: u32 = 5;
+/// No pause that the agent chooses is longer.
+const OWN_PAUSE_MAX: u64 = 2_000 * MS;
+
+/// Who an item is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The function, when it ended.
+    Function,
+    /// The function, when it began; closed here.
+    Closed,
+    /// The platform's events, or the metrics of the agent.
+    Made,
+}
+
+/// The identity of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Span(TraceId, SpanId),
+    Logs(u64),
+    /// The address of points, which are kept here for as long as their world lives.
+    Points(usize),
+}
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivery {
+    taken: u32,
+    is_acknowledged: bool,
+    /// Whether a request with it is under way, or has ended without an answer.
+    is_under_way: bool,
+    is_unanswered: bool,
+    origin: Option<Origin>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    items: BTreeMap<Name, Delivery>,
+    points: Vec<Arc<Measured>>,
+    /// Items that this process has sent again after an answer was lost; and after any answer was, which includes those
+    /// that have been refused since.
+    resent: u64,
+    resent_in_doubt: u64,
+    /// Items whose request has ended without an answer in this process.
+    unanswered: BTreeSet<Name>,
+    /// When an answer last gave a reason to give up on others.
+    pub(super) excused_at: u64,
+    /// Until when a failed request may be waited for to be tried again.
+    pub(super) retries_until: u64,
+}
+
+/// An item of a request.
+enum Item<'a> {
+    Received(&'a Body),
+    Made(&'a PlatformSpan),
+    Logs(u64, Option<(TraceId, SpanId)>),
+    Points(Arc<Measured>),
+}
+
+impl Item<'_> {
+    fn origin(&self) -> Origin {
+        match self {
+            Self::Made(_) => Origin::Made,
+            Self::Received(body) if body.id >= ANNOUNCED => Origin::Closed,
+            _ => Origin::Function,
+        }
+    }
+
+    fn name(&self) -> Name {
+        match self {
+            Self::Received(body) => Name::Span(body.trace_id, body.span_id),
+            Self::Made(span) => Name::Span(span.trace_id, span.span_id),
+            Self::Logs(id, _) => Name::Logs(*id),
+            Self::Points(points) => Name::Points(Arc::as_ptr(points) as usize),
+        }
+    }
+}
+
+impl World {
+    fn each_item(&mut self, entries: &[Entry<Body>], then: fn(&mut Self, &Item<'_>)) {
+        for entry in entries {
+            match &entry.content {
+                Content::Measured(measured) => then(self, &Item::Points(measured.clone())),
+                Content::Made(span) => then(self, &Item::Made(span)),
+                Content::Received(body) if body.id >= BUNDLED => {
+                    for piece in self.disk.bundle(body.id) {
+                        match piece {
+                            Piece::Metered(measured, _) => then(self, &Item::Points(measured)),
+                            Piece::Logged(id, _, placed) => then(self, &Item::Logs(id, placed)),
+                            Piece::Received(..) | Piece::Made(_) => {
+                                unreachable!("spans are read back one by one")
+                            }
+                        }
+                    }
+                }
+                Content::Received(body) if body.id >= MADE => {
+                    let span = self.made[(body.id - MADE) as usize].clone();
+                    then(self, &Item::Made(&span));
+                }
+                Content::Received(body) if body.id >= LOGGED && body.id < ANNOUNCED => {
+                    then(self, &Item::Logs(body.id, body.placed));
+                }
+                Content::Received(body) => then(self, &Item::Received(body)),
+            }
+        }
+    }
+
+    /// The agent sends these: none that is acknowledged, none that is under way already.
+    pub(super) fn note_launched(&mut self, entries: &[Entry<Body>]) {
+        self.each_item(entries, |world, item| {
+            let (name, kills) = (item.name(), world.kills);
+            let delivery = world.deliveries.items.entry(name).or_default();
+            let origin = item.origin();
+            let known = delivery.origin.replace(origin);
+            let is_same = known.is_none_or(|known| known == origin);
+            assert!(is_same || kills > 0, "{name:?} is sent as {known:?} and as {origin:?}");
+            assert!(!delivery.is_under_way, "{name:?} is sent, and under way already");
+            assert!(
+                !delivery.is_acknowledged || kills > 0,
+                "{name:?} is sent again after it was acknowledged"
+            );
+            delivery.is_under_way = true;
+            let is_doubtful = delivery.is_unanswered;
+            let weight = if is_doubtful { world.weight(&name) } else { 0 };
+            world.deliveries.resent_in_doubt += weight;
+            if world.deliveries.unanswered.remove(&name) {
+                world.coverage.note("sent again");
+                world.deliveries.resent += weight;
+            }
+        });
+    }
+
+    /// How many items the ledger counts for it.
+    fn weight(&self, name: &Name) -> u64 {
+        match name {
+            Name::Span(..) => 1,
+            Name::Logs(id) => self.logged.count(*id),
+            Name::Points(address) => {
+                let points =
+                    self.deliveries.points.iter().find(|points| Arc::as_ptr(points) as usize == *address);
+                points.map_or(0, |points| points.points.len() as u64)
+            }
+        }
+    }
+
+    /// An answer, or the loss of one, is about to reach the agent.
+    pub(super) fn note_answer(&mut self, request: &Request) {
+        let then: fn(&mut Self, &Item<'_>) = match request.reply.outcome {
+            Outcome::Delivered { .. } => |world, item| {
+                let delivery = world.deliveries.items.entry(item.name()).or_default();
+                (delivery.is_under_way, delivery.is_acknowledged) = (false, true);
+            },
+            Outcome::Lost => |world, item| world.note_unanswered(item.name()),
+            _ => |world, item| {
+                world.deliveries.items.entry(item.name()).or_default().is_under_way = false;
+            },
+        };
+        self.each_item(&request.entries, then);
+        let pause = match request.reply.outcome {
+            Outcome::Delivered { .. } => return,
+            Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
+            _ => OWN_PAUSE_MAX,
+        };
+        self.deliveries.excused_at = self.now;
+        let until = &mut self.deliveries.retries_until;
+        *until = (*until).max(self.now + pause);
+    }
+
+    fn note_unanswered(&mut self, name: Name) {
+        let delivery = self.deliveries.items.entry(name).or_default();
+        (delivery.is_under_way, delivery.is_unanswered) = (false, true);
+        self.deliveries.unanswered.insert(name);
+    }
+
+    /// The agent gives up on an answer: not before it could have been read.
+    pub(super) fn note_cancelled(&mut self, request: &Request) {
+        let awake = self.now - request.launched.max(self.held.begun_at).min(self.now);
+        let in_all = (self.now - request.launched).saturating_sub(self.waited - request.waited_before);
+        let is_old = in_all >= STALL_MIN || request.waits >= WAITS_MAX;
+        let is_ending = matches!(self.agent.phase(), Phase::Draining | Phase::Exited);
+        let is_excused = self.deliveries.excused_at == self.now || is_ending;
+        let answers_soon = request.reply.takes.is_some() && request.reply.outcome != Outcome::Lost;
+        assert!(
+            !is_on("given up") || awake >= GRACE_MIN || is_old || is_excused || !answers_soon,
+            "{:?} is given up after {} us awake, and its answer is on its way",
+            request.id,
+            awake / 1_000
+        );
+        self.coverage.note("request given up");
+        let until = &mut self.deliveries.retries_until;
+        *until = (*until).max(self.now + OWN_PAUSE_MAX);
+        self.each_item(&request.entries, |world, item| world.note_unanswered(item.name()));
+    }
+
+    /// The backend takes these in.
+    pub(super) fn take_in(&mut self, entries: &[Entry<Body>]) {
+        self.each_item(entries, |world, item| {
+            if let Item::Points(points) = item {
+                world.deliveries.points.push(points.clone());
+            }
+            let delivery = world.deliveries.items.entry(item.name()).or_default();
+            delivery.taken += 1;
+            if delivery.taken > 1 {
+                let excuse = delivery.is_unanswered || world.kills > 0 || world.processes > 1;
+                assert!(excuse, "{:?} is delivered twice, and no answer was lost", item.name());
+                return world.coverage.note("delivered twice");
+            }
+            match item {
+                Item::Received(body) => world.note_received(body),
+                Item::Made(span) => world.note_made(span),
+                Item::Logs(id, placed) => world.note_logs(*id, *placed),
+                Item::Points(points) => world.note_measured(points),
+            }
+        });
+    }
+
+    /// A process leaves: the next one does not know what it had sent.
+    pub(super) fn leave_deliveries(&mut self) {
+        self.check_resent();
+        self.deliveries.unanswered.clear();
+        (self.deliveries.resent, self.deliveries.resent_in_doubt) = (0, 0);
+        for delivery in self.deliveries.items.values_mut() {
+            delivery.is_unanswered |= std::mem::take(&mut delivery.is_under_way);
+        }
+    }
+
+    /// The most often that one span was delivered.
+    pub(super) fn copies(&self) -> u32 {
+        let spans = self.deliveries.items.iter().filter(|(name, _)| matches!(name, Name::Span(..)));
+        spans.map(|(_, delivery)| delivery.taken).max().unwrap_or_default()
+    }
+
+    /// Each item that was sent again is in the books.
+    pub(super) fn check_resent(&self) {
+        if !is_on("resent") {
+            return;
+        }
+        let (counted, least, most) =
+            (self.agent.ledger().resent, self.deliveries.resent, self.deliveries.resent_in_doubt);
+        assert!(
+            least <= counted && counted <= most,
+            "{counted} items were sent again by the books, {least} to {most} in truth"
+        );
+    }
+}
