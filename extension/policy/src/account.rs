@@ -35,6 +35,8 @@ const FINISHED_MAX: usize = 64;
 const EARLY_MAX: usize = 16;
 /// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
 const OPEN_MAX: usize = 1_024;
+/// The platform tells of ends in whole milliseconds: something may have begun this much later, and before the end.
+const END_SLACK: Duration = Duration::from_millis(1);
 /// `platform.start` is told in whole milliseconds, by a clock that need not be the function's to the microsecond.
 const START_SLACK: Duration = Duration::from_millis(2);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
@@ -93,30 +95,43 @@ impl Account {
         let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
         let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
         (open.entry, open.finish, open.flush_requested) = (early.entry, early.finish, early.flush_requested);
+        if !config.is_managed() {
+            open.floor = self.last_end + Duration::from_nanos(1);
+            open.from = self.begin_of_spans(&open);
+        }
+        let ordinal = open.ordinal;
         self.open.push(open);
-        self.on_start(config, early.started_at);
+        self.on_start(config, ordinal, early.started_at);
     }
 
-    /// The platform says when the last invocation to begin has, or nothing yet: that parts its spans from those of the
-    /// one before.
-    fn on_start(&mut self, config: &Config, started_at: Option<UnixNanos>) {
-        let Some((last, before)) = self.open.split_last_mut() else { return };
-        last.started_at = started_at.or(last.started_at);
-        if config.is_managed() {
-            return;
-        }
-        let (received_at, floor) = (last.invoke.received_at, self.last_end + Duration::from_nanos(1));
-        let border = match last.started_at {
-            Some(at) => at.minus(START_SLACK),
+    /// When the spans of an invocation may begin that begins now, as long as nothing says when it did.
+    fn begin_of_spans(&self, open: &Invocation) -> UnixNanos {
+        let received_at = open.invoke.received_at;
+        if !self.open.is_empty() {
             // The one before may have run until then.
-            None if !before.is_empty() => received_at,
-            None if self.last_end == UnixNanos::default() => received_at.minus(INVOKE_DELAY_MAX),
-            None => floor,
-        };
-        last.from = border.max(floor);
-        let border = last.from;
-        for earlier in before {
-            earlier.until = earlier.until.min(border);
+            received_at
+        } else if self.last_end == UnixNanos::default() {
+            received_at.minus(INVOKE_DELAY_MAX)
+        } else {
+            open.floor.min(received_at)
+        }
+    }
+
+    /// The platform says when an invocation began, or nothing yet: that parts its spans from those of the one before.
+    fn on_start(&mut self, config: &Config, ordinal: u64, started_at: Option<UnixNanos>) {
+        let Self { open, awaited, .. } = self;
+        let mut border = None;
+        for open in open.iter_mut().chain(awaited.iter_mut()).filter(|open| open.ordinal == ordinal) {
+            open.started_at = started_at.or(open.started_at);
+            if let Some(at) = started_at.filter(|_| !config.is_managed()) {
+                // INVOKE is never there before its invocation.
+                open.from = at.minus(START_SLACK).max(open.floor).min(open.invoke.received_at);
+            }
+            border = Some(open.from);
+        }
+        let before = open.iter_mut().chain(awaited.iter_mut()).find(|open| open.ordinal + 1 == ordinal);
+        if let (Some(before), Some(border), false) = (before, border, config.is_managed()) {
+            before.until = border;
         }
     }
 
@@ -274,6 +289,11 @@ impl Account {
         }
     }
 
+    /// Whether what happened at `at` is of an invocation of this request id that is over.
+    fn is_over_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
+        self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at)
+    }
+
     /// Whether an earlier try of `request_id` is remembered.
     fn has_older(&self, request_id: &RequestId) -> bool {
         self.finished.iter().any(|finished| finished.request_id == *request_id)
@@ -283,19 +303,16 @@ impl Account {
     pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
         match event {
             PlatformEvent::Start { request_id, at } => {
-                let is_last = self.current().is_some_and(|open| open.invoke.request_id == *request_id);
-                if is_last {
-                    self.on_start(config, Some(*at));
-                } else if let Some(open) =
-                    self.open.iter_mut().find(|open| open.invoke.request_id == *request_id)
+                let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
+                // Of a retry, or of the first try that is told of late.
+                let open = self.open.iter().rfind(is_it).filter(|_| !self.is_over_at(request_id, *at));
+                let known = open.or_else(|| self.awaited.iter().filter(is_it).last());
+                if let Some(ordinal) = known.map(|open| open.ordinal) {
+                    self.on_start(config, ordinal, Some(*at));
+                } else if !self.is_over_at(request_id, *at)
+                    && let Some(early) = self.early(request_id)
                 {
-                    open.started_at = Some(*at);
-                } else if !self
-                    .finished
-                    .iter()
-                    .any(|known| known.request_id == *request_id && *at <= known.ended_at)
-                {
-                    self.early(request_id).into_iter().for_each(|early| early.started_at = Some(*at));
+                    early.started_at = Some(*at);
                 }
             }
             PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
@@ -314,7 +331,7 @@ impl Account {
     fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
         // Of an invocation that is over, and told of late or twice; the same id may have begun again since.
-        if self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at) {
+        if self.is_over_at(request_id, at) && self.awaited.find(request_id).is_none() {
             return;
         }
         // A retry under the same id begins a minute later.

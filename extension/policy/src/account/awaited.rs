@@ -88,6 +88,14 @@ impl Waiting {
         self.all.is_empty()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Invocation> {
+        self.all.iter().map(|awaited| &awaited.invocation)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Invocation> {
+        self.all.iter_mut().map(|awaited| &mut awaited.invocation)
+    }
+
     /// The latest invocation of this request id that is awaited.
     pub(super) fn find(&mut self, request_id: &RequestId) -> Option<&mut Invocation> {
         let mut all = self.all.iter_mut().rev().map(|awaited| &mut awaited.invocation);

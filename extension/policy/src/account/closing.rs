@@ -6,7 +6,7 @@ use super::awaited::Waiting;
 use super::ending::Finish;
 use super::invocation::{Finished, Invocation};
 use super::relatives::{Family, Place};
-use super::{Account, FINISHED_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root};
+use super::{Account, END_SLACK, FINISHED_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root};
 use crate::announced::Announced;
 use crate::config::Config;
 use crate::facts::Body;
@@ -92,8 +92,11 @@ impl Account {
         announced: &Announced<B>,
     ) {
         self.close_known(now, config, announced, false);
+        // On demand it is the last that SHUTDOWN cuts off: those before it have long ended, and nobody told.
+        let last = self.open.last().map(|open| open.ordinal);
         for mut open in core::mem::take(&mut self.open) {
-            open.finish = Some(Finish::of_shutdown(shutdown, open.deadline_at));
+            let is_cut_off = config.is_managed() || Some(open.ordinal) == last;
+            open.finish = is_cut_off.then(|| Finish::of_shutdown(shutdown, open.deadline_at));
             self.close(now, config, open, announced);
         }
         let awaited = self.awaited.all();
@@ -132,7 +135,7 @@ impl Account {
             of_trace.any(|span| span.request_id.as_ref() != Some(&request_id))
         };
         spans.iter().filter(|span| span.start >= from).for_each(|span| family.add(span));
-        family = family.without(is_other);
+        family = family.without(|place, _| is_other(place.trace_id));
         let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
         let latest = family.latest(open.invoke.deadline_at);
         open.finish = Some(Finish::of_a_kill(latest.max(begun)));
@@ -161,8 +164,9 @@ impl Account {
         if open.started_at.is_some() {
             return family;
         }
-        // Nobody said when it began: a trace that was there before is not its.
-        family.without(|trace| self.relatives.has_before(trace, open.from))
+        // Nobody said when it began: what is older than our INVOKE is not its, if its trace was there before.
+        let (from, received_at) = (open.from, open.invoke.received_at);
+        family.without(|place, start| start < received_at && self.relatives.has_before(place.trace_id, from))
     }
 
     fn close_with<B: Body>(
@@ -184,7 +188,8 @@ impl Account {
             self.deaths.extend(bury(config, &mut open, &mut family, &finish, announced));
         }
         let ended_at = ended_at(&open, &family);
-        self.last_end = self.last_end.max(ended_at);
+        let is_exact = open.finish.is_none();
+        self.last_end = self.last_end.max(if is_exact { ended_at } else { ended_at + END_SLACK });
         let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(|_| !has_died));
         if let Some(place) = own {
             self.placed(&open, place);

@@ -20,6 +20,8 @@ pub(crate) struct Invocation {
     pub(super) deadline_at: Option<UnixNanos>,
     /// `platform.start`.
     pub(super) started_at: Option<UnixNanos>,
+    /// The one before had ended by then.
+    pub(super) floor: UnixNanos,
     /// No span that began earlier is of it.
     pub(super) from: UnixNanos,
     /// No span that began then or later is of it: the next invocation has begun.
@@ -57,6 +59,7 @@ impl Invocation {
             // One that has passed when it is told says nothing of when the invocation ended.
             deadline_at: deadline_at.filter(|at| *at >= invoke.received_at),
             started_at: None,
+            floor: UnixNanos::default(),
             from: UnixNanos::default(),
             until: UnixNanos(u64::MAX),
             entry: None,

@@ -122,9 +122,9 @@ impl Family {
         self.relatives.push(Relative::of(span));
     }
 
-    /// Leaves out traces that `is_other` says are another invocation's.
-    pub(super) fn without(mut self, is_other: impl Fn(TraceId) -> bool) -> Self {
-        self.relatives.retain(|relative| !is_other(relative.place.trace_id));
+    /// Leaves out spans that `is_other`, asked with their places and begins, says are another invocation's.
+    pub(super) fn without(mut self, is_other: impl Fn(Place, UnixNanos) -> bool) -> Self {
+        self.relatives.retain(|relative| !is_other(relative.place, relative.start));
         self
     }
 
@@ -314,6 +314,6 @@ mod tests {
             Span { trace_id: TraceId::new([8; 16]).expect("not zero"), ..span(2, None, None, Kind::Client) };
         let both = relatives(&[span(1, None, None, Kind::Client), other]).family(ALL);
         assert_eq!(both.trace(), None);
-        assert_eq!(both.without(|trace_id| trace_id != trace()).trace(), Some(trace()));
+        assert_eq!(both.without(|place, _| place.trace_id != trace()).trace(), Some(trace()));
     }
 }
