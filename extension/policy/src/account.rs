@@ -96,6 +96,8 @@ impl Account {
         let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
         (open.entry, open.finish, open.flush_requested) = (early.entry, early.finish, early.flush_requested);
         if !config.is_managed() {
+            // The clock was set back since: those spans are of earlier ones, and would seem to be of this.
+            self.relatives.forget_from(open.invoke.received_at);
             open.floor = self.last_end + Duration::from_nanos(1);
             open.from = self.begin_of_spans(&open);
         }
@@ -322,6 +324,14 @@ impl Account {
             }
             // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
             PlatformEvent::Report { request_id, at, ending, duration, .. } => {
+                // Each invocation has one: the first try's is no word on a retry that has begun.
+                let is_of_it = |known: &&mut Finished| known.request_id == *request_id && !known.is_reported;
+                if let Some(known) = self.finished.iter_mut().find(is_of_it) {
+                    known.is_reported = true;
+                    if self.awaited.find(request_id).is_none() {
+                        return;
+                    }
+                }
                 self.finish(request_id, *at, Finish::told(ending, *at, *duration));
             }
             _ => self.init.on_event(config, event),

@@ -93,9 +93,8 @@ impl Account {
     ) {
         self.close_known(now, config, announced, false);
         // On demand it is the last that SHUTDOWN cuts off: those before it have long ended, and nobody told.
-        let last = self.open.last().map(|open| open.ordinal);
         for mut open in core::mem::take(&mut self.open) {
-            let is_cut_off = config.is_managed() || Some(open.ordinal) == last;
+            let is_cut_off = config.is_managed() || open.ordinal == self.begun;
             open.finish = is_cut_off.then(|| Finish::of_shutdown(shutdown, open.deadline_at));
             self.close(now, config, open, announced);
         }
@@ -190,13 +189,15 @@ impl Account {
         let ended_at = ended_at(&open, &family);
         let is_exact = open.finish.is_none();
         self.last_end = self.last_end.max(if is_exact { ended_at } else { ended_at + END_SLACK });
-        let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(|_| !has_died));
+        // Where the function has died, and spans of the trace name a parent that never came, that was its root.
+        let is_whole = |place: &Place| !has_died || family.missing_parents(place.trace_id, true).is_empty();
+        let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(is_whole));
         if let Some(place) = own {
             self.placed(&open, place);
-            self.remember(open, ended_at);
+            self.remember(config, open, ended_at);
         } else if !has_died && (self.has_sdk || config.expects_spans) {
             let (earlier, id) = (self.awaited.add(now, ended_at, open.clone()), ended_at);
-            self.remember(open, id);
+            self.remember(config, open, id);
             self.settle(config, earlier.into_iter().collect());
         } else {
             let has_come = |span_id| {
@@ -210,7 +211,7 @@ impl Account {
             self.placed(&open, rebuilt.place());
             self.made.push(rebuilt.root);
             self.made.extend(rebuilt.placeholders);
-            self.remember(open, ended_at);
+            self.remember(config, open, ended_at);
         }
         self.tell_init(config);
     }
@@ -248,7 +249,7 @@ impl Account {
         }
     }
 
-    fn remember(&mut self, open: Invocation, ended_at: UnixNanos) {
+    fn remember(&mut self, config: &Config, open: Invocation, ended_at: UnixNanos) {
         if self.finished.len() == FINISHED_MAX {
             self.finished.pop_front();
         }
@@ -258,6 +259,7 @@ impl Account {
             began_at,
             ended_at,
             entry: open.entry,
+            is_reported: config.is_managed() && open.finish.is_some(),
         });
     }
 

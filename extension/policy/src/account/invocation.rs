@@ -126,4 +126,6 @@ pub(super) struct Finished {
     pub(super) ended_at: UnixNanos,
     /// The span that stood for it.
     pub(super) entry: Option<Entry>,
+    /// Whether `platform.report` of it has come.
+    pub(super) is_reported: bool,
 }

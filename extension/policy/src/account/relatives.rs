@@ -88,6 +88,12 @@ impl Relatives {
         self.forgotten.take_if(|start| *start < from);
     }
 
+    /// Forgets what claims to have begun at `from` or later, which is in the future.
+    pub(super) fn forget_from(&mut self, from: UnixNanos) {
+        self.all.retain(|relative| relative.start < from);
+        self.forgotten.take_if(|start| *start >= from);
+    }
+
     /// The spans that began in `window`. Where some of them had to be forgotten, none is known.
     pub(super) fn family(&self, window: Window) -> Family {
         let is_whole = self.forgotten.is_none_or(|start| !window.holds(start));
