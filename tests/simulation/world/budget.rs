@@ -7,7 +7,7 @@ use policy::{Agent, DropReason, Duration, FlushMode, InitType, Input, Phase, Sig
 use super::super::checks::is_on;
 use super::super::disk::Body;
 use super::super::function::MS;
-use super::super::function::character::{Entry, Traces};
+use super::super::function::character::{Entry, Pace, Traces};
 use super::network::Request;
 use super::{Event, World};
 
@@ -146,12 +146,14 @@ impl World {
 
     /// The function says that it is done with `request_id`, or with what runs.
     pub(super) fn note_flush_request(&mut self, request_id: Option<&str>) {
-        let Some(invoke) = &self.running else { return };
-        if request_id.is_none_or(|id| *invoke.request_id == *id) {
-            let (now, current) = (self.now, self.current);
-            if let Some(life) = self.truth.life_mut(current) {
-                life.known_at.get_or_insert(now);
-            }
+        let (now, current) = (self.now, self.current);
+        let Some(life) = self.truth.life_mut(current) else { return };
+        // Before INVOKE was read, only a word that names the invocation is kept for it.
+        let is_meant = request_id.map_or(self.running.is_some(), |id| *life.request_id == *id);
+        if is_meant {
+            life.known_at.get_or_insert(now);
+        }
+        if is_meant && self.running.is_some() {
             self.note_done(self.is_trusted());
         }
     }
@@ -315,6 +317,10 @@ impl World {
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
         if self.invocations < self.healthy_from + super::HEALTHY {
+            return;
+        }
+        // Beside handlers of some milliseconds, a backlog of thousands leaves slowly: the rows of `livelock` are about that.
+        if self.character.pace == Pace::Fast && self.config.flush != FlushMode::End {
             return;
         }
         // Some invocations must follow on the one in which it was found well.
