@@ -221,14 +221,11 @@ impl World {
     fn check_patience(&mut self) {
         // Where data leaves beside the next invocation, and where nothing will ever tell, nothing is waited for.
         let is_free = self.config.flush != FlushMode::End || self.faults.refuses_subscription;
-        if self.held.may_end_at.is_some() {
-            return;
-        }
         let (now, deadline) = (self.now, self.deadline);
         let margin = self.config.deadline_margin.as_nanos() as u64;
         let patience = deadline - margin.min((deadline - self.held.begun_at) / 4);
-        self.held.is_unheard |= now >= patience;
-        if self.held.begins_unheard || is_free {
+        self.held.is_unheard |= now >= patience && self.held.done_at.is_none();
+        if self.held.may_end_at.is_some() || self.held.begins_unheard || is_free {
             return;
         }
         // An end that is told by what another span stands for is not heard.
@@ -325,6 +322,10 @@ impl World {
         }
         // Some invocations must follow on the one in which it was found well.
         if self.invocations < self.held.back_in + 4 {
+            return;
+        }
+        // The backend has asked for patience, in an answer that was read after the respite.
+        if self.now < self.deliveries.retries_until {
             return;
         }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most.
