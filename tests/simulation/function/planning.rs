@@ -47,7 +47,7 @@ pub(crate) fn plan(
     let is_silent = on(faults.sends_nothing) || on(character.is_sampled_itself);
     let (is_much, is_late) = (on(faults.sends_much), on(faults.sends_late));
     let is_nameless = on(faults.never_names_itself);
-    let busy = if fate == Fate::NeverAnswers { work } else { duration };
+    let busy = character.busy(if fate == Fate::NeverAnswers { work } else { duration });
     let maker = Maker { number, request_id: &request_id, begun: setting.wall, character, bodies };
     let mut planner = Planner {
         maker,

@@ -99,6 +99,11 @@ impl Held {
     pub(super) fn of_a_new_process() -> Self {
         Self { is_new: true, ..Self::default() }
     }
+
+    /// Whether the end of the running invocation is known for certain.
+    pub(super) const fn is_certain(&self) -> bool {
+        self.done_at.is_some()
+    }
 }
 
 impl World {
@@ -113,8 +118,11 @@ impl World {
         let spans = &self.agent.ledger().spans;
         self.network.live_mut().for_each(|request| request.waits += 1);
         let came = spans.received + spans.recovered + spans.made;
-        self.before =
-            [self.before[1], self.before[2], (came, self.accepted.last().copied().unwrap_or_default())];
+        self.before = [
+            self.before[1],
+            self.before[2],
+            (came, self.accepted.keys().next_back().copied().unwrap_or_default()),
+        ];
         let Some(life) = self.truth.life(number) else { return };
         let (may, must) = (life.known_at.is_some(), life.done_told.is_some());
         if may {
@@ -186,6 +194,7 @@ impl World {
             return;
         }
         self.check_patience();
+        self.check_fresh();
         let (now, deadline) = (self.now, self.deadline);
         let slack = self.cpu_spent - self.held.cpu_before;
         assert!(now <= deadline + slack, "/next was asked {} ms after the deadline", (now - deadline) / MS);
@@ -342,7 +351,7 @@ impl World {
             "{held} held, {newest} new: the backend is well and was not found: {spans:?}"
         );
         let dropped = self.dropped_before + spans.dropped.iter().sum::<u64>();
-        let old = self.accepted.range(..=last).filter(|id| !self.delivered.contains(id)).count() as u64;
+        let old = self.accepted.range(..=last).filter(|(id, _)| !self.delivered.contains(id)).count() as u64;
         // What could not be written at the end of an earlier process, or was only in the memory of a killed one.
         let can_lose = self.faults.disk_fails || self.kills > 0 && self.config.spool != SpoolMode::Always;
         let left_out = self.sampled_out_before + spans.sampled_out;

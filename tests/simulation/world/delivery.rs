@@ -178,6 +178,9 @@ impl World {
             },
         };
         self.each_item(&request.entries, then);
+        if let Outcome::Retry { after: Some(after) } = request.reply.outcome {
+            self.note_patience(&request.entries, after.as_nanos() as u64);
+        }
         let pause = match request.reply.outcome {
             Outcome::Delivered { .. } => return,
             Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
