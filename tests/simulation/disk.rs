@@ -109,6 +109,9 @@ impl Drop for Held {
         // A killed process settles nothing.
         if !disk.is_dying && self.facts.keeps.is_none() {
             disk.accepted.remove(&self.facts.id);
+            if self.facts.id < LOGGED {
+                disk.released.push((self.facts.id, self.facts.is_error));
+            }
         }
     }
 }
@@ -123,6 +126,8 @@ struct Records {
     parked: BTreeMap<u64, Vec<Piece>>,
     /// Records of metrics and logs that were read back.
     bundles: Vec<Vec<Piece>>,
+    /// Spans whose body was let go since the last look, and whether each is an error.
+    released: Vec<(u64, bool)>,
     places: u64,
     is_dying: bool,
 }
@@ -212,6 +217,17 @@ impl Disk {
         disk.order += 1;
         let order = disk.order;
         disk.accepted.insert(span.body.id, (order, record));
+    }
+
+    /// Spans whose body was let go since the last call, and whether each is an error.
+    pub(crate) fn take_released(&self) -> Vec<(u64, bool)> {
+        std::mem::take(&mut self.0.borrow_mut().released)
+    }
+
+    /// Spans that someone holds, and whether each is an error.
+    pub(crate) fn held(&self) -> Vec<(u64, bool)> {
+        let disk = self.0.borrow();
+        disk.accepted.iter().map(|(id, (_, span))| (*id, span.is_error)).collect()
     }
 
     /// The running invocation is put on record.

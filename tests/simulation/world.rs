@@ -3,6 +3,7 @@
 mod announced;
 mod backend;
 mod budget;
+mod choices;
 mod delivery;
 mod ending;
 mod invoking;
@@ -38,6 +39,7 @@ use super::function::spans::Bodies;
 use super::function::{Deed, MS, Plan};
 use announced::Announced;
 use budget::{Before, Costs, Held};
+use choices::Choices;
 use delivery::Deliveries;
 use logged::Logged;
 use metered::Metered;
@@ -52,8 +54,8 @@ const STEPS_MAX: u64 = 200_000;
 const HEALTHY: u64 = 8;
 /// Between the last fault and the first of those: longer than any pause between probes, or that a backend asks for here.
 const RESPITE: u64 = 61_000 * MS;
-/// On Managed Instances: from the last invocation to SHUTDOWN, longer than the platform is waited for to say how it ended.
-const MANAGED_END: u64 = 22_000 * MS;
+/// On Managed Instances: from the last invocation to SHUTDOWN, longer than the platform is waited for to say how it ended, and an SDK for its timer.
+const MANAGED_END: u64 = 28_000 * MS;
 /// Wall time at the origin of the virtual clock.
 const EPOCH: u64 = 1_795_334_400_000_000_000;
 
@@ -171,10 +173,12 @@ pub struct World {
     deadline: u64,
     network: Network,
     deliveries: Deliveries,
+    choices: Choices,
     truth: Truth,
     /// Roots at the backend.
     roots: Roots,
-    accepted: BTreeSet<u64>,
+    /// Spans that were accepted, and when.
+    accepted: BTreeMap<u64, u64>,
     /// Of those: failures, parts of invocations that failed, and what probability alone keeps; with the reason.
     worth_keeping: BTreeMap<u64, String>,
     delivered: BTreeSet<u64>,
@@ -323,6 +327,7 @@ impl World {
         let books_before = self.agent.ledger().spans;
         self.held_before = self.agent.ledger().held;
         self.note_spool_input(&input);
+        self.note_choice_before(&input);
         self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {
             assert!(!self.has_exited, "an output after Exit: {output:?}");
@@ -340,6 +345,7 @@ impl World {
         checks::after_step(&self.agent, self.config.is_managed());
         self.check_requests();
         self.check_reason_to_hold();
+        self.check_value();
         if self.given_up() > full_before {
             self.check_full(&before);
         }

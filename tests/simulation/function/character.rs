@@ -16,6 +16,8 @@ pub(crate) enum Pace {
     Slow,
     /// Up to 15 minutes, as a streamed response is.
     Streaming,
+    /// 1 to 50 ms, and at times half a minute of which all but the begin is waiting.
+    Uneven,
 }
 
 /// How often the environment is invoked.
@@ -116,6 +118,7 @@ impl Character {
             0..3 => Pace::Fast,
             3 => Pace::Slow,
             4 => Pace::Streaming,
+            5 => Pace::Uneven,
             _ => Pace::Usual,
         };
         let rhythm = match rng.below(8) {
@@ -139,6 +142,11 @@ impl Character {
         let crowd = [1, 2, 8, 64][rng.below(4) as usize];
         // A whole processor, and a fourteenth of one, as 128 MB have.
         let cpu = [(0, 0), (30_000, 10_000), (400_000, 140_000)][rng.below(3) as usize];
+        // Waiting is only seen where nothing says earlier that the invocation is over.
+        let is_uneven = pace == Pace::Uneven;
+        let entry = if is_uneven && entry.is_named() { Entry::Unnamed } else { entry };
+        let rhythm = if is_uneven { Rhythm::Bursty } else { rhythm };
+        let sends_by_timer = sends_by_timer && !is_uneven;
         Self {
             pace,
             rhythm,
@@ -159,6 +167,7 @@ impl Character {
     pub(crate) const fn timeout(&self) -> u64 {
         match self.pace {
             Pace::Streaming => 900_000 * MS,
+            Pace::Uneven => 60_000 * MS,
             _ => super::TIMEOUT,
         }
     }
@@ -172,7 +181,14 @@ impl Character {
             // Most streams are short.
             Pace::Streaming if rng.below(4) > 0 => (1_000 + rng.below(20_000)) * MS,
             Pace::Streaming => rng.below(880_000) * MS + MS,
+            Pace::Uneven if rng.below(12) == 0 => (12_000 + rng.below(20_000)) * MS,
+            Pace::Uneven => (1 + rng.below(50)) * MS,
         }
+    }
+
+    /// How much of that is work: its spans are sent before the rest.
+    pub(crate) fn busy(&self, work: u64) -> u64 {
+        if self.pace == Pace::Uneven { work.min(100 * MS) } else { work }
     }
 
     /// A span that never names its invocation, where `faults` say so.

@@ -47,7 +47,7 @@ pub(crate) fn plan(
     let is_silent = on(faults.sends_nothing) || on(character.is_sampled_itself);
     let (is_much, is_late) = (on(faults.sends_much), on(faults.sends_late));
     let is_nameless = on(faults.never_names_itself);
-    let busy = if fate == Fate::NeverAnswers { work } else { duration };
+    let busy = character.busy(if fate == Fate::NeverAnswers { work } else { duration });
     let maker = Maker { number, request_id: &request_id, begun: setting.wall, character, bodies };
     let mut planner = Planner {
         maker,
@@ -199,9 +199,10 @@ impl Planner<'_> {
             self.deeds.push((self.handler, Deed::Announces(vec![span])));
         }
         for inner in 0..self.rng.below(4) {
-            let at = self.handler + 1 + self.rng.below(work);
+            let at = self.handler + self.rng.below(work.saturating_sub(self.handler).max(1));
             let (ends, overtakes) = (self.rng.below(3) > 0, self.rng.below(2) == 0);
-            let end = at + self.rng.below(if overtakes { MS } else { work });
+            let rest = work.saturating_sub(at).max(1);
+            let end = at + self.rng.below(if overtakes { rest.min(MS) } else { rest });
             let span_id = child_of(number, 0x8_0000 + inner);
             let sketch = Sketch { kind: Kind::Internal, ..self.maker.sketch(span_id, Some(root), (at, end)) };
             let announced = self.maker.announced(&sketch);

@@ -30,6 +30,7 @@ impl World {
         self.spend(bytes * self.character.cpu.1 / 1_000);
         let reply = self.reply_to(signal, &entries);
         self.say(&format!("export {} of {count}: {:?}", id.0, reply.outcome));
+        self.check_patience_kept(&entries);
         self.note_launched(&entries);
         self.send(id, signal, entries, reply);
     }
@@ -104,7 +105,7 @@ impl World {
         if body.id >= ANNOUNCED {
             return self.note_closed(body);
         }
-        assert!(self.accepted.contains(&body.id), "a span that nobody sent");
+        assert!(self.accepted.contains_key(&body.id), "a span that nobody sent");
         self.delivered.insert(body.id);
         self.note_own_root(body);
     }

@@ -7,7 +7,7 @@ use policy::{Agent, DropReason, Duration, FlushMode, InitType, Input, Phase, Sig
 use super::super::checks::is_on;
 use super::super::disk::Body;
 use super::super::function::MS;
-use super::super::function::character::{Entry, Traces};
+use super::super::function::character::{Entry, Pace, Traces};
 use super::network::Request;
 use super::{Event, World};
 
@@ -99,6 +99,11 @@ impl Held {
     pub(super) fn of_a_new_process() -> Self {
         Self { is_new: true, ..Self::default() }
     }
+
+    /// Whether the end of the running invocation is known for certain.
+    pub(super) const fn is_certain(&self) -> bool {
+        self.done_at.is_some()
+    }
 }
 
 impl World {
@@ -113,8 +118,11 @@ impl World {
         let spans = &self.agent.ledger().spans;
         self.network.live_mut().for_each(|request| request.waits += 1);
         let came = spans.received + spans.recovered + spans.made;
-        self.before =
-            [self.before[1], self.before[2], (came, self.accepted.last().copied().unwrap_or_default())];
+        self.before = [
+            self.before[1],
+            self.before[2],
+            (came, self.accepted.keys().next_back().copied().unwrap_or_default()),
+        ];
         let Some(life) = self.truth.life(number) else { return };
         let (may, must) = (life.known_at.is_some(), life.done_told.is_some());
         if may {
@@ -146,12 +154,14 @@ impl World {
 
     /// The function says that it is done with `request_id`, or with what runs.
     pub(super) fn note_flush_request(&mut self, request_id: Option<&str>) {
-        let Some(invoke) = &self.running else { return };
-        if request_id.is_none_or(|id| *invoke.request_id == *id) {
-            let (now, current) = (self.now, self.current);
-            if let Some(life) = self.truth.life_mut(current) {
-                life.known_at.get_or_insert(now);
-            }
+        let (now, current) = (self.now, self.current);
+        let Some(life) = self.truth.life_mut(current) else { return };
+        // Before INVOKE was read, only a word that names the invocation is kept for it.
+        let is_meant = request_id.map_or(self.running.is_some(), |id| *life.request_id == *id);
+        if is_meant {
+            life.known_at.get_or_insert(now);
+        }
+        if is_meant && self.running.is_some() {
             self.note_done(self.is_trusted());
         }
     }
@@ -184,6 +194,7 @@ impl World {
             return;
         }
         self.check_patience();
+        self.check_fresh();
         let (now, deadline) = (self.now, self.deadline);
         let slack = self.cpu_spent - self.held.cpu_before;
         assert!(now <= deadline + slack, "/next was asked {} ms after the deadline", (now - deadline) / MS);
@@ -219,14 +230,11 @@ impl World {
     fn check_patience(&mut self) {
         // Where data leaves beside the next invocation, and where nothing will ever tell, nothing is waited for.
         let is_free = self.config.flush != FlushMode::End || self.faults.refuses_subscription;
-        if self.held.may_end_at.is_some() {
-            return;
-        }
         let (now, deadline) = (self.now, self.deadline);
         let margin = self.config.deadline_margin.as_nanos() as u64;
         let patience = deadline - margin.min((deadline - self.held.begun_at) / 4);
-        self.held.is_unheard |= now >= patience;
-        if self.held.begins_unheard || is_free {
+        self.held.is_unheard |= now >= patience && self.held.done_at.is_none();
+        if self.held.may_end_at.is_some() || self.held.begins_unheard || is_free {
             return;
         }
         // An end that is told by what another span stands for is not heard.
@@ -317,8 +325,16 @@ impl World {
         if self.invocations < self.healthy_from + super::HEALTHY {
             return;
         }
+        // Beside handlers of some milliseconds, a backlog of thousands leaves slowly: the rows of `livelock` are about that.
+        if self.character.pace == Pace::Fast && self.config.flush != FlushMode::End {
+            return;
+        }
         // Some invocations must follow on the one in which it was found well.
         if self.invocations < self.held.back_in + 4 {
+            return;
+        }
+        // The backend has asked for patience, in an answer that was read after the respite.
+        if self.now < self.deliveries.retries_until {
             return;
         }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most.
@@ -335,7 +351,7 @@ impl World {
             "{held} held, {newest} new: the backend is well and was not found: {spans:?}"
         );
         let dropped = self.dropped_before + spans.dropped.iter().sum::<u64>();
-        let old = self.accepted.range(..=last).filter(|id| !self.delivered.contains(id)).count() as u64;
+        let old = self.accepted.range(..=last).filter(|(id, _)| !self.delivered.contains(id)).count() as u64;
         // What could not be written at the end of an earlier process, or was only in the memory of a killed one.
         let can_lose = self.faults.disk_fails || self.kills > 0 && self.config.spool != SpoolMode::Always;
         let left_out = self.sampled_out_before + spans.sampled_out;

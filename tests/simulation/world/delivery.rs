@@ -57,7 +57,7 @@ struct Delivery {
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     items: BTreeMap<Name, Delivery>,
-    points: Vec<Arc<Measured>>,
+    points: BTreeMap<usize, Arc<Measured>>,
     /// Items that this process has sent again after an answer was lost; and after any answer was, which includes those
     /// that have been refused since.
     resent: u64,
@@ -130,12 +130,15 @@ impl World {
     pub(super) fn note_launched(&mut self, entries: &[Entry<Body>]) {
         self.each_item(entries, |world, item| {
             let (name, kills) = (item.name(), world.kills);
+            if let (Name::Points(address), Item::Points(points)) = (name, item) {
+                world.deliveries.points.insert(address, points.clone());
+            }
             let delivery = world.deliveries.items.entry(name).or_default();
             let origin = item.origin();
             let known = delivery.origin.replace(origin);
             let is_same = known.is_none_or(|known| known == origin);
             assert!(is_same || kills > 0, "{name:?} is sent as {known:?} and as {origin:?}");
-            assert!(!delivery.is_under_way, "{name:?} is sent, and under way already");
+            assert!(!delivery.is_under_way || kills > 0, "{name:?} is sent, and under way already");
             assert!(
                 !delivery.is_acknowledged || kills > 0,
                 "{name:?} is sent again after it was acknowledged"
@@ -157,9 +160,7 @@ impl World {
             Name::Span(..) => 1,
             Name::Logs(id) => self.logged.count(*id),
             Name::Points(address) => {
-                let points =
-                    self.deliveries.points.iter().find(|points| Arc::as_ptr(points) as usize == *address);
-                points.map_or(0, |points| points.points.len() as u64)
+                self.deliveries.points.get(address).map_or(0, |points| points.points.len() as u64)
             }
         }
     }
@@ -177,6 +178,9 @@ impl World {
             },
         };
         self.each_item(&request.entries, then);
+        if let Outcome::Retry { after: Some(after) } = request.reply.outcome {
+            self.note_patience(&request.entries, after.as_nanos() as u64);
+        }
         let pause = match request.reply.outcome {
             Outcome::Delivered { .. } => return,
             Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
@@ -216,9 +220,6 @@ impl World {
     /// The backend takes these in.
     pub(super) fn take_in(&mut self, entries: &[Entry<Body>]) {
         self.each_item(entries, |world, item| {
-            if let Item::Points(points) = item {
-                world.deliveries.points.push(points.clone());
-            }
             let delivery = world.deliveries.items.entry(item.name()).or_default();
             delivery.taken += 1;
             if delivery.taken > 1 {

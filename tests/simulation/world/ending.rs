@@ -65,7 +65,7 @@ impl World {
             return;
         }
         let is_lost = |id: &&u64| !self.delivered.contains(id) && !self.disk.has_parked(**id);
-        let lost = self.accepted.iter().filter(is_lost).count() as u64;
+        let lost = self.accepted.keys().filter(is_lost).count() as u64;
         let spans = &self.agent.ledger().spans;
         let left_out = self.sampled_out_before + spans.sampled_out;
         assert!(lost <= dropped + left_out, "{lost} lost, {dropped} and {left_out} counted: {spans:?}");

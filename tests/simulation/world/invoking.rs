@@ -112,6 +112,7 @@ impl World {
             xray: None,
             waited: std::time::Duration::from_nanos(self.now - self.asked_at),
         };
+        self.choices.waited = self.now - self.asked_at;
         self.disk.begin();
         self.running = Some(invoke.clone());
         self.note_begin(number);

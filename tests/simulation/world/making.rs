@@ -15,6 +15,7 @@ use super::super::function::spans::Bodies;
 use super::super::sampling;
 use super::announced::Announced;
 use super::budget::{Costs, Held};
+use super::choices::Choices;
 use super::delivery::Deliveries;
 use super::logged::Logged;
 use super::metered::Metered;
@@ -142,9 +143,10 @@ impl World {
             deadline: 0,
             network: Network::new(handshake, is_split),
             deliveries: Deliveries::default(),
+            choices: Choices::default(),
             truth: Truth::default(),
             roots: Roots::default(),
-            accepted: BTreeSet::new(),
+            accepted: BTreeMap::new(),
             worth_keeping: BTreeMap::new(),
             delivered: BTreeSet::new(),
             bodies: Bodies { last: 0, disk: disk.clone(), outsize: bounds.held_bytes as u32 + 1_000 },

@@ -243,8 +243,10 @@ impl World {
             self.network.free_link(request.link);
         }
         self.note_answer(&request);
-        let outcome = request.reply.outcome;
-        self.step(policy::Input::Exported { id: request.id, outcome, raw_bytes: 1, sent_bytes: 1 });
+        let (id, outcome) = (request.id, request.reply.outcome);
+        // From here on only the agent holds what was sent.
+        drop(request);
+        self.step(policy::Input::Exported { id, outcome, raw_bytes: 1, sent_bytes: 1 });
     }
 
     /// The agent lets go of a request.

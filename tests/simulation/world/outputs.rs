@@ -14,6 +14,7 @@ impl World {
             Output::Park { entries, .. } => {
                 let fails = self.faults_now().disk_fails && self.rng.below(3) == 0;
                 self.note_parked();
+                self.note_parking(&entries);
                 self.coverage.note(if fails { "disk fails" } else { "parked" });
                 let place = (!fails).then(|| self.disk.park(&entries));
                 self.say(&format!("park {} {place:?}", entries.len()));
@@ -42,6 +43,7 @@ impl World {
             Output::Reconnect => {
                 self.coverage.note("reconnect");
                 self.say("reconnect");
+                self.check_reconnect();
                 self.reconnect();
             }
             Output::Say(notice) => self.hear(&notice),

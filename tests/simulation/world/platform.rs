@@ -69,7 +69,7 @@ impl World {
 
     pub(super) fn arrive(&mut self, receipt: Receipt<Body>) {
         for span in &receipt.spans {
-            self.accepted.insert(span.body.id);
+            self.accepted.insert(span.body.id, self.now);
             self.clients += u64::from(span.kind == Kind::Client);
             self.disk.accept(span);
             self.note_real(span);
@@ -189,6 +189,7 @@ impl World {
         self.check_drained();
         self.is_asked = false;
         self.note_shutdown();
+        self.choices.waited = self.now - self.asked_at;
         self.note_thaw();
         self.say(&format!("SHUTDOWN {reason:?}"));
         // Who has asked for patience, with an answer that is still on its way, gets it.

@@ -240,7 +240,13 @@ impl World {
     fn check_times(&self, life: &Life, span: &PlatformSpan) {
         let is_managed = self.config.is_managed();
         let is_vague = self.may_be_of_init(life) && self.character.sends_at_init;
-        if life.is_killed || is_vague || self.is_blurred(life) || (is_managed && life.start_told.is_none()) {
+        let is_stepped = is_managed && self.faults.steps_clock;
+        if life.is_killed
+            || is_vague
+            || is_stepped
+            || self.is_blurred(life)
+            || (is_managed && life.start_told.is_none())
+        {
             return;
         }
         let heard = if is_managed { life.begun } else { life.heard.unwrap_or(life.begun) };
@@ -277,7 +283,8 @@ impl World {
             return;
         }
         for life in &self.truth.lives {
-            let is_known = life.heard.is_some() || life.start_told.is_some();
+            let is_heard = life.heard.is_some() || life.start_told.is_some();
+            let is_known = is_heard && !self.is_blurred(life);
             assert!(!is_known || !self.roots.of(life.number).is_empty(), "no root: {life:?}");
         }
     }

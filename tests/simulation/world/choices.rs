@@ -1,0 +1,141 @@
+//! What the agent chooses: which data is given up, when a connection is distrusted, whose patience is respected, and for how
+//! long data is put off.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase};
+
+use super::super::disk::{Body, LOGGED};
+use super::super::function::MS;
+use super::World;
+
+/// A pause that is shorter than this may be ended by a new invocation, whoever asked for it.
+const PAUSE_ENDED: u64 = 2_000 * MS;
+/// No pause is longer, whatever the backend asks for.
+const ASKED_MAX: u64 = 300_000 * MS;
+/// Data may be older than the bound by the time in which one invocation ends.
+const STALE_SLACK: u64 = 1_000 * MS;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    /// Spans that are being written to the disk.
+    parking: BTreeSet<u64>,
+    /// Spans that the backend has asked to leave alone, and until when.
+    patience: BTreeMap<u64, u64>,
+    /// Given up for want of room, and replaced, before the step.
+    before: [u64; 2],
+    /// The spans of the request that is being handed over.
+    arriving: BTreeSet<u64>,
+    /// How long the last wait for `/next` was.
+    pub(super) waited: u64,
+}
+
+impl World {
+    pub(super) fn note_choice_before(&mut self, input: &Input<Body>) {
+        let spans = &self.agent.ledger().spans;
+        self.choices.before =
+            [DropReason::OutboxFull, DropReason::Replaced].map(|why| spans.dropped_for(why));
+        self.choices.arriving = match input {
+            Input::Received(receipt) => receipt.spans.iter().map(|span| span.body.id).collect(),
+            _ => BTreeSet::new(),
+        };
+        if matches!(input, Input::Parked { .. }) {
+            self.choices.parking.clear();
+        }
+        self.disk.take_released();
+    }
+
+    /// These are on their way to the disk.
+    pub(super) fn note_parking(&mut self, entries: &[Entry<Body>]) {
+        for id in spans_of(entries) {
+            self.choices.parking.insert(id);
+            self.choices.patience.remove(&id);
+        }
+    }
+
+    /// The backend asks for patience with these.
+    pub(super) fn note_patience(&mut self, entries: &[Entry<Body>], after: u64) {
+        // An answer that is read before INVOKE tells how long a freeze has been: nobody knows when the backend gave it.
+        if self.agent.phase() == Phase::Waiting {
+            return;
+        }
+        let until = self.now + after.min(ASKED_MAX);
+        self.choices.patience.extend(spans_of(entries).map(|id| (id, until)));
+    }
+
+    /// These are sent: not before the backend wants them.
+    pub(super) fn check_patience_kept(&mut self, entries: &[Entry<Body>]) {
+        let is_last = self.agent.phase() == Phase::Draining || self.kills > 0;
+        for id in spans_of(entries) {
+            let until = self.choices.patience.remove(&id).unwrap_or_default();
+            assert!(
+                is_last || self.now + PAUSE_ENDED >= until,
+                "span {id} is sent {} ms before the backend wants it",
+                (until - self.now) / MS
+            );
+        }
+    }
+
+    /// Connections are distrusted after a long wait only.
+    pub(super) fn check_reconnect(&self) {
+        let is_long = self.choices.waited >= self.config.thaw_gap.as_nanos() as u64;
+        let is_restored = self.config.init_type == InitType::SnapStart;
+        assert!(is_long || is_restored, "connections are dropped after {} ms", self.choices.waited / MS);
+    }
+
+    /// What had to go for want of room was plain, or nothing plain was left.
+    pub(super) fn check_value(&mut self) {
+        let spans = &self.agent.ledger().spans;
+        let now = [DropReason::OutboxFull, DropReason::Replaced].map(|why| spans.dropped_for(why));
+        let is_sole = now[0] > self.choices.before[0] && now[1] == self.choices.before[1];
+        let is_off = self.config.sampling.is_active() || self.faults.sends_outsize || self.faults.announces;
+        if !is_sole || self.choices.arriving.is_empty() || is_off {
+            return;
+        }
+        let precious = self.disk.take_released().into_iter().find(|(_, is_error)| *is_error);
+        let Some((precious, _)) = precious else { return };
+        self.coverage.note("a failure given up for want of room");
+        // What comes after it in one request was not there yet.
+        let is_old = |id: &u64| !self.choices.arriving.contains(id);
+        let plain = self.waiting().find(|(id, is_error)| !is_error && is_old(id));
+        assert!(plain.is_none(), "span {precious}, a failure, is given up before span {plain:?}");
+    }
+
+    /// Spans that are held in memory, neither under way nor being written, and whether each is an error.
+    fn waiting(&self) -> impl Iterator<Item = (u64, bool)> {
+        let requests = self.network.live().flat_map(|request| request.entries.iter());
+        let away: BTreeSet<u64> = requests.filter_map(span_of).collect();
+        let is_here = move |id: &u64| *id < LOGGED && !away.contains(id);
+        let held = self.disk.held().into_iter().filter(move |(id, _)| is_here(id));
+        let parking = &self.choices.parking;
+        held.filter(|(id, _)| !parking.contains(id))
+    }
+
+    /// `/next` is asked: what waits for the next invocation is not stale.
+    pub(super) fn check_fresh(&self) {
+        let bound = self.config.staleness.as_nanos() as u64 + STALE_SLACK;
+        let is_meant = self.config.flush == FlushMode::Adaptive && !self.config.is_managed();
+        let is_well = !self.faults.has_ill_backend() && !self.held.is_down && self.processes == 1;
+        let is_free = self.config.cost_cap.is_none() && !self.config.sampling.is_active();
+        let is_plain = !self.faults.is_tight && !self.faults.sends_outsize && !self.faults.stalls_in_sending;
+        if !(is_meant && is_well && is_free && is_plain && self.held.is_certain()) {
+            return;
+        }
+        let age = |id: u64| self.accepted.get(&id).map_or(0, |at| self.now - at);
+        let stale = self.waiting().map(|(id, _)| (id, age(id))).find(|(_, age)| *age > bound);
+        assert!(stale.is_none(), "{stale:?} (span, ns) is put off once more");
+    }
+}
+
+/// The spans of the function among them.
+fn spans_of(entries: &[Entry<Body>]) -> impl Iterator<Item = u64> {
+    entries.iter().filter_map(span_of)
+}
+
+fn span_of(entry: &Entry<Body>) -> Option<u64> {
+    match &entry.content {
+        policy::Content::Received(body) if body.id < LOGGED => Some(body.id),
+        _ => None,
+    }
+}
