@@ -115,6 +115,15 @@ impl<B: Clone> Outbox<B> {
         queue.entries.push_back(entry);
     }
 
+    /// Takes entries back that the backend may have already: they stay a batch of their own.
+    pub(crate) fn push_again(&mut self, now: Instant, signal: Signal, entries: Vec<Entry<B>>) {
+        if !entries.is_empty() {
+            let batch = Batch { is_doubtful: true, ..Batch::new(self.next_id(), signal, entries, now) };
+            self.held += batch.held();
+            self.ready.push_back(batch);
+        }
+    }
+
     /// A batch of `entry` alone, which is not held here.
     pub(crate) fn alone(&mut self, now: Instant, entry: Entry<B>) -> Batch<B> {
         Batch::new(self.next_id(), entry.signal, alloc::vec![entry], now)
@@ -445,6 +454,8 @@ impl<B: Clone> Outbox<B> {
             let rest = Batch {
                 attempts: old.attempts,
                 not_before: old.not_before,
+                is_doubtful: old.is_doubtful,
+                was_cut_off: old.was_cut_off,
                 ..Batch::new(id, old.signal, precious, old.since)
             };
             self.held += rest.held();

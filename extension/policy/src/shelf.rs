@@ -1,6 +1,6 @@
 //! What is in the spool: known by place, size and count, while its bytes are on disk.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 
 use crate::batch::{BOOKKEEPING_BYTES, Batch};
 use crate::span::Signal;
@@ -29,6 +29,8 @@ pub(crate) struct Shelf<B> {
     bound: usize,
     is_usable: bool,
     parked: VecDeque<Parked>,
+    /// Those of them that the backend may have already.
+    doubtful: BTreeSet<Place>,
     bytes: usize,
     /// Batches that are being written; still in memory until the shell says that they are safe.
     writing: VecDeque<Batch<B>>,
@@ -43,7 +45,8 @@ pub(crate) struct Shelf<B> {
 impl<B> Shelf<B> {
     pub(crate) fn new(bound: usize, is_usable: bool) -> Self {
         let (parked, writing) = (VecDeque::new(), VecDeque::new());
-        Self { bound, is_usable, parked, bytes: 0, writing, reading: None, rest: None, attempts: 0 }
+        let doubtful = BTreeSet::new();
+        Self { bound, is_usable, parked, doubtful, bytes: 0, writing, reading: None, rest: None, attempts: 0 }
     }
 
     /// Reads nothing back until the pause of `batch` is over, which has no room to wait elsewhere.
@@ -97,6 +100,9 @@ impl<B> Shelf<B> {
             self.is_usable = false;
             return Some(batch);
         };
+        if batch.is_doubtful {
+            self.doubtful.insert(place);
+        }
         self.add(Parked { place, signal: batch.signal, count: batch.count, size: batch.size });
         None
     }
@@ -123,11 +129,12 @@ impl<B> Shelf<B> {
         self.reading.map(|parked| parked.place)
     }
 
-    /// What was being read has been, or cannot be.
-    pub(crate) fn taken(&mut self) -> Option<Parked> {
+    /// What was being read has been, or cannot be; and whether the backend may have it already.
+    pub(crate) fn taken(&mut self) -> Option<(Parked, bool)> {
         let parked = self.reading.take()?;
+        debug_assert!(self.bytes >= parked.size, "what is read was counted when it was written");
         self.bytes -= parked.size;
-        Some(parked)
+        Some((parked, self.doubtful.remove(&parked.place)))
     }
 
     /// Bytes on disk.

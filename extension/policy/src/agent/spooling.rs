@@ -39,13 +39,17 @@ impl<B: Body> Agent<B> {
     }
 
     pub(super) fn on_unparked(&mut self, now: Instant, mut receipt: Receipt<B>) {
-        let Some(parked) = self.shelf.taken() else { return };
+        let Some((parked, is_doubtful)) = self.shelf.taken() else { return };
         let lost = parked.count.saturating_sub(receipt.count(parked.signal));
         self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
         self.drop_replaced(&mut receipt, StandIns::replace_read);
         // It may be more than there is room for beside what waits to be judged: it was read to be sent, and room is
         // made when that has been seen to.
-        receipt.into_entries().for_each(|entry| self.outbox.push(now, entry));
+        if is_doubtful {
+            self.outbox.push_again(now, parked.signal, receipt.into_entries().collect());
+        } else {
+            receipt.into_entries().for_each(|entry| self.outbox.push(now, entry));
+        }
         self.outbox.seal(false);
         self.outbox.remember_attempts(self.shelf.take_attempts());
     }
