@@ -246,8 +246,8 @@ impl Account {
         self.receipts += 1;
     }
 
-    /// The function announces spans, so it has an SDK.
-    pub(crate) const fn on_announced(&mut self) {
+    /// The function has announced spans, or sent some to a process before this one: it has an SDK.
+    pub(crate) const fn on_sdk(&mut self) {
         self.has_sdk = true;
     }
 
@@ -344,10 +344,10 @@ impl Account {
         if self.is_over_at(request_id, at) && self.awaited.find(request_id).is_none() {
             return;
         }
-        // A retry under the same id begins a minute later.
+        // A retry under the same id begins a minute later: what happened before is of the first try.
         let has_older = self.has_older(request_id);
         let is_of_it = |open: &&mut Invocation| {
-            let is_before = at < open.invoke.received_at.minus(INVOKE_DELAY_MAX);
+            let is_before = at <= open.invoke.received_at;
             open.invoke.request_id == *request_id && !(has_older && is_before)
         };
         if let Some(open) = self.open.iter_mut().rfind(is_of_it) {

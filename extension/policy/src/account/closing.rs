@@ -10,7 +10,7 @@ use super::{Account, END_SLACK, FINISHED_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root};
 use crate::announced::Announced;
 use crate::config::Config;
 use crate::facts::Body;
-use crate::platform::{Ending, Invoke, Shutdown};
+use crate::platform::{EndStatus, Ending, Invoke, Shutdown};
 use crate::sampling::{Circumstances, failure_of};
 use crate::span::{Span, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
@@ -183,19 +183,29 @@ impl Account {
         word.is_final = finish.is_some() || open.entry.is_none();
         self.closed.push(word);
         let has_died = open.has_died();
+        // A process that serves several invocations is not ended for one that has run out of time.
+        let is_timeout = finish.as_ref().is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
+        let lives_on = config.is_managed() && is_timeout;
         if let Some(finish) = finish.filter(|finish| finish.has_died) {
             self.deaths.extend(bury(config, &mut open, &mut family, &finish, announced));
         }
         let ended_at = ended_at(&open, &family);
         let is_exact = open.finish.is_none();
-        self.last_end = self.last_end.max(if is_exact { ended_at } else { ended_at + END_SLACK });
+        let end = if is_exact { ended_at } else { ended_at + END_SLACK };
+        self.last_end = self.last_end.max(end);
+        let next = self.open.iter_mut().chain(self.awaited.iter_mut());
+        for next in next.filter(|next| !config.is_managed() && next.ordinal == open.ordinal + 1) {
+            next.from = next.from.max(end + Duration::from_nanos(1)).min(next.invoke.received_at);
+            next.floor = next.from;
+            open.until = next.from;
+        }
         // Where the function has died, and spans of the trace name a parent that never came, that was its root.
         let is_whole = |place: &Place| !has_died || family.missing_parents(place.trace_id, true).is_empty();
         let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(is_whole));
         if let Some(place) = own {
             self.placed(&open, place);
             self.remember(config, open, ended_at);
-        } else if !has_died && (self.has_sdk || config.expects_spans) {
+        } else if (!has_died || lives_on) && (self.has_sdk || config.expects_spans) {
             let (earlier, id) = (self.awaited.add(now, ended_at, open.clone()), ended_at);
             self.remember(config, open, id);
             self.settle(config, earlier.into_iter().collect());

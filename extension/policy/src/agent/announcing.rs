@@ -20,7 +20,7 @@ impl<B: Body> Agent<B> {
         // more, but nobody said that it is over.
         let is_over = self.account.current().is_none_or(Invocation::has_died);
         let is_between = self.phase != Phase::Running && is_over;
-        self.account.on_announced();
+        self.account.on_sdk();
         let ordinal = self.ledger.invocations + u64::from(is_between);
         for span in spans {
             self.announced.add(span, ordinal);

@@ -70,6 +70,9 @@ impl<B: Body> Agent<B> {
         self.say(Notice::Recovered(earlier.count(Signal::Traces) + receipt.count(Signal::Traces)));
         earlier.spans.iter().chain(&receipt.spans).for_each(|span| self.announced.on_span(span));
         self.on_announced(announced);
+        if !(earlier.spans.is_empty() && receipt.spans.is_empty()) {
+            self.account.on_sdk();
+        }
         if let Some((invoke, seed)) = begun {
             self.metrics.on_time(now, invoke.received_at);
             self.metrics.on_recovered(&invoke.request_id);
