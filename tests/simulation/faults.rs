@@ -119,21 +119,6 @@ impl Faults {
         faults.limited(rng)
     }
 
-    /// Whether a backend, or the way to it, ever fails.
-    pub(crate) const fn has_ill_backend(&self) -> bool {
-        self.refuses
-            || self.hangs
-            || self.is_slow
-            || self.is_narrow
-            || self.answers_503
-            || self.asks_for_patience
-            || self.answers_413
-            || self.breaks_connections
-            || self.loses_answers
-            || self.kills_idle
-            || self.freezes_machine
-    }
-
     /// Some faults hide all others if they are as frequent.
     fn limited(self, rng: &mut Rng) -> Self {
         let refuses_subscription = self.refuses_subscription && rng.below(2) == 0;

@@ -104,11 +104,12 @@ fn assert_none(failed: &[Failure], coverage: &Coverage) {
     let _ = std::panic::take_hook();
     let mut kinds: BTreeMap<&str, Vec<&Failure>> = BTreeMap::new();
     failed.iter().for_each(|failure| kinds.entry(&failure.place).or_default().push(failure));
+    let most = variable("SIM_FAILURES").map_or(8, |most| most as usize);
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, failures)| failures.len());
     for (place, failures) in &kinds {
         let message: String = failures[0].message.chars().take(MESSAGE_MAX).collect();
-        let seeds: Vec<_> = failures.iter().take(8).map(|failure| failure.seed).collect();
+        let seeds: Vec<_> = failures.iter().take(most).map(|failure| failure.seed).collect();
         println!("SEED={} (make sim SEED={0}) fails at {place}: {message}", seeds[0]);
         println!("    {} such failures: {seeds:?}\n", failures.len());
     }

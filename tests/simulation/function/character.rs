@@ -118,7 +118,7 @@ impl Character {
             0..3 => Pace::Fast,
             3 => Pace::Slow,
             4 => Pace::Streaming,
-            5 => Pace::Uneven,
+            5 | 6 => Pace::Uneven,
             _ => Pace::Usual,
         };
         let rhythm = match rng.below(8) {
@@ -181,7 +181,7 @@ impl Character {
             // Most streams are short.
             Pace::Streaming if rng.below(4) > 0 => (1_000 + rng.below(20_000)) * MS,
             Pace::Streaming => rng.below(880_000) * MS + MS,
-            Pace::Uneven if rng.below(12) == 0 => (12_000 + rng.below(20_000)) * MS,
+            Pace::Uneven if rng.below(20) == 0 => (12_000 + rng.below(20_000)) * MS,
             Pace::Uneven => (1 + rng.below(50)) * MS,
         }
     }

@@ -1,7 +1,7 @@
 //! What the agent chooses: which data is given up, when a connection is distrusted, whose patience is respected, and for how
 //! long data is put off.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase};
 
@@ -13,14 +13,16 @@ use super::World;
 const PAUSE_ENDED: u64 = 2_000 * MS;
 /// No pause is longer, whatever the backend asks for.
 const ASKED_MAX: u64 = 300_000 * MS;
+/// A failure before this is forgotten.
+const LATELY: u64 = 60_000 * MS;
 /// Data may be older than the bound by the time in which one invocation ends.
 const STALE_SLACK: u64 = 1_000 * MS;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
-    /// Spans that are being written to the disk.
-    parking: BTreeSet<u64>,
+    /// Spans that are being written to the disk, record by record.
+    parking: VecDeque<Vec<u64>>,
     /// Spans that the backend has asked to leave alone, and until when.
     patience: BTreeMap<u64, u64>,
     /// Given up for want of room, and replaced, before the step.
@@ -41,17 +43,16 @@ impl World {
             _ => BTreeSet::new(),
         };
         if matches!(input, Input::Parked { .. }) {
-            self.choices.parking.clear();
+            self.choices.parking.pop_front();
         }
         self.disk.take_released();
     }
 
     /// These are on their way to the disk.
     pub(super) fn note_parking(&mut self, entries: &[Entry<Body>]) {
-        for id in spans_of(entries) {
-            self.choices.parking.insert(id);
-            self.choices.patience.remove(&id);
-        }
+        let ids: Vec<u64> = spans_of(entries).collect();
+        ids.iter().for_each(|id| drop(self.choices.patience.remove(id)));
+        self.choices.parking.push_back(ids);
     }
 
     /// The backend asks for patience with these.
@@ -108,17 +109,23 @@ impl World {
         let away: BTreeSet<u64> = requests.filter_map(span_of).collect();
         let is_here = move |id: &u64| *id < LOGGED && !away.contains(id);
         let held = self.disk.held().into_iter().filter(move |(id, _)| is_here(id));
-        let parking = &self.choices.parking;
-        held.filter(|(id, _)| !parking.contains(id))
+        let parking: BTreeSet<u64> = self.choices.parking.iter().flatten().copied().collect();
+        held.filter(move |(id, _)| !parking.contains(id))
     }
 
     /// `/next` is asked: what waits for the next invocation is not stale.
     pub(super) fn check_fresh(&self) {
         let bound = self.config.staleness.as_nanos() as u64 + STALE_SLACK;
         let is_meant = self.config.flush == FlushMode::Adaptive && !self.config.is_managed();
-        let is_well = !self.faults.has_ill_backend() && !self.held.is_down && self.processes == 1;
+        // Nothing has failed lately: then everything fits into a flush.
+        let faults = &self.faults;
+        let has_failed = self.deliveries.excused_at > 0 && self.deliveries.excused_at + LATELY >= self.now;
+        // One breaker for all signals: an ill one keeps the others back.
+        let has_failed = has_failed || faults.is_of_one_signal;
+        let is_well =
+            !(has_failed || self.held.is_down || faults.is_slow || faults.is_narrow || faults.hangs);
         let is_free = self.config.cost_cap.is_none() && !self.config.sampling.is_active();
-        let is_plain = !self.faults.is_tight && !self.faults.sends_outsize && !self.faults.stalls_in_sending;
+        let is_plain = !(faults.is_tight || faults.sends_outsize || faults.stalls_in_sending);
         if !(is_meant && is_well && is_free && is_plain && self.held.is_certain()) {
             return;
         }

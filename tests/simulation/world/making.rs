@@ -10,7 +10,7 @@ use super::super::coverage::Coverage;
 use super::super::disk::Disk;
 use super::super::faults::Faults;
 use super::super::function::MS;
-use super::super::function::character::Character;
+use super::super::function::character::{Character, Entry, Pace, Rhythm};
 use super::super::function::spans::Bodies;
 use super::super::sampling;
 use super::announced::Announced;
@@ -25,9 +25,15 @@ use super::spooled::Spooled;
 use super::truth::Truth;
 use super::{HEALTHY, World};
 
+/// One seed of so many is the world of an uneven function: too rare among all others.
+const UNEVEN_EVERY: u64 = 40;
+
 impl World {
     /// The world that `seed` decides.
     pub fn new(seed: u64) -> Self {
+        if seed % UNEVEN_EVERY == UNEVEN_EVERY - 1 {
+            return Self::uneven(seed);
+        }
         let mut rng = Rng::new(seed);
         let faults = Faults::pick(&mut rng);
         let flush = [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive][rng.below(3) as usize];
@@ -62,6 +68,15 @@ impl World {
         let faults = Faults { never_names_itself: true, ..Faults::default() };
         let world = Self::build(seed, Rng::new(seed), faults, modes, Sampling::default(), 12);
         Self { copy, ..world }
+    }
+
+    /// A world without faults, whose function is invoked in bursts and at times waits for half a minute with its spans sent:
+    /// where data leaves beside the next invocation, that one may be too late.
+    pub fn uneven(seed: u64) -> Self {
+        let modes = (FlushMode::Adaptive, SpoolMode::Always, InitType::OnDemand, None);
+        let world = Self::build(seed, Rng::new(seed), Faults::default(), modes, Sampling::default(), 60);
+        let (pace, rhythm, entry) = (Pace::Uneven, Rhythm::Bursty, Entry::Unnamed);
+        world.with(Character { pace, rhythm, entry, ..Character::PLAIN })
     }
 
     /// A world without faults.

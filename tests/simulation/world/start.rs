@@ -8,6 +8,7 @@ use policy::{
 use super::super::function::spans::of_init;
 use super::super::function::{MS, TIMEOUT};
 use super::budget::Costs;
+use super::choices::Choices;
 use super::invoking::INIT_AGAIN;
 use super::spooled::Spooled;
 use super::{Event, Held, World};
@@ -144,6 +145,7 @@ impl World {
         self.process_seed = self.config.seed ^ (u64::from(self.processes) << 40);
         self.agent = Agent::new(Config { seed: self.process_seed, ..self.config.clone() });
         (self.truth.sdk_seen_at, self.stalled) = (None, 0);
+        self.choices = Choices::default();
         self.buffered.clear();
         self.spooled = Spooled::default();
         self.costs = Costs::default();
