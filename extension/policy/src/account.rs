@@ -332,7 +332,9 @@ impl Account {
                         return;
                     }
                 }
-                self.finish(request_id, *at, Finish::told(ending, *at, *duration));
+                let is_overlong = !config.is_managed();
+                let finish = Finish { is_overlong, ..Finish::told(ending, *at, *duration) };
+                self.finish(request_id, *at, finish);
             }
             _ => self.init.on_event(config, event),
         }

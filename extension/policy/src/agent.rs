@@ -92,6 +92,8 @@ pub struct Agent<B> {
     /// Whether this flush has sent anything yet.
     flush_has_sent: bool,
     flush_end: Instant,
+    /// When it must end at the latest, whatever it waits for.
+    flush_limit: Instant,
     /// Whether the cap on cost, and not the budget, set that end.
     flush_is_cut: bool,
     flush_waits_for: WaitsFor,
@@ -167,6 +169,7 @@ impl<B: Body> Agent<B> {
             flush_began: Instant::default(),
             flush_has_sent: false,
             flush_end: Instant::default(),
+            flush_limit: Instant::default(),
             flush_is_cut: false,
             flush_waits_for: WaitsFor::Everything,
             swallows: 0,

@@ -190,8 +190,14 @@ impl Account {
             self.deaths.extend(bury(config, &mut open, &mut family, &finish, announced));
         }
         let ended_at = ended_at(&open, &family);
-        let is_exact = open.finish.is_none();
-        let end = if is_exact { ended_at } else { ended_at + END_SLACK };
+        let end = match &open.finish {
+            None => ended_at,
+            Some(finish) if finish.is_overlong => {
+                let latest = open.entry.map(|entry| entry.end).max(family.latest(ended_at));
+                latest.unwrap_or(open.invoke.received_at).min(ended_at)
+            }
+            Some(_) => ended_at + END_SLACK,
+        };
         self.last_end = self.last_end.max(end);
         let next = self.open.iter_mut().chain(self.awaited.iter_mut());
         for next in next.filter(|next| !config.is_managed() && next.ordinal == open.ordinal + 1) {

@@ -13,13 +13,22 @@ pub(crate) struct Finish {
     pub(crate) produced_bytes: Option<u64>,
     /// Whether the process that ran it is gone: nothing more will come from it.
     pub(crate) has_died: bool,
+    /// Whether `at` and `duration` have the time in them for which extensions held the invocation after its end.
+    pub(crate) is_overlong: bool,
 }
 
 impl Finish {
     /// What the platform's event says.
     pub(super) fn told(ending: &Ending, at: UnixNanos, duration: Option<Duration>) -> Self {
         let has_died = has_died(ending);
-        Self { ending: ending.clone(), at: Some(at), duration, produced_bytes: None, has_died }
+        Self {
+            ending: ending.clone(),
+            at: Some(at),
+            duration,
+            produced_bytes: None,
+            has_died,
+            is_overlong: false,
+        }
     }
 
     /// What SHUTDOWN says of an invocation that is open then.
@@ -34,13 +43,13 @@ impl Finish {
         };
         let ending = Ending { status: shutdown.reason.status(), error_type: None };
         let has_died = ending.status != EndStatus::Success;
-        Self { ending, at, duration: None, produced_bytes: None, has_died }
+        Self { ending, at, duration: None, produced_bytes: None, has_died, is_overlong: false }
     }
 
     /// A process of ours that was killed took the invocation with it, at some time after `at`.
     pub(super) const fn of_a_kill(at: Option<UnixNanos>) -> Self {
         let ending = Ending { status: EndStatus::Failure, error_type: None };
-        Self { ending, at, duration: None, produced_bytes: None, has_died: true }
+        Self { ending, at, duration: None, produced_bytes: None, has_died: true, is_overlong: false }
     }
 }
 

@@ -202,6 +202,7 @@ impl<B: Body> Agent<B> {
         self.end_stale_exports(now);
         self.flush_is_put_off =
             self.is_capped(now) || self.pace.defers(&self.config, self.outbox.oldest(now));
+        self.flush_limit = self.flush_end;
         if !self.flush_is_put_off && self.breaker.is_closed() {
             self.flush_waits_for = WaitsFor::Everything;
             self.outbox.seal(false);
@@ -280,7 +281,7 @@ impl<B: Body> Agent<B> {
                 if self.breaker.is_closed() && !self.flush_is_put_off {
                     // The probe was answered: there is no reason to put the rest off.
                     self.flush_waits_for = WaitsFor::Everything;
-                    self.flush_end = budget::flush_end(&self.config, self.flush_began, self.deadline);
+                    self.flush_end = self.flush_limit;
                     return self.advance_flushing(now);
                 }
                 if !is_over {

@@ -43,7 +43,8 @@ struct Known {
     is_done: bool,
     /// When, by `platform.runtimeDone`.
     done_at: Option<UnixNanos>,
-    is_reported: bool,
+    /// When, by `platform.report`.
+    reported_at: Option<UnixNanos>,
     /// How long our flush held it.
     held: Duration,
 }
@@ -113,7 +114,7 @@ impl Faas {
                     let done = Done { at: *at, ending, duration: *duration, produced_bytes: None, response };
                     self.on_runtime_done(store, request_id, done);
                 }
-                self.on_report(config, store, request_id, ending, *duration, usage);
+                self.on_report(config, store, (request_id, *at), ending, *duration, usage);
             }
             PlatformEvent::InitReport { at, restore, ending, duration, .. }
                 if counts_as_init(config, *restore) =>
@@ -146,17 +147,21 @@ impl Faas {
         &mut self,
         config: &Config,
         store: &mut Store,
-        request_id: &RequestId,
+        (request_id, at): (&RequestId, UnixNanos),
         ending: &Ending,
         duration: Option<Duration>,
         usage: &Usage,
     ) {
         let request_id = hash(request_id);
-        // A report comes after everything else: one of an invocation that never began here is of another process.
-        let is_of_it =
-            |known: &&mut Known| known.request_id == request_id && known.is_begun && !known.is_reported;
-        let Some(known) = self.known.iter_mut().find(is_of_it) else { return };
-        known.is_reported = true;
+        // A report comes after everything else: one of an invocation that never began here is of another process. It may be
+        // told twice, and the id may be that of a retry.
+        let of_it = |known: &Known| known.request_id == request_id && known.is_begun;
+        if self.known.iter().any(|known| of_it(known) && known.reported_at == Some(at)) {
+            return;
+        }
+        let first = self.known.iter_mut().find(|known| of_it(known) && known.reported_at.is_none());
+        let Some(known) = first else { return };
+        known.reported_at = Some(at);
         // Where `platform.runtimeDone` was lost, this says how it ended.
         count_end(known, store, ending.status, ending.error_class().as_deref());
         let post_runtime = duration.zip(known.runtime).map(|(whole, runtime)| whole.saturating_sub(runtime));
