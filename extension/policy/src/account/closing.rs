@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::awaited::Waiting;
 use super::ending::Finish;
 use super::invocation::{Finished, Invocation};
-use super::relatives::{Family, Place};
+use super::relatives::{Family, Place, Window};
 use super::{Account, END_SLACK, FINISHED_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root};
 use crate::announced::Announced;
 use crate::config::Config;
@@ -159,13 +159,19 @@ impl Account {
     }
 
     fn family_of(&self, open: &Invocation) -> Family {
-        let family = self.relatives.family(open.window());
         if open.started_at.is_some() {
-            return family;
+            return self.relatives.family(open.window());
         }
-        // Nobody said when it began: what is older than our INVOKE is not its, if its trace was there before.
-        let (from, received_at) = (open.from, open.invoke.received_at);
-        family.without(|place, start| start < received_at && self.relatives.has_before(place.trace_id, from))
+        // Nobody said when it began. What began before its INVOKE reached us is its, if its trace goes on in it and did not
+        // begin with the one before.
+        let received_at = open.invoke.received_at;
+        let from = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(open.from);
+        let family = self.relatives.family(Window { from, until: open.until });
+        let certain = self.relatives.family(open.window());
+        family.without(|Place { trace_id, .. }, start| {
+            let is_continued = start < received_at && self.relatives.has_before(trace_id, from);
+            is_continued || start < open.from && !certain.traces().contains(&trace_id)
+        })
     }
 
     fn close_with<B: Body>(
