@@ -30,6 +30,11 @@ impl World {
         Self::with(|script| script)
     }
 
+    /// The same, with a function that has no SDK: nothing is expected of it.
+    pub(super) fn without_sdk() -> Self {
+        Self::with(|script| script.env("OTEL_TRACES_EXPORTER", "none"))
+    }
+
     /// The same, with a script of the test's own shape.
     pub(super) fn with(shape: impl FnOnce(Script) -> Script) -> Self {
         Self::with_endpoint("PREFREEZE_EXPORTER_OTLP_ENDPOINT", "", shape)

@@ -97,12 +97,12 @@ impl Invocation {
         let finish = self.finish.as_ref();
         let is_timeout = finish.is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
         let at_deadline = self.deadline_at.filter(|_| is_timeout);
-        let measured = || {
-            let duration = finish.and_then(|finish| finish.duration)?;
-            Some(self.started_at.unwrap_or(start) + duration)
-        };
-        let told = || finish.and_then(|finish| finish.at);
-        at_deadline.or_else(measured).or_else(told).or(latest).unwrap_or(self.invoke.received_at).max(start)
+        let duration = finish.and_then(|finish| finish.duration);
+        let measured = self.started_at.zip(duration).map(|(start, duration)| start + duration);
+        let told = finish.filter(|finish| !finish.is_overlong).and_then(|finish| finish.at);
+        let guessed = duration.map(|duration| start + duration);
+        let end = at_deadline.or(measured).or(told).or(guessed).or(latest);
+        end.unwrap_or(self.invoke.received_at).max(start)
     }
 }
 
