@@ -322,7 +322,7 @@ impl World {
     /// The backend has been well for some invocations: nothing that came before the last three is still here.
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
-        if self.invocations < self.healthy_from + super::HEALTHY {
+        if self.row.is_some() || self.invocations < self.healthy_from + super::HEALTHY {
             return;
         }
         // Beside handlers of some milliseconds, a backlog of thousands leaves slowly: the rows of `livelock` are about that.

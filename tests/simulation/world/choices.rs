@@ -51,7 +51,9 @@ impl World {
     /// These are on their way to the disk.
     pub(super) fn note_parking(&mut self, entries: &[Entry<Body>]) {
         let ids: Vec<u64> = spans_of(entries).collect();
-        ids.iter().for_each(|id| drop(self.choices.patience.remove(id)));
+        for id in &ids {
+            self.choices.patience.remove(id);
+        }
         self.choices.parking.push_back(ids);
     }
 
@@ -116,7 +118,9 @@ impl World {
     /// `/next` is asked: what waits for the next invocation is not stale.
     pub(super) fn check_fresh(&self) {
         let bound = self.config.staleness.as_nanos() as u64 + STALE_SLACK;
-        let is_meant = self.config.flush == FlushMode::Adaptive && !self.config.is_managed();
+        let is_adaptive = self.config.flush == FlushMode::Adaptive && !self.config.is_managed();
+        // The answers of a row may take longer than a flush.
+        let is_meant = is_adaptive && self.row.is_none();
         // Nothing has failed lately: then everything fits into a flush.
         let faults = &self.faults;
         let has_failed = self.deliveries.excused_at > 0 && self.deliveries.excused_at + LATELY >= self.now;

@@ -171,6 +171,9 @@ impl World {
             Outcome::Delivered { .. } => |world, item| {
                 let delivery = world.deliveries.items.entry(item.name()).or_default();
                 (delivery.is_under_way, delivery.is_acknowledged) = (false, true);
+                if let (Item::Received(body), Some(row)) = (item, &world.row) {
+                    world.lag = world.lag.max(row.lag(body.of, world.invocations));
+                }
             },
             Outcome::Lost => |world, item| world.note_unanswered(item.name()),
             _ => |world, item| {
