@@ -1,6 +1,7 @@
 //! Livelock rows: short handlers before slow backends, with a freeze in between. Everything is acknowledged within three
 //! healthy invocations, and no span is delivered more than twice.
 //!
+//! `SIM_ROW="5 20 1000 continuous ill machine"` tells the story of one row; the last two words may be left out.
 //! `UPDATE=1 cargo test --profile sim -p simulation --test livelock` writes the table into `docs/reliability.md`.
 
 use simulation::{MODES, Row, World, rows};
@@ -49,8 +50,29 @@ fn worst(rows: &[Row], broken: &mut Vec<String>) -> (u64, u32) {
     worst
 }
 
+/// The row that somebody wants to see.
+fn wanted() -> Option<Row> {
+    let text = std::env::var("SIM_ROW").ok()?;
+    let words: Vec<&str> = text.split(' ').collect();
+    let number = |index: usize| words.get(index)?.parse().ok();
+    let mode = MODES.into_iter().find(|(_, name)| name.trim_matches('`') == words[3])?.0;
+    let (is_ill, freezes_machine) = (words.contains(&"ill"), words.contains(&"machine"));
+    Some(Row {
+        handler_ms: number(0)?,
+        backend_ms: number(1)?,
+        gap_ms: number(2)?,
+        mode,
+        is_ill,
+        freezes_machine,
+    })
+}
+
 #[test]
 fn everything_is_acknowledged_within_three_invocations() {
+    if let Some(row) = wanted() {
+        let story = World::scripted(&row).aloud().run();
+        return println!("{} invocations, {} ×", story.lag, story.copies);
+    }
     let (table, broken) = table();
     println!("{table}");
     assert!(broken.is_empty(), "{} rows:\n{}", broken.len(), broken.join("\n"));
