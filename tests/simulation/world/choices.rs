@@ -7,7 +7,7 @@ use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase};
 
 use super::super::disk::{Body, LOGGED};
 use super::super::function::MS;
-use super::World;
+use super::{Event, World};
 
 /// A pause that is shorter than this may be ended by a new invocation, whoever asked for it.
 const PAUSE_ENDED: u64 = 2_000 * MS;
@@ -108,7 +108,12 @@ impl World {
     /// Spans that are held in memory, neither under way nor being written, and whether each is an error.
     fn waiting(&self) -> impl Iterator<Item = (u64, bool)> {
         let requests = self.network.live().flat_map(|request| request.entries.iter());
-        let away: BTreeSet<u64> = requests.filter_map(span_of).collect();
+        let being_read = self.pending.values().flat_map(|event| match event {
+            Event::Spool(Input::Unparked(receipt)) => receipt.spans.as_slice(),
+            _ => &[],
+        });
+        let mut away: BTreeSet<u64> = requests.filter_map(span_of).collect();
+        away.extend(being_read.map(|span| span.body.id));
         let is_here = move |id: &u64| *id < LOGGED && !away.contains(id);
         let held = self.disk.held().into_iter().filter(move |(id, _)| is_here(id));
         let parking: BTreeSet<u64> = self.choices.parking.iter().flatten().copied().collect();

@@ -16,7 +16,7 @@ use super::network::Request;
 const GRACE_MIN: u64 = 20 * MS;
 
 /// A request that has been awake for so long while others had their answers is on a connection that is suspected.
-const STALL_MIN: u64 = 200 * MS;
+const STALL_MIN: u64 = 190 * MS;
 /// So many freezes are enough to give a request up.
 const WAITS_MAX: u32 = 5;
 /// No pause that the agent chooses is longer.

@@ -14,8 +14,8 @@ use super::truth::{Came, Life, short};
 /// The platform's events have whole milliseconds.
 const RESOLUTION: u64 = MS;
 /// A span that began so shortly before the next invocation may be of either: the begin of that is known to a millisecond,
-/// and no two clocks agree.
-const BORDER: u64 = 2 * MS;
+/// and the policy allows two more for clocks that disagree.
+const BORDER: u64 = 3 * MS;
 /// The root of an invocation is awaited for as long as this where two later ones have ended; less the time by which a
 /// world may be wrong about when the agent knew.
 const AWAITED: u64 = 5_900 * MS;
@@ -162,6 +162,8 @@ impl World {
         may.extend(&life.announced);
         if self.is_blurred(life) {
             let next = self.truth.later_than(life).next();
+            let before = life.number.checked_sub(1).and_then(|number| self.truth.life(number));
+            may.extend(before.into_iter().flat_map(|before| &before.came).map(|came| came.trace_id));
             may.extend(next.into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
         }
         if self.may_be_of_init(life) {
@@ -276,7 +278,7 @@ impl World {
         let heard = if is_managed { life.begun } else { life.heard.unwrap_or(life.begun) };
         let has_start = self.is_in_time(life, life.start_told);
         let latest = if has_start { life.begun } else { heard };
-        let is_start = near(span.start, life.begun, latest);
+        let is_start = span.start.0 + BORDER >= life.begun.0 && span.start.0 <= latest.0 + RESOLUTION;
         let earliest = life.came.iter().filter(|came| !came.is_sane).count();
         assert!(is_start || earliest > 0, "root start: {} for {life:?}", brief(span));
         let late = latest.0 - life.begun.0;
