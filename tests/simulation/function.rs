@@ -84,11 +84,9 @@ impl Plan {
 
     /// The function's own spans of an entry kind, outermost ones, that it sends.
     pub(crate) fn entries(&self) -> Vec<(TraceId, SpanId)> {
-        let spans = || self.sends().flat_map(|(_, receipt)| &receipt.spans);
-        let is_entry = |span: &&Span<Body>| span.kind.is_entry();
-        let is_inner =
-            |span: &Span<Body>| spans().filter(is_entry).any(|other| span.parent == Some(other.span_id));
-        let outer = spans().filter(is_entry).filter(|span| !is_inner(span));
+        let spans = self.sends().flat_map(|(_, receipt)| &receipt.spans);
+        // One that says that its parent is local is inside another, whether that is sent or not.
+        let outer = spans.filter(|span| span.kind.is_entry() && span.parent_is_remote != Some(false));
         outer.map(|span| (span.trace_id, span.span_id)).collect()
     }
 }

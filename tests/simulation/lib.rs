@@ -6,8 +6,10 @@ mod coverage;
 mod disk;
 mod faults;
 mod function;
+mod row;
 mod sampling;
 mod world;
 
 pub use coverage::Coverage;
+pub use row::{MODES, Row, rows};
 pub use world::{Story, World};

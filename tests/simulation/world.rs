@@ -37,6 +37,7 @@ use super::faults::Faults;
 use super::function::character::Character;
 use super::function::spans::Bodies;
 use super::function::{Deed, MS, Plan};
+use super::row::Row;
 use announced::Announced;
 use budget::{Before, Costs, Held};
 use choices::Choices;
@@ -47,6 +48,8 @@ use network::Network;
 use roots::Roots;
 use spooled::Spooled;
 use truth::Truth;
+
+pub(crate) use network::Reply;
 
 /// Steps after which a world is stuck: a quiet one takes some hundred.
 const STEPS_MAX: u64 = 200_000;
@@ -101,6 +104,8 @@ pub struct Story {
     pub ids: BTreeSet<[u8; 8]>,
     /// The most often that one span was delivered.
     pub copies: u32,
+    /// After how many healthy invocations a span was acknowledged at the latest.
+    pub lag: u64,
 }
 
 impl Story {
@@ -153,6 +158,9 @@ pub struct World {
     frozen_at: u64,
     /// The host is lost.
     is_gone: bool,
+    /// What a scripted world does, and after how many healthy invocations a span was acknowledged at the latest.
+    row: Option<Row>,
+    lag: u64,
     /// When the platform began to reset the environment.
     reset_at: u64,
     /// Spans that the function's SDK holds, and whether its timer runs.
@@ -219,7 +227,7 @@ pub struct World {
     busy_until: u64,
     /// Spans of cold starts that the backend has, by id.
     cold_starts: BTreeSet<[u8; 8]>,
-    /// When the last three invocations of this process began: what had come into its books, and the last span accepted.
+    /// When the last three invocations of this process began: what had come into its books, and the time.
     before: [(u64, u64); 3],
     lines: Vec<String>,
     is_aloud: bool,
@@ -272,8 +280,8 @@ impl World {
         }
         self.coverage.add("invocation", self.invocations);
         let (copies, ledger) = (self.copies(), *self.agent.ledger());
-        let Self { lines, coverage, late, ids, .. } = self;
-        Story { lines, ledger, coverage, late, ids, copies }
+        let Self { lines, coverage, late, ids, lag, .. } = self;
+        Story { lines, ledger, coverage, late, ids, copies, lag }
     }
 
     /// What this world is, and what it can suffer.

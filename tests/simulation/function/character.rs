@@ -86,6 +86,8 @@ pub(crate) struct Character {
     pub(crate) expects_spans: bool,
     /// On Managed Instances: about this many invocations run at once.
     pub(crate) crowd: u64,
+    /// How long every handler works, in a scripted world.
+    pub(crate) fixed: Option<u64>,
     /// Nanoseconds of our CPU time for an input, and picoseconds for a packed byte.
     pub(crate) cpu: (u64, u64),
 }
@@ -104,6 +106,7 @@ impl Character {
         is_retried: false,
         expects_spans: false,
         crowd: 3,
+        fixed: None,
         cpu: (0, 0),
     };
 
@@ -159,6 +162,7 @@ impl Character {
             is_retried,
             expects_spans,
             crowd,
+            fixed: None,
             cpu,
         }
     }
@@ -174,6 +178,9 @@ impl Character {
 
     /// How long a handler works.
     pub(crate) fn work(&self, rng: &mut Rng) -> u64 {
+        if let Some(fixed) = self.fixed {
+            return fixed;
+        }
         match self.pace {
             Pace::Fast => MS + rng.below(4 * MS),
             Pace::Usual => (1 + rng.below(400)) * MS,

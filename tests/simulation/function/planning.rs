@@ -84,7 +84,8 @@ fn fate(setting: &Setting, faults: &Faults, rng: &mut Rng) -> Fate {
     } else if on(faults.times_out) {
         Fate::TimesOut
     } else if on(faults.crashes) {
-        Fate::Crashes
+        // A process that serves many ends the whole environment when it ends.
+        if setting.is_managed { Fate::Errors } else { Fate::Crashes }
     } else if on(faults.never_answers) && !setting.is_managed {
         Fate::NeverAnswers
     } else if on(faults.errs) {

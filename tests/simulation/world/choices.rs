@@ -7,7 +7,7 @@ use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase};
 
 use super::super::disk::{Body, LOGGED};
 use super::super::function::MS;
-use super::World;
+use super::{Event, World};
 
 /// A pause that is shorter than this may be ended by a new invocation, whoever asked for it.
 const PAUSE_ENDED: u64 = 2_000 * MS;
@@ -51,7 +51,9 @@ impl World {
     /// These are on their way to the disk.
     pub(super) fn note_parking(&mut self, entries: &[Entry<Body>]) {
         let ids: Vec<u64> = spans_of(entries).collect();
-        ids.iter().for_each(|id| drop(self.choices.patience.remove(id)));
+        for id in &ids {
+            self.choices.patience.remove(id);
+        }
         self.choices.parking.push_back(ids);
     }
 
@@ -106,7 +108,12 @@ impl World {
     /// Spans that are held in memory, neither under way nor being written, and whether each is an error.
     fn waiting(&self) -> impl Iterator<Item = (u64, bool)> {
         let requests = self.network.live().flat_map(|request| request.entries.iter());
-        let away: BTreeSet<u64> = requests.filter_map(span_of).collect();
+        let being_read = self.pending.values().flat_map(|event| match event {
+            Event::Spool(Input::Unparked(receipt)) => receipt.spans.as_slice(),
+            _ => &[],
+        });
+        let mut away: BTreeSet<u64> = requests.filter_map(span_of).collect();
+        away.extend(being_read.map(|span| span.body.id));
         let is_here = move |id: &u64| *id < LOGGED && !away.contains(id);
         let held = self.disk.held().into_iter().filter(move |(id, _)| is_here(id));
         let parking: BTreeSet<u64> = self.choices.parking.iter().flatten().copied().collect();
@@ -116,7 +123,9 @@ impl World {
     /// `/next` is asked: what waits for the next invocation is not stale.
     pub(super) fn check_fresh(&self) {
         let bound = self.config.staleness.as_nanos() as u64 + STALE_SLACK;
-        let is_meant = self.config.flush == FlushMode::Adaptive && !self.config.is_managed();
+        let is_adaptive = self.config.flush == FlushMode::Adaptive && !self.config.is_managed();
+        // The answers of a row may take longer than a flush.
+        let is_meant = is_adaptive && self.row.is_none();
         // Nothing has failed lately: then everything fits into a flush.
         let faults = &self.faults;
         let has_failed = self.deliveries.excused_at > 0 && self.deliveries.excused_at + LATELY >= self.now;

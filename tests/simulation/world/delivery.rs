@@ -16,7 +16,7 @@ use super::network::Request;
 const GRACE_MIN: u64 = 20 * MS;
 
 /// A request that has been awake for so long while others had their answers is on a connection that is suspected.
-const STALL_MIN: u64 = 200 * MS;
+const STALL_MIN: u64 = 190 * MS;
 /// So many freezes are enough to give a request up.
 const WAITS_MAX: u32 = 5;
 /// No pause that the agent chooses is longer.
@@ -171,6 +171,9 @@ impl World {
             Outcome::Delivered { .. } => |world, item| {
                 let delivery = world.deliveries.items.entry(item.name()).or_default();
                 (delivery.is_under_way, delivery.is_acknowledged) = (false, true);
+                if let (Item::Received(body), Some(row)) = (item, &world.row) {
+                    world.lag = world.lag.max(row.lag(body.of, world.invocations));
+                }
             },
             Outcome::Lost => |world, item| world.note_unanswered(item.name()),
             _ => |world, item| {

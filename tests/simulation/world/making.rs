@@ -12,6 +12,7 @@ use super::super::faults::Faults;
 use super::super::function::MS;
 use super::super::function::character::{Character, Entry, Pace, Rhythm};
 use super::super::function::spans::Bodies;
+use super::super::row::{ROW_INVOCATIONS, Row};
 use super::super::sampling;
 use super::announced::Announced;
 use super::budget::{Costs, Held};
@@ -77,6 +78,16 @@ impl World {
         let world = Self::build(seed, Rng::new(seed), Faults::default(), modes, Sampling::default(), 60);
         let (pace, rhythm, entry) = (Pace::Uneven, Rhythm::Bursty, Entry::Unnamed);
         world.with(Character { pace, rhythm, entry, ..Character::PLAIN })
+    }
+
+    /// The world of one row: every handler, answer and gap takes the same time.
+    pub fn scripted(row: &Row) -> Self {
+        let modes = (row.mode, SpoolMode::Always, InitType::OnDemand, None);
+        let faults = Faults { freezes_machine: row.freezes_machine, ..Faults::default() };
+        // With this seed, metrics leave once a minute, as they do by default.
+        let world = Self::build(2, Rng::new(2), faults, modes, Sampling::default(), ROW_INVOCATIONS);
+        let character = Character { fixed: Some(row.handler_ms * MS), ..Character::PLAIN };
+        Self { row: Some(row.clone()), ..world.with(character) }
     }
 
     /// A world without faults.
@@ -146,6 +157,8 @@ impl World {
             is_frozen: false,
             frozen_at: 0,
             is_gone: false,
+            row: None,
+            lag: 0,
             reset_at: 0,
             buffered: Vec::new(),
             cpu_spent: 0,

@@ -34,12 +34,12 @@ struct Link {
 
 /// A backend's reply to a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reply {
-    pub(super) outcome: Outcome,
+pub(crate) struct Reply {
+    pub(crate) outcome: Outcome,
     /// From the request's arrival to the end of its answer; `None` where no answer ever comes.
-    pub(super) takes: Option<u64>,
+    pub(crate) takes: Option<u64>,
     /// How many of the request's entries the backend takes in when it arrives.
-    pub(super) keeps: usize,
+    pub(crate) keeps: usize,
 }
 
 /// A request on its way, or with the backend.

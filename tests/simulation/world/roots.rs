@@ -13,6 +13,9 @@ use super::truth::{Came, Life, short};
 
 /// The platform's events have whole milliseconds.
 const RESOLUTION: u64 = MS;
+/// A span that began so shortly before the next invocation may be of either: the begin of that is known to a millisecond,
+/// and the policy allows two more for clocks that disagree.
+const BORDER: u64 = 3 * MS;
 /// The root of an invocation is awaited for as long as this where two later ones have ended; less the time by which a
 /// world may be wrong about when the agent knew.
 const AWAITED: u64 = 5_900 * MS;
@@ -75,8 +78,15 @@ impl World {
         // On Managed Instances nobody says that a span is the invocation's, but the span itself.
         let is_unnamed = !life.came.iter().any(|came| came.is_named);
         let is_unknowable = self.config.is_managed() && is_unnamed;
+        let is_unknowable = is_unknowable || (is_unnamed && self.may_be_early(life));
         let Some(entry_at) = life.entry_at else { return is_unknowable };
         is_unknowable || life.is_killed || self.faults.steps_clock || self.was_made_before(life, entry_at)
+    }
+
+    /// Whether its spans may have begun before anything told that it had: INVOKE was read late, and nothing else came.
+    fn may_be_early(&self, life: &Life) -> bool {
+        let is_late = life.heard.is_none_or(|heard| heard > life.begun);
+        is_late && !self.config.is_managed() && !self.is_in_time(life, life.start_told)
     }
 
     fn was_made_before(&self, life: &Life, entry_at: u64) -> bool {
@@ -152,12 +162,22 @@ impl World {
         may.extend(&life.announced);
         if self.is_blurred(life) {
             let next = self.truth.later_than(life).next();
+            let before = life.number.checked_sub(1).and_then(|number| self.truth.life(number));
+            may.extend(before.into_iter().flat_map(|before| &before.came).map(|came| came.trace_id));
             may.extend(next.into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
         }
         if self.may_be_of_init(life) {
             may.extend(&self.truth.init_traces);
         }
         let is_fresh = !self.truth.traces.contains(&span.trace_id);
+        // With a clock that was set, what comes after INVOKE looks as if it had begun after it.
+        let comes_later = |other: &Life| {
+            let is_of_trace = |came: &Came| came.trace_id == span.trace_id && came.at >= life.begun_at;
+            other.came.iter().any(is_of_trace) || other.announced.contains(&span.trace_id)
+        };
+        if self.faults.steps_clock && self.truth.lives.iter().any(comes_later) {
+            return;
+        }
         assert!(
             is_fresh || may.contains(&span.trace_id),
             "root trace: that of another invocation: {} for {life:?}",
@@ -177,8 +197,14 @@ impl World {
         is_first && !self.is_in_time(life, life.start_told)
     }
 
-    /// Whether the border to the next invocation is known only by an INVOKE that was read late.
+    /// Whether a border to a neighbour is not known to a hair: a span began just before it, or it is known only by an INVOKE
+    /// that was read late.
     fn is_blurred(&self, life: &Life) -> bool {
+        let before = life.number.checked_sub(1).and_then(|number| self.truth.life(number));
+        let is_near = |came: &Came| came.start.0 + BORDER >= life.begun.0;
+        if before.is_some_and(|before| before.came.iter().any(is_near)) {
+            return true;
+        }
         let next = self.truth.later_than(life).next();
         next.is_some_and(|next| {
             next.heard.is_some_and(|heard| heard > next.begun) && !self.is_in_time(next, next.start_told)
@@ -252,7 +278,7 @@ impl World {
         let heard = if is_managed { life.begun } else { life.heard.unwrap_or(life.begun) };
         let has_start = self.is_in_time(life, life.start_told);
         let latest = if has_start { life.begun } else { heard };
-        let is_start = near(span.start, life.begun, latest);
+        let is_start = span.start.0 + BORDER >= life.begun.0 && span.start.0 <= latest.0 + RESOLUTION;
         let earliest = life.came.iter().filter(|came| !came.is_sane).count();
         assert!(is_start || earliest > 0, "root start: {} for {life:?}", brief(span));
         let late = latest.0 - life.begun.0;

@@ -74,7 +74,8 @@ impl World {
             self.coverage.note("clock stood in a freeze");
         }
         for event in std::mem::take(&mut self.frozen) {
-            let jitter = self.rng.below(5 * MS);
+            // In a row, nothing else wants the processor.
+            let jitter = self.rng.below(if self.row.is_some() { MS / 2 } else { 5 * MS });
             self.later(at + jitter, event);
         }
     }
@@ -118,6 +119,9 @@ impl World {
 
     /// From the end of an invocation to the next one.
     fn gap(&mut self) -> u64 {
+        if let Some(row) = &self.row {
+            return row.gap_ms * MS;
+        }
         let is_first = self.held.is_new;
         let gap = match self.rng.below(4) {
             // Many at once, and at times a pause.

@@ -84,12 +84,10 @@ impl Truth {
         self.lives.get_mut(number.checked_sub(1)? as usize)
     }
 
-    /// The number of the attempt of `request_id` that was begun last by `start`.
+    /// The number of the attempt of `request_id` that began next to `start`.
     pub(super) fn attempt(&self, request_id: &str, start: UnixNanos) -> Option<u64> {
-        const RESOLUTION: u64 = 2_000_000;
-        let of_id = || self.lives.iter().filter(|life| *life.request_id == *request_id);
-        let begun = of_id().rfind(|life| life.begun.0 <= start.0 + RESOLUTION);
-        begun.or(of_id().next()).map(|life| life.number)
+        let of_id = self.lives.iter().filter(|life| *life.request_id == *request_id);
+        of_id.min_by_key(|life| life.begun.0.abs_diff(start.0)).map(|life| life.number)
     }
 
     /// When SHUTDOWN reached the process that `life` began in.
