@@ -8,7 +8,7 @@ use prost::Message;
 use tests::collector::SpanSeen;
 use tests::http1::Headers;
 use tests::otlp::{Ids, SpanExt, traces};
-use tests::platform::events::{now_unix_ms, runtime_done, runtime_done_error};
+use tests::platform::events::{now_unix_ms, runtime_done, runtime_done_error, start};
 use tests::platform::{Platform, Reason, Script};
 
 use super::world::{Questions, World, nanos, protobuf, server_span, span};
@@ -84,9 +84,12 @@ fn what_is_open_at_the_time_out_ends_with_it() {
 #[test]
 fn what_is_open_when_the_process_dies_ends_then() {
     let world = World::start();
+    let begun = now_unix_ms();
     world.invoke("r-1");
-    announce(&world, payment("r-1"));
-    let at = now_unix_ms() + 40;
+    world.platform.post_telemetry(&[start(begun, "r-1")]);
+    announce(&world, payment("r-1").map(|span| Span { start_time_unix_nano: nanos(begun), ..span }));
+    // When it began, and the 12 ms that the platform gives it.
+    let at = begun + 12;
     dies(&world, at);
     ends(&world, Reason::Failure);
     for name in ["POST /payments", "authorize", "POST bank"] {

@@ -65,6 +65,7 @@ fn the_service_is_named_by_the_usual_variables() {
     world.invoke("r-1");
     world.runtime_done("r-1");
     world.platform.wait_next();
+    world.close();
     let root = world.span("orders");
     assert_eq!(root.resource_text("service.name"), Some("checkout"));
     assert_eq!(root.resource_text("deployment.environment.name"), Some("a,b"));
@@ -77,6 +78,8 @@ fn our_own_spans_do_not_claim_the_functions_sdk() {
     world.post_spans([span("child", Ids::new(1))]);
     world.runtime_done("r-1");
     world.platform.wait_next();
+    // An SDK is at work: its own root is awaited until the end.
+    world.close();
     let root = world.span("orders");
     assert!(root.resource.attributes.iter().all(|pair| !pair.key.starts_with("telemetry.sdk.")));
     assert_ne!(root.scope.name, scope().name);

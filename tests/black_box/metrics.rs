@@ -263,7 +263,7 @@ fn a_span_that_was_sampled_before_stands_for_as_many_as_it_says() {
     world.invoke("r-1");
     let ids = Ids::new(1);
     let mut sampled = span("GET", ids.sibling(1)).with_kind(SpanKind::Client);
-    sampled.trace_state = "ot=th:c".to_owned();
+    sampled.trace_state = "ot=th:c;rv:ffffffffffffff".to_owned();
     world.post_spans([sampled, server_span("POST /pay", ids, "r-1")]);
     world.platform.wait_next();
     world.close();

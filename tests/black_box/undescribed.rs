@@ -23,7 +23,7 @@ fn root(world: &World, request_id: &str) -> SpanSeen {
 
 #[test]
 fn a_function_that_sends_nothing_is_described_by_the_platform() {
-    let world = World::start();
+    let world = World::without_sdk();
     let begun = now_unix_ms();
     world.invoke("r-1");
     world.platform.post_telemetry(&[start(begun, "r-1"), runtime_done(begun + 141, "r-1", "success", 140.5)]);
@@ -42,7 +42,7 @@ fn a_function_that_sends_nothing_is_described_by_the_platform() {
 
 #[test]
 fn a_described_invocation_names_its_function_and_account() {
-    let world = World::start();
+    let world = World::without_sdk();
     let arn = "arn:aws:lambda:us-east-1:123456789012:function:orders:live";
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).arn(arn));
     world.runtime_done("r-1");
@@ -66,7 +66,7 @@ fn what_went_wrong_is_told_by_its_class() {
         ("timeout", None, "timeout"),
     ];
     for (status, error_type, class) in table {
-        let world = World::start();
+        let world = World::without_sdk();
         let now = now_unix_ms();
         world.invoke("r-1");
         let done = match error_type {
@@ -253,7 +253,7 @@ fn a_server_span_that_comes_late_is_not_doubled() {
 
 #[test]
 fn an_x_ray_header_never_makes_an_orphan() {
-    let world = World::start();
+    let world = World::without_sdk();
     let header = "Root=1-68a0c1d2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=0";
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(Some(header)));
     world.runtime_done("r-1");
@@ -269,6 +269,7 @@ fn an_x_ray_header_is_the_parent_where_that_is_wanted() {
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(Some(header)));
     world.runtime_done("r-1");
     world.platform.wait_next();
+    world.close();
     let root = root(&world, "r-1").span;
     assert_eq!(root.trace_id, 0x68a0_c1d2_0123_4567_89ab_cdef_0123_4567_u128.to_be_bytes());
     assert_eq!(root.parent_span_id, 0x5399_5c3f_42cd_8ad8_u64.to_be_bytes());
@@ -276,7 +277,7 @@ fn an_x_ray_header_is_the_parent_where_that_is_wanted() {
 
 #[test]
 fn an_invocation_without_a_tracing_header_is_described_as_well() {
-    let world = World::start();
+    let world = World::without_sdk();
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(None));
     world.runtime_done("r-1");
     world.platform.wait_next();
