@@ -5,6 +5,7 @@
 //! is no Node, its half is skipped, and says so. `make test` builds the extension first.
 
 mod clients {
+    mod auto;
     mod delivery;
     mod export;
     mod node;

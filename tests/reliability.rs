@@ -13,6 +13,7 @@ mod reliability {
     mod coverage;
     mod deaths;
     mod faults;
+    mod freezes;
     mod gate;
     mod kinds;
     mod managed;

@@ -399,6 +399,7 @@ impl Reader {
             cost_cap: self.get(COST_CAP).is_some().then(|| self.millis(COST_CAP, 60_000)),
             staleness: self.millis("PREFREEZE_FLUSH_MAX_STALENESS_MS", 10_000),
             deadline_margin: self.millis("PREFREEZE_DEADLINE_MARGIN_MS", 500),
+            thaw_gap: self.millis("PREFREEZE_RECONNECT_AFTER_MS", 20_000),
             export_timeouts: Signal::ALL.map(|signal| self.export_timeout(signal)),
             spool: self.word("PREFREEZE_SPOOL", SpoolMode::default(), &spool),
             xray_parent: self.word("PREFREEZE_XRAY_PARENT", XrayParent::default(), &xray),

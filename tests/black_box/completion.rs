@@ -59,13 +59,13 @@ fn what_the_resource_says_is_kept() {
 fn the_service_is_named_by_the_usual_variables() {
     let world = World::with(|script| {
         script
-            .env("OTEL_TRACES_EXPORTER", "none")
             .env("OTEL_SERVICE_NAME", "checkout")
             .env("OTEL_RESOURCE_ATTRIBUTES", "service.name=ignored,deployment.environment.name=a%2Cb")
     });
     world.invoke("r-1");
     world.runtime_done("r-1");
     world.platform.wait_next();
+    world.close();
     let root = world.span("orders");
     assert_eq!(root.resource_text("service.name"), Some("checkout"));
     assert_eq!(root.resource_text("deployment.environment.name"), Some("a,b"));
@@ -78,7 +78,7 @@ fn our_own_spans_do_not_claim_the_functions_sdk() {
     world.post_spans([span("child", Ids::new(1))]);
     world.runtime_done("r-1");
     world.platform.wait_next();
-    // The function has an SDK, whose own span may still come: ours waits for the end.
+    // An SDK is at work: its own root is awaited until the end.
     world.close();
     let root = world.span("orders");
     assert!(root.resource.attributes.iter().all(|pair| !pair.key.starts_with("telemetry.sdk.")));

@@ -2,8 +2,10 @@
 
 use std::thread;
 
+use opentelemetry_proto::tonic::trace::v1::Span;
 use tests::otlp::{Ids, SpanExt};
 use tests::platform::Invoke;
+use tests::platform::events::{now_unix_ms, report, start};
 
 use super::world::{LONG, World, server_span, span};
 
@@ -75,4 +77,72 @@ fn ten_thousand_spans_all_arrive() {
     let summary = world.close();
     assert_eq!(world.spans("many").len(), 10_000);
     assert_eq!((summary.count("received"), summary.dropped()), (10_001, 0));
+}
+
+/// The spans of the backend that stand for an invocation: SERVER spans, by request id.
+fn roots(world: &World) -> Vec<String> {
+    let spans = world.collector.spans().into_iter().filter(|seen| seen.span.kind == SERVER);
+    let mut ids: Vec<_> =
+        spans.map(|seen| seen.text("faas.invocation_id").unwrap_or_default().to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+const SERVER: i32 = 2;
+
+/// How an SDK that sends by a timer is late.
+#[derive(Clone, Copy, Debug)]
+struct Lag {
+    /// How many invocations later a span arrives.
+    invocations: usize,
+    /// Whether that is after the INVOKE of its invocation.
+    is_after_invoke: bool,
+    /// Whether it is after the platform's report on the invocation before.
+    is_after_report: bool,
+}
+
+/// Five invocations of a function whose SDK is late; one root each, whether it is made or the SDK's.
+#[track_caller]
+fn assert_one_root_each(lag: Lag) {
+    let register = "--require @opentelemetry/auto-instrumentations-node/register";
+    let world = World::with(|script| script.env("NODE_OPTIONS", register));
+    let ids: Vec<String> = (1..=5).map(|number| format!("r-{number}")).collect();
+    let mut ended: Vec<Span> = Vec::new();
+    for (index, request_id) in ids.iter().enumerate() {
+        let now = now_unix_ms();
+        let told = [start(now, request_id), report(now, &format!("r-{index}"), "success", 12.5)];
+        let late = |ended: &[Span]| {
+            let due = index.checked_sub(lag.invocations).and_then(|index| ended.get(index));
+            due.into_iter().for_each(|span| world.post_spans([span.clone()]));
+        };
+        if !lag.is_after_invoke {
+            late(&ended);
+        }
+        world.invoke(request_id);
+        // As JavaScript's SDK flags a root: sampled, and of its parent, which it does not have, that it is not remote.
+        let own = server_span("own", Ids::new(1 + index as u64), request_id);
+        ended.push(Span { flags: 0x101, ..own });
+        if lag.is_after_report {
+            world.platform.post_telemetry(&told);
+        }
+        if lag.is_after_invoke {
+            late(&ended);
+        }
+        if !lag.is_after_report {
+            world.platform.post_telemetry(&told);
+        }
+        world.runtime_done(request_id);
+        world.platform.wait_next();
+    }
+    world.close();
+    assert_eq!(roots(&world), ids, "{lag:?}\n{}", world.collector.state());
+}
+
+#[test]
+fn an_sdk_that_sends_by_a_timer_leaves_each_invocation_one_root() {
+    for (invocations, is_after_invoke) in [(0, true), (1, false), (1, true)] {
+        for is_after_report in [false, true] {
+            assert_one_root_each(Lag { invocations, is_after_invoke, is_after_report });
+        }
+    }
 }

@@ -31,23 +31,32 @@ pub(super) fn python() -> &'static Path {
 /// The folder with Node's SDK; `None`, and a word about it, where there is no Node that it runs on.
 pub(super) fn node() -> Option<&'static Path> {
     static NODE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let folder = NODE.get_or_init(|| {
-        if let Err(why) = has_node() {
-            // Not by `println!`, which a test that passes keeps to itself.
-            writeln!(stderr(), "SKIPPED: the clients in Node, because {why}").ok();
-            return None;
+    NODE.get_or_init(|| node_modules("node", "")).as_deref()
+}
+
+/// The same with Node's auto-instrumentation.
+pub(super) fn auto() -> Option<&'static Path> {
+    static AUTO: OnceLock<Option<PathBuf>> = OnceLock::new();
+    AUTO.get_or_init(|| node_modules("auto", "auto/")).as_deref()
+}
+
+/// A folder of this name with what the lock file `at` this place of the sources says.
+fn node_modules(name: &str, at: &str) -> Option<PathBuf> {
+    if let Err(why) = has_node() {
+        // Not by `println!`, which a test that passes keeps to itself.
+        writeln!(stderr(), "SKIPPED: the clients in Node, because {why}").ok();
+        return None;
+    }
+    let wanted = read(&format!("{at}package-lock.json"));
+    Some(install(name, &wanted, |folder| {
+        fs::create_dir_all(folder).expect("the target folder can be written");
+        for file in ["package.json", "package-lock.json"] {
+            let from = source(&format!("{at}{file}"));
+            fs::copy(from, folder.join(file)).expect("the target folder can be written");
         }
-        let wanted = read("package-lock.json");
-        Some(install("node", &wanted, |folder| {
-            fs::create_dir_all(folder).expect("the target folder can be written");
-            for file in ["package.json", "package-lock.json"] {
-                fs::copy(source(file), folder.join(file)).expect("the target folder can be written");
-            }
-            let quiet = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
-            run(Command::new("npm").args(quiet).current_dir(folder));
-        }))
-    });
-    folder.as_deref()
+        let quiet = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
+        run(Command::new("npm").args(quiet).current_dir(folder));
+    }))
 }
 
 fn has_node() -> Result<(), String> {

@@ -228,9 +228,14 @@ const API: &[Item] = &[
 
 const FREEZE: &[Item] = &[
     rows("right after next", &["nobody all is well"]),
-    rows(
+    both(
         "in the middle of an export",
         &["sandbox frozen with a request in flight, its connection cut meanwhile"],
+        &[
+            "reliability/freezes::short_handlers_before_a_slower_backend_deliver_in_end_mode",
+            "reliability/freezes::short_handlers_before_a_slower_backend_deliver_in_continuous_mode",
+            "reliability/freezes::short_handlers_before_a_slower_backend_deliver_in_adaptive_mode",
+        ],
     ),
     both(
         "for 0 s, 1 s, 10 min (simulated)",

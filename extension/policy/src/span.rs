@@ -91,7 +91,8 @@ pub struct Span<B> {
     pub span_id: SpanId,
     /// The span it names as its parent; `None` for the root of a trace.
     pub parent: Option<SpanId>,
-    /// Whether the sender said that the parent lives in another process (OTLP `flags`, bits 8 and 9).
+    /// Whether the sender said that the parent lives in another process (OTLP `flags`, bits 8 and 9); `None` of a span
+    /// without a parent, whatever its flags are.
     pub parent_is_remote: Option<bool>,
     /// Its kind.
     pub kind: Kind,

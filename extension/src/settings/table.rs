@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 51] = [
+pub(super) static TABLE: [Setting; 52] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -141,6 +141,13 @@ pub(super) static TABLE: [Setting; 51] = [
         kind: "ms",
         default: "10000",
         help: "In `adaptive`: data older than this does not wait for a next invocation.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_RECONNECT_AFTER_MS",
+        kind: "ms",
+        default: "20000",
+        help: "After a pause between invocations of this length, connections to the backend are replaced, and answers that were under way are awaited for a moment only. Lower it for a backend that closes idle connections sooner.",
         ..PLAIN
     },
     Setting {

@@ -137,7 +137,8 @@ proptest! {
             prop_assert_eq!(fact.is_error, span.status.as_ref().is_some_and(|status| status.code == 2));
             prop_assert_eq!(fact.kind == Kind::Server, span.kind == 2);
             prop_assert_eq!((fact.start, fact.end), (UnixNanos(7), UnixNanos(9)));
-            let remote = (span.flags & 0x100 != 0).then_some(span.flags & 0x200 != 0);
+            let is_told = !span.parent_span_id.is_empty() && span.flags & 0x100 != 0;
+            let remote = is_told.then_some(span.flags & 0x200 != 0);
             prop_assert_eq!(fact.parent_is_remote, remote);
         }
     }

@@ -230,7 +230,8 @@ impl<'a> Facts<'a> {
 
     #[inline]
     fn span(self, size: usize, body: Body) -> Span<Body> {
-        let knows_remote = self.flags & FLAG_KNOWS_REMOTE != 0;
+        // JavaScript's SDK says of a span without a parent that its parent is not remote.
+        let knows_remote = self.parent.is_some() && self.flags & FLAG_KNOWS_REMOTE != 0;
         Span {
             trace_id: self.trace_id,
             span_id: self.span_id,
