@@ -48,17 +48,14 @@ pub use crate::rules::{Kind, Redaction};
 /// Why a request cannot be guarded, and so is refused: nothing passes unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is no protobuf.
+    /// It is no protobuf, outside of its spans, log records and metrics: one of those is left out alone.
     Malformed(WireError),
-    /// Its values are nested deeper than anyone means.
-    TooDeep,
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed(_) => "the body is not an OTLP request",
-            Self::TooDeep => "the body has values nested too deeply",
         })
     }
 }
@@ -67,7 +64,6 @@ impl std::error::Error for Refused {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Malformed(error) => Some(error),
-            Self::TooDeep => None,
         }
     }
 }

@@ -68,6 +68,10 @@ pub struct Limited {
     pub links: u64,
     /// Spans and records that were too large as a whole.
     pub items: u64,
+    /// Spans, records and metrics that cannot be read, and so were left out alone.
+    pub refused: u64,
+    /// Values hidden whole, because they are nested too deep, or are beyond what is searched of one request.
+    pub unsearched: u64,
 }
 
 /// The longest beginning of `text` of at most `max` bytes that does not end inside a character.

@@ -166,7 +166,30 @@ impl<'a> Walk<'a> {
         if matches!(kind, Message::Span | Message::Record) && !self.is_trimming {
             self.guard.take_turn();
         }
-        self.child(place, |walk, range| walk.message(kind, range))
+        match kind {
+            Message::Span | Message::Record | Message::Metric => self.item(kind, place),
+            _ => self.child(place, |walk, range| walk.message(kind, range)),
+        }
+    }
+
+    /// A span, log record or metric: one that cannot be read is refused alone, and all others pass.
+    ///
+    /// Where something is to be hidden it is left out, because nobody knows what is in it. Otherwise it passes as it
+    /// came, and the scan refuses it.
+    fn item(&mut self, kind: Message, place: Place) -> Delta {
+        let mark = self.edits.len();
+        let surplus = self.surplus.clone();
+        let walked = self.child(place, |walk, range| walk.message(kind, range));
+        if walked.is_ok() {
+            return walked;
+        }
+        self.edits.truncate(mark);
+        self.surplus = surplus;
+        if !self.guard.is_searching {
+            return Ok(0);
+        }
+        self.guard.limited.refused += 1;
+        Ok(self.edits.put(place.range(), b""))
     }
 
     /// The data points of a metric, whose data is field `data` of it.
@@ -188,7 +211,7 @@ impl<'a> Walk<'a> {
         };
         self.guard.merged_points += gone;
         self.edits.truncate(mark);
-        Ok(self.edits.push(range, &joined))
+        Ok(self.edits.put(range, &joined))
     }
 
     /// Walks the content of a field, and mends its length.
@@ -197,7 +220,6 @@ impl<'a> Walk<'a> {
         place: Place,
         walk: impl FnOnce(&mut Self, Range<usize>) -> Delta,
     ) -> Delta {
-        let mark = self.edits.len();
         let inner = walk(self, place.contents())?;
         if inner == 0 {
             return Ok(0);
@@ -208,7 +230,7 @@ impl<'a> Walk<'a> {
         put_varint(&mut mended, length as u64);
         let tag =
             self.bytes[place.start..].iter().position(|byte| *byte < 0x80).expect("a tag has an end") + 1;
-        Ok(inner + self.edits.insert(mark, place.start + tag..place.content, &mended))
+        Ok(inner + self.edits.put(place.start + tag..place.content, &mended))
     }
 
     /// One of several: kept, changed, or left out and counted.
@@ -230,7 +252,7 @@ impl<'a> Walk<'a> {
             }
             None => {
                 counted.left_out += 1;
-                Ok(self.edits.push(place.range(), b""))
+                Ok(self.edits.put(place.range(), b""))
             }
         }
     }
@@ -335,12 +357,12 @@ impl<'a> Walk<'a> {
         if word == REDACTED {
             self.guard.note_secret();
         }
-        self.edits.push(range, &value)
+        self.edits.put(range, &value)
     }
 
     fn any(&mut self, range: Range<usize>, facts: &Facts, max: usize, depth: usize) -> Delta {
         if depth > DEPTH_MAX {
-            return Err(Refused::TooDeep);
+            return Ok(self.too_deep(range));
         }
         let (mut delta, base) = (0, range.start);
         let mut parts = fields(&self.bytes[range]);
@@ -373,6 +395,20 @@ impl<'a> Walk<'a> {
         Ok(delta)
     }
 
+    /// A value below the deepest level that is searched: hidden where something is to be hidden, else passed as it is.
+    fn too_deep(&mut self, range: Range<usize>) -> isize {
+        if self.guard.redaction.is_none() || range.is_empty() {
+            return 0;
+        }
+        let mut value = Vec::new();
+        put_bytes(&mut value, ANY_STRING, REDACTED);
+        if self.bytes[range.clone()] == value[..] {
+            return 0;
+        }
+        self.guard.limited.unsearched += 1;
+        self.edits.put(range, &value)
+    }
+
     /// The messages in field 1 of an array or map.
     fn each(&mut self, range: Range<usize>, mut walk: impl FnMut(&mut Self, Place) -> Delta) -> Delta {
         let (mut delta, base) = (0, range.start);
@@ -387,15 +423,12 @@ impl<'a> Walk<'a> {
 
     /// One entry of a map: an attribute that nobody counts.
     fn entry(&mut self, place: Place, is_limited: bool, depth: usize) -> Delta {
-        if depth > DEPTH_MAX {
-            return Err(Refused::TooDeep);
-        }
         let of = if is_limited { Message::Span } else { Message::Resource };
         match self.attribute(place, of, depth)? {
             Some(delta) => Ok(delta),
             None => {
                 self.guard.note_secret();
-                Ok(self.edits.push(place.range(), b""))
+                Ok(self.edits.put(place.range(), b""))
             }
         }
     }
@@ -406,7 +439,7 @@ impl<'a> Walk<'a> {
         let redacted = self.guard.redact(whole, &Facts::NONE);
         let named = self.guard.name(redacted.as_deref().unwrap_or(whole));
         match named.or(redacted) {
-            Some(name) if name != whole => self.edits.push(range, &name),
+            Some(name) if name != whole => self.edits.put(range, &name),
             _ => 0,
         }
     }
@@ -438,7 +471,7 @@ impl<'a> Walk<'a> {
         } else if redacted.is_none() {
             return 0;
         }
-        self.edits.push(range, left)
+        self.edits.put(range, left)
     }
 
     /// A number that is to be hidden becomes a text.
@@ -446,7 +479,7 @@ impl<'a> Walk<'a> {
         let Some(redacted) = self.guard.redact_number(number, facts) else { return 0 };
         let mut field = Vec::new();
         put_bytes(&mut field, ANY_STRING, &redacted);
-        self.edits.push(place.range(), &field)
+        self.edits.put(place.range(), &field)
     }
 
     fn flag(&mut self, place: Place, facts: &Facts) -> isize {
@@ -455,7 +488,7 @@ impl<'a> Walk<'a> {
         }
         let mut field = Vec::new();
         put_bytes(&mut field, ANY_STRING, REDACTED);
-        self.edits.push(place.range(), &field)
+        self.edits.put(place.range(), &field)
     }
 
     /// The fields that an item too large as a whole is to lose: its largest, sorted by their places.

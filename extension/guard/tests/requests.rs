@@ -462,7 +462,7 @@ fn limits_hold_for_log_records_and_not_for_metrics() {
 
 #[test]
 fn what_cannot_be_read_passes_where_nothing_is_to_be_hidden() {
-    // A group in an attribute's value, which OTLP has none of and some decoders pass over.
+    // An attribute's value whose last field has the number 0.
     let attribute = [&[0x0a, 1, b'k', 0x12, 3, 0x0b, 0x0c, 0][..]].concat();
     let span = [&[0x4a, attribute.len() as u8][..], &attribute].concat();
     let scope = [&[0x12, span.len() as u8][..], &span].concat();
@@ -477,7 +477,10 @@ fn what_cannot_be_read_passes_where_nothing_is_to_be_hidden() {
     }
     let torn = Bytes::from_static(&[0x0a, 5, 1]);
     assert_eq!(counting(None).apply(Signal::Traces, torn.clone()), Ok(torn));
-    assert!(matches!(guard(r#"["cards"]"#).apply(Signal::Traces, bytes), Err(Refused::Malformed(_))));
+    let mut searching = guard(r#"["cards"]"#);
+    let left = searching.apply(Signal::Traces, bytes).expect("the span goes alone");
+    assert!(!holds(&left, "k"));
+    assert_eq!(searching.limited().refused, 1);
 }
 
 #[test]
@@ -499,7 +502,90 @@ fn what_cannot_be_read_does_not_pass() {
             values: vec![KeyValue { key: "k".into(), value: Some(value), ..KeyValue::default() }],
         }));
     }
-    assert_eq!(guard.apply(Signal::Traces, deep(value)), Err(Refused::TooDeep));
+    let guarded = guard.apply(Signal::Traces, deep(value)).expect("one value costs no request");
+    assert!(!holds(&guarded, CARD));
+    let (_, left) = attributes(&span_of(&guarded)).remove(0);
+    assert!(left.contains("[redacted]"), "{left}");
+    assert_eq!(guard.limited().unsearched, 1, "and is counted");
+}
+
+/// A field's tag, its length and its content.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    prost::encoding::encode_varint(content.len() as u64, &mut out);
+    out.extend_from_slice(content);
+    out
+}
+
+fn in_request(scope: &[u8]) -> Bytes {
+    field(1, &field(2, scope)).into()
+}
+
+#[test]
+fn a_span_that_cannot_be_read_is_left_out_alone() {
+    let good =
+        |id: u8| Span { trace_id: vec![id; 16], span_id: vec![id; 8], name: CARD.into(), ..Span::default() };
+    let broken = [&good(2).encode_to_vec()[..], &[0x4a, 99, 1]].concat();
+    let spans =
+        [&good(1).encode_to_vec()[..], &broken, &good(3).encode_to_vec()].map(|span| field(2, span)).concat();
+    let mut searching = guard(r#"["cards"]"#);
+    let guarded = searching.apply(Signal::Traces, in_request(&spans)).expect("one span costs no request");
+    let request = ExportTraceServiceRequest::decode(&guarded[..]).expect("decodes");
+    let left: Vec<_> = request.resource_spans[0].scope_spans[0]
+        .spans
+        .iter()
+        .map(|span| (span.span_id[0], &*span.name))
+        .collect();
+    assert_eq!(left, [(1, MASKED), (3, MASKED)]);
+    assert_eq!(searching.limited().refused, 1);
+    // Where nothing is to be hidden it passes: the scan refuses it, and tells the sender.
+    let mut counting = limited(Limits { attributes: 1, ..Limits::NONE });
+    let guarded = counting.apply(Signal::Traces, in_request(&spans)).expect("it passes");
+    assert_eq!(guarded, in_request(&spans));
+}
+
+#[test]
+fn a_group_is_passed_over() {
+    let span = Span { trace_id: vec![1; 16], span_id: vec![3; 8], name: CARD.into(), ..Span::default() };
+    // Field 99 of the span, a group with a number in it.
+    let span = [&span.encode_to_vec()[..], &[0x9b, 0x06, 0x08, 1, 0x9c, 0x06]].concat();
+    let guarded =
+        guard(r#"["cards"]"#).apply(Signal::Traces, in_request(&field(2, &span))).expect("it is OTLP");
+    assert_eq!(span_of(&guarded).name, MASKED);
+}
+
+/// Every order of a span's fields in which an empty value, or an empty name, stands directly before a count: the order of
+/// the JavaScript SDK among them.
+#[test]
+fn an_empty_value_before_a_count_is_replaced_where_it_stands() {
+    let empty = field(9, &[&field(1, b"user.id")[..], &[0x12, 0]].concat());
+    let denied = field(9, &field(1, b"debug.x"));
+    let names = r#"{"names":1,"deny":["debug.*"],"limit":{"user.id":{"distinct":0,"then":"hash"}}}"#;
+    let ids = [field(1, &[1; 16]), field(2, &[3; 8])].concat();
+    let parts: [&[u8]; 5] = [&empty, &[0x50, 0], &[0x2a, 0], &[0x60, 0], &denied];
+    let mut orders = vec![Vec::new()];
+    for _ in 0..parts.len() {
+        let more = |order: &Vec<usize>| {
+            let left = (0..parts.len()).filter(|part| !order.contains(part));
+            left.map(|part| [&order[..], &[part]].concat()).collect::<Vec<_>>()
+        };
+        orders = orders.iter().flat_map(more).collect();
+    }
+    for order in orders {
+        let (rules, faults) = Attributes::parse(names, Some(b"key"));
+        assert_eq!(faults, Vec::<String>::new());
+        let rules = Rules { redaction: Redaction::default(), limits: Limits::NONE, attributes: Some(rules) };
+        let mut guard = Guard::new(rules).expect("there are rules");
+        let first =
+            Span { name: "one".into(), trace_id: vec![1; 16], span_id: vec![3; 8], ..Span::default() };
+        guard.apply(Signal::Traces, request(first)).expect("a request");
+        let span = [&ids[..], &order.iter().map(|part| parts[*part]).collect::<Vec<_>>().concat()].concat();
+        let guarded = guard.apply(Signal::Traces, in_request(&field(2, &span))).expect("a request");
+        let span = span_of(&guarded);
+        assert_eq!((&*span.name, span.dropped_attributes_count), ("other", 1), "{order:?}");
+        let [(key, value)] = &attributes(&span)[..] else { panic!("{order:?}: {span:?}") };
+        assert!(key == "user.id" && value.starts_with('{'), "{order:?}: {span:?}");
+    }
 }
 
 fn census(rules: &str) -> Guard {

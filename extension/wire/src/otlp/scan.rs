@@ -87,7 +87,7 @@ impl Scan {
         let base = group.content_start();
         let first_span = self.places.spans.len() as u32;
         let refused_before = self.refused;
-        let (mut resource, mut is_split, mut rest) = (None, false, Vec::new());
+        let (mut resource, mut rest) = (None, Vec::new());
         let mut walk = fields(group.value.message()?);
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
@@ -95,13 +95,8 @@ impl Scan {
                 valid::field(field.number, field.value, schema::group(signal), valid::GROUP)?;
             }
             match (field.number, signal) {
-                // Protobuf allows the field to be split over several; such a resource is passed on as it is.
-                (GROUP_RESOURCE, _) if is_split => rest.push(stretch),
-                (GROUP_RESOURCE, _) => {
-                    let first = resource.replace(stretch);
-                    is_split = first.is_some();
-                    rest.extend(first);
-                }
+                // Protobuf allows the field to be split over several: the first is completed, the others pass as they are.
+                (GROUP_RESOURCE, _) if resource.is_none() => resource = Some(stretch),
                 (GROUP_SCOPES, Signal::Traces) => self.scope(base, &field)?,
                 (GROUP_SCOPES, Signal::Metrics) => self.items += count_points(whole_scope(signal, &field)?)?,
                 (GROUP_SCOPES, Signal::Logs) => {
@@ -109,9 +104,6 @@ impl Scan {
                 }
                 _ => rest.push(stretch),
             }
-        }
-        if is_split {
-            rest.extend(resource.take());
         }
         self.places.groups.push(Group {
             content: Stretch::new(base, group.end),
