@@ -67,8 +67,9 @@ impl Intake {
 
     /// Takes what was admitted of a request.
     fn take(&self, signal: Signal, body: &Guarded) -> Result<Scanned, Refusal> {
-        let scanned =
+        let mut scanned =
             otlp::scan(signal, body).map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
+        scanned.refused = scanned.refused.saturating_add(body.refused);
         if let Some(spool) = self.spool.get() {
             put_on_record(signal, &scanned.receipt, body, spool);
         }

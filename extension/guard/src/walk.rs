@@ -1,6 +1,7 @@
 //! The walk through a request: into the messages that can hold text, past all others, noting what is to change.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use policy::Signal;
 use wire::proto::{
@@ -172,16 +173,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A span, log record or metric: one that cannot be read is refused alone, and all others pass.
+    /// A span, log record or metric: one that cannot be read, or that a bug of ours stops at, is refused alone, and all
+    /// others pass.
     ///
     /// Where something is to be hidden it is left out, because nobody knows what is in it. Otherwise it passes as it
-    /// came, and the scan refuses it.
+    /// came, and the scan refuses it if no decoder can read it.
     fn item(&mut self, kind: Message, place: Place) -> Delta {
         let mark = self.edits.len();
-        let surplus = self.surplus.clone();
-        let walked = self.child(place, |walk, range| walk.message(kind, range));
-        if walked.is_ok() {
-            return walked;
+        let surplus = std::mem::take(&mut self.surplus);
+        // What a panic may leave half-done is taken back below; of the guard itself that is a count at most.
+        let walking = AssertUnwindSafe(|| self.child(place, |walk, range| walk.message(kind, range)));
+        if let Ok(Ok(delta)) = catch_unwind(walking) {
+            self.surplus = surplus;
+            return Ok(delta);
         }
         self.edits.truncate(mark);
         self.surplus = surplus;
@@ -433,8 +437,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    #[cfg(test)]
+    fn panic_at(&self, range: &Range<usize>) {
+        assert_ne!(&self.bytes[range.clone()], tests::BUG, "a bug that a test has planted");
+    }
+
     /// The name of a span: redacted first, so that its template is of what is left.
     pub(crate) fn name(&mut self, range: Range<usize>) -> isize {
+        #[cfg(test)]
+        self.panic_at(&range);
         let whole = &self.bytes[range.clone()];
         let redacted = self.guard.redact(whole, &Facts::NONE);
         let named = self.guard.name(redacted.as_deref().unwrap_or(whole));
@@ -587,4 +598,35 @@ fn is_text(value: &[u8]) -> Result<bool, WireError> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Redaction, Rules};
+    use bytes::Bytes;
+
+    pub(super) const BUG: &[u8] = b"a bug";
+
+    #[test]
+    fn a_bug_costs_one_span() {
+        let span = |name: &[u8]| {
+            let mut span = Vec::new();
+            put_bytes(&mut span, 5, name);
+            span
+        };
+        let request = |names: &[&[u8]]| {
+            let (mut scope, mut group, mut request) = (Vec::new(), Vec::new(), Vec::new());
+            names.iter().for_each(|name| put_bytes(&mut scope, 2, &span(name)));
+            put_bytes(&mut group, 2, &scope);
+            put_bytes(&mut request, 1, &group);
+            Bytes::from(request)
+        };
+        let rules =
+            Rules { redaction: Redaction::everything(None), limits: Limits::default(), attributes: None };
+        let mut guard = Guard::new(rules).expect("there are rules");
+        let left = guard.apply(Signal::Traces, request(&[b"4111111111111111", BUG, b"two"]));
+        assert_eq!(left, Ok(request(&[b"411111******1111", b"two"])));
+        assert_eq!(guard.limited().refused, 1);
+    }
 }

@@ -180,3 +180,48 @@ fn the_bound_holds() {
     drop(kept);
     assert!(spool.keep(TRACES, 1, &[7; 900]).is_some(), "there is room again");
 }
+
+/// A file with `count` records, and behind each a note that settles none of them.
+fn planted(folder: &Folder, count: u64) {
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder can be written");
+    let mut bytes = Vec::new();
+    for index in 0..count {
+        let head = Head::of(TRACES, 1, b"x").expect("short");
+        bytes.extend(head.bytes());
+        bytes.push(b'x');
+        if index > 0 {
+            let content = (u64::MAX - index).to_le_bytes();
+            let note = Head::of(Kind::Settled, 0, &content).expect("short");
+            bytes.extend(note.bytes());
+            bytes.extend(content);
+        }
+    }
+    std::fs::write(folder.0.join("1.spool"), bytes).expect("a temporary folder can be written");
+}
+
+#[test]
+fn reading_a_planted_file_takes_time_in_line_with_its_length() {
+    let fastest = |count: u64| {
+        let folder = Folder::new(&format!("planted-{count}"));
+        let runs = (0..5).map(|_| {
+            planted(&folder, count);
+            let begun = std::time::Instant::now();
+            let (_spool, leftovers) = Spool::open(&folder.0, 64 << 20).expect("the folder is ours");
+            assert!(!leftovers.is_empty());
+            begun.elapsed()
+        });
+        runs.min().expect("five runs")
+    };
+    // Each note names no record that is there, so every record stays: the most work there can be. Quadratic, eight times
+    // as many take 64 times as long.
+    let (few, many) = (fastest(2_000), fastest(16_000));
+    assert!(many < few * 24, "{few:?}, and {many:?} for eight times as many");
+}
+
+#[test]
+fn a_planted_file_is_read_to_its_bound_and_no_further() {
+    let folder = Folder::new("planted-bound");
+    planted(&folder, 40_000);
+    let (_spool, leftovers) = Spool::open(&folder.0, 64 << 20).expect("the folder is ours");
+    assert_eq!(leftovers.len(), 16_384);
+}
