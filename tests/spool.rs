@@ -71,3 +71,47 @@ fn a_segment_of_any_bytes_is_read_as_far_as_it_is_whole() {
     });
     assert!(whole > 0 && whole < rounds || rounds == 1, "{whole} of {rounds} were whole");
 }
+
+/// A record as the spool writes it.
+fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    crc.update(&[kind]);
+    crc.update(&0_u32.to_le_bytes());
+    crc.update(content);
+    let length = u32::try_from(content.len()).expect("short");
+    [b"PFZ1", &[kind, 0, 0, 0][..], &[0; 4], &length.to_le_bytes(), &crc.sum().to_le_bytes(), content]
+        .concat()
+}
+
+/// A file with `count` records, and behind each a note that settles none of them: the most work there can be.
+fn planted(folder: &Folder, count: u64) -> (Spool, usize) {
+    let (accepted, settled) = (1, 8);
+    let bytes = (0..count).flat_map(|index| {
+        [record(accepted, b"x"), record(settled, &(u64::MAX - index).to_le_bytes())].concat()
+    });
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder can be written");
+    std::fs::write(folder.0.join("1.spool"), bytes.collect::<Vec<u8>>()).expect("it is ours");
+    let (spool, leftovers) = Spool::open(&folder.0, 64 << 20).expect("a temporary folder can be written");
+    (spool, leftovers.len())
+}
+
+#[test]
+fn reading_a_planted_file_takes_time_in_line_with_its_length() {
+    let fastest = |count: u64| {
+        let folder = Folder::new(&format!("planted-{count}"));
+        let runs = (0..5).map(|_| {
+            let begun = std::time::Instant::now();
+            assert_eq!(planted(&folder, count).1, count as usize);
+            begun.elapsed()
+        });
+        runs.min().expect("five runs")
+    };
+    // Eight times as many, read in quadratic time, would take 64 times as long.
+    let (few, many) = (fastest(2_000), fastest(16_000));
+    assert!(many < few * 24, "{few:?}, and {many:?} for eight times as many");
+}
+
+#[test]
+fn a_planted_file_is_read_to_its_bound_and_no_further() {
+    assert_eq!(planted(&Folder::new("planted-bound"), 40_000).1, 16_384);
+}

@@ -25,7 +25,7 @@ use crate::driver::{Inbox, Message};
 use crate::guarding::{Guarded, Guarding};
 use crate::http::{Answer, BodyError, Listener, answer, read, serve};
 use crate::spool::{Kind, Spool};
-use body::{Fault, Format, Packing, Refusal, refusal, unfold};
+use body::{Fault, Format, Packing, Refusal, Unfolded, refusal, unfold};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -54,6 +54,7 @@ impl Intake {
 
     /// Takes log records that were made here of what the platform told, by the same way as any others.
     pub fn log(&self, request_id: Option<RequestId>, request: Bytes) {
+        let request = Unfolded { bytes: request, refused: 0 };
         let taken = self.admit(Signal::Logs, request).and_then(|request| self.take(Signal::Logs, &request));
         if let Ok(Scanned { receipt, .. }) = taken {
             self.inbox.send(Message::Input(Input::Logged { request_id, receipt }));
@@ -61,8 +62,11 @@ impl Intake {
     }
 
     /// What may go on of the protobuf of a request that has come whole: nothing else is kept of it.
-    fn admit(&self, signal: Signal, body: Bytes) -> Result<Guarded, Refusal> {
-        self.guarding.apply(signal, body).map_err(|refused| refusal(Fault::Bad, refused.to_string()))
+    fn admit(&self, signal: Signal, body: Unfolded) -> Result<Guarded, Refusal> {
+        let guarded = self.guarding.apply(signal, body.bytes);
+        let mut guarded = guarded.map_err(|refused| refusal(Fault::Bad, refused.to_string()))?;
+        guarded.refused = guarded.refused.saturating_add(body.refused);
+        Ok(guarded)
     }
 
     /// Takes what was admitted of a request.

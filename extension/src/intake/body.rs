@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::sync::Once;
 
 use bytes::Bytes;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use policy::Signal;
+use serde_json::json;
 use wire::otlp;
 use zstd::stream::read::Decoder as ZstdDecoder;
+
+use crate::log::{self, Level};
 
 /// What is unpacked before others may run: some 0.2 ms on a whole core, and two or three on the tenth of one that a
 /// function of 128 MB has. Everything here runs on one thread, and `/next` must not wait for a long body.
@@ -75,6 +79,14 @@ impl Packing {
     }
 }
 
+/// The protobuf of a request.
+#[derive(Debug)]
+pub(super) struct Unfolded {
+    pub(super) bytes: Bytes,
+    /// Spans, log records and metrics that came as JSON and have no meaning.
+    pub(super) refused: u32,
+}
+
 /// The protobuf of a request of `signal`, of at most `max` bytes.
 pub(super) async fn unfold(
     signal: Signal,
@@ -82,7 +94,7 @@ pub(super) async fn unfold(
     packing: Packing,
     body: Bytes,
     max: usize,
-) -> Result<Bytes, Refusal> {
+) -> Result<Unfolded, Refusal> {
     let body = match packing {
         Packing::None => body,
         Packing::Gzip => unpack(MultiGzDecoder::new(&body[..]), body.len(), max)
@@ -96,7 +108,7 @@ pub(super) async fn unfold(
             .map_err(|fault| explain(fault, "the body is not zstd, though it says so"))?,
     };
     match format {
-        Format::Protobuf => Ok(body),
+        Format::Protobuf => Ok(Unfolded { bytes: body, refused: 0 }),
         Format::Json => from_json(signal, &body, max),
     }
 }
@@ -108,12 +120,34 @@ fn explain(fault: Fault, not_so: &'static str) -> Refusal {
     }
 }
 
-fn from_json(signal: Signal, body: &[u8], max: usize) -> Result<Bytes, Refusal> {
-    let converted = otlp::from_json(signal, body, max).map_err(|error| {
+fn from_json(signal: Signal, body: &[u8], max: usize) -> Result<Unfolded, Refusal> {
+    let converted = otlp::convert_json(signal, body, max).map_err(|error| {
         let fault = if error == otlp::JsonError::TooLong { Fault::TooLong } else { Fault::Bad };
         refusal(fault, error.to_string())
-    });
-    converted.map(kept)
+    })?;
+    report_mended(&converted);
+    Ok(Unfolded { bytes: kept(converted.bytes), refused: converted.refused })
+}
+
+/// Logs the first value that was not of the type of its field; what is refused is reported to its sender.
+fn report_mended(converted: &otlp::Converted) {
+    static REPORTED: Once = Once::new();
+    if converted.mended > 0 {
+        REPORTED.call_once(|| {
+            let message = "a value in OTLP/JSON was not of the type of its field, and was mended: a number too large for \
+                           intValue became a doubleValue, an attribute of another type its JSON text, an unknown name 0. \
+                           Further ones are mended and not logged; the function's exporter should write OTLP/JSON";
+            log::say(Level::Warn, "json_value_mended", message, json!({ "mended": converted.mended }));
+        });
+    }
+    if converted.refused > 0 {
+        static REPORTED: Once = Once::new();
+        REPORTED.call_once(|| {
+            let message = "a span, log record or metric in OTLP/JSON was refused, because a value in it has no meaning; \
+                           the rest of its request was accepted. Further ones are refused and not logged";
+            log::say(Level::Warn, "json_item_refused", message, json!({ "refused": converted.refused }));
+        });
+    }
 }
 
 async fn unpack_zstd(body: &[u8], max: usize) -> Result<Bytes, Fault> {
@@ -159,7 +193,7 @@ mod tests {
 
     async fn gunzip(packed: Vec<u8>, max: usize) -> Result<Bytes, Fault> {
         let unfolded = unfold(Signal::Traces, Format::Protobuf, Packing::Gzip, packed.into(), max).await;
-        unfolded.map_err(|refusal| refusal.fault)
+        unfolded.map(|unfolded| unfolded.bytes).map_err(|refusal| refusal.fault)
     }
 
     #[tokio::test]
@@ -189,7 +223,7 @@ mod tests {
     async fn zstd_is_unpacked_to_the_bound_and_with_a_bounded_window() {
         let unzstd = async |packed: Vec<u8>, max| {
             let unfolded = unfold(Signal::Traces, Format::Protobuf, Packing::Zstd, packed.into(), max).await;
-            unfolded.map_err(|refusal| refusal.fault)
+            unfolded.map(|unfolded| unfolded.bytes).map_err(|refusal| refusal.fault)
         };
         let zstd = |content: &[u8]| zstd::encode_all(content, 1).expect("memory");
         let packed = zstd(&vec![0; 1_000_000]);
@@ -231,6 +265,7 @@ mod tests {
             }
             match unfold(Signal::Traces, Format::Protobuf, *packing, body.into(), MAX).await {
                 Ok(body) => {
+                    let body = body.bytes;
                     assert!(body.len() <= MAX, "seed {seed}: {} bytes", body.len());
                     read += 1;
                 }
