@@ -18,6 +18,7 @@ mod hash;
 mod keys;
 mod limits;
 mod names;
+mod pattern;
 mod point;
 mod rewrite;
 mod rules;
@@ -244,14 +245,13 @@ impl Guard {
                 facts.is_clean = true;
                 return facts;
             };
-            let name = String::from_utf8_lossy(key);
             for (index, own) in redaction.own.iter().enumerate() {
-                let is_about_it = own.key.as_ref().is_some_and(|pattern| pattern.is_match(&name));
+                let is_about_it = own.key.as_ref().is_some_and(|pattern| pattern.is_match(key));
                 facts.own |= u64::from(is_about_it) << index;
             }
             // A trial run: what is hidden in a key counts each time that the key comes, and not here.
             facts.is_clean = text::redact(key, &Facts::NONE, redaction, &mut hits.clone()).is_none();
-            facts.is_excepted = redaction.except.iter().any(|pattern| pattern.is_match(&name));
+            facts.is_excepted = redaction.except.iter().any(|pattern| pattern.is_match(key));
             facts
         })
     }

@@ -9,8 +9,6 @@ use crate::rules::{Kind, Own, Redaction};
 
 /// Times that a text in which something was replaced is searched again, for what the replacement has laid bare.
 const PASSES_MAX: usize = 3;
-/// Own patterns are tried on so much of a text, and what is longer is cut: 64 KiB take them some 10 ms at worst.
-const OWN_TEXT_MAX: usize = 64 << 10;
 /// Fewer digits make none of the numbers.
 const DIGITS_MIN: u32 = 8;
 /// The least number of so many digits.
@@ -190,15 +188,10 @@ fn own_rule(text: &[u8], own: &Own, rules: &Redaction, hits: &mut u64) -> Option
         *hits += out.hits;
         return out.finish();
     };
-    // What is no text, or too long to be searched, does not pass unsearched.
-    let searched = String::from_utf8_lossy(&text[..text.len().min(OWN_TEXT_MAX)]);
-    let mut out = Rewrite::new(searched.as_bytes(), own.action, rules.hasher.as_ref());
-    for found in pattern.find_iter(&searched).filter(|found| !found.is_empty()) {
-        out.put(found.start(), found.end(), &vec![b'*'; found.len()]);
-    }
+    let mut out = Rewrite::new(text, own.action, rules.hasher.as_ref());
+    pattern.matches(text, |start, end| out.put(start, end, &vec![b'*'; end - start]));
     *hits += out.hits;
-    let is_shortened = searched.as_bytes() != text;
-    out.finish().or_else(|| is_shortened.then(|| searched.into_owned().into_bytes()))
+    out.finish()
 }
 
 /// What is done with a number that is a value: as a text it would be, or `None` when it may stay.
