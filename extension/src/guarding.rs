@@ -44,11 +44,11 @@ impl Guarding {
     /// When the request cannot be read: nothing of it may go on.
     pub fn apply(&self, signal: Signal, body: Bytes) -> Result<Guarded, Refused> {
         let Some(mut guard) = self.lock() else { return Ok(Guarded { bytes: body, refused: 0 }) };
-        let before = *guard.limited();
+        let before = guard.limited();
         // A bug of ours in a span costs that span (`guard` sees to it); one outside of all spans costs the request, and
         // never more: nothing of it passes unsearched.
         let guarded = catch_unwind(AssertUnwindSafe(|| guard.apply(signal, body)));
-        let (after, identifiers) = (*guard.limited(), guard.take_identifiers());
+        let (after, identifiers) = (guard.limited(), guard.take_identifiers());
         drop(guard);
         identifiers.iter().for_each(name_identifier);
         report_firsts(&before, &after);
@@ -80,7 +80,7 @@ impl Guarding {
         let Some(guard) = self.lock() else { return };
         let redacted: Map<String, Value> =
             guard.redacted().map(|(name, count)| (name.to_owned(), count.into())).collect();
-        let (limited, counts) = (*guard.limited(), guard.counts());
+        let (limited, counts) = (guard.limited(), guard.counts());
         drop(guard);
         if redacted.is_empty() && limited == Limited::default() && counts == Counts::default() {
             return;

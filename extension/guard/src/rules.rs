@@ -96,6 +96,8 @@ pub struct Redaction {
     pub(crate) telling: u8,
     /// Whether credentials are looked for, which have no such byte.
     pub(crate) has_tokens: bool,
+    /// Fewer digits in a text make none of what is looked for.
+    pub(crate) digits_min: u32,
 }
 
 impl Redaction {
@@ -112,6 +114,8 @@ impl Redaction {
         self.shortest = asked_for.iter().map(|kind| shortest(*kind)).min().unwrap_or(usize::MAX);
         self.telling = asked_for.iter().fold(0, |telling, kind| telling | crate::text::telling(*kind));
         self.has_tokens = asked_for.contains(&Kind::Tokens);
+        self.digits_min =
+            asked_for.iter().map(|kind| crate::text::fewest_digits(*kind)).min().unwrap_or(u32::MAX);
         self
     }
 

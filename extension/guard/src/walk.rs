@@ -30,8 +30,6 @@ const ANY_BYTES: u32 = 7;
 
 /// Values within values; protobuf's own readers give up at about as many.
 const DEPTH_MAX: usize = 32;
-/// So far beyond its limit a value is searched before it is cut, so that no number stands cut at its end.
-const CUT_MARGIN: usize = 256;
 /// Above this a number in floating point is not exact, and no card.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -470,19 +468,21 @@ impl<'a> Walk<'a> {
     }
 
     /// A text, redacted, and then cut to `max` where that is not 0.
+    ///
+    /// It is searched whole and cut after that: a cut before could end inside of what is to be hidden, or what is hidden
+    /// could make it so much shorter that something cut in two is in it again. A cut may make something look like what is
+    /// to be hidden, such as the first sixteen of twenty digits: that is hidden too.
     fn text(&mut self, range: Range<usize>, facts: &Facts, max: usize) -> isize {
         let whole = &self.bytes[range.clone()];
-        let is_long = max > 0 && whole.len() > max;
-        let seen = if is_long { cut(whole, max + CUT_MARGIN) } else { whole };
-        let redacted = self.guard.redact(seen, facts);
-        let left = redacted.as_deref().unwrap_or(seen);
-        let left = if max > 0 { cut(left, max) } else { left };
+        let mut redacted = self.guard.redact(whole, facts);
+        let is_long = max > 0 && redacted.as_deref().unwrap_or(whole).len() > max;
         if is_long {
             self.guard.limited.values += 1;
-        } else if redacted.is_none() {
-            return 0;
+            let short = cut(redacted.as_deref().unwrap_or(whole), max).to_vec();
+            redacted =
+                self.guard.redact(&short, facts).map(|again| cut(&again, max).to_vec()).or(Some(short));
         }
-        self.edits.put(range, left)
+        redacted.map_or(0, |left| self.edits.put(range, &left))
     }
 
     /// A number that is to be hidden becomes a text.

@@ -442,6 +442,79 @@ fn no_number_stands_cut_at_the_end_of_a_value() {
     }
 }
 
+/// What is hidden makes a value shorter: what was behind the cut must not come into it cut in two.
+#[test]
+fn a_value_that_gets_shorter_shows_nothing_that_was_behind_the_cut() {
+    let jwt = format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", "a".repeat(200));
+    for padding in 0..40 {
+        let value = format!("{}Bearer {jwt} then {CARD} end", "x".repeat(padding));
+        let rules = Rules {
+            redaction: Redaction::everything(None),
+            limits: Limits { value: 64, ..Limits::NONE },
+            attributes: None,
+        };
+        let mut guard = Guard::new(rules).expect("there are rules");
+        let guarded = guard.apply(Signal::Traces, one_span(vec![text("k", &value)])).expect("a request");
+        assert!(!holds(&guarded, &CARD[..11]), "{padding}: {:?}", attributes(&span_of(&guarded)));
+        assert!(attributes(&span_of(&guarded))[0].1.len() <= 64);
+    }
+}
+
+/// A card that a cut makes of more digits is hidden too: so is what is sent through twice.
+#[test]
+fn a_cut_makes_nothing_that_would_be_hidden() {
+    let rules = Rules {
+        redaction: Redaction::everything(None),
+        limits: Limits { value: 16, ..Limits::NONE },
+        attributes: None,
+    };
+    let mut guard = Guard::new(rules).expect("there are rules");
+    let once =
+        guard.apply(Signal::Traces, one_span(vec![text("k", "41111111111111110000")])).expect("a request");
+    assert_eq!(guard.apply(Signal::Traces, once.clone()), Ok(once));
+}
+
+#[test]
+fn what_an_own_pattern_does_not_match_stays_to_the_byte() {
+    let binary = b"\xff\xfe\x00binary\xe2\x82".to_vec();
+    let long = format!("{}ORD-123456{}", "x".repeat(65_530), "y".repeat(40_000));
+    let span = Span {
+        trace_id: vec![1; 16],
+        span_id: vec![3; 8],
+        attributes: vec![pair("b", Value::BytesValue(binary.clone()))],
+        status: Some(Status { code: 2, message: long.clone() }),
+        ..Span::default()
+    };
+    let mut guard = guard(r#"[{"value":"ORD-[0-9]{6}","action":"mask"}]"#);
+    let left = span_of(&guard.apply(Signal::Traces, request(span)).expect("a request"));
+    assert_eq!(left.attributes[0], pair("b", Value::BytesValue(binary)));
+    assert_eq!(left.status.expect("it has one").message, long.replace("ORD-123456", "**********"));
+}
+
+#[test]
+fn what_is_beyond_the_budget_of_a_request_is_hidden_whole_and_counted() {
+    let long = "word ".repeat(100_000);
+    let spans = (0..20_u8).map(|id| Span {
+        trace_id: vec![1; 16],
+        span_id: vec![id + 1; 8],
+        attributes: vec![text("k", &long)],
+        ..Span::default()
+    });
+    let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..ScopeSpans::default() }];
+    let group = ResourceSpans { scope_spans, ..ResourceSpans::default() };
+    let sent = Bytes::from(ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec());
+    let mut guard = guard(r#"["all"]"#);
+    let guarded = guard.apply(Signal::Traces, sent).expect("a request");
+    let left = ExportTraceServiceRequest::decode(&guarded[..]).expect("decodes");
+    let spans = &left.resource_spans[0].scope_spans[0].spans;
+    let hidden = spans.iter().filter(|span| attributes(span)[0].1 == "[redacted]").count();
+    assert!((10..15).contains(&hidden), "{hidden}");
+    assert_eq!(guard.limited().unsearched, hidden as u64);
+    // The next request has a budget of its own.
+    guard.apply(Signal::Traces, one_span(vec![text("k", &long)])).expect("a request");
+    assert_eq!(guard.limited().unsearched, hidden as u64);
+}
+
 #[test]
 fn limits_hold_for_log_records_and_not_for_metrics() {
     let many: Vec<_> = (0..300).map(|index| text(&format!("key{index}"), "value")).collect();
