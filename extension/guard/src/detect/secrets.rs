@@ -136,15 +136,35 @@ impl Search<'_, '_, '_> {
         end
     }
 
-    /// Where the value begins behind quotation marks and the like, and the mark and how often it is escaped.
+    /// Where the value begins behind a quotation mark and what is before that (`b"…"`, `Some("…")`), and the mark and how
+    /// often it is escaped.
     fn unwrapped(&self, start: usize) -> (usize, Option<(u8, u8)>) {
         let rest = &self.text[start..];
-        let is_wrapper = |byte: &&u8| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'(' | b'@' | b'$' | b'&' | b'_' | b'\\')
+        let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+        let word = rest.iter().take(WRAPPER_MAX).take_while(is_word).count();
+        let is_prefix = |byte: &&u8| {
+            matches!(
+                byte,
+                b'b' | b'B'
+                    | b'u'
+                    | b'U'
+                    | b'r'
+                    | b'R'
+                    | b'f'
+                    | b'F'
+                    | b'N'
+                    | b'E'
+                    | b'L'
+                    | b'@'
+                    | b'$'
+                    | b'&'
+            )
         };
-        let wrapper = rest.iter().take(WRAPPER_MAX).take_while(is_wrapper).count();
+        let prefix = rest.iter().take(2).take_while(is_prefix).count();
+        let wrapper = if rest.get(word) == Some(&b'(') { word + 1 } else { prefix };
+        let opens = |behind: Option<&u8>| behind.is_some_and(|byte| !ends_value(*byte));
         match rest.get(wrapper) {
-            Some(quote @ (b'"' | b'\'' | b'`')) => {
+            Some(quote @ (b'"' | b'\'' | b'`')) if wrapper == 0 || opens(rest.get(wrapper + 1)) => {
                 let at = start + wrapper;
                 (at + 1, Some((*quote, self.out.level(at))))
             }
