@@ -17,6 +17,7 @@ mod black_box {
     mod cost;
     mod done;
     mod flush;
+    mod hostile;
     mod judgement;
     mod late;
     mod listeners;

@@ -210,7 +210,7 @@ fn refused(format: Format, refusal: &Refusal) -> Answer {
         Fault::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Fault::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
         Fault::Bad => StatusCode::BAD_REQUEST,
-        Fault::Over | Fault::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Fault::Over => StatusCode::SERVICE_UNAVAILABLE,
     };
     match format {
         Format::Protobuf => answer(status, PROTOBUF, otlp::failure(&refusal.why)),

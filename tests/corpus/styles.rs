@@ -71,8 +71,10 @@ pub(crate) const PLACES: [(&str, &str); 14] = [
     ("| ", " |"),
 ];
 
+type Escape = fn(&str) -> String;
+
 /// What a text goes through, by name.
-pub(crate) const ESCAPES: [(&str, fn(&str) -> String); 9] = [
+pub(crate) const ESCAPES: [(&str, Escape); 9] = [
     ("as it is", str::to_owned),
     ("JSON", json),
     ("JSON in JSON", |text| json(&json(text))),

@@ -45,12 +45,14 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            value: 4 << 10,
-            stacktrace: 16 << 10,
+            // OpenTelemetry's own default is no limit. A prompt of a language model or a long statement passes; what would
+            // fill the memory of a small function, or a request of gRPC, does not.
+            value: 64 << 10,
+            stacktrace: 64 << 10,
             attributes: 128,
             events: 128,
             links: 128,
-            item: 64 << 10,
+            item: 256 << 10,
         }
     }
 }

@@ -30,6 +30,8 @@ const ANY_BYTES: u32 = 7;
 
 /// Values within values; protobuf's own readers give up at about as many.
 const DEPTH_MAX: usize = 32;
+/// Bytes of the three counts of what was left out, which may all have to be written.
+const COUNTS_MAX: usize = 3 * (2 + 5);
 /// Above this a number in floating point is not exact, and no card.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -523,7 +525,7 @@ impl<'a> Walk<'a> {
             }
         }
         parts.sort_unstable_by(|one, two| two.cmp(one));
-        let mut excess = range.len() - max;
+        let mut excess = range.len() - max + COUNTS_MAX;
         let mut surplus: Vec<usize> = parts
             .into_iter()
             .map_while(|(length, start)| {

@@ -394,7 +394,7 @@ fn every_kind_can_be_masked_hashed_and_deleted() {
 
 #[test]
 fn what_is_too_large_is_cut_or_left_out_and_counted() {
-    let mut guard = limited(Limits::default());
+    let mut guard = limited(Limits { value: 4 << 10, stacktrace: 16 << 10, ..Limits::default() });
     let long = "é".repeat(4_000);
     let mut sent: Vec<KeyValue> = vec![text("long", &long), text("exception.stacktrace", &long)];
     sent.extend((0..200).map(|index| pair(&format!("key{index}"), Value::IntValue(index))));
@@ -416,7 +416,7 @@ fn what_is_too_large_is_cut_or_left_out_and_counted() {
 
 #[test]
 fn a_span_too_large_as_a_whole_loses_its_largest_parts() {
-    let mut guard = limited(Limits::default());
+    let mut guard = limited(Limits { item: 64 << 10, ..Limits::default() });
     let long = "x".repeat(4_000);
     let mut sent: Vec<KeyValue> = (0..30).map(|index| text(&format!("long{index}"), &long)).collect();
     sent.push(text("short", "stays"));
@@ -426,6 +426,34 @@ fn a_span_too_large_as_a_whole_loses_its_largest_parts() {
     assert_eq!(span.attributes.len() + span.dropped_attributes_count as usize, 31);
     assert!(span.attributes.iter().any(|pair| pair.key == "short"));
     assert_eq!(guard.limited().items, 1);
+}
+
+/// The counts of what is left out take room too.
+#[test]
+fn a_trimmed_span_is_within_its_bound_to_the_byte() {
+    for length in 0..60 {
+        let mut guard = limited(Limits { item: 600, ..Limits::NONE });
+        let attributes = (0..20).map(|index| text(&format!("k{index}"), &"x".repeat(20 + length))).collect();
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![3; 8],
+            attributes,
+            events: vec![Event { name: "x".repeat(90 - length), ..Event::default() }; 4],
+            links: vec![Link { trace_state: "y".repeat(70 + length), ..Link::default() }; 3],
+            ..Span::default()
+        };
+        let left = span_of(&guard.apply(Signal::Traces, request(span)).expect("good"));
+        assert!(left.encoded_len() <= 600, "{length}: {}", left.encoded_len());
+    }
+}
+
+/// A prompt of a language model, and a long statement: OpenTelemetry itself has no limit.
+#[test]
+fn long_values_pass_by_default() {
+    for length in [8_007, 60_000] {
+        let sent = one_span(vec![text("gen_ai.prompt", &"word ".repeat(length / 5))]);
+        assert_eq!(limited(Limits::default()).apply(Signal::Traces, sent.clone()), Ok(sent));
+    }
 }
 
 #[test]

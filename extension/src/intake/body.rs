@@ -44,8 +44,6 @@ pub(super) enum Fault {
     Bad,
     /// Nothing is wrong with it: it has come too late.
     Over,
-    /// Nothing is wrong with it: others take the memory for now.
-    Busy,
 }
 
 impl From<Full> for Refusal {
@@ -56,9 +54,8 @@ impl From<Full> for Refusal {
                 Fault::TooLong,
                 "the request takes more memory than one may (PREFREEZE_RECEIVER_MAX_BODY_BYTES)",
             ),
-            Full::Now => {
-                (Fault::Busy, "other requests take the memory for what is being received; try again")
-            }
+            // Not to be tried again: an SDK would do so inside the invocation.
+            Full::Now => (Fault::TooLong, "other requests take the memory for what is being received"),
         };
         REPORTED.call_once(|| {
             let message = "a request was refused for want of memory; requests under way may take twice \

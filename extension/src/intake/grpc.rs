@@ -75,7 +75,7 @@ const fn code_of(fault: Fault) -> Code {
         // Without `RetryInfo`: the sender is not to try again.
         Fault::TooLong => Code::ResourceExhausted,
         Fault::Bad => Code::InvalidArgument,
-        Fault::Over | Fault::Busy => Code::Unavailable,
+        Fault::Over => Code::Unavailable,
     }
 }
 
