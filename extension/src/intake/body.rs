@@ -59,7 +59,7 @@ impl From<Full> for Refusal {
         };
         REPORTED.call_once(|| {
             let message = "a request was refused for want of memory; requests under way may take twice \
-                           PREFREEZE_RECEIVER_MAX_BODY_BYTES together, and one of them half of that. Its sender was \
+                           PREFREEZE_RECEIVER_MAX_BODY_BYTES together, and one of them three quarters of that. Its sender was \
                            answered; further ones are refused and not logged";
             log::say(Level::Warn, "receiver_full", message, json!({ "reason": why }));
         });

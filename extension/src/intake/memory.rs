@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// All requests together may take so many times the longest body that is allowed.
 const BODIES: usize = 2;
+/// One request may take so many times what it leaves for all others: alone three quarters of all, which is the longest
+/// body with what it was unpacked from or is converted to.
+const SHARES: usize = 3;
 
 /// What all requests of this process take. One process has one memory, whatever listens in it.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -37,19 +40,19 @@ impl Share {
 
     /// Takes `more` bytes.
     ///
-    /// A request may take no more than it leaves for all others. So there is always room for a short one, however many
+    /// A request may take three times what it leaves for all others. So there is always room for a short one, however many
     /// long ones have stalled, and nobody has to be thrown out.
     ///
     /// # Errors
     /// When that is more than there is.
     pub(super) fn grow(&mut self, more: usize) -> Result<(), Full> {
         let own = self.bytes.saturating_add(more);
-        if own > self.max / 2 {
+        if own > self.alone() {
             return Err(Full::Ever);
         }
         let fits = |taken: usize| {
             let all = taken.saturating_add(more);
-            (all.saturating_add(own) <= self.max).then_some(all)
+            (own <= SHARES * self.max.saturating_sub(all)).then_some(all)
         };
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| Full::Now)?;
         self.bytes = own;
@@ -58,7 +61,11 @@ impl Share {
 
     /// How much more it could take, were it alone.
     pub(super) const fn room(&self) -> usize {
-        (self.max / 2).saturating_sub(self.bytes)
+        self.alone().saturating_sub(self.bytes)
+    }
+
+    const fn alone(&self) -> usize {
+        self.max / (SHARES + 1) * SHARES
     }
 
     /// Gives back all but `bytes`.
@@ -93,16 +100,16 @@ mod tests {
         assert_eq!(Share::of(&TAKEN, 1 << 20).grow(1 << 20), Err(Full::Now));
         drop(stalled);
         assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
-        assert_eq!(Share::of(&TAKEN, 1 << 20).grow((1 << 20) + 1), Err(Full::Ever));
-        assert_eq!(Share::of(&TAKEN, 1 << 20).grow(1 << 20), Ok(()), "alone it passes");
+        assert_eq!(Share::of(&TAKEN, 1 << 20).grow((3 << 19) + 1), Err(Full::Ever));
+        assert_eq!(Share::of(&TAKEN, 1 << 20).grow(3 << 19), Ok(()), "alone it passes");
     }
 
     #[test]
     fn what_is_given_back_can_be_taken_again() {
         static TAKEN: AtomicUsize = AtomicUsize::new(0);
         let mut share = Share::of(&TAKEN, 100);
-        assert_eq!((share.grow(60), share.grow(41)), (Ok(()), Err(Full::Ever)));
+        assert_eq!((share.grow(110), share.grow(41)), (Ok(()), Err(Full::Ever)));
         share.shrink_to(10);
-        assert_eq!((share.grow(41), share.room()), (Ok(()), 49));
+        assert_eq!((share.grow(41), share.room()), (Ok(()), 99));
     }
 }
