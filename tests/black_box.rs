@@ -24,6 +24,7 @@ mod black_box {
     mod logs;
     mod managed;
     mod metrics;
+    mod mutated;
     mod narrow;
     mod next;
     mod privacy;
