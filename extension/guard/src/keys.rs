@@ -90,6 +90,22 @@ impl Words {
     }
 }
 
+/// What words of secrets end in: most words are told by it.
+const SECRET_LAST: [bool; 256] = {
+    let mut last = [false; 256];
+    let mut index = 0;
+    while index < SECRETS.len() {
+        last[SECRETS[index][SECRETS[index].len() - 1] as usize] = true;
+        index += 1;
+    }
+    index = 0;
+    while index < SECRET_ENDINGS.len() {
+        last[SECRET_ENDINGS[index][SECRET_ENDINGS[index].len() - 1] as usize] = true;
+        index += 1;
+    }
+    last
+};
+
 /// `word` without a number behind it: `password1`.
 fn unnumbered(word: &[u8]) -> &[u8] {
     let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -98,6 +114,10 @@ fn unnumbered(word: &[u8]) -> &[u8] {
 
 fn is_secret_word(word: &[u8]) -> bool {
     let word = unnumbered(word);
+    // No word of either list is shorter, or ends otherwise.
+    if word.len() < 2 || !SECRET_LAST[usize::from(word[word.len() - 1])] {
+        return false;
+    }
     let ends_so = SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending));
     (ends_so || SECRETS.contains(&word)) && !word.starts_with(b"passwordless")
 }

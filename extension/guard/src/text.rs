@@ -137,7 +137,7 @@ pub(crate) fn redact(
         if !budget.take(before.len()) {
             return unsearched(hits);
         }
-        let Some(after) = built_in(before, facts, rules, hits) else { return now };
+        let Some(after) = built_in(before, classes, digits, facts, rules, hits) else { return now };
         // What changes for ever is nothing to pass on.
         now = Some(if pass == PASSES_MAX { REDACTED.to_vec() } else { after });
     }
@@ -151,7 +151,8 @@ struct Spent;
 pub(crate) fn is_quiet(text: &[u8], facts: &Facts, rules: &Redaction) -> bool {
     let is_short = text.len() < rules.shortest;
     rules.own.is_empty()
-        && (is_short || {
+        // Credentials have no byte that tells them: then it is not told by looking at all bytes twice.
+        && (is_short || !rules.has_tokens && {
             let (classes, digits) = classes_of(text);
             is_hopeless(text, classes, digits, facts, rules)
         })
@@ -180,8 +181,15 @@ fn is_hopeless(text: &[u8], classes: u8, digits: u32, facts: &Facts, rules: &Red
 }
 
 /// One pass of what is built in.
-fn built_in(text: &[u8], facts: &Facts, rules: &Redaction, hits: &mut Hits) -> Option<Vec<u8>> {
-    let mut now = Reading::of(Cow::Borrowed(text));
+fn built_in(
+    text: &[u8],
+    classes: u8,
+    digits: u32,
+    facts: &Facts,
+    rules: &Redaction,
+    hits: &mut Hits,
+) -> Option<Vec<u8>> {
+    let mut now = Reading::with(Cow::Borrowed(text), classes, digits);
     for (index, kind) in Kind::ALL.into_iter().enumerate() {
         let Some(action) = rules.kinds[index] else { continue };
         if !now.may_hold(kind, facts) || is_excepted(kind, facts, now.is_number()) {
@@ -220,7 +228,12 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn of(came: Cow<'a, [u8]>) -> Self {
-        let (mut classes, mut digits) = classes_of(&came);
+        let (classes, digits) = classes_of(&came);
+        Self::with(came, classes, digits)
+    }
+
+    /// Of a text whose bytes make this possible.
+    fn with(came: Cow<'a, [u8]>, mut classes: u8, mut digits: u32) -> Self {
         let view = if classes & ESCAPE != 0 { View::of(&came) } else { None };
         if let Some(view) = &view {
             let (more, count) = classes_of(&view.bytes);

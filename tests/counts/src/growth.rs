@@ -77,7 +77,7 @@ pub(crate) const FAMILIES: &[(&str, Family)] = &[
     ("statements", statements),
 ];
 /// A kind of work that takes the square of this grows by three to four from one to the next.
-pub(crate) const LENGTHS: [usize; 3] = [16 << 10, 32 << 10, 64 << 10];
+pub(crate) const LENGTHS: [usize; 3] = [8 << 10, 16 << 10, 32 << 10];
 /// In tenths: twice the length may take so many times the instructions.
 pub(crate) const RATIO_MAX: u64 = 25;
 

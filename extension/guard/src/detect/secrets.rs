@@ -44,15 +44,24 @@ const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let mut search = Search { text, out, named_until: 0 };
     let mut at = 0;
-    while let Some(sign) = text[at..].iter().position(|byte| is_sign(*byte)) {
-        let sign = at + sign;
-        at = search.at(sign).max(sign + 1);
+    while let Some(byte) = text.get(at) {
+        at = if SIGNS[usize::from(*byte)] { search.at(at).max(at + 1) } else { at + 1 };
     }
 }
 
 const fn is_sign(byte: u8) -> bool {
     matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t')
 }
+
+const SIGNS: [bool; 256] = {
+    let mut signs = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        signs[byte] = is_sign(byte as u8);
+        byte += 1;
+    }
+    signs
+};
 
 struct Search<'a, 'b, 'c> {
     text: &'a [u8],
@@ -77,7 +86,9 @@ impl Search<'_, '_, '_> {
     /// `name = value` in all its spellings.
     fn named(&mut self, sign: usize, from: usize) -> usize {
         let name = name_before(self.text, sign);
-        if name.is_empty() {
+        // The scheme of a URL, or a time: most signs are one of these.
+        let is_url = self.text[from..].starts_with(b"//");
+        if is_url || name.last().is_none_or(|last| last.is_ascii_digit() && name.len() < 3) {
             return from;
         }
         let start = self.skip_signs(from);

@@ -1,7 +1,7 @@
 //! Credentials that are known by their shape: JWTs, what follows `Bearer` and `Basic`, keys of AWS and others, PEM.
 
+use super::has_word;
 use super::prefixes::PREFIXES;
-use super::{before, has_word};
 use crate::rewrite::{REDACTED, Rewrite};
 
 /// A JWT begins with `{"` in Base64.
@@ -31,27 +31,57 @@ const STARTS: [bool; 256] = {
     starts
 };
 
+/// Where the prefixes with each first byte are.
+const OF_FIRST: [(u8, u8); 256] = {
+    let mut places = [(0, 0); 256];
+    let mut index = 0;
+    while index < PREFIXES.len() {
+        let first = PREFIXES[index].0[0] as usize;
+        if places[first].1 == 0 {
+            places[first].0 = index as u8;
+        }
+        places[first].1 = index as u8 + 1;
+        index += 1;
+    }
+    places
+};
+const _: () = assert!(PREFIXES.len() < 256, "a place is a byte");
+
+/// What a byte may be: the beginning of a credential, a part of a word.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = if is_token(byte as u8) { PART } else { 0 } | if STARTS[byte] { START } else { 0 };
+        byte += 1;
+    }
+    classes
+};
+const PART: u8 = 1;
+const START: u8 = 2;
+
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut at = 0;
-    while at < text.len() {
+    let (mut at, mut is_inside) = (0, false);
+    while let Some(byte) = text.get(at) {
         // Only a word's beginning can be a credential's: each byte is looked at once.
-        let is_start = !before(text, at).is_some_and(is_token);
-        let found = if is_start { credential(text, at) } else { None };
+        let class = CLASSES[usize::from(*byte)];
+        let found = if class & START != 0 && !is_inside { credential(text, at) } else { None };
         match found {
             Some((start, end)) => {
                 out.put(start, end, REDACTED);
                 at = end;
+                is_inside = super::before(text, end).is_some_and(is_token);
             }
-            None => at += 1,
+            None => {
+                is_inside = class & PART != 0;
+                at += 1;
+            }
         }
     }
 }
 
 /// The credential of the word that begins at `at`.
 fn credential(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    if !STARTS[usize::from(text[at])] {
-        return None;
-    }
     let found = match text[at] {
         b'e' => jwt_end(text, at).map(|end| (at, end)),
         b'b' | b'B' => {
@@ -138,10 +168,12 @@ fn holds_colon(word: &[u8]) -> bool {
 /// A prefix and at least as much as its keys have. Where keys have capitals or digits, a word without both is a word:
 /// `sk-learn-contrib-…`.
 fn key_end(text: &[u8], at: usize) -> Option<usize> {
-    let first = text[at];
-    let from = PREFIXES.partition_point(|(prefix, _)| prefix[0] < first);
-    let same = PREFIXES[from..].iter().take_while(|(prefix, _)| prefix[0] == first);
-    let mut known = same.filter(|(prefix, _)| text[at..].starts_with(prefix)).peekable();
+    let (from, to) = OF_FIRST[usize::from(text[at])];
+    let second = *text.get(at + 1)?;
+    let same = PREFIXES[usize::from(from)..usize::from(to)].iter();
+    // Most words are told by their second letter.
+    let mut known =
+        same.filter(|(prefix, _)| prefix[1] == second && text[at..].starts_with(prefix)).peekable();
     known.peek()?;
     let end = end_while(text, at, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~' | b'/' | b'+')
