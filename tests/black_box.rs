@@ -17,12 +17,14 @@ mod black_box {
     mod cost;
     mod done;
     mod flush;
+    mod hostile;
     mod judgement;
     mod late;
     mod listeners;
     mod logs;
     mod managed;
     mod metrics;
+    mod mutated;
     mod narrow;
     mod next;
     mod privacy;

@@ -112,3 +112,56 @@ fn thousands_of_small_requests_of_a_killed_process_arrive() {
     assert_eq!(arrived as u64, REQUESTS);
     assert_eq!(std::fs::read_dir(&folder).map_or(0, Iterator::count), 0, "nothing is left on disk");
 }
+
+/// A record as the spool writes it.
+fn record(kind: u8, count: u32, content: &[u8]) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    crc.update(&[kind]);
+    crc.update(&count.to_le_bytes());
+    crc.update(content);
+    let length = u32::try_from(content.len()).expect("short");
+    [
+        b"PFZ1",
+        &[kind, 0, 0, 0][..],
+        &count.to_le_bytes(),
+        &length.to_le_bytes(),
+        &crc.sum().to_le_bytes(),
+        content,
+    ]
+    .concat()
+}
+
+/// A file with `count` records, and behind each a note that settles none of them: the most work there can be.
+fn planted(folder: &Folder, count: u64) -> (Spool, usize) {
+    let (accepted, settled) = (1, 8);
+    let bytes = (0..count).flat_map(|index| {
+        [record(accepted, 1, b"x"), record(settled, 0, &(u64::MAX - index).to_le_bytes())].concat()
+    });
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder can be written");
+    std::fs::write(folder.0.join("1.spool"), bytes.collect::<Vec<u8>>()).expect("it is ours");
+    let spool = Spool::open(&folder.0, 64 << 20).expect("a temporary folder can be written");
+    let leftovers =
+        std::iter::from_fn(|| spool.find_more()).flatten().map(|leftover| leftover.count as usize).sum();
+    (spool, leftovers)
+}
+
+#[test]
+fn reading_a_planted_file_takes_time_in_line_with_its_length() {
+    let fastest = |count: u64| {
+        let folder = Folder::new(&format!("planted-{count}"));
+        let runs = (0..5).map(|_| {
+            let begun = std::time::Instant::now();
+            assert_eq!(planted(&folder, count).1, count as usize);
+            begun.elapsed()
+        });
+        runs.min().expect("five runs")
+    };
+    // Eight times as many, read in quadratic time, would take 64 times as long.
+    let (few, many) = (fastest(2_000), fastest(16_000));
+    assert!(many < few * 24, "{few:?}, and {many:?} for eight times as many");
+}
+
+#[test]
+fn a_planted_file_is_read_to_its_bound_and_no_further() {
+    assert_eq!(planted(&Folder::new("planted-bound"), 80_000).1, 65_536);
+}

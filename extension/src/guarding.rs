@@ -1,12 +1,14 @@
 //! The guard where everything that comes in passes it: one for all listeners, and nothing at all when it has no rule.
 
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use guard::{Counts, Guard, Identifier, Limited, Refused, Rules};
 use policy::{Guarded as Tally, Signal};
 use serde_json::{Map, Value, json};
+use wire::proto::WireError;
 
 use crate::log::{self, Level};
 
@@ -16,13 +18,17 @@ pub struct Guarding(Option<Arc<Mutex<Guard>>>);
 
 /// What has passed the guard: only this is kept, counted or sent.
 #[derive(Clone, Debug)]
-pub struct Guarded(Bytes);
+pub struct Guarded {
+    bytes: Bytes,
+    /// Spans, log records and metrics that the guard left out, because it cannot read them.
+    pub(crate) refused: u32,
+}
 
 impl Deref for Guarded {
     type Target = Bytes;
 
     fn deref(&self) -> &Bytes {
-        &self.0
+        &self.bytes
     }
 }
 
@@ -37,12 +43,18 @@ impl Guarding {
     /// # Errors
     /// When the request cannot be read: nothing of it may go on.
     pub fn apply(&self, signal: Signal, body: Bytes) -> Result<Guarded, Refused> {
-        let Some(mut guard) = self.lock() else { return Ok(Guarded(body)) };
-        let guarded = guard.apply(signal, body);
-        let identifiers = guard.take_identifiers();
+        let Some(mut guard) = self.lock() else { return Ok(Guarded { bytes: body, refused: 0 }) };
+        let before = guard.limited();
+        // A bug of ours in a span costs that span (`guard` sees to it); one outside of all spans costs the request, and
+        // never more: nothing of it passes unsearched.
+        let guarded = catch_unwind(AssertUnwindSafe(|| guard.apply(signal, body)));
+        let (after, identifiers) = (guard.limited(), guard.take_identifiers());
         drop(guard);
         identifiers.iter().for_each(name_identifier);
-        guarded.map(Guarded)
+        report_firsts(&before, &after);
+        let refused = u32::try_from(after.refused - before.refused).unwrap_or(u32::MAX);
+        let guarded = guarded.unwrap_or(Err(Refused::Malformed(WireError::Type)));
+        guarded.map(|bytes| Guarded { bytes, refused })
     }
 
     /// What may go on of a text of the function's that came another way.
@@ -68,7 +80,7 @@ impl Guarding {
         let Some(guard) = self.lock() else { return };
         let redacted: Map<String, Value> =
             guard.redacted().map(|(name, count)| (name.to_owned(), count.into())).collect();
-        let (limited, counts) = (*guard.limited(), guard.counts());
+        let (limited, counts) = (guard.limited(), guard.counts());
         drop(guard);
         if redacted.is_empty() && limited == Limited::default() && counts == Counts::default() {
             return;
@@ -80,6 +92,8 @@ impl Guarding {
             "events_left_out": limited.events,
             "links_left_out": limited.links,
             "items_too_large": limited.items,
+            "items_refused": limited.refused,
+            "values_unsearched": limited.unsearched,
             "attributes_ruled_out": counts.dropped,
             "attributes_hashed": counts.changed,
             "names_templated": counts.templated,
@@ -94,6 +108,30 @@ impl Guarding {
     /// A guard that panicked holds nothing but counts and what it knows of keys: it goes on.
     fn lock(&self) -> Option<MutexGuard<'_, Guard>> {
         self.0.as_ref().map(|guard| guard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Logs what a limit or a fail-safe has done for the first time in this environment; later times are counted.
+fn report_firsts(before: &Limited, after: &Limited) {
+    if before.values == 0 && after.values > 0 {
+        let message = "a value was cut, because it is longer than PREFREEZE_LIMIT_VALUE_BYTES or, in a stack trace, \
+                       PREFREEZE_LIMIT_STACKTRACE_BYTES; raise the limit, or set it to 0, to send values whole";
+        log::say(Level::Warn, "value_cut", message, json!({ "values_cut": after.values }));
+    }
+    if before.items == 0 && after.items > 0 {
+        let message = "a span or log record lost its largest attributes, events or links, because it is larger than \
+                       PREFREEZE_LIMIT_SPAN_BYTES; raise the limit, or set it to 0, to send spans whole";
+        log::say(Level::Warn, "item_too_large", message, json!({ "items_too_large": after.items }));
+    }
+    if before.unsearched == 0 && after.unsearched > 0 {
+        let message = "a value was hidden whole, because it is nested deeper or longer than what is searched of one \
+                       request; shorten the function's attributes, or except the key in PREFREEZE_REDACT";
+        log::say(Level::Warn, "value_unsearched", message, json!({ "values_unsearched": after.unsearched }));
+    }
+    if before.refused == 0 && after.refused > 0 {
+        let message = "a span, log record or metric was refused, because it cannot be read; the rest of its request \
+                       was accepted. The function's exporter wrote bytes that are not OTLP";
+        log::say(Level::Warn, "item_refused", message, json!({ "items_refused": after.refused }));
     }
 }
 

@@ -171,10 +171,21 @@ pub(crate) enum BodyError {
     TooLong,
     /// Its sender went away.
     Broken,
+    /// Whoever was asked for room had none.
+    NoRoom,
 }
 
 /// Reads a body of at most `max` bytes.
-pub(crate) async fn read(mut body: Incoming, max: usize) -> Result<Bytes, BodyError> {
+pub(crate) async fn read(body: Incoming, max: usize) -> Result<Bytes, BodyError> {
+    read_within(body, max, |_| true).await
+}
+
+/// The same, asking `has_room` for as many bytes as each piece has before it is kept.
+pub(crate) async fn read_within(
+    mut body: Incoming,
+    max: usize,
+    mut has_room: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError> {
     let announced = body.size_hint().lower();
     if announced > max as u64 {
         return Err(BodyError::TooLong);
@@ -185,6 +196,9 @@ pub(crate) async fn read(mut body: Incoming, max: usize) -> Result<Bytes, BodyEr
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         if all.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > max {
             return Err(BodyError::TooLong);
+        }
+        if !has_room(data.len()) {
+            return Err(BodyError::NoRoom);
         }
         match first.take() {
             None if all.is_empty() => first = Some(data),

@@ -8,6 +8,7 @@ mod announced;
 mod body;
 mod grpc;
 mod listen;
+mod memory;
 mod socket;
 
 pub use listen::Ports;
@@ -23,9 +24,10 @@ use wire::otlp::{self, Body, Scanned};
 
 use crate::driver::{Inbox, Message};
 use crate::guarding::{Guarded, Guarding};
-use crate::http::{Answer, BodyError, Listener, answer, read, serve};
+use crate::http::{Answer, BodyError, Listener, answer, read_within, serve};
 use crate::spool::{Kind, Spool};
-use body::{Fault, Format, Packing, Refusal, refusal, unfold};
+use body::{Fault, Format, Packing, Refusal, Unfolded, refusal, unfold};
+use memory::{Full, Share};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -54,21 +56,34 @@ impl Intake {
 
     /// Takes log records that were made here of what the platform told, by the same way as any others.
     pub fn log(&self, request_id: Option<RequestId>, request: Bytes) {
-        let taken = self.admit(Signal::Logs, request).and_then(|request| self.take(Signal::Logs, &request));
+        let request = Unfolded { bytes: request, refused: 0 };
+        let mut share = Share::new(self.max_body);
+        let taken = self
+            .admit(Signal::Logs, request, &mut share)
+            .and_then(|request| self.take(Signal::Logs, &request));
         if let Ok(Scanned { receipt, .. }) = taken {
             self.inbox.send(Message::Input(Input::Logged { request_id, receipt }));
         }
     }
 
     /// What may go on of the protobuf of a request that has come whole: nothing else is kept of it.
-    fn admit(&self, signal: Signal, body: Bytes) -> Result<Guarded, Refusal> {
-        self.guarding.apply(signal, body).map_err(|refused| refusal(Fault::Bad, refused.to_string()))
+    fn admit(&self, signal: Signal, body: Unfolded, share: &mut Share) -> Result<Guarded, Refusal> {
+        // What it is copied to, should it change.
+        let length = body.bytes.len();
+        share.shrink_to(length);
+        share.grow(length.min(share.room()))?;
+        let guarded = self.guarding.apply(signal, body.bytes);
+        let mut guarded = guarded.map_err(|refused| refusal(Fault::Bad, refused.to_string()))?;
+        guarded.refused = guarded.refused.saturating_add(body.refused);
+        share.shrink_to(guarded.len());
+        Ok(guarded)
     }
 
     /// Takes what was admitted of a request.
     fn take(&self, signal: Signal, body: &Guarded) -> Result<Scanned, Refusal> {
-        let scanned =
+        let mut scanned =
             otlp::scan(signal, body).map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
+        scanned.refused = scanned.refused.saturating_add(body.refused);
         if let Some(spool) = self.spool.get() {
             put_on_record(signal, &scanned.receipt, body, spool);
         }
@@ -98,7 +113,8 @@ async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
     }
     let Some(format) = format_of(request.headers()) else { return no_format() };
     let receiving = Receiving::begin(intake.inbox.clone());
-    let message = message(signal, format, request, &intake).await;
+    let mut share = Share::new(intake.max_body);
+    let message = message(signal, format, request, &intake, &mut share).await;
     match message.and_then(|message| intake.take(signal, &message)) {
         Ok(scanned) => {
             if !receiving.end(scanned.receipt) {
@@ -126,12 +142,23 @@ async fn message(
     format: Format,
     request: Request<Incoming>,
     intake: &Intake,
+    share: &mut Share,
 ) -> Result<Guarded, Refusal> {
     let packing = packing_of(request.headers())
         .ok_or(refusal(Fault::Unsupported, "only gzip, deflate, zstd and identity are understood"))?;
-    let body = read(request.into_body(), intake.max_body).await.map_err(broken)?;
-    let body = unfold(signal, format, packing, body, intake.max_body).await?;
-    intake.admit(signal, body)
+    let body = received(request, intake.max_body, share).await?;
+    let body = unfold(signal, format, packing, body, intake.max_body, share).await?;
+    intake.admit(signal, body, share)
+}
+
+/// The body of a request, as it came.
+async fn received(request: Request<Incoming>, max: usize, share: &mut Share) -> Result<Bytes, Refusal> {
+    let mut full = Full::Now;
+    let has_room = |more| share.grow(more).map_err(|why| full = why).is_ok();
+    match read_within(request.into_body(), max, has_room).await {
+        Err(BodyError::NoRoom) => Err(full.into()),
+        body => body.map_err(broken),
+    }
 }
 
 /// `POST /v1/started`: the function says which spans it has begun.
@@ -140,7 +167,8 @@ async fn started(request: Request<Incoming>, intake: &Intake) -> Answer {
         return only_post();
     }
     let Some(format) = format_of(request.headers()) else { return no_format() };
-    let message = message(Signal::Traces, format, request, intake).await;
+    let mut share = Share::new(intake.max_body);
+    let message = message(Signal::Traces, format, request, intake, &mut share).await;
     match message.and_then(|message| announced::take(&message, intake.spool.get())) {
         Ok((spans, left_out)) => {
             if !intake.inbox.offer(Input::Announced(spans)) {
@@ -155,7 +183,7 @@ async fn started(request: Request<Incoming>, intake: &Intake) -> Answer {
 fn broken(error: BodyError) -> Refusal {
     match error {
         BodyError::TooLong => refusal(Fault::TooLong, "the body is too long"),
-        BodyError::Broken => refusal(Fault::Bad, "the body broke off"),
+        BodyError::Broken | BodyError::NoRoom => refusal(Fault::Bad, "the body broke off"),
     }
 }
 

@@ -504,25 +504,25 @@ fn what_exceeds_a_limit_is_cut_or_left_out_and_said() {
     let world = World::start();
     world.invoke("r-1");
     let mut large = server_span("r-1", Ids::new(1), "r-1")
-        .with_text("long", &"x".repeat(5_000))
-        .with_text("exception.stacktrace", &"y".repeat(20_000));
+        .with_text("long", &"x".repeat(70_000))
+        .with_text("exception.stacktrace", &"y".repeat(70_000));
     large.attributes.extend((0..200).map(|index| text(&format!("key{index}"), "value")));
     large.events =
         (0..130).map(|_| Event { time_unix_nano: 1, name: "e".into(), ..Event::default() }).collect();
     large.links =
         (0..140).map(|_| Link { trace_id: vec![7; 16], span_id: vec![7; 8], ..Link::default() }).collect();
     let mut huge = span("huge", Ids::new(2));
-    huge.attributes = (0..40).map(|index| text(&format!("key{index}"), &"z".repeat(4_000))).collect();
+    huge.attributes = (0..40).map(|index| text(&format!("key{index}"), &"z".repeat(16_000))).collect();
     world.post_spans([huge, large]);
     world.platform.wait_next();
     let large = world.span("r-1").span;
     let length = |key| tests::collector::attribute_text(&large.attributes, key).map(str::len);
-    assert_eq!((length("long"), length("exception.stacktrace")), (Some(4_096), Some(16_384)));
+    assert_eq!((length("long"), length("exception.stacktrace")), (Some(65_536), Some(65_536)));
     assert_eq!((large.attributes.len(), large.dropped_attributes_count), (128, 75));
     assert_eq!((large.events.len(), large.dropped_events_count), (128, 2));
     assert_eq!((large.links.len(), large.dropped_links_count), (128, 12));
     let huge = world.span("huge").span;
-    assert!(huge.encoded_len() <= 64 << 10 && huge.dropped_attributes_count > 20, "{}", huge.encoded_len());
+    assert!(huge.encoded_len() <= 256 << 10 && huge.dropped_attributes_count > 20, "{}", huge.encoded_len());
     world.close();
     let said = &world.platform.log("guarded")[0];
     assert_eq!((said["values_cut"].as_u64(), said["items_too_large"].as_u64()), (Some(2), Some(1)), "{said}");

@@ -106,6 +106,64 @@ fn a_trace_request_that_decodes_is_scanned_and_spliced_alike() {
     });
 }
 
+/// Resources split over several fields, unknown groups anywhere, fields in any order: to a decoder what is spliced is what
+/// came, and each resource is completed once.
+#[test]
+fn what_is_split_or_grouped_is_spliced_as_a_decoder_reads_it() {
+    let wrap = |number: u8, content: &[u8]| {
+        let mut out = vec![number << 3 | 2];
+        prost::encoding::encode_varint(content.len() as u64, &mut out);
+        out.extend_from_slice(content);
+        out
+    };
+    const GROUP: &[u8] = &[0xd3, 0x05, 0x08, 1, 0x1b, 0x1c, 0xd4, 0x05];
+    let mut identity = Identity::default();
+    identity.set("service.name", "ours");
+    identity.set("cloud.region", "eu-west-1");
+    rounds("split and grouped", |seed| {
+        let mut rng = Rng::new(seed);
+        let mut mixed = |mut parts: Vec<Vec<u8>>| {
+            if rng.below(3) == 0 {
+                parts.push(GROUP.to_vec());
+            }
+            for index in (1..parts.len()).rev() {
+                parts.swap(index, rng.below(index as u64 + 1) as usize);
+            }
+            parts.concat()
+        };
+        let span = |id: u8| Span {
+            trace_id: vec![id; 16],
+            span_id: vec![id; 8],
+            name: "n".into(),
+            ..Span::default()
+        };
+        let scopes = (0..3_u8).map(|scope| {
+            let spans =
+                (1..3_u8).map(|id| wrap(2, &mixed(vec![span(scope * 2 + id).encode_to_vec()]))).collect();
+            wrap(2, &mixed(spans))
+        });
+        let mut parts: Vec<_> = scopes.collect();
+        for (key, value) in [("service.name", "own"), ("host.name", "h"), ("a", "b")] {
+            let part = Resource { attributes: vec![text(key, value)], ..Resource::default() };
+            parts.push(wrap(1, &mixed(vec![part.encode_to_vec()])));
+        }
+        let bytes = Bytes::from(wrap(1, &mixed(parts)));
+        let sent = ExportTraceServiceRequest::decode(&bytes[..]).expect("protobuf allows it");
+        let scanned = scan(Signal::Traces, &bytes).expect("and so does the scan");
+        let kept: Vec<_> = entries(scanned.receipt.spans).into_iter().filter(|_| rng.below(4) > 0).collect();
+        let spliced =
+            ExportTraceServiceRequest::decode(&request(&kept, &identity)[..]).expect("it can be read");
+        assert_eq!((count(&sent), count(&spliced)), (6, kept.len()));
+        for group in &spliced.resource_spans {
+            let attributes = &group.resource.as_ref().expect("it has one").attributes;
+            let mut keys: Vec<_> = attributes.iter().map(|pair| &*pair.key).collect();
+            keys.sort_unstable();
+            assert_eq!(keys, ["a", "cloud.region", "host.name", "service.name"]);
+            assert!(attributes.contains(&text("service.name", "own")));
+        }
+    });
+}
+
 /// Closed, a span is one span, failed and ended.
 fn check_closed(body: &Body) {
     let (closed, size) = body.closed(UnixNanos(7), "timeout").expect("it is a span");

@@ -93,6 +93,11 @@ impl Platform {
         self.scratch.0.join("prefreeze.sock")
     }
 
+    /// The number of the extension's process, for what the system knows of it.
+    pub fn process_id(&self) -> u32 {
+        self.process.id
+    }
+
     /// Everything that happened so far.
     pub fn state(&self) -> State {
         self.shared.state().clone()

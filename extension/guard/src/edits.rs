@@ -4,11 +4,21 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-/// One stretch of the request and its replacement in [`Edits::with`].
-#[derive(Clone, Debug)]
+/// One stretch of the request and its replacement in [`Edits::with`]. Four bytes per number: a request is bounded far
+/// below 4 GiB, and a hostile one has an edit for every dozen bytes.
+#[derive(Clone, Copy, Debug)]
 struct Edit {
-    old: Range<usize>,
-    new: Range<usize>,
+    old: (u32, u32),
+    new: (u32, u32),
+}
+
+fn narrow(range: &Range<usize>) -> (u32, u32) {
+    let narrow = |at: usize| u32::try_from(at).expect("a request is bounded far below 4 GiB");
+    (narrow(range.start), narrow(range.end))
+}
+
+const fn wide(range: (u32, u32)) -> Range<usize> {
+    range.0 as usize..range.1 as usize
 }
 
 /// Changes in the order of their places, none overlapping another.
@@ -24,23 +34,27 @@ impl Edits {
         self.edits.len()
     }
 
-    /// Replaces `old`, which lies behind everything replaced so far; says by how much that lengthens the request.
-    pub(crate) fn push(&mut self, old: Range<usize>, new: &[u8]) -> isize {
-        self.insert(self.edits.len(), old, new)
-    }
-
-    /// Replaces `old` wherever it lies; for what is found out of order.
+    /// Replaces `old`; says by how much that lengthens the request.
+    ///
+    /// The place among the other edits follows from `old` alone: behind every edit that ends where it begins, or before.
+    /// So an empty stretch, whose value is replaced, stands before the field that begins at the same byte.
     pub(crate) fn put(&mut self, old: Range<usize>, new: &[u8]) -> isize {
-        let index = self.edits.partition_point(|edit| edit.old.start < old.start);
-        self.insert(index, old, new)
-    }
-
-    /// Replaces `old`, which lies before the `index`th change.
-    pub(crate) fn insert(&mut self, index: usize, old: Range<usize>, new: &[u8]) -> isize {
         let start = self.with.len();
         self.with.extend_from_slice(new);
         let delta = new.len().cast_signed() - old.len().cast_signed();
-        self.edits.insert(index, Edit { old, new: start..self.with.len() });
+        let edit = Edit { old: narrow(&old), new: narrow(&(start..self.with.len())) };
+        // Nearly every edit comes in order.
+        let is_last = self.edits.last().is_none_or(|last| last.old.1 <= edit.old.0);
+        let index = if is_last {
+            self.edits.len()
+        } else {
+            self.edits.partition_point(|other| other.old.1 <= edit.old.0)
+        };
+        debug_assert!(
+            self.edits.get(index).is_none_or(|next| edit.old.1 <= next.old.0),
+            "two edits of one stretch"
+        );
+        self.edits.insert(index, edit);
         delta
     }
 
@@ -49,9 +63,10 @@ impl Edits {
         let mut out = Vec::with_capacity(within.len() + self.with.len());
         let mut done = within.start;
         for edit in &self.edits[mark..] {
-            out.extend_from_slice(&bytes[done..edit.old.start]);
-            out.extend_from_slice(&self.with[edit.new.clone()]);
-            done = edit.old.end;
+            let old = wide(edit.old);
+            out.extend_from_slice(&bytes[done..old.start]);
+            out.extend_from_slice(&self.with[wide(edit.new)]);
+            done = old.end;
         }
         out.extend_from_slice(&bytes[done..within.end]);
         out
@@ -68,10 +83,10 @@ impl Edits {
         if self.edits.is_empty() {
             return bytes;
         }
-        if self.edits.iter().all(|edit| edit.old.len() == edit.new.len()) {
+        if self.edits.iter().all(|edit| wide(edit.old).len() == wide(edit.new).len()) {
             let mut patched = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
             for edit in &self.edits {
-                patched[edit.old.clone()].copy_from_slice(&self.with[edit.new.clone()]);
+                patched[wide(edit.old)].copy_from_slice(&self.with[wide(edit.new)]);
             }
             return patched.freeze();
         }
@@ -91,7 +106,7 @@ mod tests {
         let bytes = Bytes::from(b"one two".to_vec());
         let place = bytes.as_ptr();
         let mut edits = Edits::default();
-        assert_eq!(edits.push(4..7, b"***"), 0);
+        assert_eq!(edits.put(4..7, b"***"), 0);
         let patched = edits.apply(bytes);
         assert_eq!((&patched[..], patched.as_ptr()), (&b"one ***"[..], place));
     }
@@ -100,7 +115,7 @@ mod tests {
     fn what_others_hold_is_copied() {
         let bytes = Bytes::from(b"one two".to_vec());
         let mut edits = Edits::default();
-        edits.push(0..3, b"***");
+        edits.put(0..3, b"***");
         let patched = edits.apply(bytes.clone());
         assert_eq!((&patched[..], &bytes[..]), (&b"*** two"[..], &b"one two"[..]));
     }
@@ -108,7 +123,7 @@ mod tests {
     #[test]
     fn lengths_may_change_and_order_does_not_matter() {
         let mut edits = Edits::default();
-        edits.push(4..7, b"");
+        edits.put(4..7, b"");
         assert_eq!(edits.put(0..3, b"three"), 2);
         assert_eq!(&edits.apply(Bytes::from_static(b"one two"))[..], b"three ");
     }

@@ -1,5 +1,10 @@
 //! What a key says of its value: worked out once per key, remembered in bounded memory.
 
+use crate::words::{
+    ABOUT, ACCOUNTS, FORBIDDEN, FORBIDDEN_PAIRS, HARMLESS, LAST_SECRETS, PERSONAL, PHONES, POSTAL,
+    REFERENCES, SECRET_ENDINGS, SECRET_PAIRS, SECRETS, TAILS, TIMES, TRACKS,
+};
+
 /// What the words of a name say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Naming {
@@ -11,112 +16,8 @@ pub(crate) enum Naming {
     Forbidden,
 }
 
-const SECRETS: &[&[u8]] = &[
-    b"password",
-    b"passwd",
-    b"pwd",
-    b"passphrase",
-    b"passcode",
-    b"secret",
-    b"secrets",
-    b"token",
-    b"authorization",
-    b"cookie",
-    b"cookies",
-    b"apikey",
-    b"session",
-    b"sessionid",
-    b"jsessionid",
-    b"phpsessid",
-    b"credential",
-    b"credentials",
-    b"privatekey",
-    b"secretkey",
-    b"accesskey",
-    b"accesstoken",
-    b"refreshtoken",
-    b"idtoken",
-    b"authtoken",
-    b"clientsecret",
-    b"bearer",
-    b"jwt",
-];
-const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
-    (b"api", b"key"),
-    (b"access", b"key"),
-    (b"private", b"key"),
-    (b"encryption", b"key"),
-    (b"signing", b"key"),
-    (b"pass", b"word"),
-];
-const FORBIDDEN: &[&[u8]] = &[
-    b"cvv",
-    b"cvv2",
-    b"cvc",
-    b"cvc2",
-    b"cvn",
-    b"csc",
-    b"pin",
-    b"mpin",
-    b"upipin",
-    b"tpin",
-    b"pinblock",
-    b"otp",
-    b"track1",
-    b"track2",
-    b"trackdata",
-    b"magstripe",
-];
-const FORBIDDEN_PAIRS: &[(&[u8], &[u8])] =
-    &[(b"track", b"data"), (b"track", b"1"), (b"track", b"2"), (b"security", b"code"), (b"mag", b"stripe")];
-/// `pin.code` is a postal code in India.
-const POSTAL: (&[u8], &[u8]) = (b"pin", b"code");
-/// Names by convention that have such a word in them and mean no harm.
-///
-/// # Source
-/// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/>
-const HARMLESS: &[&[u8]] = &[
-    b"session.id",
-    b"session.previous_id",
-    b"aws.secretsmanager.secret.arn",
-    b"gen_ai.token.type",
-    b"aws.bedrock.session.id",
-];
-/// Words behind a secret's name in a text that leave it one: `cookie_header: …`.
-const TAILS: &[&[u8]] = &[b"value", b"header", b"data", b"block", b"hash", b"id"];
-/// Words that say that a number is somebody's telephone.
-const PHONES: &[&[u8]] = &[
-    b"phone",
-    b"telephone",
-    b"mobile",
-    b"msisdn",
-    b"tel",
-    b"whatsapp",
-    b"cell",
-    b"cellphone",
-    b"phonenumber",
-    b"mobilenumber",
-    b"mobileno",
-    b"phoneno",
-];
-/// Words that say that a number is a time: twelve digits of nanoseconds are a few minutes, and no Aadhaar.
-const TIMES: &[&[u8]] = &[
-    b"time",
-    b"timestamp",
-    b"ms",
-    b"us",
-    b"ns",
-    b"nanos",
-    b"nano",
-    b"millis",
-    b"micros",
-    b"duration",
-    b"epoch",
-];
-/// Keys whose digits are an AWS account, or have one inside.
-const ACCOUNTS: &[&[u8]] = &[b"cloud.account.id", b"aws.account.id", b"faas.instance", b"faas.invocation_id"];
-
-/// The words of one key: letters and digits between other characters, and where a small letter meets a capital.
+/// The words of one key: letters and digits between other characters, where a small letter meets a capital, and where the
+/// last of several capitals begins a word (`DBPassword`).
 /// Words beyond the sixteenth are not looked at; a key is cut at 128 bytes.
 struct Words {
     lower: [u8; KEY_MAX],
@@ -136,7 +37,10 @@ impl Words {
         for (index, byte) in key.iter().enumerate() {
             words.lower[index] = byte.to_ascii_lowercase();
             let is_part = byte.is_ascii_alphanumeric();
-            let is_hump = byte.is_ascii_uppercase() && index > 0 && key[index - 1].is_ascii_lowercase();
+            let before = index.checked_sub(1).map_or(0, |before| key[before]);
+            let ends_capitals =
+                before.is_ascii_uppercase() && key.get(index + 1).is_some_and(u8::is_ascii_lowercase);
+            let is_hump = byte.is_ascii_uppercase() && (before.is_ascii_lowercase() || ends_capitals);
             if let Some(from) = start.filter(|_| !is_part || is_hump) {
                 words.push(from, index);
                 start = None;
@@ -186,37 +90,82 @@ impl Words {
     }
 }
 
+/// What words of secrets end in: most words are told by it.
+const SECRET_LAST: [bool; 256] = {
+    let mut last = [false; 256];
+    let mut index = 0;
+    while index < SECRETS.len() {
+        last[SECRETS[index][SECRETS[index].len() - 1] as usize] = true;
+        index += 1;
+    }
+    index = 0;
+    while index < SECRET_ENDINGS.len() {
+        last[SECRET_ENDINGS[index][SECRET_ENDINGS[index].len() - 1] as usize] = true;
+        index += 1;
+    }
+    last
+};
+
+/// `word` without a number behind it: `password1`.
+fn unnumbered(word: &[u8]) -> &[u8] {
+    let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    &word[..word.len() - digits]
+}
+
+fn is_secret_word(word: &[u8]) -> bool {
+    let word = unnumbered(word);
+    // No word of either list is shorter, or ends otherwise.
+    if word.len() < 2 || !SECRET_LAST[usize::from(word[word.len() - 1])] {
+        return false;
+    }
+    let ends_so = SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending));
+    (ends_so || SECRETS.contains(&word)) && !word.starts_with(b"passwordless")
+}
+
 /// What the words of an attribute's key say, wherever they stand in it.
 fn naming(key: &[u8], words: &Words) -> Naming {
-    if HARMLESS.contains(&key) {
-        Naming::Plain
-    } else if (words.any(FORBIDDEN) || words.has_pair(FORBIDDEN_PAIRS)) && !words.has_pair(&[POSTAL]) {
+    let is_about = words.count > 1 && ABOUT.contains(&words.last());
+    if HARMLESS.contains(&key) || is_about {
+        return Naming::Plain;
+    }
+    let is_track = words.has_pair(TRACKS) && (words.count == 2 || words.any(PERSONAL));
+    let is_forbidden = words.any(FORBIDDEN) || words.has_pair(FORBIDDEN_PAIRS) || is_track;
+    if is_forbidden && !words.has_pair(&[POSTAL]) {
+        return Naming::Forbidden;
+    }
+    let has_secret = (0..words.count).any(|index| is_secret_word(words.word(index)));
+    let ends_so = LAST_SECRETS.contains(&unnumbered(words.last()));
+    if has_secret || ends_so || words.has_pair(SECRET_PAIRS) { Naming::Secret } else { Naming::Plain }
+}
+
+/// What a name inside a text says: only its last words count, for `token_count=12` is no token.
+pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
+    let all = Words::of(name);
+    if HARMLESS.contains(&name) || all.has_pair(&[POSTAL]) {
+        return Naming::Plain;
+    }
+    let words = all.without_tails();
+    let last = words.last();
+    let ends_with_pair = |pairs: &[(&[u8], &[u8])]| {
+        words.count > 1 && pairs.contains(&(words.word(words.count - 2), words.word(words.count - 1)))
+    };
+    let is_track = ends_with_pair(TRACKS) && (words.count == 2 || words.any(PERSONAL));
+    if FORBIDDEN.contains(&last) || ends_with_pair(FORBIDDEN_PAIRS) || is_track {
         Naming::Forbidden
-    } else if words.any(SECRETS) || words.has_pair(SECRET_PAIRS) {
+    } else if is_secret_word(last) || LAST_SECRETS.contains(&unnumbered(last)) || ends_with_pair(SECRET_PAIRS)
+    {
         Naming::Secret
     } else {
         Naming::Plain
     }
 }
 
-/// What a name inside a text says: only its last word counts, for `token_count=12` is no token.
-pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
-    if HARMLESS.contains(&name) {
-        return Naming::Plain;
-    }
-    let words = Words::of(name).without_tails();
-    let last = &[words.last()][..];
-    let ends_with = |list: &[&[u8]]| list.contains(&last[0]);
-    let ends_with_pair = |pairs: &[(&[u8], &[u8])]| {
-        words.count > 1 && pairs.contains(&(words.word(words.count - 2), words.word(words.count - 1)))
-    };
-    if ends_with(FORBIDDEN) || ends_with_pair(FORBIDDEN_PAIRS) {
-        Naming::Forbidden
-    } else if ends_with(SECRETS) || ends_with_pair(SECRET_PAIRS) {
-        Naming::Secret
-    } else {
-        Naming::Plain
-    }
+/// Whether a name in a text may well be a word of a sentence: then what stands behind it must look like a secret.
+pub(crate) fn is_weak(name: &[u8]) -> bool {
+    let words = Words::of(name);
+    let last = unnumbered(words.last());
+    LAST_SECRETS.contains(&last)
+        || matches!(last, b"session" | b"token" | b"secret" | b"pin" | b"otp" | b"authentication")
 }
 
 /// What a key says of its value.
@@ -227,6 +176,8 @@ pub(crate) struct Facts {
     pub(crate) is_phone: bool,
     /// A value that is nothing but a number is a time or an account.
     pub(crate) is_measure: bool,
+    /// A value that is nothing but a number refers to something: an account, a payment, an order.
+    pub(crate) is_reference: bool,
     /// It is a statement for a database.
     pub(crate) is_sql: bool,
     /// It is the query of a URL, without the URL.
@@ -263,6 +214,7 @@ impl Facts {
         naming: Naming::Plain,
         is_phone: false,
         is_measure: false,
+        is_reference: false,
         is_sql: false,
         is_query: false,
         is_stacktrace: false,
@@ -279,7 +231,9 @@ impl Facts {
         Self {
             naming: naming(key, &words),
             is_phone: words.any(PHONES),
-            is_measure: TIMES.contains(&words.last()) || ACCOUNTS.contains(&key),
+            is_measure: (TIMES.contains(&words.last()) && !words.any(PERSONAL) && !words.any(PHONES))
+                || ACCOUNTS.contains(&key),
+            is_reference: words.any(REFERENCES) && !words.any(PERSONAL),
             is_sql: matches!(key, b"db.statement" | b"db.query.text" | b"db.query" | b"sql" | b"db.sql")
                 || key.starts_with(b"db.query.parameter."),
             is_query: matches!(key, b"url.query" | b"http.query" | b"query_string" | b"url.fragment"),
@@ -423,7 +377,34 @@ mod tests {
 
     #[test]
     fn words_give_a_key_away() {
-        let rows: [(&[u8], Naming); 18] = [
+        let rows: [(&[u8], Naming); 45] = [
+            (b"password1", Naming::Secret),
+            (b"secret_key", Naming::Secret),
+            (b"secretKey", Naming::Secret),
+            (b"db_pass", Naming::Secret),
+            (b"PGPASSWORD", Naming::Secret),
+            (b"DBPassword", Naming::Secret),
+            (b"CSRFToken", Naming::Secret),
+            (b"JWTToken", Naming::Secret),
+            (b"AccountKey", Naming::Secret),
+            (b"user.auth", Naming::Secret),
+            (b"signature", Naming::Secret),
+            (b"otp_code", Naming::Forbidden),
+            (b"cvv_number", Naming::Forbidden),
+            (b"otp.verified", Naming::Plain),
+            (b"pin.attempts", Naming::Plain),
+            (b"music.track.1", Naming::Plain),
+            (b"track_1", Naming::Forbidden),
+            (b"token.type", Naming::Plain),
+            (b"session.duration", Naming::Plain),
+            (b"auth.method", Naming::Plain),
+            (b"pass.rate", Naming::Plain),
+            (b"test.pass.total", Naming::Plain),
+            (b"auth.passwordless", Naming::Plain),
+            (b"boarding_pass.gate", Naming::Plain),
+            (b"http.request.header.x-csrf-token", Naming::Secret),
+            (b"APIKey", Naming::Secret),
+            (b"keys.count", Naming::Plain),
             (b"password", Naming::Secret),
             (b"userPassword", Naming::Secret),
             (b"http.request.header.authorization", Naming::Secret),

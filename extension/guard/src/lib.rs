@@ -18,13 +18,16 @@ mod hash;
 mod keys;
 mod limits;
 mod names;
+mod pattern;
 mod point;
 mod rewrite;
 mod rules;
 mod schema;
 mod text;
 mod turns;
+mod view;
 mod walk;
+mod words;
 
 use std::fmt;
 
@@ -35,7 +38,7 @@ use wire::proto::WireError;
 use crate::census::{Census, Fate};
 use crate::keys::{Book, Facts, Verdict};
 use crate::schema::Message;
-use crate::text::Hits;
+use crate::text::{Budget, Hits};
 use crate::walk::Walk;
 
 pub use crate::attributes::Attributes;
@@ -48,17 +51,14 @@ pub use crate::rules::{Kind, Redaction};
 /// Why a request cannot be guarded, and so is refused: nothing passes unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is no protobuf.
+    /// It is no protobuf, outside of its spans, log records and metrics: one of those is left out alone.
     Malformed(WireError),
-    /// Its values are nested deeper than anyone means.
-    TooDeep,
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed(_) => "the body is not an OTLP request",
-            Self::TooDeep => "the body has values nested too deeply",
         })
     }
 }
@@ -67,7 +67,6 @@ impl std::error::Error for Refused {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Malformed(error) => Some(error),
-            Self::TooDeep => None,
         }
     }
 }
@@ -105,6 +104,8 @@ pub struct Guard {
     /// Data points that became part of another, because a rule made them alike.
     merged_points: u64,
     book: Book,
+    /// What may still be searched of the request, or text, that is looked at.
+    budget: Budget,
     hits: Hits,
     limited: Limited,
 }
@@ -129,6 +130,7 @@ impl Guard {
             limits,
             harmless_len: harmless_len.unwrap_or(usize::MAX),
             book: Book::default(),
+            budget: Budget::whole(),
             hits,
             limited: Limited::default(),
         })
@@ -140,6 +142,7 @@ impl Guard {
     /// When the bytes are no such request and something is to be hidden: then nothing of it may go on, for what it
     /// holds cannot be told.
     pub fn apply(&mut self, signal: Signal, bytes: Bytes) -> Result<Bytes, Refused> {
+        self.budget = Budget::whole();
         let (guarded, has_large) = self.pass(signal, bytes, false)?;
         Ok(if has_large { self.pass(signal, guarded, true)?.0 } else { guarded })
     }
@@ -164,6 +167,7 @@ impl Guard {
 
     /// What may go on of a text that is no part of a request, such as the name of an error.
     pub fn text(&mut self, text: &str) -> Option<String> {
+        self.budget = Budget::whole();
         self.redact(text.as_bytes(), &Facts::NONE).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -181,6 +185,7 @@ impl Guard {
             self.note_secret();
             return Some(String::from_utf8_lossy(rewrite::REDACTED).into_owned());
         }
+        self.budget = Budget::whole();
         let hidden = self.redact(value.as_bytes(), &facts);
         Some(hidden.map_or_else(|| value.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
@@ -194,8 +199,8 @@ impl Guard {
     }
 
     /// How often limits were reached so far.
-    pub const fn limited(&self) -> &Limited {
-        &self.limited
+    pub fn limited(&self) -> Limited {
+        Limited { unsearched: self.limited.unsearched + self.hits.unsearched, ..self.limited }
     }
 
     /// What rules on attributes have done so far.
@@ -209,7 +214,7 @@ impl Guard {
         let mut redactions = [0; Guarded::RULES.len()];
         redactions[..self.hits.kinds.len()].copy_from_slice(&self.hits.kinds);
         redactions[self.hits.kinds.len()] = self.hits.own.iter().sum();
-        let (limited, counts) = (&self.limited, self.counts());
+        let (limited, counts) = (self.limited(), self.counts());
         let changes = [
             limited.values,
             limited.attributes,
@@ -248,14 +253,14 @@ impl Guard {
                 facts.is_clean = true;
                 return facts;
             };
-            let name = String::from_utf8_lossy(key);
             for (index, own) in redaction.own.iter().enumerate() {
-                let is_about_it = own.key.as_ref().is_some_and(|pattern| pattern.is_match(&name));
+                let is_about_it = own.key.as_ref().is_some_and(|pattern| pattern.is_match(key));
                 facts.own |= u64::from(is_about_it) << index;
             }
             // A trial run: what is hidden in a key counts each time that the key comes, and not here.
-            facts.is_clean = text::redact(key, &Facts::NONE, redaction, &mut hits.clone()).is_none();
-            facts.is_excepted = redaction.except.iter().any(|pattern| pattern.is_match(&name));
+            facts.is_clean =
+                text::redact(key, &Facts::NONE, redaction, &mut hits.clone(), &mut Budget::whole()).is_none();
+            facts.is_excepted = redaction.except.iter().any(|pattern| pattern.is_match(key));
             facts
         })
     }
@@ -316,12 +321,12 @@ impl Guard {
 
     fn redact(&mut self, text: &[u8], facts: &Facts) -> Option<Vec<u8>> {
         let redaction = self.redaction.as_ref()?;
-        text::redact(text, facts, redaction, &mut self.hits)
+        text::redact(text, facts, redaction, &mut self.hits, &mut self.budget)
     }
 
     fn redact_number(&mut self, number: u64, facts: &Facts) -> Option<Vec<u8>> {
         let redaction = self.redaction.as_ref()?;
-        text::redact_number(number, facts, redaction, &mut self.hits)
+        text::redact_number(number, facts, redaction, &mut self.hits, &mut self.budget)
     }
 
     fn note_secret(&mut self) {

@@ -45,12 +45,14 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            value: 4 << 10,
-            stacktrace: 16 << 10,
+            // OpenTelemetry's own default is no limit. A prompt of a language model or a long statement passes; what would
+            // fill the memory of a small function, or a request of gRPC, does not.
+            value: 64 << 10,
+            stacktrace: 64 << 10,
             attributes: 128,
             events: 128,
             links: 128,
-            item: 64 << 10,
+            item: 256 << 10,
         }
     }
 }
@@ -68,6 +70,10 @@ pub struct Limited {
     pub links: u64,
     /// Spans and records that were too large as a whole.
     pub items: u64,
+    /// Spans, records and metrics that cannot be read, and so were left out alone.
+    pub refused: u64,
+    /// Values hidden whole, because they are nested too deep, or are beyond what is searched of one request.
+    pub unsearched: u64,
 }
 
 /// The longest beginning of `text` of at most `max` bytes that does not end inside a character.

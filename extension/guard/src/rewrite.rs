@@ -1,6 +1,7 @@
 //! A text of which some stretches are replaced: copied at the first replacement, and not before.
 
 use crate::hash::Hasher;
+use crate::view::View;
 
 /// What takes the place of a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +20,39 @@ pub enum Action {
 pub(crate) const REDACTED: &[u8] = b"[redacted]";
 
 pub(crate) struct Rewrite<'a> {
-    text: &'a [u8],
+    /// As it came.
+    came: &'a [u8],
+    /// As it reads, where something in it is escaped.
+    view: Option<&'a View>,
     action: Action,
     hasher: Option<&'a Hasher>,
-    /// The new text as far as `done`, once there is something to replace.
+    /// The new text as far as `written`, once there is something to replace.
     out: Vec<u8>,
+    /// How far the text as it came has been written.
+    written: usize,
+    /// The same of the text as it reads.
     done: usize,
     pub(crate) hits: u64,
 }
 
 impl<'a> Rewrite<'a> {
     pub(crate) const fn new(text: &'a [u8], action: Action, hasher: Option<&'a Hasher>) -> Self {
-        Self { text, action, hasher, out: Vec::new(), done: 0, hits: 0 }
+        Self::reading(text, None, action, hasher)
+    }
+
+    /// Of a text that reads as `view` says: stretches are those of the reading.
+    pub(crate) const fn reading(
+        came: &'a [u8],
+        view: Option<&'a View>,
+        action: Action,
+        hasher: Option<&'a Hasher>,
+    ) -> Self {
+        Self { came, view, action, hasher, out: Vec::new(), written: 0, done: 0, hits: 0 }
+    }
+
+    /// How often the byte at `at` is escaped.
+    pub(crate) fn level(&self, at: usize) -> u8 {
+        self.view.map_or(0, |view| view.level(at))
     }
 
     /// How far the text has been replaced: no later match may begin before.
@@ -40,7 +62,10 @@ impl<'a> Rewrite<'a> {
 
     /// Replaces `start..end`, by `fitting` unless another action was asked for. Stretches come in order.
     pub(crate) fn put(&mut self, start: usize, end: usize, fitting: &[u8]) {
-        let found = &self.text[start..end];
+        let found = match self.view {
+            Some(view) => &view.bytes[start..end],
+            None => &self.came[start..end],
+        };
         let hashed;
         let with: &[u8] = match (self.action, self.hasher) {
             (Action::Fitting, _) => fitting,
@@ -57,9 +82,22 @@ impl<'a> Rewrite<'a> {
         };
         if with != found {
             self.hits += 1;
-            self.out.extend_from_slice(&self.text[self.done..start]);
-            self.out.extend_from_slice(with);
-            self.done = end;
+            let place = self.view.map_or(start..end, |view| view.place(start, end));
+            self.out.extend_from_slice(&self.came[self.written..place.start]);
+            match self.view {
+                // What stays of it stays as it came, such as the `%20` between the groups of a card.
+                Some(view) if with.len() == found.len() => {
+                    for (index, byte) in with.iter().enumerate() {
+                        let at = start + index;
+                        match *byte == found[index] {
+                            true => self.out.extend_from_slice(&self.came[view.place(at, at + 1)]),
+                            false => self.out.push(*byte),
+                        }
+                    }
+                }
+                _ => self.out.extend_from_slice(with),
+            }
+            (self.written, self.done) = (place.end, end);
         }
     }
 
@@ -68,7 +106,7 @@ impl<'a> Rewrite<'a> {
         if self.hits == 0 {
             return None;
         }
-        self.out.extend_from_slice(&self.text[self.done..]);
+        self.out.extend_from_slice(&self.came[self.written..]);
         Some(self.out)
     }
 }

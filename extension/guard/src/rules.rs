@@ -5,10 +5,10 @@
 //!  {"key": "customer\\.name", "action": "delete"}, {"except": "^order\\.id$"}]
 //! ```
 
-use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::hash::Hasher;
+use crate::pattern::Pattern;
 use crate::rewrite::Action;
 use crate::text::shortest;
 
@@ -71,17 +71,13 @@ impl Kind {
 
 /// Own rules are bits of a number.
 const OWN_MAX: usize = 64;
-/// Bytes of one compiled pattern: some four hundred steps, so that a value of 4 KiB takes milliseconds at worst.
-const PATTERN_MAX: usize = 32 << 10;
-/// Brackets in brackets.
-const NESTING_MAX: u32 = 32;
 
 /// One own rule: about keys, about values, or about values of keys.
 #[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) name: String,
-    pub(crate) key: Option<Regex>,
-    pub(crate) value: Option<Regex>,
+    pub(crate) key: Option<Pattern>,
+    pub(crate) value: Option<Pattern>,
     pub(crate) action: Action,
 }
 
@@ -92,7 +88,7 @@ pub struct Redaction {
     pub(crate) kinds: [Option<Action>; Kind::ALL.len()],
     pub(crate) own: Vec<Own>,
     /// Keys whose values are only searched for secrets by name.
-    pub(crate) except: Vec<Regex>,
+    pub(crate) except: Vec<Pattern>,
     pub(crate) hasher: Option<Hasher>,
     /// Shorter texts hold nothing that is looked for.
     pub(crate) shortest: usize,
@@ -100,6 +96,8 @@ pub struct Redaction {
     pub(crate) telling: u8,
     /// Whether credentials are looked for, which have no such byte.
     pub(crate) has_tokens: bool,
+    /// Fewer digits in a text make none of what is looked for.
+    pub(crate) digits_min: u32,
 }
 
 impl Redaction {
@@ -116,6 +114,8 @@ impl Redaction {
         self.shortest = asked_for.iter().map(|kind| shortest(*kind)).min().unwrap_or(usize::MAX);
         self.telling = asked_for.iter().fold(0, |telling, kind| telling | crate::text::telling(*kind));
         self.has_tokens = asked_for.contains(&Kind::Tokens);
+        self.digits_min =
+            asked_for.iter().map(|kind| crate::text::fewest_digits(*kind)).min().unwrap_or(u32::MAX);
         self
     }
 
@@ -171,7 +171,7 @@ impl Redaction {
                 if let Some(name) = text("use").transpose()? {
                     self.turn_on(name, wanted)?;
                 } else if let Some(pattern) = text("except").transpose()? {
-                    self.except.push(regex(pattern)?);
+                    self.except.push(self::pattern(pattern)?);
                 } else {
                     self.add_own(
                         text("name").transpose()?,
@@ -212,12 +212,12 @@ impl Redaction {
         if self.own.len() == OWN_MAX {
             return Err(format!("more than {OWN_MAX} own rules"));
         }
-        let value = value.map(regex).transpose()?;
-        if value.as_ref().is_some_and(|regex| regex.is_match("")) {
+        let value = value.map(pattern).transpose()?;
+        if value.as_ref().is_some_and(|pattern| pattern.is_match(b"")) {
             return Err("its value pattern matches the empty text".into());
         }
         let name = name.map_or_else(|| format!("rule_{}", self.own.len() + 1), str::to_owned);
-        self.own.push(Own { name, key: key.map(regex).transpose()?, value, action });
+        self.own.push(Own { name, key: key.map(pattern).transpose()?, value, action });
         Ok(())
     }
 }
@@ -246,10 +246,8 @@ fn action(word: Option<&str>, has_key: bool) -> Result<(Action, Option<String>),
     }
 }
 
-/// A pattern in linear time and bounded memory.
-pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(pattern).size_limit(PATTERN_MAX).nest_limit(NESTING_MAX).build();
-    built.map_err(|error| format!("its pattern cannot be used: {error}"))
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|why| format!("its pattern cannot be used: {why}"))
 }
 
 #[cfg(test)]

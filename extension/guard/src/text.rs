@@ -4,15 +4,17 @@ use std::borrow::Cow;
 
 use crate::detect::{aadhaar, addresses, cards, pan, phones, secrets, sql, tokens, urls};
 use crate::keys::{Facts, Naming};
+use crate::pattern::Pattern;
 use crate::rewrite::{Action, REDACTED, Rewrite};
 use crate::rules::{Kind, Own, Redaction};
+use crate::view::View;
 
 /// Times that a text in which something was replaced is searched again, for what the replacement has laid bare.
 const PASSES_MAX: usize = 3;
-/// Own patterns are tried on so much of a text, and what is longer is cut: 64 KiB take them some 10 ms at worst.
-const OWN_TEXT_MAX: usize = 64 << 10;
 /// Fewer digits make none of the numbers.
 const DIGITS_MIN: u32 = 8;
+/// And fewer no PAN.
+const PAN_DIGITS: u32 = 4;
 /// The least number of so many digits.
 pub(crate) const NUMBER_MIN: u64 = 10_000_000;
 /// Shorter texts hold no credential.
@@ -22,16 +24,16 @@ const DIGIT: u8 = 1;
 const AT: u8 = 2;
 const SIGN: u8 = 4;
 const QUERY: u8 = 8;
-const CAPITAL: u8 = 16;
+/// Something may be escaped, and be anything.
+const ESCAPE: u8 = 16;
 
 /// The classes of bytes without which a kind is not there; none where it is told otherwise.
 pub(crate) const fn telling(kind: Kind) -> u8 {
     match kind {
-        Kind::Keys => SIGN,
-        Kind::Urls => QUERY,
-        Kind::Emails | Kind::Upi => AT,
-        Kind::Pan => CAPITAL,
-        Kind::Cards | Kind::Aadhaar | Kind::Phones | Kind::Tokens | Kind::Sql => 0,
+        Kind::Keys => SIGN | ESCAPE,
+        Kind::Urls => QUERY | ESCAPE,
+        Kind::Emails | Kind::Upi => AT | ESCAPE,
+        Kind::Pan | Kind::Cards | Kind::Aadhaar | Kind::Phones | Kind::Tokens | Kind::Sql => 0,
     }
 }
 
@@ -55,11 +57,11 @@ const CLASSES: [u8; 256] = {
     while byte < 256 {
         classes[byte] = match byte as u8 {
             b'0'..=b'9' => DIGIT,
-            b'A'..=b'Z' => CAPITAL,
             b'@' => AT,
-            b'%' => AT,
+            b'%' | b'\\' | b'&' => ESCAPE,
             b'=' => SIGN | QUERY,
             b':' => SIGN | QUERY,
+            b'>' | b',' | b'-' | b'\t' => SIGN,
             b'?' | b'#' => QUERY,
             _ => 0,
         };
@@ -73,28 +75,96 @@ const CLASSES: [u8; 256] = {
 pub(crate) struct Hits {
     pub(crate) kinds: [u64; Kind::ALL.len()],
     pub(crate) own: Vec<u64>,
+    /// Texts hidden whole, because they are beyond what is searched of one request.
+    pub(crate) unsearched: u64,
+}
+
+/// What one request may still have searched.
+///
+/// A byte searched once is one unit, and a byte searched by an own pattern as many as its steps take. Everything here runs
+/// on the thread that asks for `/next`: a whole budget is some 60 ms of a whole core.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget(usize);
+
+impl Budget {
+    /// Bytes of texts of one request: as much as a function sends that has long attributes, and no more than a function of
+    /// 128 MB, with a thirteenth of a core, has time for.
+    const WHOLE: usize = 4 << 20;
+    /// What a text costs however short it is.
+    const EACH: usize = 16;
+
+    pub(crate) const fn whole() -> Self {
+        Self(Self::WHOLE)
+    }
+
+    /// Takes what searching `length` bytes costs, if there is as much.
+    const fn take(&mut self, length: usize) -> bool {
+        match self.0.checked_sub(length.saturating_add(Self::EACH)) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 /// What is left of `text`, or `None` when it may stay as it is.
-pub(crate) fn redact(text: &[u8], facts: &Facts, rules: &Redaction, hits: &mut Hits) -> Option<Vec<u8>> {
-    let mut now = own_rules(text, facts, rules, hits);
+///
+/// A text beyond the budget is hidden whole, whatever is to be hidden: nobody has looked at it.
+pub(crate) fn redact(
+    text: &[u8],
+    facts: &Facts,
+    rules: &Redaction,
+    hits: &mut Hits,
+    budget: &mut Budget,
+) -> Option<Vec<u8>> {
+    let unsearched = |hits: &mut Hits| {
+        let is_new = text != REDACTED;
+        hits.unsearched += u64::from(is_new);
+        is_new.then(|| REDACTED.to_vec())
+    };
+    let mut now = match own_rules(text, facts, rules, hits, budget) {
+        Ok(now) => now,
+        Err(Spent) => return unsearched(hits),
+    };
     for pass in 0..=PASSES_MAX {
         let before = now.as_deref().unwrap_or(text);
-        let Some(after) = built_in(before, facts, rules, hits) else { return now };
+        let (classes, digits) = classes_of(before);
+        if is_hopeless(before, classes, digits, facts, rules) {
+            return now;
+        }
+        if !budget.take(before.len()) {
+            return unsearched(hits);
+        }
+        let Some(after) = built_in(before, classes, digits, facts, rules, hits) else { return now };
         // What changes for ever is nothing to pass on.
         now = Some(if pass == PASSES_MAX { REDACTED.to_vec() } else { after });
     }
     now
 }
 
+/// The budget does not reach.
+struct Spent;
+
 /// Whether nothing in `text` can be touched: told by its length and its bytes alone, and most texts are.
 pub(crate) fn is_quiet(text: &[u8], facts: &Facts, rules: &Redaction) -> bool {
     let is_short = text.len() < rules.shortest;
     rules.own.is_empty()
-        && (is_short || {
+        // Credentials have no byte that tells them: then it is not told by looking at all bytes twice.
+        && (is_short || !rules.has_tokens && {
             let (classes, digits) = classes_of(text);
             is_hopeless(text, classes, digits, facts, rules)
         })
+}
+
+/// The digits without which nothing is possible that has digits, where `kind` is looked for.
+pub(crate) const fn fewest_digits(kind: Kind) -> u32 {
+    match kind {
+        Kind::Pan => PAN_DIGITS,
+        Kind::Cards | Kind::Aadhaar | Kind::Phones => DIGITS_MIN,
+        _ => u32::MAX,
+    }
 }
 
 /// What the bytes of `text` make possible, and how many are digits.
@@ -106,42 +176,92 @@ fn classes_of(text: &[u8]) -> (u8, u32) {
 }
 
 fn is_hopeless(text: &[u8], classes: u8, digits: u32, facts: &Facts, rules: &Redaction) -> bool {
-    let says_nothing = classes & !DIGIT & rules.telling == 0 && digits < DIGITS_MIN;
+    let says_nothing = classes & !DIGIT & rules.telling == 0 && digits < rules.digits_min;
     text.len() < rules.shortest || (says_nothing && !facts.is_sql && !rules.has_tokens)
 }
 
 /// One pass of what is built in.
-fn built_in(text: &[u8], facts: &Facts, rules: &Redaction, hits: &mut Hits) -> Option<Vec<u8>> {
-    let (classes, digits) = classes_of(text);
-    if is_hopeless(text, classes, digits, facts, rules) {
-        return None;
-    }
-    let mut now: Cow<'_, [u8]> = Cow::Borrowed(text);
+fn built_in(
+    text: &[u8],
+    classes: u8,
+    digits: u32,
+    facts: &Facts,
+    rules: &Redaction,
+    hits: &mut Hits,
+) -> Option<Vec<u8>> {
+    let mut now = Reading::with(Cow::Borrowed(text), classes, digits);
     for (index, kind) in Kind::ALL.into_iter().enumerate() {
         let Some(action) = rules.kinds[index] else { continue };
-        let is_possible = match kind {
-            Kind::Keys => classes & SIGN != 0,
-            Kind::Sql => facts.is_sql,
-            Kind::Urls => classes & QUERY != 0,
-            Kind::Tokens => text.len() >= TOKEN_MIN,
-            Kind::Emails | Kind::Upi => classes & AT != 0,
-            Kind::Cards | Kind::Aadhaar | Kind::Phones => digits >= DIGITS_MIN,
-            Kind::Pan => digits >= 4 && classes & CAPITAL != 0,
-        };
-        let is_number = digits as usize == text.len();
-        if !is_possible || is_excepted(kind, facts, is_number) {
+        if !now.may_hold(kind, facts) || is_excepted(kind, facts, now.is_number()) {
             continue;
         }
-        let mut out = Rewrite::new(&now, action, rules.hasher.as_ref());
-        search(kind, &now, facts, rules, action, &mut out);
-        hits.kinds[index] += out.hits;
-        if let Some(changed) = out.finish() {
-            now = Cow::Owned(changed);
+        // The literals of a statement are found in it as it came, for a backslash is a part of it; and so are the values
+        // of a query first, for an encoded `&` is a part of one.
+        let mut find = |came: &[u8], view: Option<&View>| {
+            let mut out = Rewrite::reading(came, view, action, rules.hasher.as_ref());
+            search(kind, view.map_or(came, |view| &view.bytes), facts, rules, action, &mut out);
+            hits.kinds[index] += out.hits;
+            out.finish()
+        };
+        if matches!(kind, Kind::Sql | Kind::Urls) {
+            let changed = find(&now.came, None);
+            now = now.after(changed);
+        }
+        if kind != Kind::Sql && (kind != Kind::Urls || now.view.is_some()) {
+            let changed = find(&now.came, now.view.as_ref());
+            now = now.after(changed);
         }
     }
-    match now {
+    match now.came {
         Cow::Borrowed(_) => None,
         Cow::Owned(changed) => Some(changed),
+    }
+}
+
+/// A text as it came, and as it reads.
+struct Reading<'a> {
+    came: Cow<'a, [u8]>,
+    view: Option<View>,
+    classes: u8,
+    digits: u32,
+}
+
+impl<'a> Reading<'a> {
+    fn of(came: Cow<'a, [u8]>) -> Self {
+        let (classes, digits) = classes_of(&came);
+        Self::with(came, classes, digits)
+    }
+
+    /// Of a text whose bytes make this possible.
+    fn with(came: Cow<'a, [u8]>, mut classes: u8, mut digits: u32) -> Self {
+        let view = if classes & ESCAPE != 0 { View::of(&came) } else { None };
+        if let Some(view) = &view {
+            let (more, count) = classes_of(&view.bytes);
+            (classes, digits) = (classes | more, digits.max(count));
+        }
+        Self { came, view, classes, digits }
+    }
+
+    /// With what has taken its place, if anything has.
+    fn after(self, changed: Option<Vec<u8>>) -> Self {
+        changed.map_or(self, |changed| Self::of(Cow::Owned(changed)))
+    }
+
+    fn is_number(&self) -> bool {
+        self.digits as usize == self.came.len()
+    }
+
+    /// Whether its bytes allow for a value of `kind`.
+    fn may_hold(&self, kind: Kind, facts: &Facts) -> bool {
+        match kind {
+            Kind::Keys => self.classes & SIGN != 0,
+            Kind::Sql => facts.is_sql,
+            Kind::Urls => self.classes & QUERY != 0,
+            Kind::Tokens => self.came.len() >= TOKEN_MIN,
+            Kind::Emails | Kind::Upi => self.classes & AT != 0,
+            Kind::Cards | Kind::Aadhaar | Kind::Phones => self.digits >= DIGITS_MIN,
+            Kind::Pan => self.digits >= PAN_DIGITS,
+        }
     }
 }
 
@@ -149,6 +269,7 @@ fn built_in(text: &[u8], facts: &Facts, rules: &Redaction, hits: &mut Hits) -> O
 const fn is_excepted(kind: Kind, facts: &Facts, is_number: bool) -> bool {
     match kind {
         Kind::Keys | Kind::Tokens => false,
+        Kind::Aadhaar if facts.is_reference && is_number => true,
         Kind::Cards | Kind::Aadhaar | Kind::Phones => (facts.is_measure && is_number) || facts.is_excepted,
         _ => facts.is_excepted,
     }
@@ -170,17 +291,27 @@ fn search(kind: Kind, text: &[u8], facts: &Facts, rules: &Redaction, action: Act
 }
 
 /// The own rules, once: what they leave behind may well look to them like what they look for.
-fn own_rules(text: &[u8], facts: &Facts, rules: &Redaction, hits: &mut Hits) -> Option<Vec<u8>> {
+fn own_rules(
+    text: &[u8],
+    facts: &Facts,
+    rules: &Redaction,
+    hits: &mut Hits,
+    budget: &mut Budget,
+) -> Result<Option<Vec<u8>>, Spent> {
     let mut now: Option<Vec<u8>> = None;
     for (index, own) in rules.own.iter().enumerate() {
         let is_about_it = own.key.is_none() || facts.own & (1 << index) != 0;
         if is_about_it && !(facts.is_excepted && own.key.is_none()) {
             let before = now.as_deref().unwrap_or(text);
+            let weight = own.value.as_ref().map_or(0, Pattern::weight);
+            if !budget.take(before.len().saturating_mul(weight)) {
+                return Err(Spent);
+            }
             let changed = own_rule(before, own, rules, &mut hits.own[index]);
             now = changed.or(now);
         }
     }
-    now
+    Ok(now)
 }
 
 fn own_rule(text: &[u8], own: &Own, rules: &Redaction, hits: &mut u64) -> Option<Vec<u8>> {
@@ -190,15 +321,10 @@ fn own_rule(text: &[u8], own: &Own, rules: &Redaction, hits: &mut u64) -> Option
         *hits += out.hits;
         return out.finish();
     };
-    // What is no text, or too long to be searched, does not pass unsearched.
-    let searched = String::from_utf8_lossy(&text[..text.len().min(OWN_TEXT_MAX)]);
-    let mut out = Rewrite::new(searched.as_bytes(), own.action, rules.hasher.as_ref());
-    for found in pattern.find_iter(&searched).filter(|found| !found.is_empty()) {
-        out.put(found.start(), found.end(), &vec![b'*'; found.len()]);
-    }
+    let mut out = Rewrite::new(text, own.action, rules.hasher.as_ref());
+    pattern.matches(text, |start, end| out.put(start, end, &vec![b'*'; end - start]));
     *hits += out.hits;
-    let is_shortened = searched.as_bytes() != text;
-    out.finish().or_else(|| is_shortened.then(|| searched.into_owned().into_bytes()))
+    out.finish()
 }
 
 /// What is done with a number that is a value: as a text it would be, or `None` when it may stay.
@@ -207,11 +333,12 @@ pub(crate) fn redact_number(
     facts: &Facts,
     rules: &Redaction,
     hits: &mut Hits,
+    budget: &mut Budget,
 ) -> Option<Vec<u8>> {
     if number < NUMBER_MIN && facts.own == 0 {
         return None;
     }
-    redact(number.to_string().as_bytes(), facts, rules, hits)
+    redact(number.to_string().as_bytes(), facts, rules, hits, budget)
 }
 
 /// Whether a value goes for what its key is called; `is_text` when it is no number or flag.

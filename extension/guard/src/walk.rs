@@ -1,6 +1,7 @@
 //! The walk through a request: into the messages that can hold text, past all others, noting what is to change.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use policy::Signal;
 use wire::proto::{
@@ -29,8 +30,8 @@ const ANY_BYTES: u32 = 7;
 
 /// Values within values; protobuf's own readers give up at about as many.
 const DEPTH_MAX: usize = 32;
-/// So far beyond its limit a value is searched before it is cut, so that no number stands cut at its end.
-const CUT_MARGIN: usize = 256;
+/// Bytes of the three counts of what was left out, which may all have to be written.
+const COUNTS_MAX: usize = 3 * (2 + 5);
 /// Above this a number in floating point is not exact, and no card.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -166,7 +167,33 @@ impl<'a> Walk<'a> {
         if matches!(kind, Message::Span | Message::Record) && !self.is_trimming {
             self.guard.take_turn();
         }
-        self.child(place, |walk, range| walk.message(kind, range))
+        match kind {
+            Message::Span | Message::Record | Message::Metric => self.item(kind, place),
+            _ => self.child(place, |walk, range| walk.message(kind, range)),
+        }
+    }
+
+    /// A span, log record or metric: one that cannot be read, or that a bug of ours stops at, is refused alone, and all
+    /// others pass.
+    ///
+    /// Where something is to be hidden it is left out, because nobody knows what is in it. Otherwise it passes as it
+    /// came, and the scan refuses it if no decoder can read it.
+    fn item(&mut self, kind: Message, place: Place) -> Delta {
+        let mark = self.edits.len();
+        let surplus = std::mem::take(&mut self.surplus);
+        // What a panic may leave half-done is taken back below; of the guard itself that is a count at most.
+        let walking = AssertUnwindSafe(|| self.child(place, |walk, range| walk.message(kind, range)));
+        if let Ok(Ok(delta)) = catch_unwind(walking) {
+            self.surplus = surplus;
+            return Ok(delta);
+        }
+        self.edits.truncate(mark);
+        self.surplus = surplus;
+        if !self.guard.is_searching {
+            return Ok(0);
+        }
+        self.guard.limited.refused += 1;
+        Ok(self.edits.put(place.range(), b""))
     }
 
     /// The data points of a metric, whose data is field `data` of it.
@@ -188,7 +215,7 @@ impl<'a> Walk<'a> {
         };
         self.guard.merged_points += gone;
         self.edits.truncate(mark);
-        Ok(self.edits.push(range, &joined))
+        Ok(self.edits.put(range, &joined))
     }
 
     /// Walks the content of a field, and mends its length.
@@ -197,7 +224,6 @@ impl<'a> Walk<'a> {
         place: Place,
         walk: impl FnOnce(&mut Self, Range<usize>) -> Delta,
     ) -> Delta {
-        let mark = self.edits.len();
         let inner = walk(self, place.contents())?;
         if inner == 0 {
             return Ok(0);
@@ -208,7 +234,7 @@ impl<'a> Walk<'a> {
         put_varint(&mut mended, length as u64);
         let tag =
             self.bytes[place.start..].iter().position(|byte| *byte < 0x80).expect("a tag has an end") + 1;
-        Ok(inner + self.edits.insert(mark, place.start + tag..place.content, &mended))
+        Ok(inner + self.edits.put(place.start + tag..place.content, &mended))
     }
 
     /// One of several: kept, changed, or left out and counted.
@@ -230,7 +256,7 @@ impl<'a> Walk<'a> {
             }
             None => {
                 counted.left_out += 1;
-                Ok(self.edits.push(place.range(), b""))
+                Ok(self.edits.put(place.range(), b""))
             }
         }
     }
@@ -335,12 +361,12 @@ impl<'a> Walk<'a> {
         if word == REDACTED {
             self.guard.note_secret();
         }
-        self.edits.push(range, &value)
+        self.edits.put(range, &value)
     }
 
     fn any(&mut self, range: Range<usize>, facts: &Facts, max: usize, depth: usize) -> Delta {
         if depth > DEPTH_MAX {
-            return Err(Refused::TooDeep);
+            return Ok(self.too_deep(range));
         }
         let (mut delta, base) = (0, range.start);
         let mut parts = fields(&self.bytes[range]);
@@ -373,6 +399,20 @@ impl<'a> Walk<'a> {
         Ok(delta)
     }
 
+    /// A value below the deepest level that is searched: hidden where something is to be hidden, else passed as it is.
+    fn too_deep(&mut self, range: Range<usize>) -> isize {
+        if self.guard.redaction.is_none() || range.is_empty() {
+            return 0;
+        }
+        let mut value = Vec::new();
+        put_bytes(&mut value, ANY_STRING, REDACTED);
+        if self.bytes[range.clone()] == value[..] {
+            return 0;
+        }
+        self.guard.limited.unsearched += 1;
+        self.edits.put(range, &value)
+    }
+
     /// The messages in field 1 of an array or map.
     fn each(&mut self, range: Range<usize>, mut walk: impl FnMut(&mut Self, Place) -> Delta) -> Delta {
         let (mut delta, base) = (0, range.start);
@@ -387,26 +427,30 @@ impl<'a> Walk<'a> {
 
     /// One entry of a map: an attribute that nobody counts.
     fn entry(&mut self, place: Place, is_limited: bool, depth: usize) -> Delta {
-        if depth > DEPTH_MAX {
-            return Err(Refused::TooDeep);
-        }
         let of = if is_limited { Message::Span } else { Message::Resource };
         match self.attribute(place, of, depth)? {
             Some(delta) => Ok(delta),
             None => {
                 self.guard.note_secret();
-                Ok(self.edits.push(place.range(), b""))
+                Ok(self.edits.put(place.range(), b""))
             }
         }
     }
 
+    #[cfg(test)]
+    fn panic_at(&self, range: &Range<usize>) {
+        assert_ne!(&self.bytes[range.clone()], tests::BUG, "a bug that a test has planted");
+    }
+
     /// The name of a span: redacted first, so that its template is of what is left.
     pub(crate) fn name(&mut self, range: Range<usize>) -> isize {
+        #[cfg(test)]
+        self.panic_at(&range);
         let whole = &self.bytes[range.clone()];
         let redacted = self.guard.redact(whole, &Facts::NONE);
         let named = self.guard.name(redacted.as_deref().unwrap_or(whole));
         match named.or(redacted) {
-            Some(name) if name != whole => self.edits.push(range, &name),
+            Some(name) if name != whole => self.edits.put(range, &name),
             _ => 0,
         }
     }
@@ -426,19 +470,21 @@ impl<'a> Walk<'a> {
     }
 
     /// A text, redacted, and then cut to `max` where that is not 0.
+    ///
+    /// It is searched whole and cut after that: a cut before could end inside of what is to be hidden, or what is hidden
+    /// could make it so much shorter that something cut in two is in it again. A cut may make something look like what is
+    /// to be hidden, such as the first sixteen of twenty digits: that is hidden too.
     fn text(&mut self, range: Range<usize>, facts: &Facts, max: usize) -> isize {
         let whole = &self.bytes[range.clone()];
-        let is_long = max > 0 && whole.len() > max;
-        let seen = if is_long { cut(whole, max + CUT_MARGIN) } else { whole };
-        let redacted = self.guard.redact(seen, facts);
-        let left = redacted.as_deref().unwrap_or(seen);
-        let left = if max > 0 { cut(left, max) } else { left };
+        let mut redacted = self.guard.redact(whole, facts);
+        let is_long = max > 0 && redacted.as_deref().unwrap_or(whole).len() > max;
         if is_long {
             self.guard.limited.values += 1;
-        } else if redacted.is_none() {
-            return 0;
+            let short = cut(redacted.as_deref().unwrap_or(whole), max).to_vec();
+            redacted =
+                self.guard.redact(&short, facts).map(|again| cut(&again, max).to_vec()).or(Some(short));
         }
-        self.edits.push(range, left)
+        redacted.map_or(0, |left| self.edits.put(range, &left))
     }
 
     /// A number that is to be hidden becomes a text.
@@ -446,7 +492,7 @@ impl<'a> Walk<'a> {
         let Some(redacted) = self.guard.redact_number(number, facts) else { return 0 };
         let mut field = Vec::new();
         put_bytes(&mut field, ANY_STRING, &redacted);
-        self.edits.push(place.range(), &field)
+        self.edits.put(place.range(), &field)
     }
 
     fn flag(&mut self, place: Place, facts: &Facts) -> isize {
@@ -455,7 +501,7 @@ impl<'a> Walk<'a> {
         }
         let mut field = Vec::new();
         put_bytes(&mut field, ANY_STRING, REDACTED);
-        self.edits.push(place.range(), &field)
+        self.edits.put(place.range(), &field)
     }
 
     /// The fields that an item too large as a whole is to lose: its largest, sorted by their places.
@@ -479,7 +525,7 @@ impl<'a> Walk<'a> {
             }
         }
         parts.sort_unstable_by(|one, two| two.cmp(one));
-        let mut excess = range.len() - max;
+        let mut excess = range.len() - max + COUNTS_MAX;
         let mut surplus: Vec<usize> = parts
             .into_iter()
             .map_while(|(length, start)| {
@@ -554,4 +600,35 @@ fn is_text(value: &[u8]) -> Result<bool, WireError> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Redaction, Rules};
+    use bytes::Bytes;
+
+    pub(super) const BUG: &[u8] = b"a bug";
+
+    #[test]
+    fn a_bug_costs_one_span() {
+        let span = |name: &[u8]| {
+            let mut span = Vec::new();
+            put_bytes(&mut span, 5, name);
+            span
+        };
+        let request = |names: &[&[u8]]| {
+            let (mut scope, mut group, mut request) = (Vec::new(), Vec::new(), Vec::new());
+            names.iter().for_each(|name| put_bytes(&mut scope, 2, &span(name)));
+            put_bytes(&mut group, 2, &scope);
+            put_bytes(&mut request, 1, &group);
+            Bytes::from(request)
+        };
+        let rules =
+            Rules { redaction: Redaction::everything(None), limits: Limits::default(), attributes: None };
+        let mut guard = Guard::new(rules).expect("there are rules");
+        let left = guard.apply(Signal::Traces, request(&[b"4111111111111111", BUG, b"two"]));
+        assert_eq!(left, Ok(request(&[b"411111******1111", b"two"])));
+        assert_eq!(guard.limited().refused, 1);
+    }
 }

@@ -1,14 +1,14 @@
 //! Whole requests through the guard, built and read by a library that knows nothing of it.
 
+mod shared;
+
 use bytes::Bytes;
-use guard::{Attributes, Guard, Kind, Limits, Redaction, Refused, Rules};
+use guard::{Attributes, Guard, Kind, Limits, Redaction, Rules};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
-};
+use opentelemetry_proto::tonic::common::v1::{ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{
     Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
@@ -19,21 +19,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use policy::Signal;
 use prost::Message;
-
-const CARD: &str = "4111111111111111";
-const MASKED: &str = "411111******1111";
-
-fn any(value: Value) -> AnyValue {
-    AnyValue { value: Some(value) }
-}
-
-fn pair(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(any(value)), ..KeyValue::default() }
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    pair(key, Value::StringValue(value.into()))
-}
+use shared::{CARD, MASKED, any, attributes, guard, limited, one_span, pair, request, span_of, text};
 
 /// Every type a value can have, with a card in each that can hold one.
 fn everywhere() -> Vec<KeyValue> {
@@ -146,21 +132,6 @@ fn metrics() -> ExportMetricsServiceRequest {
     ExportMetricsServiceRequest { resource_metrics: vec![group] }
 }
 
-fn guard(rules: &str) -> Guard {
-    let (redaction, faults) = Redaction::parse(rules, Some(b"key"));
-    assert_eq!(faults, Vec::<String>::new());
-    Guard::new(Rules { redaction, limits: Limits::NONE, attributes: None }).expect("there is something to do")
-}
-
-fn limited(limits: Limits) -> Guard {
-    Guard::new(Rules { redaction: Redaction::default(), limits, attributes: None })
-        .expect("there is something to do")
-}
-
-fn holds(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
-}
-
 #[test]
 fn a_card_is_hidden_wherever_it_stands() {
     let requests = [
@@ -241,30 +212,6 @@ fn nothing_asked_for_is_no_guard() {
         Guard::new(Rules { redaction: Redaction::default(), limits: Limits::NONE, attributes: None })
             .is_none()
     );
-}
-
-fn one_span(attributes: Vec<KeyValue>) -> Bytes {
-    let span = Span { trace_id: vec![1; 16], span_id: vec![3; 8], attributes, ..Span::default() };
-    request(span)
-}
-
-fn request(span: Span) -> Bytes {
-    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
-    let group = ResourceSpans { scope_spans, ..ResourceSpans::default() };
-    ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec().into()
-}
-
-fn span_of(guarded: &Bytes) -> Span {
-    let request = ExportTraceServiceRequest::decode(&guarded[..]).expect("decodes");
-    request.resource_spans[0].scope_spans[0].spans[0].clone()
-}
-
-fn attributes(span: &Span) -> Vec<(String, String)> {
-    let shown = |value: &Option<AnyValue>| match value.as_ref().and_then(|any| any.value.as_ref()) {
-        Some(Value::StringValue(text)) => text.clone(),
-        other => format!("{other:?}"),
-    };
-    span.attributes.iter().map(|pair| (pair.key.clone(), shown(&pair.value))).collect()
 }
 
 #[test]
@@ -394,7 +341,7 @@ fn every_kind_can_be_masked_hashed_and_deleted() {
 
 #[test]
 fn what_is_too_large_is_cut_or_left_out_and_counted() {
-    let mut guard = limited(Limits::default());
+    let mut guard = limited(Limits { value: 4 << 10, stacktrace: 16 << 10, ..Limits::default() });
     let long = "é".repeat(4_000);
     let mut sent: Vec<KeyValue> = vec![text("long", &long), text("exception.stacktrace", &long)];
     sent.extend((0..200).map(|index| pair(&format!("key{index}"), Value::IntValue(index))));
@@ -416,7 +363,7 @@ fn what_is_too_large_is_cut_or_left_out_and_counted() {
 
 #[test]
 fn a_span_too_large_as_a_whole_loses_its_largest_parts() {
-    let mut guard = limited(Limits::default());
+    let mut guard = limited(Limits { item: 64 << 10, ..Limits::default() });
     let long = "x".repeat(4_000);
     let mut sent: Vec<KeyValue> = (0..30).map(|index| text(&format!("long{index}"), &long)).collect();
     sent.push(text("short", "stays"));
@@ -426,6 +373,15 @@ fn a_span_too_large_as_a_whole_loses_its_largest_parts() {
     assert_eq!(span.attributes.len() + span.dropped_attributes_count as usize, 31);
     assert!(span.attributes.iter().any(|pair| pair.key == "short"));
     assert_eq!(guard.limited().items, 1);
+}
+
+/// A prompt of a language model, and a long statement: OpenTelemetry itself has no limit.
+#[test]
+fn long_values_pass_by_default() {
+    for length in [8_007, 60_000] {
+        let sent = one_span(vec![text("gen_ai.prompt", &"word ".repeat(length / 5))]);
+        assert_eq!(limited(Limits::default()).apply(Signal::Traces, sent.clone()), Ok(sent));
+    }
 }
 
 #[test]
@@ -458,48 +414,6 @@ fn limits_hold_for_log_records_and_not_for_metrics() {
     let guarded =
         limited(Limits { attributes: 1, value: 1, ..Limits::NONE }).apply(Signal::Metrics, bytes.clone());
     assert_eq!(guarded.expect("good").as_ptr(), bytes.as_ptr());
-}
-
-#[test]
-fn what_cannot_be_read_passes_where_nothing_is_to_be_hidden() {
-    // A group in an attribute's value, which OTLP has none of and some decoders pass over.
-    let attribute = [&[0x0a, 1, b'k', 0x12, 3, 0x0b, 0x0c, 0][..]].concat();
-    let span = [&[0x4a, attribute.len() as u8][..], &attribute].concat();
-    let scope = [&[0x12, span.len() as u8][..], &span].concat();
-    let group = [&[0x12, scope.len() as u8][..], &scope].concat();
-    let bytes = Bytes::from([&[0x0a, group.len() as u8][..], &group].concat());
-    let counting = |attributes| {
-        Guard::new(Rules { redaction: Redaction::default(), limits: Limits::default(), attributes })
-            .expect("rules")
-    };
-    for attributes in [None, Some(Attributes::default())] {
-        assert_eq!(counting(attributes).apply(Signal::Traces, bytes.clone()), Ok(bytes.clone()));
-    }
-    let torn = Bytes::from_static(&[0x0a, 5, 1]);
-    assert_eq!(counting(None).apply(Signal::Traces, torn.clone()), Ok(torn));
-    assert!(matches!(guard(r#"["cards"]"#).apply(Signal::Traces, bytes), Err(Refused::Malformed(_))));
-}
-
-#[test]
-fn what_cannot_be_read_does_not_pass() {
-    let mut guard = guard(r#"["cards"]"#);
-    let bad = Bytes::from_static(&[0x0a, 5, 1]);
-    assert!(matches!(guard.apply(Signal::Traces, bad), Err(Refused::Malformed(_))));
-    let mut value = any(Value::StringValue(CARD.into()));
-    for _ in 0..30 {
-        value = any(Value::ArrayValue(ArrayValue { values: vec![value] }));
-    }
-    let deep = |value: AnyValue| {
-        one_span(vec![KeyValue { key: "k".into(), value: Some(value), ..Default::default() }])
-    };
-    let guarded = guard.apply(Signal::Traces, deep(value.clone())).expect("not too deep");
-    assert!(!holds(&guarded, CARD));
-    for _ in 0..10 {
-        value = any(Value::KvlistValue(KeyValueList {
-            values: vec![KeyValue { key: "k".into(), value: Some(value), ..KeyValue::default() }],
-        }));
-    }
-    assert_eq!(guard.apply(Signal::Traces, deep(value)), Err(Refused::TooDeep));
 }
 
 fn census(rules: &str) -> Guard {

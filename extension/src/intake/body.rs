@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::sync::Once;
 
 use bytes::Bytes;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use policy::Signal;
+use serde_json::json;
 use wire::otlp;
 use zstd::stream::read::Decoder as ZstdDecoder;
+
+use super::memory::{Full, Share};
+use crate::log::{self, Level};
 
 /// What is unpacked before others may run: some 0.2 ms on a whole core, and two or three on the tenth of one that a
 /// function of 128 MB has. Everything here runs on one thread, and `/next` must not wait for a long body.
@@ -39,6 +44,27 @@ pub(super) enum Fault {
     Bad,
     /// Nothing is wrong with it: it has come too late.
     Over,
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        static REPORTED: Once = Once::new();
+        let (fault, why) = match full {
+            Full::Ever => (
+                Fault::TooLong,
+                "the request takes more memory than one may (PREFREEZE_RECEIVER_MAX_BODY_BYTES)",
+            ),
+            // Not to be tried again: an SDK would do so inside the invocation.
+            Full::Now => (Fault::TooLong, "other requests take the memory for what is being received"),
+        };
+        REPORTED.call_once(|| {
+            let message = "a request was refused for want of memory; requests under way may take twice \
+                           PREFREEZE_RECEIVER_MAX_BODY_BYTES together, and one of them three quarters of that. Its sender was \
+                           answered; further ones are refused and not logged";
+            log::say(Level::Warn, "receiver_full", message, json!({ "reason": why }));
+        });
+        refusal(fault, why)
+    }
 }
 
 pub(super) fn refusal(fault: Fault, why: impl Into<Cow<'static, str>>) -> Refusal {
@@ -75,6 +101,14 @@ impl Packing {
     }
 }
 
+/// The protobuf of a request.
+#[derive(Debug)]
+pub(super) struct Unfolded {
+    pub(super) bytes: Bytes,
+    /// Spans, log records and metrics that came as JSON and have no meaning.
+    pub(super) refused: u32,
+}
+
 /// The protobuf of a request of `signal`, of at most `max` bytes.
 pub(super) async fn unfold(
     signal: Signal,
@@ -82,60 +116,110 @@ pub(super) async fn unfold(
     packing: Packing,
     body: Bytes,
     max: usize,
-) -> Result<Bytes, Refusal> {
+    share: &mut Share,
+) -> Result<Unfolded, Refusal> {
     let body = match packing {
         Packing::None => body,
-        Packing::Gzip => unpack(MultiGzDecoder::new(&body[..]), body.len(), max)
-            .await
-            .map_err(|fault| explain(fault, "the body is not gzip, though it says so"))?,
-        Packing::Zlib => unpack(ZlibDecoder::new(&body[..]), body.len(), max)
-            .await
-            .map_err(|fault| explain(fault, "the body is not zlib, though it says deflate"))?,
-        Packing::Zstd => unpack_zstd(&body, max)
-            .await
-            .map_err(|fault| explain(fault, "the body is not zstd, though it says so"))?,
+        _ => unpacked(packing, body, max, share).await?,
     };
+    // What it was made of is gone.
+    share.shrink_to(body.len());
     match format {
-        Format::Protobuf => Ok(body),
-        Format::Json => from_json(signal, &body, max),
+        Format::Protobuf => Ok(Unfolded { bytes: body, refused: 0 }),
+        Format::Json => from_json(signal, &body, max, share),
     }
 }
 
-fn explain(fault: Fault, not_so: &'static str) -> Refusal {
-    match fault {
-        Fault::TooLong => refusal(fault, "the body is too long once unpacked"),
-        _ => refusal(fault, not_so),
+async fn unpacked(packing: Packing, body: Bytes, max: usize, share: &mut Share) -> Result<Bytes, Refusal> {
+    let (unpacked, not_so) = match packing {
+        Packing::None => return Ok(body),
+        Packing::Gzip => (
+            unpack(MultiGzDecoder::new(&body[..]), body.len(), max, share).await,
+            "the body is not gzip, though it says so",
+        ),
+        Packing::Zlib => (
+            unpack(ZlibDecoder::new(&body[..]), body.len(), max, share).await,
+            "the body is not zlib, though it says deflate",
+        ),
+        Packing::Zstd => (unpack_zstd(&body, max, share).await, "the body is not zstd, though it says so"),
+    };
+    unpacked.map_err(|failed| explain(failed, not_so))
+}
+
+/// Why a body was not unpacked.
+#[derive(Clone, Copy)]
+enum Failed {
+    As(Fault),
+    Full(Full),
+}
+
+fn explain(failed: Failed, not_so: &'static str) -> Refusal {
+    match failed {
+        Failed::As(fault @ Fault::TooLong) => refusal(fault, "the body is too long once unpacked"),
+        Failed::As(fault) => refusal(fault, not_so),
+        Failed::Full(full) => full.into(),
     }
 }
 
-fn from_json(signal: Signal, body: &[u8], max: usize) -> Result<Bytes, Refusal> {
-    let converted = otlp::from_json(signal, body, max).map_err(|error| {
+fn from_json(signal: Signal, body: &[u8], max: usize, share: &mut Share) -> Result<Unfolded, Refusal> {
+    let converted = otlp::convert_json(signal, body, max.min(share.room())).map_err(|error| {
         let fault = if error == otlp::JsonError::TooLong { Fault::TooLong } else { Fault::Bad };
         refusal(fault, error.to_string())
-    });
-    converted.map(kept)
+    })?;
+    share.grow(converted.bytes.len())?;
+    report_mended(&converted);
+    Ok(Unfolded { bytes: kept(converted.bytes), refused: converted.refused })
 }
 
-async fn unpack_zstd(body: &[u8], max: usize) -> Result<Bytes, Fault> {
-    let mut decoder = ZstdDecoder::with_buffer(body).map_err(|_| Fault::Bad)?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| Fault::Bad)?;
-    unpack(decoder, body.len(), max).await
+/// Logs the first value that was not of the type of its field; what is refused is reported to its sender.
+fn report_mended(converted: &otlp::Converted) {
+    static REPORTED: Once = Once::new();
+    if converted.mended > 0 {
+        REPORTED.call_once(|| {
+            let message = "a value in OTLP/JSON was not of the type of its field, and was mended: a number too large for \
+                           intValue became a doubleValue, an attribute of another type its JSON text, an unknown name 0. \
+                           Further ones are mended and not logged; the function's exporter should write OTLP/JSON";
+            log::say(Level::Warn, "json_value_mended", message, json!({ "mended": converted.mended }));
+        });
+    }
+    if converted.refused > 0 {
+        static REPORTED: Once = Once::new();
+        REPORTED.call_once(|| {
+            let message = "a span, log record or metric in OTLP/JSON was refused, because a value in it has no meaning; \
+                           the rest of its request was accepted. Further ones are refused and not logged";
+            log::say(Level::Warn, "json_item_refused", message, json!({ "refused": converted.refused }));
+        });
+    }
+}
+
+async fn unpack_zstd(body: &[u8], max: usize, share: &mut Share) -> Result<Bytes, Failed> {
+    let mut decoder = ZstdDecoder::with_buffer(body).map_err(|_| Failed::As(Fault::Bad))?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| Failed::As(Fault::Bad))?;
+    unpack(decoder, body.len(), max, share).await
 }
 
 /// Unpacks at most `max` bytes of what was `packed` bytes long: a bomb is noticed at the bound.
-async fn unpack(mut packed_body: impl Read, packed: usize, max: usize) -> Result<Bytes, Fault> {
+async fn unpack(
+    mut packed_body: impl Read,
+    packed: usize,
+    max: usize,
+    share: &mut Share,
+) -> Result<Bytes, Failed> {
     let mut unpacked = Vec::with_capacity(packed.saturating_mul(USUAL_RATIO).min(max));
     loop {
         let before = unpacked.len();
         // One byte beyond the bound tells a body that ends there from one that goes on.
         let room = (max + 1 - before).min(SLICE);
         let read = packed_body.by_ref().take(room as u64).read_to_end(&mut unpacked);
+        if unpacked.len() > max {
+            return Err(Failed::As(Fault::TooLong));
+        }
+        share.grow(unpacked.len() - before).map_err(Failed::Full)?;
         match read {
-            Ok(_) if unpacked.len() > max => return Err(Fault::TooLong),
             Ok(read) if read < room => return Ok(kept(unpacked)),
             Ok(_) => tokio::task::yield_now().await,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Fault::Bad),
+            Err(_) => return Err(Failed::As(Fault::Bad)),
         }
     }
 }
@@ -158,8 +242,16 @@ mod tests {
     }
 
     async fn gunzip(packed: Vec<u8>, max: usize) -> Result<Bytes, Fault> {
-        let unfolded = unfold(Signal::Traces, Format::Protobuf, Packing::Gzip, packed.into(), max).await;
-        unfolded.map_err(|refusal| refusal.fault)
+        let unfolded = unfold(
+            Signal::Traces,
+            Format::Protobuf,
+            Packing::Gzip,
+            packed.into(),
+            max,
+            &mut Share::new(64 << 20),
+        )
+        .await;
+        unfolded.map(|unfolded| unfolded.bytes).map_err(|refusal| refusal.fault)
     }
 
     #[tokio::test]
@@ -188,8 +280,16 @@ mod tests {
     #[tokio::test]
     async fn zstd_is_unpacked_to_the_bound_and_with_a_bounded_window() {
         let unzstd = async |packed: Vec<u8>, max| {
-            let unfolded = unfold(Signal::Traces, Format::Protobuf, Packing::Zstd, packed.into(), max).await;
-            unfolded.map_err(|refusal| refusal.fault)
+            let unfolded = unfold(
+                Signal::Traces,
+                Format::Protobuf,
+                Packing::Zstd,
+                packed.into(),
+                max,
+                &mut Share::new(64 << 20),
+            )
+            .await;
+            unfolded.map(|unfolded| unfolded.bytes).map_err(|refusal| refusal.fault)
         };
         let zstd = |content: &[u8]| zstd::encode_all(content, 1).expect("memory");
         let packed = zstd(&vec![0; 1_000_000]);
@@ -229,8 +329,18 @@ mod tests {
                     _ => body.splice(at..at, sample.clone()).for_each(drop),
                 }
             }
-            match unfold(Signal::Traces, Format::Protobuf, *packing, body.into(), MAX).await {
+            match unfold(
+                Signal::Traces,
+                Format::Protobuf,
+                *packing,
+                body.into(),
+                MAX,
+                &mut Share::new(1 << 20),
+            )
+            .await
+            {
                 Ok(body) => {
+                    let body = body.bytes;
                     assert!(body.len() <= MAX, "seed {seed}: {} bytes", body.len());
                     read += 1;
                 }

@@ -11,8 +11,9 @@ use wire::grpc::{self, Code};
 use wire::otlp;
 
 use super::body::{Fault, Format, Packing, Refusal, refusal, unfold};
-use super::{Intake, REFUSED_SPANS, Receiving, broken, over};
-use crate::http::{Answer, Payload, read};
+use super::memory::Share;
+use super::{Intake, REFUSED_SPANS, Receiving, over, received};
+use crate::http::{Answer, Payload};
 
 const GRPC: &str = "application/grpc";
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -55,15 +56,17 @@ async fn take(
     request: Request<Incoming>,
     intake: &Intake,
 ) -> Result<otlp::Scanned, Refusal> {
-    let body = read(request.into_body(), intake.max_body + grpc::HEAD).await.map_err(broken)?;
+    let mut share = Share::new(intake.max_body + grpc::HEAD);
+    let body = received(request, intake.max_body + grpc::HEAD, &mut share).await?;
     let (is_packed, message) =
         grpc::message(&body).ok_or(refusal(Fault::Bad, "the body is not one gRPC message"))?;
     let packing = if is_packed { packing } else { Packing::None };
     if is_packed && packing == Packing::None {
         return Err(refusal(Fault::Bad, "the message is packed, and nothing says how"));
     }
-    let message = unfold(signal, Format::Protobuf, packing, message, intake.max_body).await?;
-    intake.take(signal, &intake.admit(signal, message)?)
+    let message = unfold(signal, Format::Protobuf, packing, message, intake.max_body, &mut share).await?;
+    drop(body);
+    intake.take(signal, &intake.admit(signal, message, &mut share)?)
 }
 
 const fn code_of(fault: Fault) -> Code {

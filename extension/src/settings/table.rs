@@ -343,14 +343,14 @@ pub(super) static TABLE: [Setting; 52] = [
     Setting {
         name: "PREFREEZE_LIMIT_VALUE_BYTES",
         kind: "bytes",
-        default: "4096",
+        default: "65536",
         help: "The longest value of an attribute of a span, event, link or log record; a longer one is cut. 0 is no limit, here and below.",
         ..PLAIN
     },
     Setting {
         name: "PREFREEZE_LIMIT_STACKTRACE_BYTES",
         kind: "bytes",
-        default: "16384",
+        default: "65536",
         help: "The same for stack traces.",
         ..PLAIN
     },
@@ -378,7 +378,7 @@ pub(super) static TABLE: [Setting; 52] = [
     Setting {
         name: "PREFREEZE_LIMIT_SPAN_BYTES",
         kind: "bytes",
-        default: "65536",
+        default: "262144",
         help: "The largest span or log record; the largest attributes, events and links of a larger one are left out and counted in it.",
         ..PLAIN
     },

@@ -1,7 +1,8 @@
 //! A file of records: appended to by one process, which holds a lock on it, and read by its successor.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,13 @@ use super::record::{HEAD_LEN, Head, Kind};
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 const SUFFIX: &str = ".spool";
+/// What is read of a file at once, to find its records.
+const READ_AT_ONCE: usize = 16 << 10;
+/// Bytes of a note of a settled record: its offset.
+const SETTLED_LEN: usize = 8;
+/// Records of a file that are not settled. A file of ours has no more: it is 4 MB long, and no request of a span takes less
+/// than 64 bytes in it. What a neighbour has planted is read no further, because each is remembered.
+const UNSETTLED_MAX: usize = 65_536;
 
 /// Makes the folder; one that is there must be a folder and no link.
 pub(super) fn make_folder(folder: &Path) -> std::io::Result<()> {
@@ -73,25 +81,35 @@ impl Segment {
         Some((segment, records))
     }
 
-    fn records(&mut self) -> Vec<(u64, Head)> {
-        let mut records: Vec<(u64, Head)> = Vec::new();
+    /// Reads the file once, from its beginning: a note of a settled record costs a look-up, and not a pass over all
+    /// records before it, of which a planted file of 4 MB has 100,000.
+    fn records(&self) -> Vec<(u64, Head)> {
+        let mut file = BufReader::with_capacity(READ_AT_ONCE, &self.file);
+        let mut records: BTreeMap<u64, Head> = BTreeMap::new();
         let mut offset = 0;
-        while let Some(head) = self.head_at(offset) {
-            if head.kind() != Kind::Settled {
-                records.push((offset, head));
-            } else if let Some(settled) = self.read(offset, &head).as_deref().and_then(settled_offset) {
-                records.retain(|(other, _)| *other != settled);
+        if file.rewind().is_err() {
+            return Vec::new();
+        }
+        while records.len() < UNSETTLED_MAX
+            && let Some(head) = head_of(&mut file).filter(|head| offset + head.record_len() <= self.length)
+        {
+            if head.kind() == Kind::Settled {
+                let mut content = [0; SETTLED_LEN];
+                if head.content_len() != SETTLED_LEN || file.read_exact(&mut content).is_err() {
+                    break;
+                }
+                if head.fits(&content) {
+                    records.remove(&u64::from_le_bytes(content));
+                }
+            } else {
+                records.insert(offset, head);
+                if file.seek_relative(head.content_len() as i64).is_err() {
+                    break;
+                }
             }
             offset += head.record_len();
         }
-        records
-    }
-
-    fn head_at(&mut self, offset: u64) -> Option<Head> {
-        let mut bytes = [0; HEAD_LEN];
-        self.file.seek(SeekFrom::Start(offset)).ok()?;
-        self.file.read_exact(&mut bytes).ok()?;
-        Head::parse(&bytes).filter(|head| offset + head.record_len() <= self.length)
+        records.into_iter().collect()
     }
 
     /// The content of the record at `offset`; `None` when it is not what was written.
@@ -191,8 +209,10 @@ impl Segment {
     }
 }
 
-fn settled_offset(content: &[u8]) -> Option<u64> {
-    content.try_into().ok().map(u64::from_le_bytes)
+fn head_of(file: &mut impl Read) -> Option<Head> {
+    let mut bytes = [0; HEAD_LEN];
+    file.read_exact(&mut bytes).ok()?;
+    Head::parse(&bytes)
 }
 
 fn options() -> OpenOptions {

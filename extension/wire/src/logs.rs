@@ -49,6 +49,38 @@ pub struct Record {
     span_id: Option<Vec<u8>>,
 }
 
+/// A JSON value; `None` when it is none. Half of a pair of surrogates, which JavaScript writes of a text cut in the middle
+/// of a character, is the replacement character: a record is not lost for it.
+fn json(text: &str) -> Option<Value> {
+    serde_json::from_str(text).or_else(|_| serde_json::from_str(&whole_pairs(text))).ok()
+}
+
+/// `text` with `\ufffd` for each escaped half of a pair of surrogates that has no other half.
+fn whole_pairs(text: &str) -> String {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut done, mut at) = (String::with_capacity(text.len()), 0, 0);
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        match (unit(at), unit(at + 6)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => at += 12,
+            (Some(0xd800..0xe000), _) => {
+                out += &text[done..at];
+                out += "\\ufffd";
+                at += 6;
+                done = at;
+            }
+            (Some(_), _) => at += 6,
+            // Whatever is escaped here has at least one byte, and may have more.
+            (None, _) => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    out += &text[done..];
+    out
+}
+
 /// Reads the stream of events, in which lines stand between the start and the end of what wrote them.
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
@@ -58,7 +90,7 @@ pub struct Reader {
 impl Reader {
     /// The record that an event makes, if it makes one that is `wanted`.
     pub fn read(&mut self, kind: &str, at: UnixNanos, record: &str, wanted: Wanted) -> Option<Record> {
-        let value: Value = serde_json::from_str(record).ok()?;
+        let value = json(record)?;
         if kind == "platform.start" {
             self.current = value["requestId"].as_str().map(Into::into);
         }
@@ -94,9 +126,7 @@ impl Reader {
     /// `time<TAB>request id<TAB>LEVEL<TAB>message` of Node.js, `[LEVEL]<TAB>time<TAB>request id<TAB>message` of Python,
     /// or anything else. A line of text may hold a JSON object, which is read as such.
     fn plain(&self, at: UnixNanos, text: &str) -> Record {
-        if let Some(Value::Object(fields)) =
-            text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
-        {
+        if let Some(Value::Object(fields)) = text.starts_with('{').then(|| json(text)).flatten() {
             return self.structured(at, fields);
         }
         let parts: Vec<_> = text.splitn(4, '\t').collect();
@@ -262,6 +292,14 @@ mod tests {
             (r#"{"level":"FATAL","message":"gone","requestId":"r-9"}"#, FATAL, "gone", "r-9"),
             (r#""{\"level\":\"debug\",\"msg\":\"deep\"}""#, DEBUG, "deep", "r-1"),
             (r#"{"a":1}"#, INFO, r#"{"a":1}"#, "r-1"),
+            (r#"{"level":"ERROR","message":"cut \ud83d"}"#, ERROR, "cut \u{fffd}", "r-1"),
+            (
+                r#"{"level":"ERROR","message":"\udc00é\ud83d\ude00\\\\ud800"}"#,
+                ERROR,
+                "\u{fffd}é😀\\\\ud800",
+                "r-1",
+            ),
+            (r#""{\"level\":\"error\",\"msg\":\"deep \\ud83d\"}""#, ERROR, "deep \u{fffd}", "r-1"),
         ];
         for (line, severity, body, request_id) in rows {
             let record = read("function", line).expect(line);

@@ -9,7 +9,7 @@ pub enum WireError {
     Truncated,
     /// A number of more than 64 bits.
     Varint,
-    /// A field number of zero, or a wire type that does not exist (groups included: OTLP has none).
+    /// A field number of zero, a wire type that does not exist, or the end of a group that has not begun.
     Tag,
     /// A text that is not UTF-8.
     Text,
@@ -45,6 +45,8 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
     /// Four bytes.
     Fixed32(u32),
+    /// A group, which OTLP has none of: decoders pass over one that they do not know.
+    Group,
 }
 
 impl<'a> Value<'a> {
@@ -93,6 +95,9 @@ impl Field<'_> {
     }
 }
 
+/// Groups within groups that protobuf's decoders follow.
+const GROUPS_MAX: usize = 100;
+
 /// Walks the fields of a message.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
@@ -133,9 +138,40 @@ impl<'a> Fields<'a> {
             0 => Value::Varint(self.varint()?),
             1 => Value::Fixed64(u64::from_le_bytes(self.array()?)),
             5 => Value::Fixed32(u32::from_le_bytes(self.array()?)),
+            3 => self.group(tag >> 3)?,
             _ => return Err(WireError::Tag),
         };
         Ok(Some(Field { number: number as u32, value, start, end: self.at }))
+    }
+
+    /// Passes over the group of field `number`, whose beginning has been read.
+    #[cold]
+    #[inline(never)]
+    fn group(&mut self, number: u64) -> Result<Value<'a>, WireError> {
+        let mut open = vec![number];
+        while let Some(innermost) = open.last().copied() {
+            if self.at >= self.message.len() {
+                return Err(WireError::Truncated);
+            }
+            let tag = self.varint()?;
+            if tag >> 3 == 0 || tag > u64::from(u32::MAX) {
+                return Err(WireError::Tag);
+            }
+            match tag & 7 {
+                0 => drop(self.varint()?),
+                1 => drop(self.take(8)?),
+                2 => {
+                    let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
+                    self.take(length)?;
+                }
+                3 if open.len() == GROUPS_MAX => return Err(WireError::Depth),
+                3 => open.push(tag >> 3),
+                4 if tag >> 3 == innermost => drop(open.pop()),
+                5 => drop(self.take(4)?),
+                _ => return Err(WireError::Tag),
+            }
+        }
+        Ok(Value::Group)
     }
 
     /// The content of the next field, if that is another of a repeated length-delimited field with a number below 16.
@@ -306,15 +342,31 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_one_field_whatever_is_in_it() {
+        // Group 15, in it a number, eight bytes, a text, four bytes and another group; behind it field 1.
+        let group =
+            [0x7b, 0x08, 1, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0x1a, 1, 0x7c, 0x25, 0, 0, 0, 0, 0x2b, 0x2c, 0x7c];
+        let message = [&group[..], &[0x08, 7]].concat();
+        let mut walk = fields(&message);
+        let found = walk.next().expect("valid").expect("the group");
+        assert_eq!((found.number, found.value, found.end), (15, Value::Group, group.len()));
+        let next = walk.next().expect("valid").expect("what follows");
+        assert_eq!((next.number, next.value), (1, Value::Varint(7)));
+    }
+
+    #[test]
     fn bytes_that_are_no_message_are_named() {
-        let rows: [(&[u8], WireError); 7] = [
+        let rows: [(&[u8], WireError); 10] = [
             (&[0x0a, 5, 1], WireError::Truncated),
             (&[0x0a], WireError::Truncated),
             (&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], WireError::Varint),
             (&[0x82, 0x80, 0x80, 0x80, 0x10, 0], WireError::Tag),
             (&[0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1], WireError::Varint),
             (&[0x00, 1], WireError::Tag),
-            (&[0x0b], WireError::Tag),
+            (&[0x0c], WireError::Tag),
+            (&[0x0b], WireError::Truncated),
+            (&[0x0b, 0x14], WireError::Tag),
+            (&[0x0b; 101], WireError::Depth),
         ];
         for (bytes, error) in rows {
             assert_eq!(fields(bytes).next().map(|_| ()), Err(error), "{bytes:?}");

@@ -362,3 +362,52 @@ fn a_span_is_taken_as_deep_as_a_decoder_follows_and_no_deeper() {
         assert!((20..59).contains(&deepest), "{deepest}");
     }
 }
+
+#[test]
+fn a_resource_in_several_fields_is_completed_once() {
+    let resource =
+        |key: &str, value: &str| Resource { attributes: vec![text(key, value)], ..Resource::default() };
+    let group = |resource: Option<Resource>| ResourceSpans {
+        resource,
+        scope_spans: vec![ScopeSpans {
+            spans: (1..3)
+                .map(|id| Span { trace_id: vec![id; 16], span_id: vec![id; 8], ..Span::default() })
+                .collect(),
+            ..ScopeSpans::default()
+        }],
+        ..ResourceSpans::default()
+    };
+    let empty = ResourceSpans { scope_spans: Vec::new(), ..group(Some(resource("service.name", "own"))) };
+    let split = [group(Some(resource("host.name", "h"))).encode_to_vec(), empty.encode_to_vec()].concat();
+    let mut bytes = vec![0x0a];
+    prost::encoding::encode_varint(split.len() as u64, &mut bytes);
+    bytes.extend(split);
+    let bytes = Bytes::from(bytes);
+    let mut identity = Identity::default();
+    identity.set("service.name", "platform");
+    identity.set("cloud.region", "eu-west-1");
+    for keep in [2, 1] {
+        let scanned = scan(Signal::Traces, &bytes).expect("valid");
+        let entries: Vec<_> = scanned
+            .receipt
+            .spans
+            .into_iter()
+            .take(keep)
+            .map(|span| Entry {
+                signal: Signal::Traces,
+                count: 1,
+                size: span.size,
+                is_precious: false,
+                content: Content::Received(span.body),
+                stamp: None,
+            })
+            .collect();
+        let sent = decode(&request(&entries, &identity));
+        let attributes = &sent.resource_spans[0].resource.as_ref().expect("it has one").attributes;
+        let mut keys: Vec<_> = attributes.iter().map(|pair| &*pair.key).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["cloud.region", "host.name", "service.name"], "{keep} kept");
+        let own = attributes.iter().find(|pair| pair.key == "service.name");
+        assert_eq!(own, Some(&text("service.name", "own")));
+    }
+}

@@ -113,10 +113,12 @@ proptest! {
         let metrics = sent.resource_metrics.iter().flat_map(|group| &group.scope_metrics).flat_map(|scope| &scope.metrics);
         let expected: usize = metrics.map(points).sum();
         prop_assert_eq!(count as usize, expected);
-        // A request without a point has nothing to be sent for.
-        if expected > 0 {
-            prop_assert_eq!(ExportMetricsServiceRequest::decode(&bytes[..]).expect("valid"), sent);
-        }
+        // A group without a point has nothing to be sent for.
+        let mut sent = sent;
+        sent.resource_metrics.retain(|group| {
+            group.scope_metrics.iter().flat_map(|scope| &scope.metrics).map(points).sum::<usize>() > 0
+        });
+        prop_assert_eq!(ExportMetricsServiceRequest::decode(&bytes[..]).expect("valid"), sent);
     }
 
     #[test]
@@ -125,9 +127,9 @@ proptest! {
         let scopes = sent.resource_logs.iter().flat_map(|group| &group.scope_logs);
         let expected: usize = scopes.map(|scope| scope.log_records.len()).sum();
         prop_assert_eq!(count as usize, expected);
-        if expected > 0 {
-            prop_assert_eq!(ExportLogsServiceRequest::decode(&bytes[..]).expect("valid"), sent);
-        }
+        let mut sent = sent;
+        sent.resource_logs.retain(|group| group.scope_logs.iter().any(|scope| !scope.log_records.is_empty()));
+        prop_assert_eq!(ExportLogsServiceRequest::decode(&bytes[..]).expect("valid"), sent);
     }
 
     /// What a resource lacks is kept for the next request: that must not make a difference.
@@ -191,4 +193,46 @@ fn odd_lengths_are_read_and_wrong_ones_refused() {
             "{end:?}"
         );
     }
+}
+
+/// Wraps a message of field `tag` into `content` around it.
+fn field(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![tag];
+    prost::encode_length_delimiter(content.len(), &mut out).expect("memory");
+    out.extend_from_slice(content);
+    out
+}
+
+#[test]
+fn one_record_or_metric_that_cannot_be_read_costs_no_other() {
+    let record =
+        LogRecord { body: None, severity_text: "INFO".into(), ..LogRecord::default() }.encode_to_vec();
+    // Its severity's text is no text.
+    let bad_record = [&record[..], &[0x1a, 1, 0xff]].concat();
+    let gauge = field(0x2a, &field(0x0a, &[]));
+    let metric = [&field(0x0a, b"m")[..], &gauge].concat();
+    let bad_metric = [&field(0x0a, &[0xff])[..], &gauge].concat();
+    for (signal, good, bad) in [(Signal::Logs, record, bad_record), (Signal::Metrics, metric, bad_metric)] {
+        let scope = [&good, &bad, &good].map(|item| field(0x12, item)).concat();
+        let request = Bytes::from(field(0x0a, &field(0x12, &scope)));
+        let scanned = scan(signal, &request).expect("its envelope is whole");
+        let count = scanned.receipt.parcels[0].count;
+        assert_eq!((count, scanned.refused), (2, 1), "{signal:?}");
+        let passed = passed_on(signal, request.to_vec(), &Identity::default());
+        let expected = field(0x0a, &field(0x12, &[&good, &good].map(|item| field(0x12, item)).concat()));
+        assert_eq!(passed, (expected, 2), "{signal:?}");
+    }
+}
+
+#[test]
+fn what_holds_nothing_is_not_remembered_and_there_is_an_end_to_what_is() {
+    let empty = Bytes::from([0x0a, 0].repeat(100_000));
+    for signal in Signal::ALL {
+        let scanned = scan(signal, &empty).expect("it is protobuf");
+        assert_eq!((scanned.receipt.spans.len(), scanned.receipt.parcels.len()), (0, 0));
+    }
+    let span = Span { trace_id: vec![1; 16], span_id: vec![2; 8], ..Span::default() }.encode_to_vec();
+    let many = Bytes::from(request_of(&span).repeat(40_000));
+    let scanned = scan(Signal::Traces, &many).expect("it is protobuf");
+    assert_eq!((scanned.receipt.spans.len(), scanned.refused), (32_768, 40_000 - 32_768));
 }

@@ -15,15 +15,16 @@ pub(crate) fn is_here() -> bool {
 
 /// Instructions of one run of `case`.
 pub(crate) fn count(case: &str) -> Result<u64> {
-    let [few, many] = TIMES.map(|times| count_process(case, times));
+    let [few, many] = TIMES.map(|times| count_process(&["run", case, &times.to_string()]));
     Ok((many? - few?) / (TIMES[1] - TIMES[0]))
 }
 
-fn count_process(case: &str, times: u64) -> Result<u64> {
+/// Instructions of this program with these words.
+pub(crate) fn count_process(words: &[&str]) -> Result<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
         .arg(std::env::current_exe()?)
-        .args(["run", case, &times.to_string()])
+        .args(words)
         // The C library copies memory as the processor likes it best: here, all are alike.
         .env(
             "GLIBC_TUNABLES",

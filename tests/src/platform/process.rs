@@ -15,6 +15,8 @@ use super::state::{Line, Output, Shared};
 /// A running or ended extension.
 #[derive(Debug)]
 pub(super) struct Process {
+    /// As the system numbers it.
+    pub(super) id: u32,
     child: Arc<Mutex<Child>>,
 }
 
@@ -36,10 +38,11 @@ impl Process {
         let mut child = command.spawn().expect("the extension can be started");
         let stdout = child.stdout.take().expect("piped");
         let stderr = child.stderr.take().expect("piped");
+        let id = child.id();
         let child = Arc::new(Mutex::new(child));
         let readers = [read(shared, stdout, Output::Stdout), read(shared, stderr, Output::Stderr)];
         reap(shared, &child, readers);
-        Self { child }
+        Self { id, child }
     }
 
     /// SIGKILL; harmless when it has ended.

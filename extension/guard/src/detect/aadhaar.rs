@@ -27,6 +27,7 @@ fn is_number(text: &[u8], run: &Run) -> bool {
     (run.has_form(&[12]) || run.has_form(&[4, 4, 4]))
         && is_apart(text, run.start(), run.end())
         && is_aadhaar(&run.digits(text))
+        && !run.is_among_others(text)
         && !is_part_of_another(text, run.start(), run.end())
 }
 
@@ -88,6 +89,7 @@ mod tests {
             ("234123412346", "********2346"),
             ("2341 2341 2346", "**** **** 2346"),
             ("uid 2341-2341-2346.", "uid ****-****-2346."),
+            (r"uid\n234123412346", r"uid\n********2346"),
         ];
         for (text, expected) in rows {
             assert_eq!(redacted(text), expected);
@@ -104,6 +106,9 @@ mod tests {
             "arn:aws:iam::234123412346:role/r",
             "x234123412346",
             "2341 2341 23460",
+            "2341-2341-2346-1234",
+            "1234-2341-2341-2346",
+            "rrn 234123412346",
         ] {
             assert_eq!(redacted(text), text);
         }

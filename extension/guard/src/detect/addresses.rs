@@ -7,6 +7,8 @@ use crate::rewrite::{Action, Rewrite};
 /// Longest parts of an address (RFC 5321).
 const LOCAL_MAX: usize = 64;
 const DOMAIN_MAX: usize = 255;
+/// Longer words are no handle.
+const HANDLE_MAX: usize = 32;
 
 /// File names such as `icon@2x.png` end like a domain, and packages such as `react@18.2.0.min.js`.
 const FILES: &[&[u8]] = &[
@@ -122,34 +124,27 @@ const HANDLES: &[&[u8]] = &[
     b"zoicici",
 ];
 
-/// An at-sign, plain or as a URL has it.
-struct At {
-    start: usize,
-    end: usize,
-}
+/// Domains inside a network: `ec2-user@ip-10-0-0-1.eu-west-1.compute.internal` is a machine's user, and nobody's address.
+const INTERNAL: &[&[u8]] =
+    &[b"internal", b"local", b"localdomain", b"lan", b"intranet", b"localhost", b"corp", b"home", b"svc"];
 
-fn next_at(text: &[u8], from: usize) -> Option<At> {
-    let rest = text.get(from..)?;
-    let start = from
-        + rest.iter().enumerate().position(|(index, byte)| {
-            *byte == b'@' || (*byte == b'%' && rest[index..].starts_with(b"%40"))
-        })?;
-    Some(At { start, end: start + if text[start] == b'@' { 1 } else { 3 } })
+fn next_at(text: &[u8], from: usize) -> Option<usize> {
+    Some(from + text.get(from..)?.iter().position(|byte| *byte == b'@')?)
 }
 
 /// Replaces the names in e-mail addresses: by a keyed hash where there is a key, else by stars.
 pub(crate) fn redact_emails(text: &[u8], hasher: Option<&Hasher>, action: Action, out: &mut Rewrite<'_>) {
     let mut from = 0;
     while let Some(at) = next_at(text, from) {
-        from = at.end;
-        let start = local_start(text, at.start, out.done());
-        let end = domain_end(text, at.end);
-        if start == at.start || !is_domain(&text[at.end..end]) {
+        from = at + 1;
+        let start = local_start(text, at, out.done());
+        let end = domain_end(text, at + 1);
+        let local = &text[start..at];
+        if local.is_empty() || !is_domain(&text[at + 1..end]) || is_repository(local, &text[end..]) {
             continue;
         }
-        let local = &text[start..at.start];
         let mut fitting = hasher.map_or_else(|| vec![b'*'; local.len()], |hasher| hasher.hash(local));
-        fitting.extend_from_slice(&text[at.start..end]);
+        fitting.extend_from_slice(&text[at..end]);
         match action {
             Action::Fitting => out.put(start, end, &fitting),
             // The domain of an address that is to go, goes with it.
@@ -163,16 +158,17 @@ pub(crate) fn redact_emails(text: &[u8], hasher: Option<&Hasher>, action: Action
 pub(crate) fn redact_upi(text: &[u8], out: &mut Rewrite<'_>) {
     let mut from = 0;
     while let Some(at) = next_at(text, from) {
-        from = at.end;
-        let start = local_start(text, at.start, out.done());
-        let length = text[at.end..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        let end = at.end + length;
+        from = at + 1;
+        let start = local_start(text, at, out.done());
+        let rest = &text[at + 1..];
+        let length = rest.iter().take(HANDLE_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let end = at + 1 + length;
         let dot_follows =
             text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_alphanumeric);
-        let is_upi = at.start - start >= 2 && !dot_follows && text.get(end) != Some(&b'-');
-        if is_upi && is_handle(&text[at.end..end]) {
-            let mut fitting = vec![b'*'; at.start - start];
-            fitting.extend_from_slice(&text[at.start..end]);
+        let is_upi = at - start >= 2 && !dot_follows && text.get(end) != Some(&b'-');
+        if is_upi && is_handle(&text[at + 1..end]) {
+            let mut fitting = vec![b'*'; at - start];
+            fitting.extend_from_slice(&text[at..end]);
             out.put(start, end, &fitting);
             from = end;
         }
@@ -185,21 +181,21 @@ fn is_handle(word: &[u8]) -> bool {
 }
 
 const fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
+}
+
+/// `git@github.com:owner/name` is where code is, and not who writes it.
+fn is_repository(local: &[u8], rest: &[u8]) -> bool {
+    matches!(local, b"git" | b"hg") && matches!(rest.first(), Some(b':' | b'/'))
 }
 
 /// Where the name before the at-sign begins; never before `floor`.
 fn local_start(text: &[u8], at: usize, floor: usize) -> usize {
     let floor = floor.max(at.saturating_sub(LOCAL_MAX));
     let length = text[floor..at].iter().rev().take_while(|byte| is_local(**byte)).count();
-    let mut start = at - length;
-    // A percent-encoded sign before the name is no part of it: `?mail=%22jane%40…`.
-    while start + 3 < at
-        && text[start] == b'%'
-        && text[start + 1..start + 3].iter().all(u8::is_ascii_hexdigit)
-    {
-        start += 3;
-    }
+    // A character of several bytes is not cut in two.
+    let inside = text[at - length..at].iter().take_while(|byte| **byte & 0xc0 == 0x80).count();
+    let start = at - length + inside;
     // What is masked already is no name; nor is what `urls` has left of one.
     if before(text, start) == Some(b'*') || &text[start..at] == b"REDACTED" { at } else { start }
 }
@@ -222,24 +218,22 @@ fn is_domain(domain: &[u8]) -> bool {
         && domain[0] != b'-'
         && (2..=24).contains(&top.len())
         && top.iter().all(u8::is_ascii_alphabetic)
+        && !INTERNAL.iter().any(|name| top.eq_ignore_ascii_case(name))
         && !FILES.iter().any(|file| top.eq_ignore_ascii_case(file))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect;
 
     fn emails(text: &str, key: Option<&[u8]>) -> String {
         let hasher = key.map(Hasher::new);
-        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, hasher.as_ref());
-        redact_emails(text.as_bytes(), hasher.as_ref(), Action::Fitting, &mut out);
-        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+        detect::redacted(text, |text, out| redact_emails(text, hasher.as_ref(), Action::Fitting, out))
     }
 
     fn upi(text: &str) -> String {
-        let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
-        redact_upi(text.as_bytes(), &mut out);
-        out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+        detect::redacted(text, redact_upi)
     }
 
     #[test]
@@ -249,6 +243,9 @@ mod tests {
             ("mailto:jane@example.co.in.", "mailto:****@example.co.in."),
             ("<a@b.io>, c@d.org", "<*@b.io>, *@d.org"),
             ("?mail=jane%40example.com&x=1", "?mail=****%40example.com&x=1"),
+            ("josé@example.com", "*****@example.com"),
+            (r"jos\u00e9@example.com\n", r"*****@example.com\n"),
+            ("?mail=%22jane%40example.com", "?mail=%22****%40example.com"),
         ];
         for (text, expected) in rows {
             assert_eq!(emails(text, None), expected);
@@ -274,6 +271,9 @@ mod tests {
             "x@.com",
             "jane@okaxis",
             "a @b.c",
+            "git@github.com:owner/name.git",
+            "ssh://git@github.com/owner/name",
+            "ec2-user@ip-10-0-0-1.eu-west-1.compute.internal",
         ] {
             assert_eq!(emails(text, None), text);
         }

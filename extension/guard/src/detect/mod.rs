@@ -1,4 +1,7 @@
 //! What a value can betray, one file for each kind: texts in, replaced stretches out, in linear time.
+//!
+//! Each looks at a byte a bounded number of times: behind what it has replaced or read to its end it goes on, and what it
+//! looks back at is bounded. `tests/growth.rs` holds them to that.
 
 pub(crate) mod aadhaar;
 pub(crate) mod addresses;
@@ -6,6 +9,7 @@ pub(crate) mod cards;
 pub(crate) mod numbers;
 pub(crate) mod pan;
 pub(crate) mod phones;
+mod prefixes;
 pub(crate) mod secrets;
 pub(crate) mod sql;
 pub(crate) mod tokens;
@@ -13,6 +17,8 @@ pub(crate) mod urls;
 
 #[cfg(test)]
 use crate::rewrite::{Action, Rewrite};
+#[cfg(test)]
+use crate::view::View;
 
 /// Whether a value that begins or ends beside this byte goes on there. A star counts: what is masked already
 /// must not become the border of something new.
@@ -25,16 +31,9 @@ pub(crate) fn before(text: &[u8], at: usize) -> Option<u8> {
     at.checked_sub(1).map(|index| text[index])
 }
 
-/// Whether what begins at `at` goes on from what is before it. A sign that a URL has encoded, such as the `%3D`
-/// for `=`, is no letter.
+/// Whether what begins at `at` goes on from what is before it.
 pub(crate) fn goes_on(text: &[u8], at: usize) -> bool {
-    before(text, at).is_some_and(is_inside) && !is_after_encoded(text, at)
-}
-
-/// Whether an encoded sign ends at `at`.
-pub(crate) fn is_after_encoded(text: &[u8], at: usize) -> bool {
-    let sign = at.checked_sub(3).and_then(|start| text.get(start..at));
-    sign.is_some_and(|sign| sign[0] == b'%' && sign[1..].iter().all(u8::is_ascii_hexdigit))
+    before(text, at).is_some_and(is_inside)
 }
 
 /// Whether `text[start..end]` stands on its own.
@@ -47,10 +46,11 @@ pub(crate) fn has_word(text: &[u8], at: usize, word: &[u8]) -> bool {
     text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
 }
 
-/// What is left of `text` after `redact`.
+/// What is left of `text` after `redact`, which is given its reading.
 #[cfg(test)]
 fn redacted(text: &str, redact: impl FnOnce(&[u8], &mut Rewrite<'_>)) -> String {
-    let mut out = Rewrite::new(text.as_bytes(), Action::Fitting, None);
-    redact(text.as_bytes(), &mut out);
-    out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("ASCII"))
+    let view = View::of(text.as_bytes());
+    let mut out = Rewrite::reading(text.as_bytes(), view.as_ref(), Action::Fitting, None);
+    redact(view.as_ref().map_or(text.as_bytes(), |view| &view.bytes), &mut out);
+    out.finish().map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).expect("UTF-8"))
 }

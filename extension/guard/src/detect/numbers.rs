@@ -1,6 +1,6 @@
 //! Runs of digits in a text, with what may separate their groups: what cards, Aadhaar numbers and phones are made of.
 
-use super::{goes_on, is_after_encoded};
+use super::goes_on;
 
 /// Groups of one run at most: a card has five, and what has more is no number that anyone writes so.
 const GROUPS_MAX: usize = 5;
@@ -11,6 +11,8 @@ pub(crate) struct Run {
     /// Where each group is.
     groups: [(usize, usize); GROUPS_MAX],
     count: usize,
+    /// What is between them; empty where there is one.
+    separator: &'static [u8],
 }
 
 impl Run {
@@ -49,11 +51,30 @@ impl Run {
 
     /// The first `count` groups of it.
     pub(crate) fn first(&self, count: usize) -> Self {
-        Self { groups: self.groups, count: count.min(self.count) }
+        Self { count: count.min(self.count), ..self.clone() }
     }
 
     pub(crate) const fn count(&self) -> usize {
         self.count
+    }
+
+    /// Whether it is a part of more groups of four digits that are separated alike: of a number of another kind.
+    pub(crate) fn is_among_others(&self, text: &[u8]) -> bool {
+        if self.separator.is_empty() {
+            return false;
+        }
+        let four = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| bytes.iter().all(u8::is_ascii_digit));
+        let start = self.start().checked_sub(self.separator.len());
+        let is_before = start.is_some_and(|start| {
+            text[start..].starts_with(self.separator)
+                && start.checked_sub(4).is_some_and(|from| four(text.get(from..start)))
+        });
+        let behind = text[self.end()..].strip_prefix(self.separator);
+        let is_behind =
+            behind.is_some_and(|rest| four(rest.get(..4)) && !rest.get(4).is_some_and(u8::is_ascii_digit));
+        // A year behind a number is none of its groups.
+        let is_apart = self.separator == b" ";
+        is_before || (is_behind && !is_apart)
     }
 
     fn push(&mut self, group: (usize, usize)) {
@@ -63,7 +84,22 @@ impl Run {
 }
 
 /// The separators that people and programs write: each run keeps to one of them.
-const SEPARATORS: [&[u8]; 6] = [b" ", b"-", b".", b"+", b"%20", b"\xc2\xa0"];
+const SEPARATORS: [&[u8]; 14] = [
+    b" ",
+    b"  ",
+    b"-",
+    b".",
+    b"+",
+    b"\t",
+    b"_",
+    b"/",
+    b" - ",
+    b"\xc2\xa0",
+    b"\xe2\x80\x91",
+    b"\xe2\x80\x93",
+    b"\xe2\x80\xaf",
+    b"\xe2\x88\x92",
+];
 
 /// The run whose first group begins at or after `from`: the longest one, of up to five groups. Groups that are
 /// separated alike belong together; a group that stands inside a word begins no run.
@@ -71,11 +107,6 @@ pub(crate) fn next_run(text: &[u8], from: usize) -> Option<Run> {
     let mut at = from;
     loop {
         at += text[at..].iter().position(u8::is_ascii_digit)?;
-        if super::before(text, at) == Some(b'%') && is_after_encoded(text, at + 2) {
-            // The digits of `%20`, which a number may follow at once.
-            at += 2;
-            continue;
-        }
         let end = end_of_digits(text, at);
         if goes_on(text, at) && !begins_stripe(text, at) {
             at = end;
@@ -85,6 +116,7 @@ pub(crate) fn next_run(text: &[u8], from: usize) -> Option<Run> {
         run.push((at, end));
         let separator = SEPARATORS.into_iter().find(|separator| follows(text, end, separator));
         if let Some(separator) = separator {
+            run.separator = separator;
             let mut end = end;
             while run.count < GROUPS_MAX && follows(text, end, separator) {
                 let start = end + separator.len();
@@ -121,11 +153,18 @@ pub(crate) fn is_part_of_another(text: &[u8], start: usize, end: usize) -> bool 
     is_fraction(text, start, end) || is_in_uuid(text, start) || is_account(text, start)
 }
 
+/// `.0` makes no fraction: so pandas prints a whole number in a column with gaps.
 fn is_fraction(text: &[u8], start: usize, end: usize) -> bool {
     let dot_before = start >= 2 && text[start - 1] == b'.' && text[start - 2].is_ascii_digit();
-    let dot_after = text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
+    let places = text.get(end..).and_then(|rest| rest.strip_prefix(b".")).unwrap_or_default();
+    // A number has no more places than this.
+    let zeros = places.iter().take(PLACES_MAX).take_while(|byte| **byte == b'0').count();
+    let is_whole = zeros > 0 && !places.get(zeros).is_some_and(u8::is_ascii_digit);
+    let dot_after = places.first().is_some_and(u8::is_ascii_digit) && !is_whole;
     dot_before || dot_after
 }
+
+const PLACES_MAX: usize = 16;
 
 /// Where the groups of a UUID begin.
 const UUID_GROUPS: [usize; 5] = [0, 9, 14, 19, 24];
@@ -153,7 +192,52 @@ fn is_account(text: &[u8], at: usize) -> bool {
     let head = &text[at.saturating_sub(LOOK_BACK)..at];
     let word = head.rsplit(|byte| byte.is_ascii_whitespace() || *byte == b'"').next().unwrap_or(head);
     let is_arn = word.ends_with(b":") && word.windows(4).any(|part| part == b"arn:");
-    is_arn || word.ends_with(b".amazonaws.com/")
+    is_arn || word.ends_with(b".amazonaws.com/") || is_named_reference(head)
+}
+
+/// What is written before a number that refers to something: an account, a payment, an order.
+const REFERENCE_WORDS: [&[u8]; 20] = [
+    b"account",
+    b"accountid",
+    b"acct",
+    b"account_id",
+    b"owner",
+    b"ownerid",
+    b"owner_id",
+    b"rrn",
+    b"utr",
+    b"ref",
+    b"refno",
+    b"ref_no",
+    b"reference",
+    b"txn",
+    b"txnid",
+    b"txn_id",
+    b"transaction",
+    b"transactionid",
+    b"transaction_id",
+    b"upi",
+];
+
+/// Whether a word before the number at the end of `head` says what it refers to: `account 123456789012`, `"rrn":"…"`.
+fn is_named_reference(head: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let mut rest = head;
+    // `UPI Ref No: ` says it in its second word from the end.
+    for _ in 0..3 {
+        let between = rest.iter().rev().take(6).take_while(|byte| !is_word(byte)).count();
+        rest = &rest[..rest.len() - between];
+        let length = rest.iter().rev().take_while(|byte| is_word(byte)).count();
+        let word = &rest[rest.len() - length..];
+        if REFERENCE_WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)) {
+            return true;
+        }
+        if ![&b"no"[..], b"id", b"number", b"num"].iter().any(|more| word.eq_ignore_ascii_case(more)) {
+            return false;
+        }
+        rest = &rest[..rest.len() - length];
+    }
+    false
 }
 
 #[cfg(test)]
@@ -162,10 +246,12 @@ mod tests {
 
     #[test]
     fn groups_that_are_separated_alike_are_one_run() {
-        let rows: [(&[u8], &[usize]); 6] = [
+        let rows: [(&[u8], &[usize]); 8] = [
             (b"4111 1111 1111 1111", &[4, 4, 4, 4]),
             (b"2026-11-22 10:00", &[4, 2, 2]),
-            (b"4111%201111", &[4, 4]),
+            (b"4111  1111", &[4, 4]),
+            (b"4111\t1111_", &[4, 4]),
+            (b"4111/1111", &[4, 4]),
             (b"x1 22", &[2]),
             (b"%4", &[1]),
             (b"1 2 3 4 5 6", &[1, 1, 1, 1, 1]),
@@ -178,7 +264,14 @@ mod tests {
 
     #[test]
     fn what_is_part_of_another_is_known() {
-        let rows: [(&str, &str, bool); 6] = [
+        let rows: [(&str, &str, bool); 13] = [
+            ("4111111111111111.0", "4111111111111111", false),
+            ("4111111111111111.05", "4111111111111111", true),
+            ("account 234123412346", "234123412346", true),
+            ("{\"AccountId\":\"234123412346\"}", "234123412346", true),
+            ("UPI Ref No: 234123412346", "234123412346", true),
+            ("UPI/234123412346/pay", "234123412346", true),
+            ("number 234123412346", "234123412346", false),
             ("550e8400-e29b-41d4-a716-446655440000", "446655440000", true),
             ("0.4111111111111111", "4111111111111111", true),
             ("arn:aws:lambda:eu-west-1:234123412346:function:f", "234123412346", true),

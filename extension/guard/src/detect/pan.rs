@@ -30,10 +30,13 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 fn is_pan(text: &[u8], start: usize) -> bool {
     let Some(candidate) = text.get(start..start + LENGTH) else { return false };
     let (letters, rest) = candidate.split_at(5);
-    letters.iter().all(u8::is_ascii_uppercase)
-        && HOLDERS.contains(&letters[3])
+    let is_letter = |byte: &u8| {
+        byte.is_ascii_alphabetic() && byte.is_ascii_uppercase() == letters[0].is_ascii_uppercase()
+    };
+    letters.iter().all(is_letter)
+        && HOLDERS.contains(&letters[3].to_ascii_uppercase())
         && rest[..4].iter().all(u8::is_ascii_digit)
-        && rest[4].is_ascii_uppercase()
+        && is_letter(&rest[4])
         && is_apart(text, start, start + LENGTH)
 }
 
@@ -48,7 +51,12 @@ mod tests {
 
     #[test]
     fn a_pan_keeps_its_ends() {
-        let rows = [("ABCPE1234F", "AB*******F"), ("pan=AAACB5678K;", "pan=AA*******K;")];
+        let rows = [
+            ("ABCPE1234F", "AB*******F"),
+            ("pan=AAACB5678K;", "pan=AA*******K;"),
+            ("pan abcpe1234f", "pan ab*******f"),
+            (r"pan\nABCPE1234F", r"pan\nAB*******F"),
+        ];
         for (text, expected) in rows {
             assert_eq!(redacted(text), expected);
         }
@@ -57,7 +65,7 @@ mod tests {
     #[test]
     fn look_alikes_stay() {
         for text in
-            ["ABCDE1234F", "abcpe1234f", "XABCPE1234F", "ABCPE12345", "ABCPE1234FG", "AKIAIOSFODNN7EXAMPLE"]
+            ["ABCDE1234F", "abCpe1234f", "XABCPE1234F", "ABCPE12345", "ABCPE1234FG", "AKIAIOSFODNN7EXAMPLE"]
         {
             assert_eq!(redacted(text), text);
         }

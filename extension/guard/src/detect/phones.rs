@@ -31,16 +31,9 @@ pub(crate) fn redact(text: &[u8], is_expected: bool, out: &mut Rewrite<'_>) {
     }
 }
 
-/// A plus sign, plain or as a URL has it, that follows nothing; and no country begins with a zero.
+/// A plus sign that follows nothing; and no country begins with a zero.
 fn is_international(text: &[u8], start: usize, digits: &[u8]) -> bool {
-    let sign = if before(text, start) == Some(b'+') {
-        start - 1
-    } else if start >= 3 && text[start - 3..start].eq_ignore_ascii_case(b"%2b") {
-        start - 3
-    } else {
-        return false;
-    };
-    digits[0] != b'0' && !super::goes_on(text, sign)
+    before(text, start) == Some(b'+') && digits[0] != b'0' && !super::goes_on(text, start - 1)
 }
 
 #[cfg(test)]
@@ -58,6 +51,7 @@ mod tests {
             ("+919876543210", false, "+**********10"),
             ("call +91 98765 43210 now", false, "call +** ***** ***10 now"),
             ("tel=%2B4915112345678&x", false, "tel=%2b***********78&x"),
+            (r"tel\n+919876543210", false, r"tel\n+**********10"),
             ("9876543210", true, "********10"),
             ("98765-43210", true, "*****-***10"),
         ];

@@ -1,28 +1,9 @@
 //! Credentials that are known by their shape: JWTs, what follows `Bearer` and `Basic`, keys of AWS and others, PEM.
 
-use super::{before, has_word};
+use super::has_word;
+use super::prefixes::PREFIXES;
 use crate::rewrite::{REDACTED, Rewrite};
 
-/// Beginnings that providers give their keys, and how long a key is at least.
-const PREFIXES: &[(&[u8], usize)] = &[
-    (b"AKIA", 20),
-    (b"ASIA", 20),
-    (b"ghp_", 30),
-    (b"gho_", 30),
-    (b"ghs_", 30),
-    (b"ghu_", 30),
-    (b"ghr_", 30),
-    (b"github_pat_", 30),
-    (b"glpat-", 20),
-    (b"xoxb-", 20),
-    (b"xoxp-", 20),
-    (b"xoxa-", 20),
-    (b"sk_live_", 20),
-    (b"rk_live_", 20),
-    (b"sk_test_", 20),
-    (b"rzp_live_", 20),
-    (b"AIza", 35),
-];
 /// A JWT begins with `{"` in Base64.
 const JWT: &[u8] = b"eyJ";
 const JWT_HEAD_MIN: usize = 10;
@@ -32,6 +13,8 @@ const PEM_LABEL_MAX: usize = 64;
 /// Shorter words behind `Bearer` are a sentence.
 const BEARER_MIN: usize = 8;
 const BEARER_SURE: usize = 20;
+/// Characters of a name and a password in Base64 that are read.
+const BASIC_MAX: usize = 512;
 
 /// The bytes that a credential begins with.
 const STARTS: [bool; 256] = {
@@ -48,27 +31,57 @@ const STARTS: [bool; 256] = {
     starts
 };
 
+/// Where the prefixes with each first byte are.
+const OF_FIRST: [(u8, u8); 256] = {
+    let mut places = [(0, 0); 256];
+    let mut index = 0;
+    while index < PREFIXES.len() {
+        let first = PREFIXES[index].0[0] as usize;
+        if places[first].1 == 0 {
+            places[first].0 = index as u8;
+        }
+        places[first].1 = index as u8 + 1;
+        index += 1;
+    }
+    places
+};
+const _: () = assert!(PREFIXES.len() < 256, "a place is a byte");
+
+/// What a byte may be: the beginning of a credential, a part of a word.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = if is_token(byte as u8) { PART } else { 0 } | if STARTS[byte] { START } else { 0 };
+        byte += 1;
+    }
+    classes
+};
+const PART: u8 = 1;
+const START: u8 = 2;
+
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut at = 0;
-    while at < text.len() {
+    let (mut at, mut is_inside) = (0, false);
+    while let Some(byte) = text.get(at) {
         // Only a word's beginning can be a credential's: each byte is looked at once.
-        let is_start = !before(text, at).is_some_and(is_token);
-        let found = if is_start { credential(text, at) } else { None };
+        let class = CLASSES[usize::from(*byte)];
+        let found = if class & START != 0 && !is_inside { credential(text, at) } else { None };
         match found {
             Some((start, end)) => {
                 out.put(start, end, REDACTED);
                 at = end;
+                is_inside = super::before(text, end).is_some_and(is_token);
             }
-            None => at += 1,
+            None => {
+                is_inside = class & PART != 0;
+                at += 1;
+            }
         }
     }
 }
 
 /// The credential of the word that begins at `at`.
 fn credential(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    if !STARTS[usize::from(text[at])] {
-        return None;
-    }
     let found = match text[at] {
         b'e' => jwt_end(text, at).map(|end| (at, end)),
         b'b' | b'B' => {
@@ -124,9 +137,7 @@ fn scheme_end(text: &[u8], at: usize, scheme: &[u8]) -> Option<usize> {
     if !has_word(text, at, scheme) {
         return None;
     }
-    let rest = &text[end..];
-    let spaces =
-        if rest.starts_with(b"%20") { 3 } else { rest.iter().take_while(|byte| **byte == b' ').count() };
+    let spaces = text[end..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     (spaces > 0).then_some(end + spaces)
 }
 
@@ -140,18 +151,47 @@ fn holds_colon(word: &[u8]) -> bool {
         b'/' => Some(63),
         _ => None,
     };
-    let sextets: Vec<u8> = word.iter().map_while(|byte| sextet(*byte)).collect();
-    let plain: Vec<u8> = sextets
-        .chunks_exact(4)
-        .flat_map(|four| [four[0] << 2 | four[1] >> 4, four[1] << 4 | four[2] >> 2, four[2] << 6 | four[3]])
-        .collect();
-    word.len() >= 8 && plain.contains(&b':') && plain.iter().all(|byte| (0x20..0x7f).contains(byte))
+    // Behind a name and a password that are longer nothing is looked at.
+    let sextets: Vec<u8> = word.iter().take(BASIC_MAX).map_while(|byte| sextet(*byte)).collect();
+    let group = |four: &[u8]| {
+        let at = |index: usize| four.get(index).copied().unwrap_or(0);
+        let bytes = [at(0) << 2 | at(1) >> 4, at(1) << 4 | at(2) >> 2, at(2) << 6 | at(3)];
+        // The last group may have fewer characters, and then has fewer bytes.
+        bytes.into_iter().take(four.len().saturating_sub(1))
+    };
+    let plain: Vec<u8> = sextets.chunks(4).flat_map(group).collect();
+    word.len() >= 8
+        && plain.contains(&b':')
+        && plain.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte >= 0x80)
 }
 
+/// A prefix and at least as much as its keys have. Where keys have capitals or digits, a word without both is a word:
+/// `sk-learn-contrib-…`.
 fn key_end(text: &[u8], at: usize) -> Option<usize> {
-    let (_, length_min) = PREFIXES.iter().find(|(prefix, _)| text[at..].starts_with(prefix))?;
-    let end = end_while(text, at, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    (end - at >= *length_min).then_some(end)
+    let (from, to) = OF_FIRST[usize::from(text[at])];
+    let second = *text.get(at + 1)?;
+    let same = PREFIXES[usize::from(from)..usize::from(to)].iter();
+    // Most words are told by their second letter.
+    let mut known =
+        same.filter(|(prefix, _)| prefix[1] == second && text[at..].starts_with(prefix)).peekable();
+    known.peek()?;
+    let end = end_while(text, at, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~' | b'/' | b'+')
+    });
+    // A full stop ends a sentence.
+    let end = end - text[at..end].iter().rev().take(2).take_while(|byte| **byte == b'.').count();
+    let is_key = |(prefix, length_min): &(&[u8], usize)| {
+        let body = &text[at + prefix.len()..end];
+        end - at >= *length_min && body.iter().any(u8::is_ascii_digit)
+    };
+    known.any(|known| is_key(known) || has_no_digits(known.0, &text[at..end], known.1)).then_some(end)
+}
+
+/// Keys of AWS may have no digit, and are all capitals.
+fn has_no_digits(prefix: &[u8], key: &[u8], length_min: usize) -> bool {
+    prefix.iter().all(u8::is_ascii_uppercase)
+        && key.len() >= length_min
+        && key.iter().take(length_min).all(u8::is_ascii_uppercase)
 }
 
 /// A private key from its first dashes to its last, or to the end of what there is. Certificates are public.

@@ -20,47 +20,42 @@ pub(crate) fn redact(text: &[u8], is_query: bool, out: &mut Rewrite<'_>) {
         let mark = at + mark;
         at = match text[mark] {
             b':' => user(text, mark, out),
-            _ if begins_pairs(&text[mark + 1..]) => values(text, mark + 1, out),
-            _ => mark + 1,
+            _ => values(text, mark + 1, out),
         };
     }
 }
 
-/// Whether a name and `=` come next: a question in a sentence has none.
-fn begins_pairs(rest: &[u8]) -> bool {
-    let length = rest.iter().take_while(|byte| is_name(**byte)).count();
-    length > 0 && rest.get(length) == Some(&b'=')
+/// Whether a query ends at `at`. An apostrophe is a part of a name (`O'Hara`) unless nothing of a query follows.
+fn ends_query(text: &[u8], at: usize) -> bool {
+    match text[at] {
+        b'"' | b'<' | b'>' | b'`' | b'\\' => true,
+        b'\'' => !text
+            .get(at + 1)
+            .is_some_and(|next| next.is_ascii_alphanumeric() || *next >= 0x80 || *next == b'%'),
+        byte => byte.is_ascii_whitespace(),
+    }
 }
 
-const fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%' | b'~' | b'+' | b'$')
-}
-
-const fn ends_query(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\')
-}
-
-/// Replaces the values of the pairs that begin at `start`; says where they end.
+/// Replaces the values of the pairs that begin at `start`; says where the query ends. A part without `=` is the name of
+/// something that is on; a question in a sentence has no `=` before its next blank.
 fn values(text: &[u8], start: usize, out: &mut Rewrite<'_>) -> usize {
     let mut at = start;
+    let mut part = start;
+    let mut value = None;
     loop {
-        let rest = &text[at..];
-        let length = rest
-            .iter()
-            .position(|byte| ends_query(*byte) || matches!(byte, b'&' | b';' | b'#' | b'?'))
-            .unwrap_or(rest.len());
-        if let Some(sign) = rest[..length].iter().position(|byte| *byte == b'=') {
-            let value = at + sign + 1;
-            if value < at + length {
-                out.put(value, at + length, REDACTED);
+        let ends = at == text.len() || ends_query(text, at);
+        if ends || matches!(text[at], b'&' | b'#') {
+            if let Some(value) = value.take().filter(|value| *value < at) {
+                out.put(value, at, REDACTED);
             }
+            part = at + 1;
+        } else if text[at] == b'=' && value.is_none() && at > part {
+            value = Some(at + 1);
         }
-        at += length;
-        match text.get(at) {
-            Some(byte) if !ends_query(*byte) => at += 1,
-            _ => return at,
+        if ends {
+            return at.max(start);
         }
+        at += 1;
     }
 }
 
@@ -71,10 +66,9 @@ fn user(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
         return colon + 1;
     }
     let rest = &text[start..];
-    let authority = rest
-        .iter()
-        .position(|byte| ends_query(*byte) || matches!(byte, b'/' | b'?' | b'#'))
-        .map_or(rest, |length| &rest[..length]);
+    let ends = |at: &usize| ends_query(text, *at) || matches!(text[*at], b'/' | b'?' | b'#');
+    let end = (start..text.len()).find(ends).unwrap_or(text.len());
+    let authority = &rest[..end - start];
     if let Some(at) = authority.iter().rposition(|byte| *byte == b'@') {
         let with: &[u8] = if authority[..at].contains(&b':') { b"REDACTED:REDACTED" } else { REDACTED };
         out.put(start, start + at, with);
@@ -86,9 +80,13 @@ fn user(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
 mod tests {
     use super::*;
     use crate::detect;
+    use crate::rewrite::Action;
 
     fn redacted(text: &str, is_query: bool) -> String {
-        detect::redacted(text, |text, out| redact(text, is_query, out))
+        let mut raw = Rewrite::new(text.as_bytes(), Action::Fitting, None);
+        redact(text.as_bytes(), is_query, &mut raw);
+        let raw = raw.finish().map_or_else(|| text.to_owned(), |raw| String::from_utf8(raw).expect("UTF-8"));
+        detect::redacted(&raw, |text, out| redact(text, is_query, out))
     }
 
     #[test]
@@ -96,6 +94,14 @@ mod tests {
         let rows = [
             ("https://a.io/p?x=1&y=2#z", "https://a.io/p?x=REDACTED&y=REDACTED#z"),
             ("/p?x=1&flag&y=", "/p?x=REDACTED&flag&y="),
+            ("/p?flag&dob=1990-01-01", "/p?flag&dob=REDACTED"),
+            ("/p?name=O'Hara&dob=1990", "/p?name=REDACTED&dob=REDACTED"),
+            ("'/p?name=O'Hara&dob=1990'", "'/p?name=REDACTED&dob=REDACTED'"),
+            ("/p?a:b|c(d*e,f/g@h=1&x=2", "/p?a:b|c(d*e,f/g@h=REDACTED&x=REDACTED"),
+            ("/p?naïve=1&x=é", "/p?naïve=REDACTED&x=REDACTED"),
+            ("/p?q=a;b=c?d", "/p?q=REDACTED"),
+            ("/p%3Fflag%26dob%3D1990-01-01", "/p%3Fflag%26dob%3DREDACTED"),
+            ("/cb?x=y%26z", "/cb?x=REDACTED"),
             ("https://jane:pw@a.io/p", "https://REDACTED:REDACTED@a.io/p"),
             ("https://jane@a.io", "https://REDACTED@a.io"),
             ("GET /p?x=1 took 3 ms", "GET /p?x=REDACTED took 3 ms"),

@@ -34,7 +34,7 @@ impl Stretch {
 pub(crate) struct Group {
     /// Its content.
     pub(crate) content: Stretch,
-    /// Its `resource` field, tag and all; `None` when it has none or, against all custom, several.
+    /// Its `resource` field, tag and all: the first one, should it be split over several.
     pub(crate) resource: Option<Stretch>,
     /// The fields that are neither the resource nor spans, as they are.
     pub(crate) rest: Vec<Stretch>,

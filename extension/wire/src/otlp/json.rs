@@ -1,7 +1,11 @@
 //! OTLP/JSON into the protobuf that means the same, read and written in one pass, with no tree in between.
 //!
 //! Everything behind the receiver knows one encoding. Ids are hex and not base64, 64-bit numbers are numbers or
-//! decimal strings, `null` is absent, unknown fields are passed over; original field names (`trace_id`) are not keys.
+//! decimal strings, `null` is absent, unknown fields are passed over; original field names (`trace_id`) are taken too,
+//! as the OpenTelemetry Collector takes them.
+//!
+//! A value that is not of the type of its field costs no other: it is mended where its meaning is plain, and otherwise
+//! its span, log record or metric is refused alone. Only text that is not JSON refuses a request.
 //!
 //! # Source
 //! <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>
@@ -13,8 +17,8 @@ use std::fmt;
 
 use policy::Signal;
 
-use super::schema::{self, Kind, Row, Rows};
-use crate::proto::{put_varint, varint_len};
+use super::schema::{self, Kind, Mended, Row, Rows};
+use crate::proto::{put_bytes, put_varint, varint_len};
 use reader::{Reader, Unexpected};
 
 /// Why a JSON body was not converted.
@@ -44,19 +48,42 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// The protobuf of an export request of `signal` that came as JSON.
+/// A request that came as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Converted {
+    /// It as protobuf.
+    pub bytes: Vec<u8>,
+    /// Spans, log records and metrics that are not in it, because a value in them has no meaning.
+    pub refused: u32,
+    /// Values that were not of the type of their field, and are in it as the nearest type that holds them, or are left
+    /// out: an attribute's value as its JSON text, an unknown name of a number as 0.
+    pub mended: u32,
+}
+
+/// The protobuf of an export request of `signal` that came as JSON: the bytes of [`convert_json`].
+///
+/// # Errors
+/// When it is not such a request, or too long.
+pub fn from_json(signal: Signal, json: &[u8], max: usize) -> Result<Vec<u8>, JsonError> {
+    convert_json(signal, json, max).map(|converted| converted.bytes)
+}
+
+/// Converts an export request of `signal` that came as JSON.
 ///
 /// Shape: at most `max` bytes; numbers in arrays may take four times the bytes that they take in JSON. An id that is
 /// not hex is left out: its span is then refused by number, and the others are kept.
 ///
 /// # Errors
 /// When it is not such a request, or too long.
-pub fn from_json(signal: Signal, json: &[u8], max: usize) -> Result<Vec<u8>, JsonError> {
+pub fn convert_json(signal: Signal, json: &[u8], max: usize) -> Result<Converted, JsonError> {
     let out = Vec::with_capacity((json.len() / 2).min(max));
-    let mut conversion = Conversion { json: Reader::new(json), out, max };
+    let mut conversion = Conversion { json: Reader::new(json), out, max, refused: 0, mended: 0 };
     let converted = conversion.message(schema::request(signal)).and_then(|()| Ok(conversion.json.end()?));
     match converted {
-        Ok(()) => Ok(conversion.out),
+        Ok(()) => {
+            let Conversion { out: bytes, refused, mended, .. } = conversion;
+            Ok(Converted { bytes, refused, mended })
+        }
         Err(Stop::TooLong) => Err(JsonError::TooLong),
         Err(Stop::Unexpected) => {
             let (line, column) = conversion.json.place();
@@ -82,6 +109,8 @@ struct Conversion<'a> {
     json: Reader<'a>,
     out: Vec<u8>,
     max: usize,
+    refused: u32,
+    mended: u32,
 }
 
 impl Conversion<'_> {
@@ -97,7 +126,7 @@ impl Conversion<'_> {
                     next = place + 1;
                     self.field(&rows[place])?;
                 }
-                None => self.json.skip()?,
+                None => drop(self.json.pass_over()?),
             }
             self.check()?;
         }
@@ -133,10 +162,46 @@ impl Conversion<'_> {
     }
 
     fn value(&mut self, row: &'static Row) -> Result<(), Stop> {
-        match row.kind {
+        let (json, length) = (self.json.clone(), self.out.len());
+        let put = match row.kind {
             Kind::Message(rows) => self.nested(row.number, |own| own.message(rows)),
-            kind => Ok(value::put(self, row.number, kind)?),
+            kind => value::put(self, row.number, kind).map_err(Stop::from),
+        };
+        match put {
+            Err(Stop::Unexpected) => self.mend(row, json, length),
+            put => put,
         }
+    }
+
+    /// What becomes of the value of `row` that `json` begins with, which is not of the type of its field: what has been
+    /// written of it, from `length` on, is taken back.
+    ///
+    /// # Errors
+    /// When that is for whom the value is a part of to say, or when no value ends there.
+    #[cold]
+    fn mend(&mut self, row: &'static Row, json: Reader<'_>, length: usize) -> Result<(), Stop> {
+        let mended = schema::mended(row);
+        let mut rest = json;
+        if mended == Mended::Never {
+            return Err(Stop::Unexpected);
+        }
+        let text = rest.pass_over()?;
+        self.json.go_on_from(&rest);
+        self.out.truncate(length);
+        match mended {
+            Mended::AsText => self.nested(row.number, |own| {
+                put_bytes(&mut own.out, schema::ANY_TEXT, &value::unicode(text));
+                Ok(())
+            })?,
+            Mended::AsWords => put_bytes(&mut self.out, row.number, &value::unicode(text)),
+            Mended::Refused => {
+                self.refused += 1;
+                return Ok(());
+            }
+            Mended::LeftOut | Mended::Never => {}
+        }
+        self.mended += 1;
+        Ok(())
     }
 
     /// A length-delimited field whose content `fill` writes; the length is put before it once it is known.
@@ -172,7 +237,29 @@ impl Conversion<'_> {
 #[inline]
 fn place_of(key: &[u8], rows: Rows, next: usize) -> Option<usize> {
     let is_here = |place: &usize| rows[*place].key.as_bytes() == key;
-    (next..rows.len()).find(is_here).or_else(|| (0..next).find(is_here))
+    let place = (next..rows.len()).find(is_here).or_else(|| (0..next).find(is_here));
+    place.or_else(|| place_of_original(key, rows))
+}
+
+/// The same for a field's original name, `trace_id` for `traceId`: against the specification, and understood by the
+/// Collector, so that there are senders that write it.
+#[cold]
+fn place_of_original(key: &[u8], rows: Rows) -> Option<usize> {
+    if !key.contains(&b'_') {
+        return None;
+    }
+    let mut camel = Vec::with_capacity(key.len());
+    let mut is_word_start = false;
+    for byte in key {
+        match byte {
+            b'_' => is_word_start = true,
+            byte => {
+                camel.push(if is_word_start { byte.to_ascii_uppercase() } else { *byte });
+                is_word_start = false;
+            }
+        }
+    }
+    rows.iter().position(|row| row.key.as_bytes() == camel)
 }
 
 #[cfg(test)]

@@ -93,14 +93,25 @@ impl Identity {
 
     /// The attributes that a received resource lacks, as fields to append to it.
     pub(super) fn missing(&self, chunk: &Chunk, group: &Group) -> Cow<'_, [u8]> {
+        // Protobuf allows the field to be split over several, which are one resource to who reads them.
+        let others: Vec<&[u8]> =
+            group.rest.iter().map(|rest| chunk.slice(*rest)).filter(|rest| is_resource(rest)).collect();
         match group.resource.map_or(&[][..], |resource| chunk.slice(resource)) {
-            resource if !resource.is_empty() && resource == self.seen => Cow::Borrowed(&self.seen_lacks),
-            resource => Cow::Owned(self.lacked_by(resource)),
+            resource if !resource.is_empty() && resource == self.seen && others.is_empty() => {
+                Cow::Borrowed(&self.seen_lacks)
+            }
+            resource => Cow::Owned(self.lacked_by_all(resource, &others)),
         }
     }
 
     fn lacked_by(&self, resource_field: &[u8]) -> Vec<u8> {
-        let present = keys(content(resource_field)).unwrap_or_default();
+        self.lacked_by_all(resource_field, &[])
+    }
+
+    /// What a resource lacks that came as `first` and `others`.
+    fn lacked_by_all(&self, first: &[u8], others: &[&[u8]]) -> Vec<u8> {
+        let all = std::iter::once(first).chain(others.iter().copied());
+        let present: Vec<&[u8]> = all.flat_map(|field| keys(content(field)).unwrap_or_default()).collect();
         let mut out = Vec::new();
         for attribute in &self.attributes {
             if !present.contains(&attribute.key.as_bytes()) {
@@ -109,6 +120,11 @@ impl Identity {
         }
         out
     }
+}
+
+/// Whether a field of a group is its resource, or a part of it.
+fn is_resource(field: &[u8]) -> bool {
+    matches!(fields(field).next(), Ok(Some(field)) if field.number == 1)
 }
 
 fn first_resource(body: &Body) -> Option<&[u8]> {

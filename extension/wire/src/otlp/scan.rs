@@ -6,13 +6,13 @@ use bytes::Bytes;
 use policy::{Kind, Parcel, Receipt, Signal, Span, SpanId, TraceId, UnixNanos};
 
 use super::chunk::{AttributesAt, Body, Chunk, Group, Places, Scope, SpanAt, Stretch};
-use super::{schema, valid};
+use super::{readable, schema, valid};
 use crate::proto::{Field, Value, WireError, fields};
 
-const RESOURCE_GROUPS: u32 = 1;
+pub(super) const RESOURCE_GROUPS: u32 = 1;
 const GROUP_RESOURCE: u32 = 1;
-const GROUP_SCOPES: u32 = 2;
-const SCOPE_ITEMS: u32 = 2;
+pub(super) const GROUP_SCOPES: u32 = 2;
+pub(super) const SCOPE_ITEMS: u32 = 2;
 
 const SPAN_TRACE_ID: u32 = 1;
 const SPAN_ID: u32 = 2;
@@ -51,12 +51,30 @@ pub struct Scanned {
     pub refused: u32,
 }
 
+/// Spans, groups or scopes of one request that are taken, further ones are refused: each costs some hundred bytes of
+/// bookkeeping, and may take as few as thirty on the wire. A function that sends 10,000 spans at once is far below.
+const TAKEN_MAX: usize = 32_768;
+
 /// Reads an export request of `signal`.
 ///
+/// Shape: a span, log record or metric that no decoder can read is refused alone, and so are those beyond 32,768.
+///
 /// # Errors
-/// When the bytes are not such a request, or hold something that a decoder refuses outside of a span. Nothing of it is
-/// taken then.
+/// When the bytes are not such a request, or hold something outside of spans, log records and metrics that a decoder
+/// refuses. Nothing of it is taken then.
 pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
+    match scan_as_it_is(signal, bytes) {
+        // Of logs and metrics a request is passed on as a whole: without what cannot be read it is one that can.
+        Err(_) if signal != Signal::Traces => {
+            let (readable, refused) = readable::only(signal, bytes)?;
+            let scanned = scan_as_it_is(signal, &readable)?;
+            Ok(Scanned { refused: scanned.refused.saturating_add(refused), ..scanned })
+        }
+        scanned => scanned,
+    }
+}
+
+fn scan_as_it_is(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
     let spans = if signal == Signal::Traces { bytes.len() / USUAL_SPAN_BYTES + 1 } else { 0 };
     let mut scan = Scan {
         chunk: Arc::new(Chunk::new(bytes.clone())),
@@ -86,8 +104,8 @@ impl Scan {
     fn group(&mut self, signal: Signal, group: &Field<'_>) -> Result<(), WireError> {
         let base = group.content_start();
         let first_span = self.places.spans.len() as u32;
-        let refused_before = self.refused;
-        let (mut resource, mut is_split, mut rest) = (None, false, Vec::new());
+        let (refused_before, items_before) = (self.refused, self.items);
+        let (mut resource, mut rest) = (None, Vec::new());
         let mut walk = fields(group.value.message()?);
         while let Some(field) = walk.next()? {
             let stretch = Stretch::new(base + field.start, base + field.end);
@@ -95,13 +113,8 @@ impl Scan {
                 valid::field(field.number, field.value, schema::group(signal), valid::GROUP)?;
             }
             match (field.number, signal) {
-                // Protobuf allows the field to be split over several; such a resource is passed on as it is.
-                (GROUP_RESOURCE, _) if is_split => rest.push(stretch),
-                (GROUP_RESOURCE, _) => {
-                    let first = resource.replace(stretch);
-                    is_split = first.is_some();
-                    rest.extend(first);
-                }
+                // Protobuf allows the field to be split over several: the first is completed, the others pass as they are.
+                (GROUP_RESOURCE, _) if resource.is_none() => resource = Some(stretch),
                 (GROUP_SCOPES, Signal::Traces) => self.scope(base, &field)?,
                 (GROUP_SCOPES, Signal::Metrics) => self.items += count_points(whole_scope(signal, &field)?)?,
                 (GROUP_SCOPES, Signal::Logs) => {
@@ -110,8 +123,14 @@ impl Scan {
                 _ => rest.push(stretch),
             }
         }
-        if is_split {
-            rest.extend(resource.take());
+        // What holds nothing is not remembered: two bytes on the wire would be sixty here.
+        if self.places.spans.len() as u32 == first_span && self.items == items_before {
+            return Ok(());
+        }
+        if self.places.groups.len() >= TAKEN_MAX {
+            self.refused = self.refused.saturating_add(self.items - items_before);
+            self.items = items_before;
+            return Ok(());
         }
         self.places.groups.push(Group {
             content: Stretch::new(base, group.end),
@@ -126,6 +145,7 @@ impl Scan {
     fn scope(&mut self, group_base: usize, scope: &Field<'_>) -> Result<(), WireError> {
         let base = group_base + scope.content_start();
         let index = self.places.scopes.len() as u32;
+        let spans_before = self.places.spans.len();
         let mut rest = Vec::new();
         let mut walk = fields(scope.value.message()?);
         while let Some(field) = walk.next()? {
@@ -133,13 +153,18 @@ impl Scan {
             if field.number != SCOPE_ITEMS {
                 valid::field(field.number, field.value, schema::scope(Signal::Traces), valid::SCOPE)?;
                 rest.push(stretch);
-            } else if let Ok(Some(facts)) = Facts::read(field.value.message()?) {
+            } else if self.places.spans.len() < TAKEN_MAX
+                && let Ok(Some(facts)) = Facts::read(field.value.message()?)
+            {
                 let body = Body { chunk: self.chunk.clone(), span: Some(self.places.spans.len() as u32) };
                 self.places.spans.push(SpanAt { scope: index, field: stretch, attributes: facts.attributes });
                 self.found.push(facts.span(stretch.len(), body));
             } else {
                 self.refused += 1;
             }
+        }
+        if self.places.spans.len() == spans_before {
+            return Ok(());
         }
         self.places.scopes.push(Scope { group: self.places.groups.len() as u32, rest });
         Ok(())

@@ -28,6 +28,8 @@ pub(super) enum Kind {
     Flag,
     /// `int32`, `int64`.
     Int,
+    /// The `int64` of an `AnyValue`: a number in JSON that does not fit becomes its `double`.
+    Whole,
     /// `uint32`, `uint64`.
     Unsigned,
     /// `sint32`.
@@ -47,6 +49,43 @@ impl Kind {
     /// Whether several are put into one field.
     pub(super) const fn is_packed(self) -> bool {
         !matches!(self, Self::Text | Self::Id | Self::Bytes | Self::Message(_))
+    }
+}
+
+/// `AnyValue.string_value` and `AnyValue.double_value`.
+pub(super) const ANY_TEXT: u32 = 1;
+pub(super) const ANY_DOUBLE: u32 = 4;
+
+/// What becomes of a value in JSON that is not of the type of its field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mended {
+    /// An `AnyValue` holds its JSON text.
+    AsText,
+    /// A text is what is written there.
+    AsWords,
+    /// The field is left out.
+    LeftOut,
+    /// The span, log record or metric is refused alone.
+    Refused,
+    /// It is for the message around it.
+    Never,
+}
+
+/// What becomes of a value that is not of the type of `row`.
+pub(super) fn mended(row: &Row) -> Mended {
+    match row.kind {
+        Kind::Message(rows) if std::ptr::eq(*rows, ANY_VALUE) => Mended::AsText,
+        Kind::Message(rows) if [RESOURCE, SCOPE, ENTITY_REF].iter().any(|own| std::ptr::eq(*rows, *own)) => {
+            Mended::LeftOut
+        }
+        Kind::Message(rows) if [SPAN, LOG_RECORD, METRIC].iter().any(|own| std::ptr::eq(*rows, *own)) => {
+            Mended::Refused
+        }
+        // Its `AnyValue` is mended as a whole, for one that is of no type has no value.
+        Kind::Text if row.key != "stringValue" => Mended::AsWords,
+        Kind::Enum(_) => Mended::LeftOut,
+        _ if row.key.starts_with("dropped") || row.key == "flags" => Mended::LeftOut,
+        _ => Mended::Never,
     }
 }
 
@@ -74,6 +113,15 @@ pub(super) const fn scope(signal: Signal) -> Rows {
         Signal::Traces => SCOPE_SPANS,
         Signal::Metrics => SCOPE_METRICS,
         Signal::Logs => SCOPE_LOGS,
+    }
+}
+
+/// `Span`, `Metric` or `LogRecord`.
+pub(super) const fn item(signal: Signal) -> Rows {
+    match signal {
+        Signal::Traces => SPAN,
+        Signal::Metrics => METRIC,
+        Signal::Logs => LOG_RECORD,
     }
 }
 
@@ -118,7 +166,7 @@ pub(super) static KEY_VALUE: Rows = &[
 static ANY_VALUE: Rows = &[
     one("stringValue", 1, Kind::Text),
     one("boolValue", 2, Kind::Flag),
-    one("intValue", 3, Kind::Int),
+    one("intValue", 3, Kind::Whole),
     one("doubleValue", 4, Kind::Double),
     one("arrayValue", 5, Kind::Message(&ARRAY_VALUE)),
     one("kvlistValue", 6, Kind::Message(&KEY_VALUE_LIST)),

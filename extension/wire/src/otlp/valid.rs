@@ -54,7 +54,7 @@ fn row_of(rows: Rows, number: u32) -> Option<&'static Row> {
 
 const fn is_of(kind: Kind, value: Value<'_>) -> bool {
     match kind {
-        Kind::Flag | Kind::Int | Kind::Unsigned | Kind::Zigzag | Kind::Enum(_) => {
+        Kind::Flag | Kind::Int | Kind::Whole | Kind::Unsigned | Kind::Zigzag | Kind::Enum(_) => {
             matches!(value, Value::Varint(_))
         }
         Kind::Fixed32 => matches!(value, Value::Fixed32(_)),
@@ -67,7 +67,9 @@ fn packed(bytes: &[u8], kind: Kind) -> Result<(), WireError> {
     match kind {
         Kind::Fixed64 | Kind::Signed64 | Kind::Double if bytes.len().is_multiple_of(8) => Ok(()),
         Kind::Fixed32 if bytes.len().is_multiple_of(4) => Ok(()),
-        Kind::Flag | Kind::Int | Kind::Unsigned | Kind::Zigzag | Kind::Enum(_) => varints(bytes),
+        Kind::Flag | Kind::Int | Kind::Whole | Kind::Unsigned | Kind::Zigzag | Kind::Enum(_) => {
+            varints(bytes)
+        }
         _ => Err(WireError::Truncated),
     }
 }

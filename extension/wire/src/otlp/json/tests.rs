@@ -30,17 +30,20 @@ const SPAN: [u32; 3] = [1, 2, 2];
 #[test]
 fn fields_of_a_span_are_spelled_in_many_ways() {
     let time = Some(Value::Fixed64(1_544_712_660_300_000_000));
-    let rows: [(&str, u32, Option<Value<'_>>); 24] = [
-        (
-            r#""traceId":"5B8EFFF798038103D269B633813FC60C""#,
-            1,
-            Some(Value::Bytes(b"\x5b\x8e\xff\xf7\x98\x03\x81\x03\xd2\x69\xb6\x33\x81\x3f\xc6\x0c")),
-        ),
+    let trace_id = Some(Value::Bytes(b"\x5b\x8e\xff\xf7\x98\x03\x81\x03\xd2\x69\xb6\x33\x81\x3f\xc6\x0c"));
+    let rows: [(&str, u32, Option<Value<'_>>); 30] = [
+        (r#""traceId":"5B8EFFF798038103D269B633813FC60C""#, 1, trace_id),
         (r#""spanId":"eee19b7ec3c1b174""#, 2, Some(Value::Bytes(b"\xee\xe1\x9b\x7e\xc3\xc1\xb1\x74"))),
         (r#""spanId":"7uGbfsPBsXQ=""#, 2, None),
         (r#""parentSpanId":"""#, 4, None),
         (r#""parentSpanId":null"#, 4, None),
-        (r#""trace_id":"5b8efff798038103d269b633813fc60c""#, 1, None),
+        (r#""trace_id":"5b8efff798038103d269b633813fc60c""#, 1, trace_id),
+        (r#""start_time_unix_nano":1544712660300000000"#, 7, time),
+        (r#""kind":"nan""#, 6, None),
+        (r#""kind":true"#, 6, None),
+        (r#""flags":4294967296"#, 16, None),
+        (r#""droppedEventsCount":"many""#, 12, None),
+        (r#""name":{"a":[1]}"#, 5, Some(Value::Bytes(br#"{"a":[1]}"#))),
         (r#""startTimeUnixNano":"1544712660300000000""#, 7, time),
         (r#""startTimeUnixNano":1544712660300000000"#, 7, time),
         (r#""startTimeUnixNano":1.5447126603e18"#, 7, time),
@@ -129,13 +132,9 @@ fn points_of_metrics_come_packed() {
 
 #[test]
 fn what_is_no_request_is_refused_with_its_place() {
-    let rows: [(&str, usize); 15] = [
+    let rows: [(&str, usize); 11] = [
         ("", 1),
         (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a" "b"}]}]}]}"#, 1),
-        (
-            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"value":{"doubleValue":1e400}}]}]}]}]}"#,
-            1,
-        ),
         ("{\"resourceSpans\":[\n{\"unknown\":tru}]}", 2),
         ("[]", 1),
         ("null", 1),
@@ -143,11 +142,8 @@ fn what_is_no_request_is_refused_with_its_place() {
         (r#"{"resourceSpans":{}}"#, 1),
         (r#"{"resourceSpans":[]"#, 1),
         (r#"{} {}"#, 1),
-        (r#"{"resourceSpans":[{"schemaUrl":7}]}"#, 1),
-        (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":true}]}]}]}"#, 1),
-        (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"nan"}]}]}]}"#, 1),
-        (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":-1}]}]}]}"#, 1),
-        (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"flags":4294967296}]}]}]}"#, 1),
+        (r#"{"resourceSpans":[{"scopeSpans":7}]}"#, 1),
+        (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":-1]}]}]}"#, 1),
     ];
     for (json, line) in rows {
         let error = from_json(Signal::Traces, json.as_bytes(), 1 << 20).expect_err(json);
@@ -169,7 +165,63 @@ fn what_grows_is_bounded() {
     let deep = format!("{}{}", r#"{"arrayValue":{"values":["#.repeat(1_000), "]}}".repeat(1_000));
     let json =
         format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"k","value":{deep}}}]}}}}]}}"#);
-    assert!(matches!(from_json(Signal::Traces, json.as_bytes(), 1 << 20), Err(JsonError::Invalid { .. })));
+    let converted = convert_json(Signal::Traces, json.as_bytes(), 1 << 20).expect("it is JSON");
+    assert_eq!((converted.mended, converted.refused), (1, 0), "the deepest value is its JSON text");
+    assert!(scan(Signal::Traces, &converted.bytes.into()).is_ok(), "no deeper than decoders follow");
+}
+
+#[test]
+fn a_value_of_another_type_costs_no_other() {
+    let double = |value: f64| Some(Value::Fixed64(value.to_bits()));
+    let text = |text: &'static str| Some(Value::Bytes(text.as_bytes()));
+    let rows: [(&str, u32, Option<Value<'_>>); 13] = [
+        (r#"{"intValue":9223372036854776000}"#, 4, double(9_223_372_036_854_775_808.0)),
+        (r#"{"intValue":1e+21}"#, 4, double(1e21)),
+        (r#"{"intValue":"1e+21"}"#, 4, double(1e21)),
+        (r#"{"intValue":-1e300}"#, 4, double(-1e300)),
+        (r#"{"intValue":1.5}"#, 4, double(1.5)),
+        (r#"{"boolValue":"true"}"#, 2, Some(Value::Varint(1))),
+        (r#"{"boolValue":"yes"}"#, 1, text(r#"{"boolValue":"yes"}"#)),
+        (r#"{"boolValue":1}"#, 1, text(r#"{"boolValue":1}"#)),
+        (r#"{"doubleValue":1e400}"#, 1, text(r#"{"doubleValue":1e400}"#)),
+        (r#"{"stringValue":{"a":"}"}}"#, 1, text(r#"{"stringValue":{"a":"}"}}"#)),
+        (r#"{"bytesValue":"*"}"#, 1, text(r#"{"bytesValue":"*"}"#)),
+        (r#""bare""#, 1, text(r#""bare""#)),
+        (r#"{"kvlistValue":[]}"#, 1, text(r#"{"kvlistValue":[]}"#)),
+    ];
+    for (json, number, expected) in rows {
+        let bytes = attribute(json);
+        assert_eq!(at(&bytes, &[&SPAN[..], &[9, 2, number]].concat()), expected, "{json}");
+    }
+}
+
+#[test]
+fn what_has_no_meaning_is_refused_alone() {
+    const GOOD: &str = r#"{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174"}"#;
+    for bad in [
+        r#"{"startTimeUnixNano":-1}"#,
+        r#"{"startTimeUnixNano":"yesterday"}"#,
+        r#"{"attributes":{"a":1}}"#,
+        r#"{"events":[7]}"#,
+        r#"{"traceId":7}"#,
+        "7",
+        "[[]]",
+    ] {
+        let json = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{GOOD},{bad},{GOOD}]}}]}}]}}"#);
+        let converted = convert_json(Signal::Traces, json.as_bytes(), 1 << 20).expect("it is JSON");
+        assert_eq!(converted.refused, 1, "{bad}");
+        let scanned = scan(Signal::Traces, &converted.bytes.into()).expect("it is protobuf");
+        assert_eq!((scanned.receipt.spans.len(), scanned.refused), (2, 0), "{bad}");
+    }
+    let json = format!(
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":7}},"scopeSpans":[{{"scope":[],"spans":[{GOOD}]}}]}}]}}"#
+    );
+    let converted = convert_json(Signal::Traces, json.as_bytes(), 1 << 20).expect("it is JSON");
+    assert_eq!(
+        (converted.refused, converted.mended),
+        (0, 2),
+        "a resource or scope without meaning is left out"
+    );
 }
 
 #[test]

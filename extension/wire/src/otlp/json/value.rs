@@ -5,21 +5,31 @@ use std::borrow::Cow;
 use super::Conversion;
 use super::reader::{Read, Reader, Unexpected};
 use crate::base64;
-use crate::otlp::schema::Kind;
+use crate::otlp::schema::{ANY_DOUBLE, Kind};
 use crate::otlp::valid::is_ascii;
-use crate::proto::{put_bytes, put_fixed32, put_fixed64, put_head, put_number, put_varint};
+use crate::proto::{put_bytes, put_double, put_fixed32, put_fixed64, put_head, put_number, put_varint};
 
 /// Writes field `number` with the value that comes next.
-pub(super) fn put(conversion: &mut Conversion<'_>, number: u32, kind: Kind) -> Read<()> {
-    let Conversion { json, out, .. } = conversion;
+pub(super) fn put(conversion: &mut Conversion<'_>, number_field: u32, kind: Kind) -> Read<()> {
+    let Conversion { json, out, mended, .. } = conversion;
     match kind {
-        Kind::Text => put_bytes(out, number, &unicode(&json.text()?)),
-        Kind::Id => put_id(out, number, &json.text()?),
-        Kind::Bytes => put_bytes(out, number, &base64::decode(&json.text()?).ok_or(Unexpected)?),
+        Kind::Whole => match number(json, &[])? {
+            whole if whole.signed().is_some() => {
+                put_number(out, number_field, whole.signed().map_or(0, i64::cast_unsigned));
+            }
+            // What JavaScript writes of a whole number beyond 64 bits, or of a fraction.
+            other => {
+                *mended += 1;
+                put_double(out, ANY_DOUBLE, other.double());
+            }
+        },
+        Kind::Text => put_bytes(out, number_field, &unicode(&json.text()?)),
+        Kind::Id => put_id(out, number_field, &json.text()?),
+        Kind::Bytes => put_bytes(out, number_field, &base64::decode(&json.text()?).ok_or(Unexpected)?),
         _ => match scalar(json, kind)? {
-            Scalar::Varint(value) => put_number(out, number, value),
-            Scalar::Fixed32(value) => put_fixed32(out, number, value),
-            Scalar::Fixed64(value) => put_fixed64(out, number, value),
+            Scalar::Varint(value) => put_number(out, number_field, value),
+            Scalar::Fixed32(value) => put_fixed32(out, number_field, value),
+            Scalar::Fixed64(value) => put_fixed64(out, number_field, value),
         },
     }
     Ok(())
@@ -45,14 +55,15 @@ enum Scalar {
 
 fn scalar(json: &mut Reader<'_>, kind: Kind) -> Read<Scalar> {
     if matches!(kind, Kind::Flag) {
-        let word = if json.peek()? == b't' { "true" } else { "false" };
-        return json.word(word).map(|()| Scalar::Varint((word == "true").into()));
+        return flag(json).map(|flag| Scalar::Varint(flag.into()));
     }
     let names = if let Kind::Enum(names) = kind { names } else { &[] };
     let number = number(json, names)?;
     let fits = match kind {
         Kind::Unsigned => number.unsigned().map(Scalar::Varint),
-        Kind::Int | Kind::Enum(_) => number.signed().map(|value| Scalar::Varint(value.cast_unsigned())),
+        Kind::Int | Kind::Whole | Kind::Enum(_) => {
+            number.signed().map(|value| Scalar::Varint(value.cast_unsigned()))
+        }
         Kind::Zigzag => {
             number.signed().map(|value| Scalar::Varint((value << 1 ^ value >> 63).cast_unsigned()))
         }
@@ -63,6 +74,19 @@ fn scalar(json: &mut Reader<'_>, kind: Kind) -> Read<Scalar> {
         Kind::Flag | Kind::Text | Kind::Id | Kind::Bytes | Kind::Message(_) => None,
     };
     fits.ok_or(Unexpected)
+}
+
+/// `true` or `false`, as a word or as a text.
+fn flag(json: &mut Reader<'_>) -> Read<bool> {
+    match json.peek()? {
+        b't' => json.word("true").map(|()| true),
+        b'"' => match &*json.text()? {
+            b"true" => Ok(true),
+            b"false" => Ok(false),
+            _ => Err(Unexpected),
+        },
+        _ => json.word("false").map(|()| false),
+    }
 }
 
 /// A number, a number as text, or one of the `names` that stand for their places.
@@ -148,7 +172,7 @@ impl Number {
 }
 
 /// A text, with the replacement character for what is no Unicode: protobuf's strings must be.
-fn unicode(text: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn unicode(text: &[u8]) -> Cow<'_, [u8]> {
     if is_ascii(text) {
         return text.into();
     }

@@ -1,0 +1,239 @@
+//! What is wrong in one place of a request costs no more than that place: no other span, no byte that nobody asked for,
+//! and nothing that is to be hidden.
+
+mod shared;
+
+use bytes::Bytes;
+use guard::{Attributes, Guard, Limits, Redaction, Refused, Rules};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use policy::Signal;
+use prost::Message;
+use shared::{CARD, MASKED, any, attributes, guard, limited, one_span, pair, request, span_of, text};
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// A field's tag, its length and its content.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    prost::encoding::encode_varint(content.len() as u64, &mut out);
+    out.extend_from_slice(content);
+    out
+}
+
+fn in_request(scope: &[u8]) -> Bytes {
+    field(1, &field(2, scope)).into()
+}
+
+#[test]
+fn a_span_that_cannot_be_read_is_left_out_alone() {
+    let good =
+        |id: u8| Span { trace_id: vec![id; 16], span_id: vec![id; 8], name: CARD.into(), ..Span::default() };
+    let broken = [&good(2).encode_to_vec()[..], &[0x4a, 99, 1]].concat();
+    let spans =
+        [&good(1).encode_to_vec()[..], &broken, &good(3).encode_to_vec()].map(|span| field(2, span)).concat();
+    let mut searching = guard(r#"["cards"]"#);
+    let guarded = searching.apply(Signal::Traces, in_request(&spans)).expect("one span costs no request");
+    let request = ExportTraceServiceRequest::decode(&guarded[..]).expect("decodes");
+    let left: Vec<_> = request.resource_spans[0].scope_spans[0]
+        .spans
+        .iter()
+        .map(|span| (span.span_id[0], &*span.name))
+        .collect();
+    assert_eq!(left, [(1, MASKED), (3, MASKED)]);
+    assert_eq!(searching.limited().refused, 1);
+    // Where nothing is to be hidden it passes: the scan refuses it, and tells the sender.
+    let mut counting = limited(Limits { attributes: 1, ..Limits::NONE });
+    let guarded = counting.apply(Signal::Traces, in_request(&spans)).expect("it passes");
+    assert_eq!(guarded, in_request(&spans));
+}
+
+#[test]
+fn a_group_is_passed_over() {
+    let span = Span { trace_id: vec![1; 16], span_id: vec![3; 8], name: CARD.into(), ..Span::default() };
+    // Field 99 of the span, a group with a number in it.
+    let span = [&span.encode_to_vec()[..], &[0x9b, 0x06, 0x08, 1, 0x9c, 0x06]].concat();
+    let guarded =
+        guard(r#"["cards"]"#).apply(Signal::Traces, in_request(&field(2, &span))).expect("it is OTLP");
+    assert_eq!(span_of(&guarded).name, MASKED);
+}
+
+/// Every order of a span's fields in which an empty value, or an empty name, stands directly before a count: the order of
+/// the JavaScript SDK among them.
+#[test]
+fn an_empty_value_before_a_count_is_replaced_where_it_stands() {
+    let empty = field(9, &[&field(1, b"user.id")[..], &[0x12, 0]].concat());
+    let denied = field(9, &field(1, b"debug.x"));
+    let names = r#"{"names":1,"deny":["debug.*"],"limit":{"user.id":{"distinct":0,"then":"hash"}}}"#;
+    let ids = [field(1, &[1; 16]), field(2, &[3; 8])].concat();
+    let parts: [&[u8]; 5] = [&empty, &[0x50, 0], &[0x2a, 0], &[0x60, 0], &denied];
+    let mut orders = vec![Vec::new()];
+    for _ in 0..parts.len() {
+        let more = |order: &Vec<usize>| {
+            let left = (0..parts.len()).filter(|part| !order.contains(part));
+            left.map(|part| [&order[..], &[part]].concat()).collect::<Vec<_>>()
+        };
+        orders = orders.iter().flat_map(more).collect();
+    }
+    for order in orders {
+        let (rules, faults) = Attributes::parse(names, Some(b"key"));
+        assert_eq!(faults, Vec::<String>::new());
+        let rules = Rules { redaction: Redaction::default(), limits: Limits::NONE, attributes: Some(rules) };
+        let mut guard = Guard::new(rules).expect("there are rules");
+        let first =
+            Span { name: "one".into(), trace_id: vec![1; 16], span_id: vec![3; 8], ..Span::default() };
+        guard.apply(Signal::Traces, request(first)).expect("a request");
+        let span = [&ids[..], &order.iter().map(|part| parts[*part]).collect::<Vec<_>>().concat()].concat();
+        let guarded = guard.apply(Signal::Traces, in_request(&field(2, &span))).expect("a request");
+        let span = span_of(&guarded);
+        assert_eq!((&*span.name, span.dropped_attributes_count), ("other", 1), "{order:?}");
+        let [(key, value)] = &attributes(&span)[..] else { panic!("{order:?}: {span:?}") };
+        assert!(key == "user.id" && value.starts_with('{'), "{order:?}: {span:?}");
+    }
+}
+
+/// What is hidden makes a value shorter: what was behind the cut must not come into it cut in two.
+#[test]
+fn a_value_that_gets_shorter_shows_nothing_that_was_behind_the_cut() {
+    let jwt = format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", "a".repeat(200));
+    for padding in 0..40 {
+        let value = format!("{}Bearer {jwt} then {CARD} end", "x".repeat(padding));
+        let rules = Rules {
+            redaction: Redaction::everything(None),
+            limits: Limits { value: 64, ..Limits::NONE },
+            attributes: None,
+        };
+        let mut guard = Guard::new(rules).expect("there are rules");
+        let guarded = guard.apply(Signal::Traces, one_span(vec![text("k", &value)])).expect("a request");
+        assert!(!holds(&guarded, &CARD[..11]), "{padding}: {:?}", attributes(&span_of(&guarded)));
+        assert!(attributes(&span_of(&guarded))[0].1.len() <= 64);
+    }
+}
+
+/// A card that a cut makes of more digits is hidden too: so is what is sent through twice.
+#[test]
+fn a_cut_makes_nothing_that_would_be_hidden() {
+    let rules = Rules {
+        redaction: Redaction::everything(None),
+        limits: Limits { value: 16, ..Limits::NONE },
+        attributes: None,
+    };
+    let mut guard = Guard::new(rules).expect("there are rules");
+    let once =
+        guard.apply(Signal::Traces, one_span(vec![text("k", "41111111111111110000")])).expect("a request");
+    assert_eq!(guard.apply(Signal::Traces, once.clone()), Ok(once));
+}
+
+#[test]
+fn what_an_own_pattern_does_not_match_stays_to_the_byte() {
+    let binary = b"\xff\xfe\x00binary\xe2\x82".to_vec();
+    let long = format!("{}ORD-123456{}", "x".repeat(65_530), "y".repeat(40_000));
+    let span = Span {
+        trace_id: vec![1; 16],
+        span_id: vec![3; 8],
+        attributes: vec![pair("b", Value::BytesValue(binary.clone()))],
+        status: Some(Status { code: 2, message: long.clone() }),
+        ..Span::default()
+    };
+    let mut guard = guard(r#"[{"value":"ORD-[0-9]{6}","action":"mask"}]"#);
+    let left = span_of(&guard.apply(Signal::Traces, request(span)).expect("a request"));
+    assert_eq!(left.attributes[0], pair("b", Value::BytesValue(binary)));
+    assert_eq!(left.status.expect("it has one").message, long.replace("ORD-123456", "**********"));
+}
+
+#[test]
+fn what_is_beyond_the_budget_of_a_request_is_hidden_whole_and_counted() {
+    let long = "word ".repeat(100_000);
+    let spans = (0..20_u8).map(|id| Span {
+        trace_id: vec![1; 16],
+        span_id: vec![id + 1; 8],
+        attributes: vec![text("k", &long)],
+        ..Span::default()
+    });
+    let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..ScopeSpans::default() }];
+    let group = ResourceSpans { scope_spans, ..ResourceSpans::default() };
+    let sent = Bytes::from(ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec());
+    let mut guard = guard(r#"["all"]"#);
+    let guarded = guard.apply(Signal::Traces, sent).expect("a request");
+    let left = ExportTraceServiceRequest::decode(&guarded[..]).expect("decodes");
+    let spans = &left.resource_spans[0].scope_spans[0].spans;
+    let hidden = spans.iter().filter(|span| attributes(span)[0].1 == "[redacted]").count();
+    assert!((10..15).contains(&hidden), "{hidden}");
+    assert_eq!(guard.limited().unsearched, hidden as u64);
+    // The next request has a budget of its own.
+    guard.apply(Signal::Traces, one_span(vec![text("k", &long)])).expect("a request");
+    assert_eq!(guard.limited().unsearched, hidden as u64);
+}
+
+/// The counts of what is left out take room too.
+#[test]
+fn a_trimmed_span_is_within_its_bound_to_the_byte() {
+    for length in 0..60 {
+        let mut guard = limited(Limits { item: 600, ..Limits::NONE });
+        let attributes = (0..20).map(|index| text(&format!("k{index}"), &"x".repeat(20 + length))).collect();
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![3; 8],
+            attributes,
+            events: vec![Event { name: "x".repeat(90 - length), ..Event::default() }; 4],
+            links: vec![Link { trace_state: "y".repeat(70 + length), ..Link::default() }; 3],
+            ..Span::default()
+        };
+        let left = span_of(&guard.apply(Signal::Traces, request(span)).expect("good"));
+        assert!(left.encoded_len() <= 600, "{length}: {}", left.encoded_len());
+    }
+}
+
+#[test]
+fn what_cannot_be_read_passes_where_nothing_is_to_be_hidden() {
+    // An attribute's value whose last field has the number 0.
+    let attribute = [&[0x0a, 1, b'k', 0x12, 3, 0x0b, 0x0c, 0][..]].concat();
+    let span = [&[0x4a, attribute.len() as u8][..], &attribute].concat();
+    let scope = [&[0x12, span.len() as u8][..], &span].concat();
+    let group = [&[0x12, scope.len() as u8][..], &scope].concat();
+    let bytes = Bytes::from([&[0x0a, group.len() as u8][..], &group].concat());
+    let counting = |attributes| {
+        Guard::new(Rules { redaction: Redaction::default(), limits: Limits::default(), attributes })
+            .expect("rules")
+    };
+    for attributes in [None, Some(Attributes::default())] {
+        assert_eq!(counting(attributes).apply(Signal::Traces, bytes.clone()), Ok(bytes.clone()));
+    }
+    let torn = Bytes::from_static(&[0x0a, 5, 1]);
+    assert_eq!(counting(None).apply(Signal::Traces, torn.clone()), Ok(torn));
+    let mut searching = guard(r#"["cards"]"#);
+    let left = searching.apply(Signal::Traces, bytes).expect("the span goes alone");
+    assert!(!holds(&left, "k"));
+    assert_eq!(searching.limited().refused, 1);
+}
+
+#[test]
+fn what_cannot_be_read_does_not_pass() {
+    let mut guard = guard(r#"["cards"]"#);
+    let bad = Bytes::from_static(&[0x0a, 5, 1]);
+    assert!(matches!(guard.apply(Signal::Traces, bad), Err(Refused::Malformed(_))));
+    let mut value = any(Value::StringValue(CARD.into()));
+    for _ in 0..30 {
+        value = any(Value::ArrayValue(ArrayValue { values: vec![value] }));
+    }
+    let deep = |value: AnyValue| {
+        one_span(vec![KeyValue { key: "k".into(), value: Some(value), ..Default::default() }])
+    };
+    let guarded = guard.apply(Signal::Traces, deep(value.clone())).expect("not too deep");
+    assert!(!holds(&guarded, CARD));
+    for _ in 0..10 {
+        value = any(Value::KvlistValue(KeyValueList {
+            values: vec![KeyValue { key: "k".into(), value: Some(value), ..KeyValue::default() }],
+        }));
+    }
+    let guarded = guard.apply(Signal::Traces, deep(value)).expect("one value costs no request");
+    assert!(!holds(&guarded, CARD));
+    let (_, left) = attributes(&span_of(&guarded)).remove(0);
+    assert!(left.contains("[redacted]"), "{left}");
+    assert_eq!(guard.limited().unsearched, 1, "and is counted");
+}

@@ -1,0 +1,226 @@
+//! What a sender sends costs the function nothing: no memory beyond a bound, no time of the next invocation, and no span
+//! but those that it got wrong itself.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use prost::Message;
+use tests::http1::Headers;
+use tests::otlp::{Ids, traces};
+use tests::platform::Invoke;
+
+use super::world::{World, protobuf, server_span, span};
+
+/// The time of an invocation in which hostile texts arrive.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// The longest text that a function is likely to have, and a request as long as is allowed.
+const LENGTHS: [usize; 2] = [256 << 10, 15 << 20];
+/// All that the process may take, whatever it is sent: 32 MiB for requests under way, one copy of the longest, a tenth of
+/// the memory held, and itself.
+const RESIDENT_MAX_KIB: u64 = 72 << 10;
+
+const UNITS: [&str; 14] = [
+    "cookie:* ",
+    "authorization:x ",
+    "a@",
+    "4111 ",
+    "eyJ.",
+    "?a&",
+    "-----BEGIN ",
+    "{\"token\":",
+    "1 ",
+    "password=\\\"",
+    "%25",
+    "('password','",
+    "ABCPE1234",
+    "<password>",
+];
+
+fn json() -> Headers {
+    Headers::from([("Content-Type", "application/json")])
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(bytes).expect("memory");
+    packer.finish().expect("memory")
+}
+
+#[track_caller]
+fn assert_next_in_time(rules: &str, unit: &str) {
+    let world = World::with(|script| script.env("PREFREEZE_REDACT", rules));
+    for (seed, length) in (1..).zip(LENGTHS) {
+        let text = unit.repeat(length / unit.len());
+        let request_id = format!("r-{seed}");
+        let ids = Ids::new(seed);
+        let status = Some(Status { code: 2, message: text });
+        let begun = world.platform.answer_next(&Invoke::new(&request_id, DEADLINE));
+        world.post_traces(&traces([
+            Span { status, ..span("hostile", ids.sibling(1)) },
+            server_span(&request_id, ids, &request_id),
+        ]));
+        let asked = world.platform.wait_next();
+        let took = asked.duration_since(begun);
+        assert!(took < DEADLINE, "{unit:?} × {length} with {rules}: /next came after {took:?}");
+    }
+    assert_eq!(world.close().dropped(), 0);
+}
+
+#[test]
+fn next_is_asked_in_time_whatever_is_searched() {
+    for unit in UNITS {
+        assert_next_in_time(r#"["all"]"#, unit);
+    }
+}
+
+#[test]
+fn next_is_asked_in_time_whatever_an_own_pattern_searches() {
+    for pattern in [r"\\d+(?:.*USD)?", "(?:a|b|4)*c", ".+?x"] {
+        let rules = format!(r#"[{{"value":"{pattern}","action":"mask"}}]"#);
+        for unit in ["1 ", "a@", "4111 "] {
+            assert_next_in_time(&rules, unit);
+        }
+    }
+}
+
+/// The most that the process has had in memory.
+fn resident_most_kib(world: &World) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.platform.process_id()));
+    let status = status.expect("it lives");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// Sends one of these; then a good span arrives, and no more memory was taken than there may be.
+#[track_caller]
+fn assert_memory(what: &str, send: impl FnOnce(&World)) {
+    let world = World::start();
+    send(&world);
+    world.invoke_well("r-well", 99);
+    let most = resident_most_kib(&world);
+    println!("{what}: {most} KiB");
+    assert!(most < RESIDENT_MAX_KIB, "{what}: {most} KiB");
+    world.close();
+    world.span("r-well");
+}
+
+#[test]
+fn memory_is_bounded_whatever_is_sent() {
+    assert_memory("16 MiB of empty groups, packed", |world| {
+        let packed = gzip(&[0x0a, 0].repeat(8 << 20)[..(16 << 20) - 2]);
+        let headers =
+            Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")]);
+        assert_eq!(world.platform.post_otlp("/v1/traces", &packed, &headers).status, 200);
+    });
+    assert_memory("a JSON of empty groups, packed", |world| {
+        let packed = gzip(format!("{{\"resourceSpans\":[{}{{}}]}}", "{},".repeat(5_000_000)).as_bytes());
+        let headers = Headers::from([("Content-Type", "application/json"), ("Content-Encoding", "gzip")]);
+        let status = world.platform.post_otlp("/v1/traces", &packed, &headers).status;
+        assert!([200, 413].contains(&status), "{status}");
+    });
+    assert_memory("announcements with a large resource", |world| {
+        let value = Some(AnyValue { value: Some(Any::StringValue("x".repeat(60_000))) });
+        let attributes = vec![KeyValue { key: "large".into(), value, ..KeyValue::default() }];
+        let spans = (1..20_000).map(|seed| span("begun", Ids::new(seed))).collect();
+        let group = ResourceSpans {
+            resource: Some(Resource { attributes, ..Resource::default() }),
+            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        };
+        let request = ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec();
+        assert_eq!(world.platform.post_otlp("/v1/started", &request, &protobuf()).status, 200);
+    });
+    assert_memory("spans of thirty bytes", |world| {
+        let request = traces((1..300_000).map(|seed| {
+            let ids = Ids::new(seed);
+            Span { name: String::new(), ..span("", ids) }
+        }));
+        let status = world.platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf()).status;
+        assert!([200, 413].contains(&status), "{status}");
+    });
+}
+
+#[test]
+fn bodies_that_stall_share_what_there_is() {
+    let world = World::start();
+    let length = 15 << 20;
+    let stalled: Vec<TcpStream> = (0..8)
+        .map(|_| {
+            let mut stream = TcpStream::connect(world.platform.receiver()).expect("it listens");
+            let head = format!(
+                "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {length}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).expect("it is read");
+            stream.set_write_timeout(Some(Duration::from_secs(2))).expect("a time");
+            // All but the last byte; one that is refused stops reading, or closes.
+            let _ = stream.write_all(&vec![0; length - 1]);
+            stream
+        })
+        .collect();
+    world.platform.barrier();
+    let most = resident_most_kib(&world);
+    println!("bodies that stall: {most} KiB");
+    assert!(most < RESIDENT_MAX_KIB, "{most} KiB");
+    world.invoke_well("r-well", 1);
+    drop(stalled);
+    world.close();
+    world.span("r-well");
+}
+
+/// Requests of real SDKs in which one value is what their language makes of it.
+#[test]
+fn one_bad_value_costs_no_other_span() {
+    const CASES: [(&str, &str, &[&str]); 6] = [
+        ("js-null-attribute", include_str!("../payloads/cases/js-null-attribute.json"), &["innocent", "op"]),
+        ("js-large-integer", include_str!("../payloads/cases/js-large-integer.json"), &["innocent", "op"]),
+        (
+            "js-exponent-integer",
+            include_str!("../payloads/cases/js-exponent-integer.json"),
+            &["innocent", "op"],
+        ),
+        ("bool-as-text", include_str!("../payloads/cases/bool-as-text.json"), &["innocent", "op"]),
+        ("nested-forty", include_str!("../payloads/cases/nested-forty.json"), &["innocent", "op"]),
+        ("snake-case", include_str!("../payloads/cases/snake-case.json"), &["n"]),
+    ];
+    for (name, body, expected) in CASES {
+        let world = World::with(|script| {
+            let limits = r#"{"deny":["debug.*"],"limit":{"user.id":{"distinct":0,"then":"hash"}}}"#;
+            script.env("PREFREEZE_REDACT_KEY", "k").env("PREFREEZE_ATTRIBUTES", limits)
+        });
+        world.invoke("r-1");
+        let response = world.platform.post_otlp("/v1/traces", body.as_bytes(), &json());
+        assert_eq!((response.status, &*response.body), (200, &b"{}"[..]), "{name}");
+        world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
+        world.platform.wait_next();
+        world.close();
+        for span in expected {
+            assert_eq!(world.spans(span).len(), 1, "{name}: {span}; {:?}", world.names());
+        }
+        assert_eq!(world.platform.log("panic"), Vec::<serde_json::Value>::new(), "{name}");
+    }
+}
+
+#[test]
+fn what_a_limit_cuts_first_is_logged_at_once() {
+    let world = World::with(|script| script.env("PREFREEZE_LIMIT_VALUE_BYTES", "100"));
+    world.invoke("r-1");
+    for seed in 1..4 {
+        let value = Some(AnyValue { value: Some(Any::StringValue("x".repeat(200 + seed as usize))) });
+        let attributes = vec![KeyValue { key: "long".into(), value, ..KeyValue::default() }];
+        let filler = (0..10).map(|_| "y".repeat(90)).collect::<Vec<_>>().join(" ");
+        let status = Some(Status { code: 0, message: filler });
+        world.post_spans([Span { attributes, status, ..span("long", Ids::new(seed)) }]);
+    }
+    assert_eq!(world.platform.log("value_cut").len(), 1, "the first, and no other");
+    world.post_spans([server_span("r-1", Ids::new(9), "r-1")]);
+    world.platform.wait_next();
+    world.close();
+}

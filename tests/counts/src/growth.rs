@@ -1,0 +1,160 @@
+//! Whether work grows in line with what it is done on: the same at one length, at twice and at four times that.
+
+use guard::{Guard, Limits, Redaction, Rules};
+
+/// What is repeated, each to make one detector look again at what it has seen.
+const UNITS: [&str; 58] = [
+    "cookie:* ",
+    "authorization:x ",
+    "a@",
+    "4111 ",
+    "eyJ.",
+    "?a&",
+    "-----BEGIN ",
+    "{\"token\":",
+    "token:[",
+    "token:\"",
+    "password=\\\"",
+    "password:'",
+    "password=>",
+    "password, ",
+    "('password',",
+    "('password','",
+    "name:password ",
+    "\"name\":\"password\",",
+    "<password>",
+    "<a",
+    "<",
+    ">",
+    "=",
+    ":",
+    ":=",
+    "=> ",
+    "a = ",
+    "a:\t",
+    "--password ",
+    "-",
+    "--",
+    "token:\t",
+    "password\t",
+    "\\",
+    "\\u",
+    "\\u0026",
+    "\\\"",
+    "%",
+    "%25",
+    "%2525",
+    "&quot;",
+    "&amp",
+    "Bearer ",
+    "Basic YTpi",
+    "basic ",
+    "AKIA",
+    "sk-",
+    "-----BEGIN PRIVATE KEY-----",
+    "://",
+    "https://a:b",
+    "?",
+    "#",
+    "?a=b",
+    "'",
+    "a@b.",
+    "4111-",
+    "+91 ",
+    "ABCPE1234",
+];
+/// Own patterns that make other engines search again and again.
+const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];
+
+/// Does the work on texts of so many bytes.
+type Family = fn(usize);
+
+/// Every family, by name.
+pub(crate) const FAMILIES: &[(&str, Family)] = &[
+    ("hostile-texts", texts),
+    ("hostile-pairs", pairs),
+    ("own-patterns", patterns),
+    ("statements", statements),
+];
+/// A kind of work that takes the square of this grows by three to four from one to the next.
+pub(crate) const LENGTHS: [usize; 3] = [8 << 10, 16 << 10, 32 << 10];
+/// In tenths: twice the length may take so many times the instructions.
+pub(crate) const RATIO_MAX: u64 = 25;
+
+fn guard(rules: &str) -> Guard {
+    let (redaction, faults) = Redaction::parse(rules, None);
+    assert_eq!(faults, Vec::<String>::new());
+    Guard::new(Rules { redaction, limits: Limits::NONE, attributes: None }).expect("there are rules")
+}
+
+fn of(unit: &str, length: usize) -> String {
+    unit.repeat(length.div_ceil(unit.len()))
+}
+
+fn texts(length: usize) {
+    let mut guard = guard(r#"["all"]"#);
+    for unit in UNITS {
+        guard.text(&of(unit, length));
+    }
+}
+
+fn pairs(length: usize) {
+    let mut guard = guard(r#"["all"]"#);
+    for (index, unit) in UNITS.iter().enumerate() {
+        guard.text(&of(&format!("{unit}{}", UNITS[(index * 7 + 3) % UNITS.len()]), length));
+    }
+}
+
+fn patterns(length: usize) {
+    for pattern in PATTERNS {
+        let mut guard =
+            guard(&format!(r#"[{{"value":"{}","action":"mask"}}]"#, pattern.replace('\\', r"\\")));
+        for unit in ["1 ", "ab", "a", "x"] {
+            guard.text(&of(unit, length));
+        }
+    }
+}
+
+fn statements(length: usize) {
+    let mut guard = guard(r#"["sql"]"#);
+    for unit in ["'", "\"", "$a", "$a$", "/*", "--", "'\\", "1", "e", "E'", "`", "\"a\" ", "#"] {
+        guard.value("db.query.text", &of(unit, length));
+    }
+}
+
+/// A line for each family, and whether none has grown faster.
+pub(crate) fn compare(counted: &[(String, [u64; 3])]) -> (String, bool) {
+    let (mut lines, mut is_held) = (String::new(), true);
+    for (name, counts) in counted {
+        let ratios = [counts[1] * 10 / counts[0].max(1), counts[2] * 10 / counts[1].max(1)];
+        let is_linear = ratios.iter().all(|ratio| *ratio < RATIO_MAX);
+        is_held &= is_linear;
+        let word = if is_linear { "" } else { "  grows faster than what it is done on" };
+        lines += &format!(
+            "  {name:24} {}.{} and {}.{} times for twice as much{word}\n",
+            ratios[0] / 10,
+            ratios[0] % 10,
+            ratios[1] / 10,
+            ratios[1] % 10
+        );
+    }
+    (lines, is_held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_with_the_square_is_found() {
+        let rows = [
+            ([100, 200, 400], true),
+            ([100, 249, 600], true),
+            ([100, 260, 500], false),
+            ([100, 200, 700], false),
+        ];
+        for (counts, expected) in rows {
+            assert_eq!(compare(&[("x".into(), counts)]).1, expected, "{counts:?}");
+        }
+    }
+}
