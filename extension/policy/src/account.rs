@@ -347,18 +347,18 @@ impl Account {
             return;
         }
         // A retry under the same id begins a minute later: what happened before is of the first try.
-        let has_older = self.has_older(request_id);
-        let is_of_it = |open: &&mut Invocation| {
-            let is_before = at <= open.invoke.received_at;
-            open.invoke.request_id == *request_id && !(has_older && is_before)
-        };
-        if let Some(open) = self.open.iter_mut().rfind(is_of_it) {
-            open.finish.get_or_insert(finish);
+        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
+        let after = self.open.iter().rposition(|open| is_it(open) && at > open.invoke.received_at);
+        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
+        if let Some(index) = after.or_else(first) {
+            self.open[index].finish.get_or_insert(finish);
         } else if let Some(awaited) = self.awaited.find(request_id) {
             awaited.finish.get_or_insert(finish);
-        } else if !self.has_begun(request_id)
-            && let Some(early) = self.early(request_id)
+        } else if let Some(known) =
+            self.finished.iter_mut().rfind(|known| known.request_id == *request_id && !known.is_done)
         {
+            known.is_done = true;
+        } else if let Some(early) = self.early(request_id) {
             early.finish.get_or_insert(finish);
         }
     }

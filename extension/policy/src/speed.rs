@@ -75,7 +75,7 @@ impl Speed {
     }
 
     /// Twice what the slowest answer took lately.
-    fn usual(&self) -> Duration {
+    pub(crate) fn usual(&self) -> Duration {
         self.slowest.map_or(UNKNOWN, |slowest| slowest * 2)
     }
 

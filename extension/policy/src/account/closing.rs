@@ -281,6 +281,7 @@ impl Account {
             began_at,
             ended_at,
             entry: open.entry,
+            is_done: open.finish.is_some(),
             is_reported: config.is_managed() && open.finish.is_some(),
         });
     }

@@ -126,6 +126,7 @@ pub(super) struct Finished {
     pub(super) ended_at: UnixNanos,
     /// The span that stood for it.
     pub(super) entry: Option<Entry>,
-    /// Whether `platform.report` of it has come.
+    /// Whether the platform has told of its end, and whether `platform.report` was it.
+    pub(super) is_done: bool,
     pub(super) is_reported: bool,
 }

@@ -270,7 +270,12 @@ impl<B: Body> Agent<B> {
         let effort = effort(end.since(now), batch.size);
         self.outputs.push_back(Output::Export { id, signal, entries, effort });
         self.ledger.resent += if batch.is_doubtful { batch.count } else { 0 };
-        let due = now + self.config.export_timeouts[signal as usize];
+        let mut due = now + self.config.export_timeouts[signal as usize];
+        if self.phase == Phase::Draining {
+            // An answer that takes half of the time there is will not come, unless others took as long: there is still time
+            // for another try.
+            due = due.min(now + (self.flush_end.since(now) / 2).max(self.speed.usual()));
+        }
         self.outbox.launch(InFlight::new(batch, now, due, is_probe));
     }
 }
