@@ -323,11 +323,11 @@ impl World {
         }
         // Beside handlers of some milliseconds, a backlog of thousands leaves slowly: the rows of `livelock` are about that.
         let is_brief = matches!(self.character.pace, Pace::Fast | Pace::Uneven);
-        let is_much = self.faults.sends_much;
+        let is_much = self.faults.sends_much || self.faults.is_tight;
         let is_in_pieces = self.faults.answers_413 && is_much;
         // Where nothing tells of its end, an invocation is let go of at once.
         let is_let_go = self.config.flush != FlushMode::End || self.faults.has_no_telemetry;
-        if (is_let_go && (is_brief || is_much)) || is_in_pieces {
+        if (is_let_go && (is_brief || is_much)) || (is_brief && is_much) || is_in_pieces {
             return;
         }
         // Some invocations must follow on the one in which it was found well.
