@@ -318,16 +318,18 @@ impl World {
     /// The backend has been well for some invocations: nothing that came before the last three is still here.
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
-        if self.row.is_some() || self.invocations < self.healthy_from + super::HEALTHY {
+        // Where nothing tells of ends, no invocation is held, and what is left over leaves when there is time.
+        let is_unknown = self.row.is_some() || self.faults.has_no_telemetry;
+        if is_unknown || self.invocations < self.healthy_from + super::HEALTHY {
             return;
         }
         // Beside handlers of some milliseconds, a backlog of thousands leaves slowly: the rows of `livelock` are about that.
         let is_brief = matches!(self.character.pace, Pace::Fast | Pace::Uneven);
-        let is_much = self.faults.sends_much;
+        let is_much = self.faults.sends_much || self.faults.is_tight;
         let is_in_pieces = self.faults.answers_413 && is_much;
         // Where nothing tells of its end, an invocation is let go of at once.
         let is_let_go = self.config.flush != FlushMode::End || self.faults.has_no_telemetry;
-        if (is_let_go && (is_brief || is_much)) || is_in_pieces {
+        if (is_let_go && (is_brief || is_much)) || (is_brief && is_much) || is_in_pieces {
             return;
         }
         // Some invocations must follow on the one in which it was found well.
