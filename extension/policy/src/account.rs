@@ -31,8 +31,9 @@ use relatives::{Place, Relatives};
 
 /// Finished invocations remembered for data that comes late: as many as a managed instance serves at once.
 const FINISHED_MAX: usize = 64;
-/// Invocations of which something is heard before they begin.
-const EARLY_MAX: usize = 16;
+/// Invocations of which something is heard before they begin: on Managed Instances, where `platform.start` may be late,
+/// there may be as many as run.
+const EARLY_MAX: usize = 512;
 /// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
 const OPEN_MAX: usize = 1_024;
 /// The platform tells of ends in whole milliseconds: something may have begun this much later, and before the end.
@@ -112,10 +113,8 @@ impl Account {
         if !self.open.is_empty() {
             // The one before may have run until then.
             received_at
-        } else if self.last_end == UnixNanos::default() {
-            received_at.minus(INVOKE_DELAY_MAX)
         } else {
-            open.floor.min(received_at)
+            open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(received_at)
         }
     }
 
@@ -352,13 +351,17 @@ impl Account {
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
             self.open[index].finish.get_or_insert(finish);
-        } else if let Some(awaited) = self.awaited.find(request_id) {
+        } else if let Some(awaited) =
+            self.awaited.find(request_id).filter(|awaited| awaited.finish.is_none())
+        {
             awaited.finish.get_or_insert(finish);
         } else if let Some(known) =
             self.finished.iter_mut().rfind(|known| known.request_id == *request_id && !known.is_done)
         {
             known.is_done = true;
-        } else if let Some(early) = self.early(request_id) {
+        } else if !finish.is_overlong
+            && let Some(early) = self.early(request_id)
+        {
             early.finish.get_or_insert(finish);
         }
     }

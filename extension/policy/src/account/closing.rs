@@ -276,6 +276,8 @@ impl Account {
             self.finished.pop_front();
         }
         let began_at = open.invoke.received_at;
+        let told_at = open.finish.as_ref().and_then(|finish| finish.at);
+        let ended_at = told_at.map_or(ended_at, |at| at.max(ended_at));
         self.finished.push_back(Finished {
             request_id: open.invoke.request_id,
             began_at,

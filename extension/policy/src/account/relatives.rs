@@ -36,17 +36,18 @@ pub(super) struct Relative {
     start: UnixNanos,
     end: UnixNanos,
     parent_is_remote: Option<bool>,
+    /// Whether it may stand for an invocation: of an entry kind, and not naming one. Which one that names is known.
     is_entry: bool,
 }
 
 impl Relative {
-    pub(super) const fn of<B>(span: &Span<B>) -> Self {
+    pub(super) fn of<B>(span: &Span<B>) -> Self {
         Self {
             place: Place::of(span),
             start: span.start,
             end: span.end,
             parent_is_remote: span.parent_is_remote,
-            is_entry: span.kind.is_entry(),
+            is_entry: span.kind.is_entry() && span.request_id.is_none(),
         }
     }
 }
