@@ -7,7 +7,6 @@ const MS: u64 = 1_000_000;
 #[test]
 fn a_refused_subscription_holds_nothing_to_its_deadline() {
     let story = World::refused().run();
-    // 28 invocations of 50 ms, of 3 s each.
     assert!(story.held < 28 * 100 * MS, "held for {} ms", story.held / MS);
 }
 

@@ -4,7 +4,7 @@ use policy::{FlushMode, InitType, Rng, SpoolMode};
 
 use super::super::faults::Faults;
 use super::super::function::MS;
-use super::super::function::character::{Character, Entry};
+use super::super::function::character::{Character, Entry, Pace};
 use super::super::sampling::none;
 use super::World;
 
@@ -15,7 +15,9 @@ impl World {
     /// The subscription is refused, and the function says nothing of itself.
     pub fn refused() -> Self {
         let faults = Faults { refuses_subscription: true, has_no_telemetry: true, ..Faults::default() };
-        Self::scene(faults, FlushMode::End, Character { entry: Entry::Absent, ..handler(50) })
+        // It may take 15 minutes, and takes 50 ms.
+        let character = Character { pace: Pace::Streaming, entry: Entry::Absent, ..handler(50) };
+        Self::scene(faults, FlushMode::End, character)
     }
 
     /// One connection of several is dead, and nothing tells so.
