@@ -43,6 +43,11 @@ pub(crate) fn pick(seed: u64) -> Sampling {
     }
 }
 
+/// Everything is kept.
+pub(crate) fn none() -> Sampling {
+    Sampling::default()
+}
+
 /// The trace of an invocation: evenly spread, as a tracer makes them.
 pub(crate) fn trace_of(number: u64) -> TraceId {
     let mut rng = Rng::new(number ^ 0x7ace);

@@ -14,6 +14,7 @@ mod network;
 mod outputs;
 mod platform;
 mod roots;
+mod scenes;
 mod spooled;
 mod start;
 mod steps;
@@ -106,6 +107,10 @@ pub struct Story {
     pub copies: u32,
     /// After how many healthy invocations a span was acknowledged at the latest.
     pub lag: u64,
+    /// Nanoseconds from the ends of invocations to `/next`, all together.
+    pub held: u64,
+    /// Invocations that sent spans after `/next` had been asked.
+    pub after_next: usize,
 }
 
 impl Story {
@@ -161,6 +166,10 @@ pub struct World {
     /// What a scripted world does, and after how many healthy invocations a span was acknowledged at the latest.
     row: Option<Row>,
     lag: u64,
+    /// From the ends of invocations to `/next`, all together; those that sent spans after it; and in which one a connection dies.
+    true_held: u64,
+    after_next: BTreeSet<u64>,
+    dies_in: Option<u64>,
     /// When the platform began to reset the environment.
     reset_at: u64,
     /// Spans that the function's SDK holds, and whether its timer runs.
@@ -280,8 +289,9 @@ impl World {
         }
         self.coverage.add("invocation", self.invocations);
         let (copies, ledger) = (self.copies(), *self.agent.ledger());
+        let (held, after_next) = (self.true_held, self.after_next.len());
         let Self { lines, coverage, late, ids, lag, .. } = self;
-        Story { lines, ledger, coverage, late, ids, copies, lag }
+        Story { lines, ledger, coverage, late, ids, copies, lag, held, after_next }
     }
 
     /// What this world is, and what it can suffer.

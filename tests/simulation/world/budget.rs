@@ -248,6 +248,7 @@ impl World {
         if let Some(life) = self.truth.life_mut(current).filter(|_| self.running.is_some()) {
             life.known_at.get_or_insert(now);
             life.asked_at = Some(now);
+            self.true_held += life.ended.map_or(0, |(_, at)| now - at);
         }
     }
 

@@ -103,14 +103,14 @@ impl World {
     }
 
     /// The same world with another character.
-    fn with(mut self, character: Character) -> Self {
+    pub(super) fn with(mut self, character: Character) -> Self {
         self.config.expects_spans = character.expects_spans;
         self.character = character;
         self.agent = Agent::new(self.config.clone());
         self
     }
 
-    fn build(
+    pub(super) fn build(
         seed: u64,
         rng: Rng,
         faults: Faults,
@@ -159,6 +159,9 @@ impl World {
             is_gone: false,
             row: None,
             lag: 0,
+            true_held: 0,
+            after_next: BTreeSet::new(),
+            dies_in: None,
             reset_at: 0,
             buffered: Vec::new(),
             cpu_spent: 0,

@@ -86,6 +86,13 @@ impl Network {
         self.requests.values_mut().filter(|request| !request.is_over)
     }
 
+    /// The idle connection that is used next dies, and nothing tells so.
+    pub(super) fn silence_one(&mut self) {
+        if let Some(link) = self.links.iter_mut().rev().find(|link| !link.is_busy) {
+            link.health = Health::Silent;
+        }
+    }
+
     const fn pool(&self, signal: Signal) -> usize {
         if self.is_split { signal as usize } else { 0 }
     }

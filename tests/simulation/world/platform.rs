@@ -70,6 +70,9 @@ impl World {
     pub(super) fn arrive(&mut self, receipt: Receipt<Body>) {
         for span in &receipt.spans {
             self.accepted.insert(span.body.id, self.now);
+            if self.is_asked && span.body.of == self.current {
+                self.after_next.insert(span.body.of);
+            }
             self.clients += u64::from(span.kind == Kind::Client);
             self.disk.accept(span);
             self.note_real(span);

@@ -100,6 +100,9 @@ impl World {
         self.is_planned = true;
         let gap = self.gap();
         self.tell_report();
+        if self.dies_in == Some(self.invocations) {
+            self.network.silence_one();
+        }
         if self.faults_now().kills_idle && self.rng.below(3) == 0 {
             self.kill_a_link();
         }
