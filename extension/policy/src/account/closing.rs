@@ -159,15 +159,19 @@ impl Account {
     }
 
     fn family_of(&self, open: &Invocation) -> Family {
+        let told = open.finish.as_ref().filter(|finish| !finish.is_overlong).and_then(|finish| finish.at);
+        // Of the next one, INVOKE may not have reached us when its first spans did.
+        let until = told.map_or(open.until, |at| open.until.min(at + END_SLACK));
+        let window = Window { until, ..open.window() };
+        let certain = self.relatives.family(window);
         if open.started_at.is_some() {
-            return self.relatives.family(open.window());
+            return certain;
         }
         // Nobody said when it began. What began before its INVOKE reached us is its, if its trace goes on in it and did not
         // begin with the one before.
         let received_at = open.invoke.received_at;
         let from = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(open.from);
-        let family = self.relatives.family(Window { from, until: open.until });
-        let certain = self.relatives.family(open.window());
+        let family = self.relatives.family(Window { from, until });
         family.without(|Place { trace_id, .. }, start| {
             let is_continued = start < received_at && self.relatives.has_before(trace_id, from);
             is_continued || start < open.from && !certain.traces().contains(&trace_id)

@@ -26,11 +26,11 @@ const PATIENCE: u64 = 2;
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
 /// The platform tells of an end within this time, where it tells of it at all.
 const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
-/// No invocation lasts longer: one that is still open then has lost its end.
+/// No invocation lasts longer than 15 minutes; one that is still open a minute later has lost its end.
 ///
 /// # Source
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
-const INVOCATION_MAX: Duration = Duration::from_secs(900);
+const INVOCATION_MAX: Duration = Duration::from_secs(960);
 
 /// Which invocations run, where several run at once and a span need not say of which it is.
 #[derive(Clone, Copy, Debug)]
