@@ -130,7 +130,7 @@ fn bodies_that_never_end_make_room_in_the_end() {
 
 #[test]
 fn a_batch_of_telemetry_that_is_too_long_is_accepted_and_forgotten() {
-    let world = World::without_sdk();
+    let world = World::start();
     world.invoke("r-1");
     let long = format!("[{{\"type\":\"function\",\"record\":\"{}\"}}]", "x".repeat(10 << 20));
     // Any other answer, and the platform would send it again and again.

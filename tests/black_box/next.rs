@@ -66,7 +66,7 @@ fn an_invoke_without_an_arn_costs_no_span_and_is_served_from_the_second_on() {
 
 #[test]
 fn an_invoke_with_more_than_is_known_is_served() {
-    let world = World::without_sdk();
+    let world = World::start();
     let event = json!({
         "eventType": "INVOKE", "requestId": "r-1", "deadlineMs": now_unix_ms() + 60_000,
         "invokedFunctionArn": FUNCTION_ARN, "tenantId": "blue", "future": {"deep": [1, null]},

@@ -47,7 +47,7 @@ fn recorded(json: &str) -> Vec<Value> {
 
 #[test]
 fn what_aws_documents_is_understood() {
-    let world = World::without_sdk();
+    let world = World::start();
     let id = "2ceb2c3e-0000-4000-8000-000000000001";
     world.invoke(id);
     world.platform.post_telemetry(&recorded(include_str!("../payloads/telemetry/on-demand.json")));

@@ -23,7 +23,7 @@ fn root(world: &World, request_id: &str) -> SpanSeen {
 
 #[test]
 fn a_function_that_sends_nothing_is_described_by_the_platform() {
-    let world = World::without_sdk();
+    let world = World::start();
     let begun = now_unix_ms();
     world.invoke("r-1");
     world.platform.post_telemetry(&[start(begun, "r-1"), runtime_done(begun + 141, "r-1", "success", 140.5)]);
@@ -42,7 +42,7 @@ fn a_function_that_sends_nothing_is_described_by_the_platform() {
 
 #[test]
 fn a_described_invocation_names_its_function_and_account() {
-    let world = World::without_sdk();
+    let world = World::start();
     let arn = "arn:aws:lambda:us-east-1:123456789012:function:orders:live";
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).arn(arn));
     world.runtime_done("r-1");
@@ -66,7 +66,7 @@ fn what_went_wrong_is_told_by_its_class() {
         ("timeout", None, "timeout"),
     ];
     for (status, error_type, class) in table {
-        let world = World::without_sdk();
+        let world = World::start();
         let now = now_unix_ms();
         world.invoke("r-1");
         let done = match error_type {
@@ -253,7 +253,7 @@ fn a_server_span_that_comes_late_is_not_doubled() {
 
 #[test]
 fn an_x_ray_header_never_makes_an_orphan() {
-    let world = World::without_sdk();
+    let world = World::start();
     let header = "Root=1-68a0c1d2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=0";
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(Some(header)));
     world.runtime_done("r-1");
@@ -264,9 +264,7 @@ fn an_x_ray_header_never_makes_an_orphan() {
 
 #[test]
 fn an_x_ray_header_is_the_parent_where_that_is_wanted() {
-    let world = World::with(|script| {
-        script.env("PREFREEZE_XRAY_PARENT", "parent").env("OTEL_TRACES_EXPORTER", "none")
-    });
+    let world = World::with(|script| script.env("PREFREEZE_XRAY_PARENT", "parent"));
     let header = "Root=1-68a0c1d2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1";
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(Some(header)));
     world.runtime_done("r-1");
@@ -278,7 +276,7 @@ fn an_x_ray_header_is_the_parent_where_that_is_wanted() {
 
 #[test]
 fn an_invocation_without_a_tracing_header_is_described_as_well() {
-    let world = World::without_sdk();
+    let world = World::start();
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_secs(60)).tracing(None));
     world.runtime_done("r-1");
     world.platform.wait_next();

@@ -30,11 +30,6 @@ impl World {
         Self::with(|script| script)
     }
 
-    /// The same of a function whose variables say nothing of an SDK: no span of its own is expected.
-    pub(super) fn without_sdk() -> Self {
-        Self::with(|script| script.without_env("OTEL_EXPORTER_OTLP_ENDPOINT"))
-    }
-
     /// The same, with a script of the test's own shape.
     pub(super) fn with(shape: impl FnOnce(Script) -> Script) -> Self {
         Self::with_endpoint("PREFREEZE_EXPORTER_OTLP_ENDPOINT", "", shape)

@@ -351,8 +351,7 @@ impl Account {
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
             self.open[index].finish.get_or_insert(finish);
-        } else if let Some(awaited) =
-            self.awaited.find(request_id).filter(|awaited| awaited.finish.is_none())
+        } else if let Some(awaited) = self.awaited.find(request_id).filter(|awaited| awaited.finish.is_none())
         {
             awaited.finish.get_or_insert(finish);
         } else if let Some(known) =

@@ -11,18 +11,13 @@ const LOADERS: [(&str, &str); 5] = [
     ("PYTHONPATH", "opentelemetry"),
     ("DOTNET_STARTUP_HOOKS", "OpenTelemetry"),
 ];
-/// Variables that only an SDK which sends spans has a use for.
-const EXPORTERS: [&str; 5] = [
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_PROTOCOL",
-    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-    "OTEL_TRACES_EXPORTER",
-];
+/// Which exporter an SDK uses. That an endpoint is set says less: whoever follows our own pages has set it, with an SDK or
+/// without.
+const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 
 /// Whether variable `name` is one of them.
 pub(super) fn is_read(name: &str) -> bool {
-    name == DISABLED || EXPORTERS.contains(&name) || LOADERS.iter().any(|(loader, _)| *loader == name)
+    name == DISABLED || name == EXPORTER || LOADERS.iter().any(|(loader, _)| *loader == name)
 }
 
 impl Reader {
@@ -32,10 +27,10 @@ impl Reader {
     /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
     pub(super) fn expects_spans(&self) -> bool {
         let is = |name, word| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case(word));
-        if is(DISABLED, "true") || is("OTEL_TRACES_EXPORTER", "none") {
+        if is(DISABLED, "true") || is(EXPORTER, "none") {
             return false;
         }
         let loads = |(name, word): &(&str, &str)| self.get(name).is_some_and(|value| value.contains(word));
-        LOADERS.iter().any(loads) || EXPORTERS.iter().any(|name| self.get(name).is_some())
+        LOADERS.iter().any(loads) || self.get(EXPORTER).is_some()
     }
 }

@@ -404,7 +404,7 @@ pub(super) static FOREIGN: [(&str, &str); 12] = [
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     (
         "OTEL_TRACES_EXPORTER",
-        "With the other variables that load or set up an SDK (`OTEL_SDK_DISABLED`, `OTEL_EXPORTER_OTLP_ENDPOINT`, `NODE_OPTIONS`, `JAVA_TOOL_OPTIONS`, `AWS_LAMBDA_EXEC_WRAPPER` …): whether the function's own spans are expected, and awaited past the end of an invocation.",
+        "With the other variables that load or set up an SDK (`OTEL_SDK_DISABLED`, `NODE_OPTIONS`, `JAVA_TOOL_OPTIONS`, `AWS_LAMBDA_EXEC_WRAPPER` …): whether the function's own spans are expected, and awaited past the end of an invocation.",
     ),
     ("AWS_LAMBDA_RUNTIME_API", "The platform's API."),
     ("AWS_LAMBDA_FUNCTION_NAME", "`faas.name`, and the names of spans that Prefreeze makes."),

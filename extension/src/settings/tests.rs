@@ -228,12 +228,9 @@ fn an_sdk_is_expected_where_the_variables_load_or_set_up_one() {
         (&[("NODE_OPTIONS", register), ("OTEL_SDK_DISABLED", "TRUE")], false),
         (&[("JAVA_TOOL_OPTIONS", "-javaagent:/opt/opentelemetry-javaagent.jar")], true),
         (&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/otel-instrument")], true),
-        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")], true),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")], false),
         (&[("OTEL_TRACES_EXPORTER", "otlp")], true),
-        (
-            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"), ("OTEL_TRACES_EXPORTER", "none")],
-            false,
-        ),
+        (&[("OTEL_TRACES_EXPORTER", "none"), ("AWS_LAMBDA_EXEC_WRAPPER", "/opt/otel-instrument")], false),
     ];
     for (variables, expected) in rows {
         assert_eq!(read(variables).policy.expects_spans, expected, "{variables:?}");
