@@ -62,7 +62,7 @@ impl Maker<'_> {
     /// The trace of its child of this number.
     pub(super) fn trace_of_child(&self, child: u64) -> TraceId {
         match self.character.traces {
-            Traces::Many if child % 3 > 0 => trace_of((self.number << 3) + child % 3 + (1 << 40)),
+            Traces::Many if !child.is_multiple_of(3) => trace_of((self.number << 3) + child % 3 + (1 << 40)),
             _ => self.trace_id(),
         }
     }

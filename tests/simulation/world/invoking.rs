@@ -71,8 +71,8 @@ impl World {
             }
             self.wake(number, faults);
         }
-        for (after, deed) in &plan.deeds {
-            self.later(self.now + delay + after, Event::Does(number, deed.clone()));
+        for (after, deed) in plan.deeds {
+            self.later(self.now + delay + after, Event::Does(number, deed));
         }
         let duration = (delay + plan.duration).min(timeout);
         self.last_end = self.last_end.max(self.now + duration);
@@ -84,7 +84,9 @@ impl World {
             let at = self.now + self.rng.below(duration + 1);
             self.later(at, Event::Vanish);
         }
-        self.later(self.now + duration, Event::Ends(Plan { duration, ..plan }));
+        // Nothing but the agent may hold what was sent.
+        let (request_id, fate, deeds) = (plan.request_id, plan.fate, Vec::new());
+        self.later(self.now + duration, Event::Ends(Plan { number, request_id, fate, duration, deeds }));
     }
 
     /// INVOKE is there to be read; our process may be scheduled later.
