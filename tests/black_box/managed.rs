@@ -6,7 +6,7 @@ use tests::otlp::{Ids, traces};
 use tests::platform::Registration;
 use tests::platform::events::{event, now_unix_ms, start};
 
-use super::world::{Questions, World, server_span, span};
+use super::world::{Questions, World, nanos, server_span, span};
 
 fn managed() -> World {
     World::with(|script| {
@@ -18,8 +18,28 @@ fn managed() -> World {
 
 /// `platform.report`, as it is there: a duration, and no other figure.
 fn report(request_id: &str, status: &str) -> Value {
-    let record = json!({ "requestId": request_id, "status": status, "metrics": { "durationMs": 12.5 } });
+    report_of(request_id, status, 12.5)
+}
+
+fn report_of(request_id: &str, status: &str, duration_ms: f64) -> Value {
+    let record =
+        json!({ "requestId": request_id, "status": status, "metrics": { "durationMs": duration_ms } });
     event(now_unix_ms(), "platform.report", &record)
+}
+
+#[test]
+fn a_silent_invocation_has_the_length_that_its_report_gives() {
+    for (status, is_error) in [("timeout", true), ("error", true), ("failure", true), ("success", false)] {
+        let world = managed();
+        let begun = now_unix_ms() - 3_000;
+        world.platform.post_telemetry(&[start(begun, "r-1"), report_of("r-1", status, 3_000.0)]);
+        // Of one that ends well, the function's own span may still come.
+        world.close();
+        let seen = world.span("orders");
+        assert_eq!(seen.is_error(), is_error, "{status}");
+        assert_eq!(seen.span.start_time_unix_nano, nanos(begun), "{status}");
+        assert_eq!(seen.span.end_time_unix_nano, nanos(begun + 3_000), "{status}");
+    }
 }
 
 #[test]

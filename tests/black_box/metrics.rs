@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
 use tests::collector::{Answer, Decoded, attribute_text};
+use tests::http1::Headers;
 use tests::metrics::{Points, Value as Reading};
 use tests::otlp::{Ids, SpanExt};
 use tests::platform::events::{
@@ -271,6 +272,47 @@ fn a_span_that_was_sampled_before_stands_for_as_many_as_it_says() {
     let calls =
         |kind| points.sum_where("traces.span.metrics.calls", |seen| seen.text("span.kind") == Some(kind));
     assert_eq!((calls("SPAN_KIND_CLIENT"), calls("SPAN_KIND_SERVER")), (4.0, 1.0));
+}
+
+/// A span whose randomness, the last seven bytes of its trace id, is below the threshold that its tracestate claims: no
+/// sampler has kept it at that. Taken at its word, it would stand for 72 quadrillion.
+const POISON: &str = r#"{"resourceSpans":[{"resource":{"attributes":[]},"scopeSpans":[{"scope":{"name":"t","version":"1"},"spans":[{"traceId":"37f01210c3707a90b405420fb169779e","spanId":"dfb5b9342405157f","name":"op","kind":2,"startTimeUnixNano":"1795828709735076683","endTimeUnixNano":"1795828709735076684","status":{"code":0},"flags":257,"traceState":"ot=th:ffffffffffffff"}]}]}]}"#;
+
+#[test]
+fn a_span_that_claims_more_than_its_trace_allows_counts_once() {
+    let world = World::with(at_every_flush);
+    world.invoke("r-1");
+    let json = Headers::from([("Content-Type", "application/json")]);
+    assert_eq!(world.platform.post_otlp("/v1/traces", POISON.as_bytes(), &json).status, 200);
+    world.post_spans([server_span("POST /pay", Ids::new(1), "r-1")]);
+    world.platform.wait_next();
+    world.close();
+    let points = Points::of(&world.collector);
+    assert_eq!(points.sum("traces.span.metrics.calls"), 2.0);
+    // As it came: its own tracestate is not ours to correct.
+    assert_eq!(world.span("op").span.trace_state, "ot=th:ffffffffffffff");
+}
+
+#[test]
+fn a_failure_that_only_the_report_tells_of_is_counted() {
+    for (status, errors, timeouts) in
+        [("error", 1, 0), ("timeout", 0, 1), ("failure", 1, 0), ("success", 0, 0)]
+    {
+        let world = World::with(|script| at_every_flush(script).without_env("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        let now = now_unix_ms();
+        world.invoke("r-1");
+        world.platform.post_telemetry(&[start(now, "r-1")]);
+        assert_eq!(world.post("/v1/flush?request_id=r-1", b"").status, 202);
+        world.platform.wait_next();
+        world.invoke("r-2");
+        world.platform.post_telemetry(&[report(now + 20, "r-1", status, 20.0), start(now + 30, "r-2")]);
+        world.runtime_done("r-2");
+        world.platform.wait_next();
+        world.close();
+        let points = Points::of(&world.collector);
+        let counts = ["faas.errors", "faas.timeouts", "faas.invocations"].map(|name| points.sum(name) as u64);
+        assert_eq!(counts, [errors, timeouts, 2 - errors - timeouts], "{status}");
+    }
 }
 
 #[test]

@@ -162,6 +162,21 @@ fn a_body_that_never_ends_holds_up_no_invocation() {
 }
 
 #[test]
+fn a_body_that_never_ends_is_waited_for_once() {
+    const INVOCATIONS: u32 = 40;
+    // What an invocation waits at least for a request that is being received, if it waits.
+    const GRACE: Duration = Duration::from_millis(100);
+    let world = World::start();
+    let _stalled = stall(&world);
+    let began = Instant::now();
+    for number in 1..=INVOCATIONS {
+        world.invoke_well(&format!("r-{number}"), u64::from(number));
+    }
+    assert!(began.elapsed() < GRACE * INVOCATIONS, "each was held: {:?}", began.elapsed());
+    assert_eq!(world.close().count("exported"), u64::from(INVOCATIONS));
+}
+
+#[test]
 fn a_body_that_never_ends_holds_up_no_shutdown() {
     let world = World::start();
     let _stalled = stall(&world);

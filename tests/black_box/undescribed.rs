@@ -5,7 +5,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tests::collector::SpanSeen;
 use tests::otlp::{Ids, SpanExt};
-use tests::platform::events::{now_unix_ms, runtime_done, runtime_done_error, start};
+use tests::platform::events::{now_unix_ms, report, runtime_done, runtime_done_error, start};
 use tests::platform::{Invoke, Reason};
 
 use super::world::{Questions, World, nanos, server_span, span};
@@ -78,6 +78,38 @@ fn what_went_wrong_is_told_by_its_class() {
         let root = root(&world, "r-1");
         assert!(root.is_error(), "{status}");
         assert_eq!(root.text("error.type"), Some(class), "{status} {error_type:?}");
+    }
+}
+
+/// The platform's `runtimeDone` is lost, and `platform.report` comes with the next invocation.
+#[test]
+fn a_failure_that_only_the_report_tells_of_is_a_failure() {
+    for (status, class) in
+        [("error", None), ("timeout", Some("timeout")), ("failure", None), ("success", None)]
+    {
+        for sends in [false, true] {
+            let world = World::without_sdk();
+            let now = now_unix_ms();
+            world.invoke("r-1");
+            world.platform.post_telemetry(&[start(now, "r-1")]);
+            if sends {
+                post_children(&world, Ids::new(3));
+            }
+            // The one signal of its end that is left.
+            assert_eq!(world.post("/v1/flush?request_id=r-1", b"").status, 202);
+            world.platform.wait_next();
+            world.invoke("r-2");
+            world.platform.post_telemetry(&[report(now + 20, "r-1", status, 20.0), start(now + 30, "r-2")]);
+            world.runtime_done("r-2");
+            world.platform.wait_next();
+            world.close();
+            let told = root(&world, "r-1");
+            assert_eq!(told.is_error(), status != "success", "{status}, sends {sends}");
+            if class.is_some() {
+                assert_eq!(told.text("error.type"), class, "{status}, sends {sends}");
+            }
+            assert!(!root(&world, "r-2").is_error(), "{status}, sends {sends}");
+        }
     }
 }
 

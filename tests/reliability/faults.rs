@@ -253,6 +253,8 @@ fn of_the_telemetry() -> Vec<Fault> {
 
 fn of_the_platform() -> Vec<Fault> {
     let subscribe = |what, shape| Fault { shape, drama: Drama::FromTheStart, ..fault("platform", what) };
+    // After an invocation in which the function has named itself: before, nothing says that it sends anything.
+    let unsubscribed = |what, shape| Fault { drama: Drama::None, ..subscribe(what, shape) };
     let ends = |what, reason| Fault {
         backend: Backend::Down,
         is_followed: false,
@@ -260,12 +262,14 @@ fn of_the_platform() -> Vec<Fault> {
         ..fault("platform", what)
     };
     vec![
-        subscribe("answers the subscription 202", |spec| {
+        unsubscribed("answers the subscription 202", |spec| {
             spec.faults.subscribe = SubscribeAnswer::NotSupported;
         }),
-        subscribe("answers the subscription 403", |spec| spec.faults.subscribe = SubscribeAnswer::Closed),
-        subscribe("answers the subscription 404", |spec| spec.faults.subscribe = SubscribeAnswer::NotFound),
-        subscribe("answers the subscription 500", |spec| {
+        unsubscribed("answers the subscription 403", |spec| spec.faults.subscribe = SubscribeAnswer::Closed),
+        unsubscribed("answers the subscription 404", |spec| {
+            spec.faults.subscribe = SubscribeAnswer::NotFound;
+        }),
+        unsubscribed("answers the subscription 500", |spec| {
             spec.faults.subscribe = SubscribeAnswer::ServerError;
         }),
         Fault {
@@ -277,7 +281,7 @@ fn of_the_platform() -> Vec<Fault> {
                 spec.faults.subscribe = SubscribeAnswer::NotFound;
             })
         },
-        subscribe("does not answer the subscription", |spec| {
+        unsubscribed("does not answer the subscription", |spec| {
             spec.faults.subscribe = SubscribeAnswer::Silence;
         }),
         subscribe("answers /next 500 twice", |spec| spec.faults.next_failures = 2),

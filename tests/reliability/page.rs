@@ -34,8 +34,10 @@ environment is frozen (SIGSTOP) between them.
   handler, which waits for it, or before its freeze), or in SHUTDOWN. In `continuous`, one more invocation runs while
   the backend is still ill, because only then is it sent anything.
 
-Where the platform says nothing *and* the function says nothing, nobody can tell that an invocation is over. The first
-such invocation is held until its deadline (2 s in these rows) less a margin, the others in the row are not.
+If the platform's events are lost *and* the function sends nothing, nobody can tell that an invocation is over. The first
+such invocation is held until its deadline (2 s in these rows) less a margin, later ones are not. If the subscription is
+refused, no event can arrive, and no invocation is held for one: until the function has sent a span that names its
+invocation, its spans leave with the next invocation.
 
 Three rows have a backend that nothing mends while the process runs, or a SHUTDOWN without time: what was accepted is
 `held` then, which means that it lies in `/tmp`, for the next process in the same environment.

@@ -101,8 +101,8 @@ impl World {
         self.coverage.note("started again after a reset");
         self.replace();
         self.pass_time();
-        self.find();
         self.start();
+        self.find();
     }
 
     /// Our process is killed; the platform resets the environment, and a new process starts in it.
@@ -121,6 +121,7 @@ impl World {
         let max = if is_much { self.rng.below(4) as usize } else { usize::MAX };
         let left = disk.recovered(max);
         self.pass_time();
+        self.start();
         self.find();
         if self.config.spool == SpoolMode::Always {
             self.coverage.note("recovered after a kill");
@@ -128,8 +129,6 @@ impl World {
             let (earlier, receipt) = (receipt(left.earlier), receipt(left.since));
             self.step(Input::Recovered { invoke, seed, earlier, receipt, announced: left.announced });
         }
-        self.pass_time();
-        self.start();
     }
 
     /// Nothing of the old process is left but its books.
