@@ -57,25 +57,17 @@ impl Intake {
     /// Takes log records that were made here of what the platform told, by the same way as any others.
     pub fn log(&self, request_id: Option<RequestId>, request: Bytes) {
         let request = Unfolded { bytes: request, refused: 0 };
-        let mut share = Share::new(self.max_body);
-        let taken = self
-            .admit(Signal::Logs, request, &mut share)
-            .and_then(|request| self.take(Signal::Logs, &request));
+        let taken = self.admit(Signal::Logs, request).and_then(|request| self.take(Signal::Logs, &request));
         if let Ok(Scanned { receipt, .. }) = taken {
             self.inbox.send(Message::Input(Input::Logged { request_id, receipt }));
         }
     }
 
     /// What may go on of the protobuf of a request that has come whole: nothing else is kept of it.
-    fn admit(&self, signal: Signal, body: Unfolded, share: &mut Share) -> Result<Guarded, Refusal> {
-        // What it is copied to, should it change.
-        let length = body.bytes.len();
-        share.shrink_to(length);
-        share.grow(length.min(share.room()))?;
+    fn admit(&self, signal: Signal, body: Unfolded) -> Result<Guarded, Refusal> {
         let guarded = self.guarding.apply(signal, body.bytes);
         let mut guarded = guarded.map_err(|refused| refusal(Fault::Bad, refused.to_string()))?;
         guarded.refused = guarded.refused.saturating_add(body.refused);
-        share.shrink_to(guarded.len());
         Ok(guarded)
     }
 
@@ -148,7 +140,8 @@ async fn message(
         .ok_or(refusal(Fault::Unsupported, "only gzip, deflate, zstd and identity are understood"))?;
     let body = received(request, intake.max_body, share).await?;
     let body = unfold(signal, format, packing, body, intake.max_body, share).await?;
-    intake.admit(signal, body, share)
+    share.make_room_for_copy(body.bytes.len())?;
+    intake.admit(signal, body)
 }
 
 /// The body of a request, as it came.

@@ -14,7 +14,7 @@ use policy::{
 };
 use prost::Message;
 use wire::logs::{Reader, Wanted};
-use wire::otlp::{Body, Identity, apart, request, scan};
+use wire::otlp::{Body, Identity, apart, convert_json, request, scan};
 
 /// What the platform posts when it was asked for what the function logs too.
 const LOGS: &[u8] = br#"[{"time":"2026-11-22T07:58:30.000Z","type":"platform.start","record":{"requestId":"r1"}},
@@ -256,4 +256,32 @@ fn check_points(points: &std::sync::Arc<Measured>) {
         let value: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
         assert!(value["_aws"]["CloudWatchMetrics"][0]["Metrics"].is_array());
     }
+}
+
+/// Whatever a value is, it costs no more than its own span: each one in a JSON is taken, or refused by number.
+#[test]
+fn every_span_of_a_json_is_taken_or_counted_as_refused() {
+    const SENT: &[u8] = br#"{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"intValue":1}}]},"scopeSpans":[{"scope":{"name":"s"},"spans":[
+        {"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"n","kind":2,"startTimeUnixNano":"7",
+         "attributes":[{"key":"k","value":{"boolValue":true}},{"key":"l","value":{"arrayValue":{"values":[{"doubleValue":1.5}]}}}],
+         "events":[{"timeUnixNano":9,"name":"e"}],"status":{"code":1}},
+        {"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b175"}]}]}]}"#;
+    rounds("JSON in part", |seed| {
+        let mut rng = Rng::new(seed);
+        let json = mutate(&mut rng, SENT);
+        let Ok(converted) = convert_json(Signal::Traces, &json, 1 << 16) else { return };
+        let scanned =
+            scan(Signal::Traces, &Bytes::from(converted.bytes)).expect("what is written can be read");
+        // What serde takes for JSON is; of a key that comes twice it keeps the last, and not both.
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(&json) else { return };
+        let list = |value: &serde_json::Value, key: &str| {
+            value.get(key).and_then(serde_json::Value::as_array).cloned().unwrap_or_default()
+        };
+        let scopes = list(&value, "resourceSpans").into_iter().flat_map(|group| list(&group, "scopeSpans"));
+        let spans = scopes
+            .map(|scope| list(&scope, "spans").iter().filter(|span| !span.is_null()).count())
+            .sum::<usize>();
+        let counted = scanned.receipt.spans.len() + scanned.refused as usize + converted.refused as usize;
+        assert!(counted >= spans, "{counted} of {spans}");
+    });
 }

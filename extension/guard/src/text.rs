@@ -167,10 +167,19 @@ pub(crate) const fn fewest_digits(kind: Kind) -> u32 {
     }
 }
 
-/// What the bytes of `text` make possible, and how many are digits.
+/// What the bytes of `text` make possible, and how many are digits: eight at a time, for every text is looked at.
 fn classes_of(text: &[u8]) -> (u8, u32) {
-    text.iter().fold((0, 0), |(classes, digits), byte| {
-        let class = CLASSES[usize::from(*byte)];
+    const DIGITS: u64 = u64::from_ne_bytes([DIGIT; 8]);
+    let class = |byte: &u8| CLASSES[usize::from(*byte)];
+    let (chunks, rest) = text.as_chunks::<8>();
+    let (mut all, mut digits) = (0_u64, 0);
+    for chunk in chunks {
+        let classes = u64::from_ne_bytes(chunk.each_ref().map(class));
+        all |= classes;
+        digits += (classes & DIGITS).count_ones();
+    }
+    let whole = all.to_ne_bytes().into_iter().fold(0, |one, other| one | other);
+    rest.iter().map(class).fold((whole, digits), |(classes, digits), class| {
         (classes | class, digits + u32::from(class & DIGIT))
     })
 }

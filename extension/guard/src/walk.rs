@@ -158,7 +158,7 @@ impl<'a> Walk<'a> {
             };
             let is_item = matches!(kind, Message::Span | Message::Record);
             if is_harmless && is_item && is_counting {
-                return self.glance(kind, place);
+                return Ok(self.glanced(kind, place));
             }
             if is_harmless {
                 return Ok(0);
@@ -171,6 +171,16 @@ impl<'a> Walk<'a> {
             Message::Span | Message::Record | Message::Metric => self.item(kind, place),
             _ => self.child(place, |walk, range| walk.message(kind, range)),
         }
+    }
+
+    /// A span or record that is only looked at for its name and its counts: one that cannot be read passes as it came, and
+    /// the scan refuses it.
+    fn glanced(&mut self, kind: Message, place: Place) -> isize {
+        let mark = self.edits.len();
+        self.glance(kind, place).unwrap_or_else(|_| {
+            self.edits.truncate(mark);
+            0
+        })
     }
 
     /// A span, log record or metric: one that cannot be read, or that a bug of ours stops at, is refused alone, and all

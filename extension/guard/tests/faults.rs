@@ -237,3 +237,25 @@ fn what_cannot_be_read_does_not_pass() {
     assert!(left.contains("[redacted]"), "{left}");
     assert_eq!(guard.limited().unsearched, 1, "and is counted");
 }
+
+#[test]
+fn a_span_that_cannot_be_read_takes_no_bound_from_the_others() {
+    let span = |id: u8| Span {
+        trace_id: vec![id; 16],
+        span_id: vec![id; 8],
+        name: format!("n{id}"),
+        ..Span::default()
+    };
+    let broken = [&span(2).encode_to_vec()[..], &[0x4a, 99, 1]].concat();
+    let spans =
+        [&span(1).encode_to_vec()[..], &broken, &span(3).encode_to_vec()].map(|span| field(2, span)).concat();
+    let rules = Attributes::parse(r#"{"names":1}"#, None).0;
+    let rules = Rules { redaction: Redaction::default(), limits: Limits::NONE, attributes: Some(rules) };
+    let mut guard = Guard::new(rules).expect("there are rules");
+    let guarded = guard.apply(Signal::Traces, in_request(&spans)).expect("one span costs no request");
+    let expected = Span { name: "other".into(), ..span(3) };
+    let spans = [&span(1).encode_to_vec()[..], &broken, &expected.encode_to_vec()]
+        .map(|span| field(2, span))
+        .concat();
+    assert_eq!(guarded, in_request(&spans));
+}

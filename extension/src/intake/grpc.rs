@@ -66,7 +66,8 @@ async fn take(
     }
     let message = unfold(signal, Format::Protobuf, packing, message, intake.max_body, &mut share).await?;
     drop(body);
-    intake.take(signal, &intake.admit(signal, message, &mut share)?)
+    share.make_room_for_copy(message.bytes.len())?;
+    intake.take(signal, &intake.admit(signal, message)?)
 }
 
 const fn code_of(fault: Fault) -> Code {

@@ -59,6 +59,17 @@ impl Share {
         Ok(())
     }
 
+    /// Takes what `length` bytes are copied to while they are searched, should something in them change: as much of it as
+    /// there would be, were the request alone. Only one request is searched at a time, so that no more than one copy of
+    /// the longest body comes on top.
+    ///
+    /// # Errors
+    /// While others take it.
+    pub(super) fn make_room_for_copy(&mut self, length: usize) -> Result<(), Full> {
+        self.shrink_to(length);
+        self.grow(length.min(self.room()))
+    }
+
     /// How much more it could take, were it alone.
     pub(super) const fn room(&self) -> usize {
         self.alone().saturating_sub(self.bytes)
