@@ -163,19 +163,17 @@ impl Account {
         // Of the next one, INVOKE may not have reached us when its first spans did.
         let until = told.map_or(open.until, |at| open.until.min(at + END_SLACK));
         let window = Window { until, ..open.window() };
-        let certain = self.relatives.family(window);
+        let family = self.relatives.family(window);
         if open.started_at.is_some() {
-            return certain;
+            return family;
         }
-        // Nobody said when it began. What began before its INVOKE reached us is its, if its trace goes on in it and did not
-        // begin with the one before.
-        let received_at = open.invoke.received_at;
-        let from = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(open.from);
-        let family = self.relatives.family(Window { from, until });
-        family.without(|Place { trace_id, .. }, start| {
-            let is_continued = start < received_at && self.relatives.has_before(trace_id, from);
-            is_continued || start < open.from && !certain.traces().contains(&trace_id)
-        })
+        // Nobody said when it began: what is older than our INVOKE is not its, if its trace was there before; but what its
+        // spans name as their parents is.
+        let (from, received_at) = (open.from, open.invoke.received_at);
+        let family = family
+            .without(|place, start| start < received_at && self.relatives.has_before(place.trace_id, from));
+        let earliest = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(from);
+        self.relatives.with_ancestors(family, Window { from: earliest, until })
     }
 
     fn close_with<B: Body>(

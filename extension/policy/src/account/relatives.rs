@@ -12,6 +12,8 @@ const RELATIVES_MAX: usize = 4_096;
 /// Parents of dead children for which a placeholder is made.
 pub(super) const PLACEHOLDERS_MAX: usize = 16;
 
+/// Generations that are looked for above spans whose invocation nobody told the begin of.
+const ANCESTORS_MAX: usize = 8;
 /// Traces of one invocation that are looked through for one that misses its root.
 const TRACES_MAX: usize = 16;
 
@@ -100,6 +102,22 @@ impl Relatives {
         let is_whole = self.forgotten.is_none_or(|start| !window.holds(start));
         let of_it = self.all.iter().filter(|relative| is_whole && window.holds(relative.start));
         Family { relatives: of_it.copied().collect() }
+    }
+
+    /// `family`, and of the spans that began in `window` those that its own name as their parents, and so on.
+    pub(super) fn with_ancestors(&self, mut family: Family, window: Window) -> Family {
+        for _ in 0..ANCESTORS_MAX {
+            let is_missing = |relative: &&Relative| {
+                let Place { trace_id, span_id, .. } = relative.place;
+                let mut children = family.relatives.iter().map(|child| child.place);
+                window.holds(relative.start)
+                    && children.any(|child| (child.trace_id, child.parent) == (trace_id, Some(span_id)))
+                    && !family.holds(trace_id, span_id)
+            };
+            let Some(ancestor) = self.all.iter().find(is_missing).copied() else { break };
+            family.relatives.push(ancestor);
+        }
+        family
     }
 
     /// Whether `trace` has a span that began before `from`.

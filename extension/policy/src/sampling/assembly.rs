@@ -24,8 +24,10 @@ const WORDS_MAX: usize = 64;
 const PATIENCE: u64 = 2;
 /// Where invocations overlap, a trace that does not say of which invocation it is waits this long to be judged.
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
-/// The platform tells of an end within this time, where it tells of it at all.
+/// The platform tells of an end within this time, where it tells of it at all; of one that the function has told of itself,
+/// it may be a while before the platform gives it up.
 const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
+const NAMED_PATIENCE: Duration = Duration::from_secs(60);
 /// No invocation lasts longer than 15 minutes; one that is still open a minute later has lost its end.
 ///
 /// # Source
@@ -235,10 +237,11 @@ impl<B: Body> Assembly<B> {
             self.judge_one(now, trace_id, false);
         }
         let begun = self.begun;
-        self.settle_doubts(None, |_, doubt| match overlap {
+        self.settle_doubts(None, |fragment, doubt| match overlap {
             Some(Overlap { oldest_open, .. }) => {
                 let waited = now.since(doubt.at);
-                waited >= INVOCATION_MAX || (waited >= OVERLAP_PATIENCE && doubt.begun < oldest_open)
+                let patience = if fragment.invocation.is_some() { NAMED_PATIENCE } else { OVERLAP_PATIENCE };
+                waited >= INVOCATION_MAX || (waited >= patience && doubt.begun < oldest_open)
             }
             None => begun >= doubt.begun + PATIENCE,
         });
