@@ -298,7 +298,7 @@ fn a_failure_that_only_the_report_tells_of_is_counted() {
     for (status, errors, timeouts) in
         [("error", 1, 0), ("timeout", 0, 1), ("failure", 1, 0), ("success", 0, 0)]
     {
-        let world = World::with(|script| at_every_flush(script).without_env("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        let world = World::with(at_every_flush);
         let now = now_unix_ms();
         world.invoke("r-1");
         world.platform.post_telemetry(&[start(now, "r-1")]);

@@ -88,7 +88,7 @@ fn a_failure_that_only_the_report_tells_of_is_a_failure() {
         [("error", None), ("timeout", Some("timeout")), ("failure", None), ("success", None)]
     {
         for sends in [false, true] {
-            let world = World::without_sdk();
+            let world = World::start();
             let now = now_unix_ms();
             world.invoke("r-1");
             world.platform.post_telemetry(&[start(now, "r-1")]);
