@@ -142,7 +142,7 @@ impl<B: Body> Agent<B> {
             self.done_since.get_or_insert(now);
         }
         let is_over = |since: Instant| now >= since + RECEIVING_GRACE;
-        if self.done_since.is_some_and(is_over) {
+        if self.done_since.is_some_and(is_over) || now >= self.give_up_at {
             // What has had its time once is not waited for again.
             self.stalled = self.receiving;
         }
@@ -185,7 +185,7 @@ impl<B: Body> Agent<B> {
 
     fn begin_flush(&mut self, now: Instant) {
         self.is_unheard |= self.done_since.is_none();
-        if !self.is_unheard {
+        if self.account.is_current_over(self.delivers) {
             self.note_end(now);
         }
         self.enter(Event::Done);
