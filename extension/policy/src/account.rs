@@ -271,10 +271,11 @@ impl Account {
         self.was_heard = true;
         self.tells_ends = true;
         let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
-        let index = self.open.iter().rposition(|open| open.invoke.request_id == *request_id);
         // An asynchronous invocation is retried under its own request id: what began before the retry is of the first try.
-        let is_older = |open: &Invocation| span.start < open.from && self.has_older(request_id);
-        if let Some(index) = index.filter(|index| !is_older(&self.open[*index])) {
+        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
+        let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
+        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
+        if let Some(index) = after.or_else(first) {
             self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
             note_entry(&mut self.open[index].entry, entry);
         } else if let Some(invocation) = self.awaited.take(request_id, span.start) {

@@ -8,6 +8,9 @@ use super::super::function::MS;
 use super::super::function::character::Rhythm;
 use super::{Event, MANAGED_END, RESPITE, World};
 
+/// Lambda retries an asynchronous invocation a minute after it failed, at the earliest.
+const RETRIED_AFTER: u64 = 60_000 * MS;
+
 impl World {
     /// Takes the next event, or the agent's own deadline if that is first.
     pub(super) fn next_step(&mut self) {
@@ -153,6 +156,7 @@ impl World {
             1 => self.rng.below(50) * MS,
             _ => self.rng.below(20_000) * MS,
         };
+        let gap = if self.retry.is_some() { gap.max(RETRIED_AFTER) } else { gap };
         if self.invocations != self.healthy_from {
             return gap;
         }

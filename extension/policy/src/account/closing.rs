@@ -200,10 +200,8 @@ impl Account {
         let ended_at = ended_at(&open, &family);
         let end = match &open.finish {
             None => ended_at,
-            Some(finish) if finish.is_overlong => {
-                let latest = open.entry.map(|entry| entry.end).max(family.latest(ended_at));
-                latest.unwrap_or(open.invoke.received_at).min(ended_at)
-            }
+            // When every extension had asked for the next: no later than that one began.
+            Some(Finish { is_overlong: true, at, .. }) => at.unwrap_or(ended_at),
             Some(_) => ended_at + END_SLACK,
         };
         self.last_end = self.last_end.max(end);
