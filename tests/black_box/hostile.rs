@@ -83,7 +83,8 @@ fn processor_time(world: &World) -> Duration {
     let stat = stat.expect("it lives");
     // Behind its name, which may have anything in it: user and system time are the 12th and 13th.
     let (_, fields) = stat.rsplit_once(')').expect("Linux");
-    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+    let ticks =
+        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
     Duration::from_millis(ticks.sum::<u64>() * 10)
 }
 

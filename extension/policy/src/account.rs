@@ -95,7 +95,10 @@ impl Account {
         let index = self.early.iter().position(|early| early.request_id == invoke.request_id);
         let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
         let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
-        (open.entry, open.finish, open.flush_requested) = (early.entry, early.finish, early.flush_requested);
+        (open.entry, open.flush_requested) = (early.entry, early.flush_requested);
+        // What happened long before is of an earlier try under the same id.
+        let earliest = open.invoke.received_at.minus(INVOKE_DELAY_MAX);
+        open.finish = early.finish.filter(|finish| finish.at.is_none_or(|at| at >= earliest));
         if !config.is_managed() {
             // The clock was set back since: those spans are of earlier ones, and would seem to be of this.
             self.relatives.forget_from(open.invoke.received_at);
@@ -110,8 +113,8 @@ impl Account {
     /// When the spans of an invocation may begin that begins now, as long as nothing says when it did.
     fn begin_of_spans(&self, open: &Invocation) -> UnixNanos {
         let received_at = open.invoke.received_at;
-        if !self.open.is_empty() {
-            // The one before may have run until then.
+        if !self.open.is_empty() || open.is_first() {
+            // The one before, or init, may have run until then.
             received_at
         } else {
             open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(received_at)
@@ -305,11 +308,7 @@ impl Account {
     pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
         match event {
             PlatformEvent::Start { request_id, at } => {
-                let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
-                // Of a retry, or of the first try that is told of late.
-                let open = self.open.iter().rfind(is_it).filter(|_| !self.is_over_at(request_id, *at));
-                let known = open.or_else(|| self.awaited.iter().filter(is_it).last());
-                if let Some(ordinal) = known.map(|open| open.ordinal) {
+                if let Some(ordinal) = self.started(request_id, *at) {
                     self.on_start(config, ordinal, Some(*at));
                 } else if !self.is_over_at(request_id, *at)
                     && let Some(early) = self.early(request_id)
@@ -340,6 +339,16 @@ impl Account {
         }
     }
 
+    /// The invocation of this request id that began at `at`: INVOKE reached us then, or later.
+    fn started(&self, request_id: &RequestId, at: UnixNanos) -> Option<u64> {
+        let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
+        let mut tries = self.open.iter().filter(is_it);
+        let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
+        let open = tries.find(|open| is_sole || open.invoke.received_at + START_SLACK >= at);
+        let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
+        open.or_else(|| self.awaited.started(request_id, at))
+    }
+
     fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
         // Of an invocation that is over, and told of late or twice; the same id may have begun again since.
@@ -348,7 +357,8 @@ impl Account {
         }
         // A retry under the same id begins a minute later: what happened before is of the first try.
         let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
-        let after = self.open.iter().rposition(|open| is_it(open) && at > open.invoke.received_at);
+        let after =
+            self.open.iter().rposition(|open| is_it(open) && at + INVOKE_DELAY_MAX > open.invoke.received_at);
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
             self.open[index].finish.get_or_insert(finish);

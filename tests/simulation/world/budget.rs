@@ -307,7 +307,7 @@ impl World {
         self.coverage.note("drained before SHUTDOWN");
         let spans = &self.agent.ledger().spans;
         // What waits to be judged may wait for the end of its invocation.
-        let unjudged = if self.config.is_managed() { self.agent.unjudged_spans() } else { 0 };
+        let unjudged = self.agent.unjudged_spans();
         let (held, came) = (spans.held() - unjudged, spans.received + spans.recovered + spans.made);
         let (came_before, last) = if self.config.is_managed() { (came, u64::MAX) } else { self.before[0] };
         let newest = came - came_before;

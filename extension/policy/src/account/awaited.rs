@@ -88,8 +88,12 @@ impl Waiting {
         self.all.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Invocation> {
-        self.all.iter().map(|awaited| &awaited.invocation)
+    /// The one of this request id that can have begun at `at`.
+    pub(super) fn started(&self, request_id: &RequestId, at: UnixNanos) -> Option<u64> {
+        let is_it = |awaited: &&Awaited| {
+            awaited.invocation.invoke.request_id == *request_id && at <= awaited.ended_at
+        };
+        self.all.iter().find(is_it).map(|awaited| awaited.invocation.ordinal)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Invocation> {

@@ -43,7 +43,7 @@ impl<B: Body> Agent<B> {
         let asked_at = self.asked_at;
         if let Some(hold) = &mut self.hold {
             let ended = told.map(|at| hold.instant(at)).filter(|at| *at >= hold.began.minus(LATE_MAX));
-            let ended = ended.unwrap_or(since).clamp(asked_at.min(since), since);
+            let ended = ended.unwrap_or(since).clamp(asked_at.min(now), now);
             hold.ended = Some(ended);
             if !self.delivers {
                 self.pace.on_duration(Some(ended.since(hold.began)));
@@ -62,11 +62,20 @@ impl<B: Body> Agent<B> {
 
     /// The platform tells when an invocation ended: nothing may have told before `/next` was asked.
     pub(super) fn note_late_end(&mut self, request_id: &RequestId, at: UnixNanos) {
+        let before = if self.hold.as_ref().is_some_and(|hold| hold.asked.is_none()) {
+            self.asked_at
+        } else {
+            Instant::default()
+        };
         let Some(hold) = self.hold.as_mut().filter(|hold| hold.request_id == *request_id) else { return };
-        let (None, Some(asked)) = (hold.ended, hold.asked) else { return };
-        let ended = hold.instant(at).max(hold.began).min(asked);
+        if hold.ended.is_some() {
+            return;
+        }
+        let ended = hold.instant(at).max(hold.began.minus(LATE_MAX)).max(before);
         hold.ended = Some(ended);
-        self.add_held(asked.since(ended));
+        if let Some(asked) = hold.asked {
+            self.add_held(asked.since(ended));
+        }
     }
 
     fn add_held(&mut self, held: Duration) {

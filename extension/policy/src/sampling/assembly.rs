@@ -24,10 +24,8 @@ const WORDS_MAX: usize = 64;
 const PATIENCE: u64 = 2;
 /// Where invocations overlap, a trace that does not say of which invocation it is waits this long to be judged.
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
-/// The platform tells of an end within this time, where it tells of it at all; of one that the function has told of itself,
-/// it may be a while before the platform gives it up.
+/// The platform tells of an end within this time, where it tells of it at all.
 const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
-const NAMED_PATIENCE: Duration = Duration::from_secs(60);
 /// No invocation lasts longer than 15 minutes; one that is still open a minute later has lost its end.
 ///
 /// # Source
@@ -238,10 +236,12 @@ impl<B: Body> Assembly<B> {
         }
         let begun = self.begun;
         self.settle_doubts(None, |fragment, doubt| match overlap {
+            // The platform's word on an invocation that is known settles it; here it may be of any that ran then.
             Some(Overlap { oldest_open, .. }) => {
                 let waited = now.since(doubt.at);
-                let patience = if fragment.invocation.is_some() { NAMED_PATIENCE } else { OVERLAP_PATIENCE };
-                waited >= INVOCATION_MAX || (waited >= patience && doubt.begun < oldest_open)
+                let is_of_none = fragment.invocation.is_none();
+                waited >= INVOCATION_MAX
+                    || is_of_none && waited >= OVERLAP_PATIENCE && doubt.begun < oldest_open
             }
             None => begun >= doubt.begun + PATIENCE,
         });
