@@ -238,8 +238,8 @@ pub struct World {
     busy_until: u64,
     /// Spans of cold starts that the backend has, by id.
     cold_starts: BTreeSet<[u8; 8]>,
-    /// When the last three invocations of this process began: what had come into its books, and the time.
-    before: [(u64, u64); 3],
+    /// When the last four invocations of this process began: what had come into its books, and the time.
+    before: [(u64, u64); 4],
     lines: Vec<String>,
     is_aloud: bool,
     /// Whether its function says when it is done.

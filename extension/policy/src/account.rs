@@ -38,8 +38,6 @@ const EARLY_MAX: usize = 512;
 const OPEN_MAX: usize = 1_024;
 /// The platform tells of ends in whole milliseconds: something may have begun this much later, and before the end.
 const END_SLACK: Duration = Duration::from_millis(1);
-/// `platform.start` is told in whole milliseconds, by a clock that need not be the function's to the microsecond.
-const START_SLACK: Duration = Duration::from_millis(2);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
 const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
@@ -102,7 +100,7 @@ impl Account {
         if !config.is_managed() {
             // The clock was set back since: those spans are of earlier ones, and would seem to be of this.
             self.relatives.forget_from(open.invoke.received_at);
-            open.floor = self.last_end + Duration::from_nanos(1);
+            open.floor = self.last_end;
             open.from = self.begin_of_spans(&open);
         }
         let ordinal = open.ordinal;
@@ -117,7 +115,8 @@ impl Account {
             // The one before, or init, may have run until then.
             received_at
         } else {
-            open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(received_at)
+            let after = open.floor + Duration::from_nanos(1);
+            after.max(received_at.minus(INVOKE_DELAY_MAX)).min(received_at)
         }
     }
 
@@ -129,7 +128,7 @@ impl Account {
             open.started_at = started_at.or(open.started_at);
             if let Some(at) = started_at.filter(|_| !config.is_managed()) {
                 // INVOKE is never there before its invocation.
-                open.from = at.minus(START_SLACK).max(open.floor).min(open.invoke.received_at);
+                open.from = at.max(open.floor.minus(END_SLACK)).min(open.invoke.received_at);
             }
             border = Some(open.from);
         }
@@ -344,7 +343,7 @@ impl Account {
         let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
         let mut tries = self.open.iter().filter(is_it);
         let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
-        let open = tries.find(|open| is_sole || open.invoke.received_at + START_SLACK >= at);
+        let open = tries.find(|open| is_sole || open.invoke.received_at + END_SLACK >= at);
         let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
         open.or_else(|| self.awaited.started(request_id, at))
     }

@@ -77,7 +77,7 @@ impl World {
         let spans = &self.agent.ledger().spans;
         self.network.live_mut().for_each(|request| request.waits += 1);
         let came = spans.received + spans.recovered + spans.made;
-        self.before = [self.before[1], self.before[2], (came, self.now)];
+        self.before = [self.before[1], self.before[2], self.before[3], (came, self.now)];
         let Some(life) = self.truth.life(number) else { return };
         let (may, must) = (life.known_at.is_some(), life.done_told.is_some());
         if may {
@@ -275,7 +275,7 @@ impl World {
         }
     }
 
-    /// The backend has been well for some invocations: nothing that came before the last three is still here.
+    /// The backend has been well for some invocations: nothing that came before the last four is still here.
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
         // Where nothing tells of ends, no invocation is held, and what is left over leaves when there is time.

@@ -207,7 +207,7 @@ impl World {
             late: 0,
             busy_until: 0,
             cold_starts: BTreeSet::new(),
-            before: [(0, 0); 3],
+            before: [(0, 0); 4],
             lines: Vec::new(),
             is_aloud: false,
             asks_for_flush: false,

@@ -163,15 +163,14 @@ impl Account {
         // Of the next one, INVOKE may not have reached us when its first spans did.
         let until = told.map_or(open.until, |at| open.until.min(at + END_SLACK));
         let window = Window { until, ..open.window() };
-        let family = self.relatives.family(window);
-        if open.started_at.is_some() {
-            return family;
-        }
-        // Nobody said when it began: what is older than our INVOKE is not its, if its trace was there before; but what its
-        // spans name as their parents is.
         let (from, received_at) = (open.from, open.invoke.received_at);
-        let family = family
-            .without(|place, start| start < received_at && self.relatives.has_before(place.trace_id, from));
+        let family = self.relatives.family(window);
+        // Where nobody said when it began, what is older than our INVOKE is not its, if its trace was there before.
+        let is_told = open.started_at.is_some();
+        let family = family.without(|place, start| {
+            !is_told && start < received_at && self.relatives.has_before(place.trace_id, from)
+        });
+        // What its spans name as their parents is its all the same: clocks differ, and INVOKE may be late.
         let earliest = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(from);
         self.relatives.with_ancestors(family, Window { from: earliest, until })
     }
@@ -198,18 +197,20 @@ impl Account {
             self.deaths.extend(bury(config, &mut open, &mut family, &finish, announced));
         }
         let ended_at = ended_at(&open, &family);
-        let end = match &open.finish {
-            None => ended_at,
+        let (end, slack) = match &open.finish {
+            None => (ended_at, Duration::ZERO),
             // When every extension had asked for the next: no later than that one began.
-            Some(Finish { is_overlong: true, at, .. }) => at.unwrap_or(ended_at),
-            Some(_) => ended_at + END_SLACK,
+            Some(Finish { is_overlong: true, at, .. }) => (at.unwrap_or(ended_at), Duration::ZERO),
+            Some(_) => (ended_at, END_SLACK),
         };
-        self.last_end = self.last_end.max(end);
+        self.last_end = self.last_end.max(end + slack);
         let next = self.open.iter_mut().chain(self.awaited.iter_mut());
         for next in next.filter(|next| !config.is_managed() && next.ordinal == open.ordinal + 1) {
-            next.from = next.from.max(end + Duration::from_nanos(1)).min(next.invoke.received_at);
-            next.floor = next.from;
-            open.until = next.from;
+            // Its own begin parts them better, where that is told.
+            let slack = if next.started_at.is_some() { Duration::ZERO } else { slack };
+            let border = end + slack + Duration::from_nanos(1);
+            next.from = next.from.max(border).min(next.invoke.received_at);
+            (next.floor, open.until) = (end, next.from);
         }
         // Where the function has died, and spans of the trace name a parent that never came, that was its root.
         let is_whole = |place: &Place| !has_died || family.missing_parents(place.trace_id, true).is_empty();

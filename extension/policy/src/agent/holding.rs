@@ -68,7 +68,7 @@ impl<B: Body> Agent<B> {
             Instant::default()
         };
         let Some(hold) = self.hold.as_mut().filter(|hold| hold.request_id == *request_id) else { return };
-        if hold.ended.is_some() {
+        if hold.asked.is_some() && hold.ended.is_some() {
             return;
         }
         let ended = hold.instant(at).max(hold.began.minus(LATE_MAX)).max(before);

@@ -28,9 +28,11 @@ impl<B: Body> Agent<B> {
         assembly.map(Assembly::count).unwrap_or_default()
     }
 
-    pub(super) fn begin_judging(&mut self, request_id: &RequestId) {
+    pub(super) fn begin_judging(&mut self, now: Instant, request_id: &RequestId) {
         if let Some(assembly) = &mut self.assembly {
-            assembly.begin(request_id);
+            assembly.begin(now, request_id);
+            self.apply_rulings(now);
+            self.make_room(now);
         }
     }
 

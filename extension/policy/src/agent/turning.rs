@@ -78,7 +78,7 @@ impl<B: Body> Agent<B> {
         self.outbox.seal(false);
         self.outbox.end_pauses(now, OWN_PAUSE_MAX);
         self.shelf.end_rest(now, OWN_PAUSE_MAX);
-        self.begin_judging(&invoke.request_id);
+        self.begin_judging(now, &invoke.request_id);
         self.hold = Some(Hold::new(now, &invoke));
         let deadline_at = Some(invoke.deadline_at);
         self.account.begin(now, &self.config, invoke, deadline_at);

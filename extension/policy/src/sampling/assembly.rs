@@ -139,9 +139,13 @@ impl<B: Body> Assembly<B> {
 
     /// An invocation begins. What came since the last one was done, and belongs to none, is of this one: the
     /// function may have been faster than the INVOKE that reached us.
-    pub(crate) fn begin(&mut self, request_id: &RequestId) {
+    pub(crate) fn begin(&mut self, now: Instant, request_id: &RequestId) {
         self.begun += 1;
-        // A retry has the request id of the first try: nothing is known of how it ends.
+        // A retry has the request id of the first try, which is judged by what is known of it: of the retry that says nothing.
+        let is_of_it = |fragment: &Fragment<B>| fragment.invocation.as_ref() == Some(request_id);
+        for trace_id in self.traces(|fragment| fragment.doubt.is_none() && is_of_it(fragment)) {
+            self.judge_one(now, trace_id, false);
+        }
         self.words.retain(|word| word.request_id != *request_id);
         self.last = Some(request_id.clone());
         for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
