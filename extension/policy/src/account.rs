@@ -215,6 +215,14 @@ impl Account {
         told.or_else(|| open.entry.filter(|_| !self.entries_mislead).map(|entry| entry.end))
     }
 
+    /// The invocation that was over when a span which began at `start` came, and that it began in; `None` where it is of the
+    /// running one, or where invocations overlap.
+    pub(crate) fn over_at(&self, config: &Config, start: UnixNanos) -> Option<&RequestId> {
+        let is_late = !config.is_managed() && start <= self.last_end;
+        let mut finished = self.finished.iter().filter(|finished| is_late && start <= finished.ended_at);
+        finished.next().map(|finished| &finished.request_id)
+    }
+
     /// Whether the function itself says when its invocations are over.
     pub(crate) const fn tells_ends(&self) -> bool {
         self.tells_ends
@@ -351,7 +359,11 @@ impl Account {
     fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
         // Of an invocation that is over, and told of late or twice; the same id may have begun again since.
-        if self.is_over_at(request_id, at) && self.awaited.find(request_id).is_none() {
+        let is_it = |known: &&mut Finished| known.request_id == *request_id && at <= known.ended_at;
+        if self.awaited.find(request_id).is_none()
+            && let Some(known) = self.finished.iter_mut().find(is_it)
+        {
+            known.is_done |= !finish.is_overlong;
             return;
         }
         // A retry under the same id begins a minute later: what happened before is of the first try.

@@ -53,7 +53,10 @@ impl<B: Body> Agent<B> {
                 // its end is waited for all the same.
                 let is_known = |id: &RequestId| self.config.is_managed() || self.account.is_open(id);
                 let named = span.request_id.clone().filter(is_known);
-                assembly.add(now, Item::Received(span), named.as_ref().or(running));
+                // An SDK that sends by a timer sends after a freeze what began before it.
+                let over = self.account.over_at(&self.config, span.start).cloned();
+                let invocation = named.as_ref().or(over.as_ref()).or(running);
+                assembly.add(now, Item::Received(span), invocation);
             }
             if assembly.has_ended() {
                 assembly.finish(now, None);
