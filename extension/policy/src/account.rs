@@ -218,9 +218,12 @@ impl Account {
     /// The invocation that was over when a span which began at `start` came, and that it began in; `None` where it is of the
     /// running one, or where invocations overlap.
     pub(crate) fn over_at(&self, config: &Config, start: UnixNanos) -> Option<&RequestId> {
-        let is_late = !config.is_managed() && start <= self.last_end;
-        let mut finished = self.finished.iter().filter(|finished| is_late && start <= finished.ended_at);
-        finished.next().map(|finished| &finished.request_id)
+        let next = self.current().map_or(UnixNanos(u64::MAX), |open| open.from);
+        let is_late = !config.is_managed() && start < next;
+        let is_of = |finished: &&Finished| {
+            finished.began_at.minus(INVOKE_DELAY_MAX) <= start && start <= finished.ended_at
+        };
+        self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id)
     }
 
     /// Whether the function itself says when its invocations are over.
@@ -334,6 +337,7 @@ impl Account {
                 let is_of_it = |known: &&mut Finished| known.request_id == *request_id && !known.is_reported;
                 if let Some(known) = self.finished.iter_mut().find(is_of_it) {
                     known.is_reported = true;
+                    known.ended_at = known.ended_at.max(*at);
                     if self.awaited.find(request_id).is_none() {
                         return;
                     }
@@ -380,6 +384,7 @@ impl Account {
             self.finished.iter_mut().rfind(|known| known.request_id == *request_id && !known.is_done)
         {
             known.is_done = true;
+            known.ended_at = known.ended_at.max(at);
         } else if !finish.is_overlong
             && let Some(early) = self.early(request_id)
         {

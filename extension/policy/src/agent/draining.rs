@@ -87,9 +87,10 @@ impl<B: Body> Agent<B> {
             }
             self.account.close_all(now, &self.config, &shutdown, &self.announced);
             self.metrics.on_end(&self.config, &shutdown);
+            self.weigh_end(now, shutdown.reason);
             self.store_made(now);
             self.bury_announced(now, &shutdown);
-            self.judge_all(now, shutdown.reason);
+            self.judge_all(now);
             self.store_logs(now);
             self.meter_at_end(now);
         }

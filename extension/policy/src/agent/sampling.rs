@@ -59,7 +59,7 @@ impl<B: Body> Agent<B> {
                 assembly.add(now, Item::Received(span), invocation);
             }
             if assembly.has_ended() {
-                assembly.finish(now, None);
+                assembly.finish(now);
             }
             self.drop_for_room(Signal::Traces, given_up);
             self.apply_rulings(now);
@@ -83,7 +83,7 @@ impl<B: Body> Agent<B> {
         let overlap = Overlap { oldest_open: self.account.oldest_open(), newest: self.ledger.invocations };
         assembly.judge(now, self.config.is_managed().then_some(overlap), is_done);
         if assembly.has_ended() {
-            assembly.finish(now, None);
+            assembly.finish(now);
         }
         self.apply_rulings(now);
     }
@@ -103,11 +103,19 @@ impl<B: Body> Agent<B> {
         }
     }
 
+    /// SHUTDOWN tells how the last invocation ended: its spans are judged by that, and its root may be among them.
+    pub(super) fn weigh_end(&mut self, now: Instant, reason: ShutdownReason) {
+        let failure = failure_of(reason.status(), reason.is_bad());
+        if let Some((assembly, failure)) = self.assembly.as_mut().zip(failure) {
+            assembly.fail_last(failure);
+            self.apply_rulings(now);
+        }
+    }
+
     /// The environment ends: everything is judged, with what is known.
-    pub(super) fn judge_all(&mut self, now: Instant, reason: ShutdownReason) {
+    pub(super) fn judge_all(&mut self, now: Instant) {
         if let Some(assembly) = &mut self.assembly {
-            let failure = failure_of(reason.status(), reason.is_bad());
-            assembly.finish(now, failure);
+            assembly.finish(now);
             self.apply_rulings(now);
         }
     }

@@ -251,20 +251,19 @@ impl<B: Body> Assembly<B> {
         });
     }
 
-    /// The environment ends, with this failure of the last invocation where it was one: everything is settled.
-    pub(crate) fn finish(&mut self, now: Instant, failure: Option<Decision>) {
+    /// The environment ends with a failure of the invocation that began last.
+    pub(crate) fn fail_last(&mut self, failure: Decision) {
+        if let Some(request_id) = self.last.clone() {
+            let failure = Some(failure);
+            self.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+        }
+    }
+
+    /// The environment ends: everything is settled.
+    pub(crate) fn finish(&mut self, now: Instant) {
         self.has_ended = true;
         for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
             fragment.invocation.clone_from(&self.last);
-        }
-        if let (Some(failure), Some(last)) = (failure, self.last.clone()) {
-            let failure = Some(failure);
-            self.learn(Circumstances {
-                request_id: last,
-                failure,
-                is_final: true,
-                ..Circumstances::default()
-            });
         }
         for trace_id in self.traces(|fragment| fragment.doubt.is_none()) {
             self.judge_one(now, trace_id, false);
