@@ -128,3 +128,97 @@ async fn what_a_killed_process_left_is_read_when_next_was_asked_and_before_an_in
     running.await.expect("it does not panic");
     assert!(!spool.has_unread(), "it was read before the end was heard of");
 }
+
+/// K. The function's own span was acknowledged and is settled, another request is under way, and our process is killed: the
+/// record of the invocation says that nothing came of it.
+#[test]
+fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second_root() {
+    use policy::{Content, Duration, FlushMode, Invoke, Kind as SpanKind, Outcome};
+    // ResourceSpans { ScopeSpans { Span { trace_id, span_id } } }
+    let request = |id: u8| -> Bytes {
+        let span = [&[0x0a, 16][..], &[7; 16], &[0x12, 8], &[id; 8]].concat();
+        let scope = [&[0x12, span.len() as u8][..], &span].concat();
+        let resource = [&[0x12, scope.len() as u8][..], &scope].concat();
+        [&[0x0a, resource.len() as u8][..], &resource].concat().into()
+    };
+    let (folder, copy) = (Folder::new("own"), Folder::new("own-copy"));
+    let (inbox, _received) = Inbox::new();
+    let clock = Clock::start();
+    let mut driver = driver(&folder, &inbox, clock);
+    driver.records_invocations = true;
+    let usual = Config::default();
+    let bounds = policy::Bounds { batch_items: 1, ..usual.bounds };
+    let config = Config { spool: SpoolMode::Always, flush: FlushMode::End, bounds, measuring: Measuring::OFF, ..usual };
+    driver.agent = Agent::new(config.clone());
+    driver.take(Input::Ready);
+    driver.carry_out();
+    let wall = clock.wall();
+    driver.take(Input::Invoke(Invoke {
+        request_id: "r-1".into(),
+        deadline: clock.now() + Duration::from_secs(60),
+        deadline_at: wall + Duration::from_secs(60),
+        received_at: wall,
+        arn: "".into(),
+        xray: None,
+        waited: Duration::ZERO,
+    }));
+    let mut flying = Vec::new();
+    for (id, is_own) in [(1u8, false), (2, true)] {
+        let bytes = request(id);
+        let mut receipt = wire::otlp::scan(Signal::Traces, &bytes).expect("it is a request").receipt;
+        let keepsake = driver.spool.as_ref().expect("a spool").keep(Kind::Accepted(Signal::Traces), 1, &bytes);
+        receipt.spans[0].body.keep(keepsake.expect("there is room"));
+        (receipt.spans[0].start, receipt.spans[0].end) = (wall, clock.wall());
+        if is_own {
+            (receipt.spans[0].kind, receipt.spans[0].request_id) = (SpanKind::Server, Some("r-1".into()));
+        }
+        driver.take(Input::Receiving);
+        driver.take(Input::Received(receipt));
+        while let Some(output) = driver.agent.poll() {
+            assert!(!matches!(output, Output::Next));
+            if let Output::Export { id, .. } = output {
+                flying.push(id);
+            }
+        }
+    }
+    assert_eq!(flying.len(), 2);
+    let outcome = Outcome::Delivered { rejected: 0 };
+    driver.take(Input::Exported { id: flying[1], outcome, raw_bytes: 1, sent_bytes: 1 });
+    assert!(driver.agent.poll().is_none(), "/next is not asked while the other one is under way");
+    assert_eq!(driver.agent.ledger().spans.delivered, 1, "the own span");
+    // SIGKILL: what is on disk now is what the next process finds.
+    std::fs::create_dir(&copy.0).expect("a folder");
+    for entry in std::fs::read_dir(&folder.0).expect("the folder").flatten() {
+        std::fs::copy(entry.path(), copy.0.join(entry.file_name())).expect("a copy");
+    }
+    let mut recovery = Recovery::new(Spool::open(&copy.0, 1 << 20).expect("the copy"), 1 << 20);
+    let mut next: Agent<Body> = Agent::new(config);
+    next.handle(clock.now(), Input::Ready);
+    while let Some(inputs) = recovery.step() {
+        inputs.into_iter().for_each(|input| next.handle(clock.now(), input));
+    }
+    next.handle(clock.now(), Input::Invoke(Invoke {
+        request_id: "r-2".into(),
+        deadline: clock.now() + Duration::from_secs(60),
+        deadline_at: clock.wall() + Duration::from_secs(60),
+        received_at: clock.wall(),
+        arn: "".into(),
+        xray: None,
+        waited: Duration::ZERO,
+    }));
+    next.handle(clock.now(), Input::Flush { request_id: Some("r-2".into()) });
+    let mut made = Vec::new();
+    for _ in 0..10 {
+        while let Some(output) = next.poll() {
+            if let Output::Export { id, entries, .. } = output {
+                made.extend(entries.iter().filter_map(|entry| match &entry.content {
+                    Content::Made(span) => Some((span.attributes[0].1.clone(), span.error_type.clone())),
+                    _ => None,
+                }));
+                next.handle(clock.now(), Input::Exported { id, outcome, raw_bytes: 1, sent_bytes: 1 });
+            }
+        }
+    }
+    let of_it: Vec<_> = made.iter().filter(|(id, _)| *id == policy::Value::Text("r-1".into())).collect();
+    assert!(of_it.is_empty(), "r-1 has its own root at the backend, and now a second one: {of_it:?}");
+}

@@ -232,3 +232,22 @@ fn opening_looks_into_no_file() {
     assert_eq!(spool.find_more().expect("one segment").len(), 1);
     assert!(!spool.has_unread() && spool.find_more().is_none());
 }
+
+/// F. Notes of settled records are not counted against the bound; a file that is longer than it is removed unread.
+#[test]
+fn f_what_was_not_settled_is_found_though_the_notes_made_the_file_longer_than_the_bound() {
+    let folder = Folder::new("f-notes");
+    let (spool, _) = open(&folder);
+    let mut kept: Vec<_> =
+        std::iter::from_fn(|| spool.keep(TRACES, 1, &[7; 1_000]).map(Some)).take(2_000).collect();
+    let count = kept.len();
+    // The backend is back, and takes all but the last ten; then comes the kill.
+    let last = kept.split_off(count - 10);
+    drop(kept);
+    kill(&spool, last);
+    drop(spool);
+    let length = std::fs::metadata(&folder.files()[0]).expect("the segment").len();
+    let (_spool, leftovers) = open(&folder);
+    let found: u64 = leftovers.iter().map(|left| left.count).sum();
+    assert_eq!(found, 10, "of {count} records; the file had {length} bytes, and the bound is {}", 1 << 20);
+}
