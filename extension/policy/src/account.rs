@@ -29,13 +29,20 @@ pub(crate) use invocation::Invocation;
 use invocation::{Early, Entry, Finished};
 use relatives::{Place, Relatives};
 
-/// Finished invocations remembered for data that comes late: as many as a managed instance serves at once.
+/// Finished invocations remembered for data that comes late, and for what is told twice: on demand, and where as many end
+/// at once as a managed instance serves.
 const FINISHED_MAX: usize = 64;
+const FINISHED_MAX_MANAGED: usize = OPEN_MAX;
 /// Invocations of which something is heard before they begin: on Managed Instances, where `platform.start` may be late,
 /// there may be as many as run.
 const EARLY_MAX: usize = 512;
 /// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
 const OPEN_MAX: usize = 1_024;
+/// No invocation lasts longer than 15 minutes; of one that is still open a minute later the end was lost.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
+const INVOCATION_MAX: Duration = Duration::from_secs(960);
 /// The platform tells of ends in whole milliseconds: something may have begun this much later, and before the end.
 const END_SLACK: Duration = Duration::from_millis(1);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
@@ -307,6 +314,19 @@ impl Account {
     /// Whether what happened at `at` is of an invocation of this request id that is over.
     fn is_over_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
         self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at)
+    }
+
+    /// Whether what `event` says is of an earlier try of a request id under which another one runs.
+    pub(crate) fn is_of_earlier_try(&self, event: &PlatformEvent) -> bool {
+        let (PlatformEvent::RuntimeDone { request_id, at, .. } | PlatformEvent::Report { request_id, at, .. }) =
+            event
+        else {
+            return false;
+        };
+        let is_report = matches!(event, PlatformEvent::Report { .. });
+        let is_it = |known: &Finished| known.request_id == *request_id;
+        let is_its = |known: &Finished| *at <= known.ended_at || is_report && !known.is_reported;
+        self.is_open(request_id) && self.finished.iter().any(|known| is_it(known) && is_its(known))
     }
 
     /// Whether an earlier try of `request_id` is remembered.

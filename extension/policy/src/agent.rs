@@ -358,12 +358,13 @@ impl<B: Body> Agent<B> {
         }
         self.metrics.on_event(&self.config, event);
         (self.ledger.billed, self.ledger.billed_own) = self.metrics.billed();
+        let is_of_earlier = self.account.is_of_earlier_try(event);
         self.account.on_event(&self.config, event);
         if let PlatformEvent::RuntimeDone { request_id, at, duration, .. } = event {
             self.note_late_end(request_id, *at);
             self.pace.on_duration(*duration);
         }
-        self.weigh(now, event);
+        self.weigh(now, event, is_of_earlier);
     }
 
     /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins. It may be told twice.

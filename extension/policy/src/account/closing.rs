@@ -6,7 +6,9 @@ use super::awaited::Waiting;
 use super::ending::Finish;
 use super::invocation::{Finished, Invocation};
 use super::relatives::{Family, Place, Window};
-use super::{Account, END_SLACK, FINISHED_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root};
+use super::{
+    Account, END_SLACK, FINISHED_MAX, FINISHED_MAX_MANAGED, INVOCATION_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root,
+};
 use crate::announced::Announced;
 use crate::config::Config;
 use crate::facts::Body;
@@ -41,8 +43,9 @@ impl Account {
             let open = self.open.remove(index);
             self.close(now, config, open, announced);
         }
-        // More than an environment can serve: what is told of the oldest was lost.
-        while self.open.len() > OPEN_MAX {
+        // More than an environment can serve, or for longer than it may: what is told of the oldest was lost.
+        let is_lost = |open: &Invocation| config.is_managed() && now.since(open.began) >= INVOCATION_MAX;
+        while self.open.len() > OPEN_MAX || self.open.first().is_some_and(is_lost) {
             let oldest = self.open.remove(0);
             self.close(now, config, oldest, announced);
         }
@@ -273,7 +276,8 @@ impl Account {
     }
 
     fn remember(&mut self, config: &Config, open: Invocation, ended_at: UnixNanos) {
-        if self.finished.len() == FINISHED_MAX {
+        let most = if config.is_managed() { FINISHED_MAX_MANAGED } else { FINISHED_MAX };
+        if self.finished.len() >= most {
             self.finished.pop_front();
         }
         let began_at = open.invoke.received_at;

@@ -108,7 +108,6 @@ impl<B: Body> Agent<B> {
     pub(super) fn meter_flush(&mut self, held: Duration) {
         if self.metrics.is_on() {
             Own::on_flush(self.metrics.store(), held);
-            self.metrics.on_held(held);
         }
     }
 

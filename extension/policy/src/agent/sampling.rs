@@ -88,8 +88,8 @@ impl<B: Body> Agent<B> {
         self.apply_rulings(now);
     }
 
-    /// What the platform says of an invocation that is judged already.
-    pub(super) fn weigh(&mut self, now: Instant, event: &PlatformEvent) {
+    /// What the platform says of an invocation that is judged already; `is_of_earlier` where another try runs under its id.
+    pub(super) fn weigh(&mut self, now: Instant, event: &PlatformEvent, is_of_earlier: bool) {
         let (PlatformEvent::RuntimeDone { request_id, ending, .. }
         | PlatformEvent::Report { request_id, ending, .. }) = event
         else {
@@ -97,8 +97,12 @@ impl<B: Body> Agent<B> {
         };
         if let Some(assembly) = &mut self.assembly {
             let failure = failure_of(ending.status, has_died(ending));
-            let request_id = request_id.clone();
-            assembly.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+            if is_of_earlier {
+                assembly.learn_of_earlier_try(request_id, failure);
+            } else {
+                let request_id = request_id.clone();
+                assembly.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+            }
             self.apply_rulings(now);
         }
     }

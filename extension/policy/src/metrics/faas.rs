@@ -45,7 +45,7 @@ struct Known {
     done_at: Option<UnixNanos>,
     /// When, by `platform.report`.
     reported_at: Option<UnixNanos>,
-    /// How long our flush held it.
+    /// How long it was held from its end to `/next`.
     held: Duration,
 }
 
@@ -77,8 +77,8 @@ pub(super) struct Faas {
 impl Faas {
     pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId) {
         let id = hash(request_id);
-        // Lambda retries an asynchronous invocation under the same id: another invocation.
-        if self.known.iter().any(|known| known.request_id == id && known.is_begun) {
+        // Lambda retries an asynchronous invocation under the same id: another invocation. Its end may have been told.
+        if self.known.iter().rfind(|known| known.request_id == id).is_some_and(|known| known.is_begun) {
             self.add(store, id);
         }
         let known = self.entry(store, request_id);
@@ -132,10 +132,13 @@ impl Faas {
         }
         // Of two invocations of one id, the first that nothing was told of.
         let untold = self.known.iter().position(|known| known.request_id == id && !known.is_done);
-        let known = match untold {
-            Some(index) => &mut self.known[index],
-            None => self.entry(store, request_id),
-        };
+        let index = untold.unwrap_or_else(|| {
+            // Of one that is told of already, and later than its end: of a retry, whose INVOKE was not read yet.
+            let is_later = |known: &Known| known.done_at.is_none_or(|at| at < done.at);
+            let told = self.known.iter().rposition(|known| known.request_id == id && !is_later(known));
+            told.unwrap_or_else(|| self.add(store, id))
+        });
+        let known = &mut self.known[index];
         if known.is_begun {
             on_done(known, store, &done);
         } else {
@@ -189,7 +192,7 @@ impl Faas {
         self.on_report_of_init(config, store, usage);
     }
 
-    /// Our flush held the running invocation for `held`.
+    /// The invocation that began last was held from its end to `/next`, for `held`.
     pub(super) fn on_held(&mut self, held: Duration) {
         if let Some(known) = self.known.iter_mut().rev().find(|known| known.is_begun) {
             known.held += held;

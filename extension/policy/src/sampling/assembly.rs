@@ -219,6 +219,14 @@ impl<B: Body> Assembly<B> {
         }
     }
 
+    /// The platform has said how an earlier try of `request_id` ended, under which another one runs now.
+    pub(crate) fn learn_of_earlier_try(&mut self, request_id: &RequestId, failure: Option<Decision>) {
+        let begun = self.begun;
+        self.settle_doubts(failure, |fragment, doubt| {
+            fragment.invocation.as_ref() == Some(request_id) && doubt.begun < begun
+        });
+    }
+
     /// Judges what is ready: fragments of invocations that `is_done` says are done. Where invocations
     /// overlap, what has waited for [`OVERLAP_AGE_MAX`] is ready too: what is kept leaves then, and what would be left out
     /// waits for the ends of all that ran with it.

@@ -807,7 +807,7 @@ fn e3_a_backend_that_answers_within_the_flush_ceiling_loses_nothing_in_end_mode(
     assert_eq!((near.1, far.1), (0, 0), "(delivered, dropped, ms held per invocation) of 20,000: 600 ms {near:?}, 800 ms {far:?}");
 }
 
-/// D3. As D: one lost report, and traces that name no invocation wait 16 minutes to be left out, not 15 s.
+/// D3. As D: traces that name no invocation wait 16 minutes to be left out at most, and no longer for ever after.
 #[test]
 fn d3_one_lost_report_does_not_make_every_later_trace_wait() {
     use policy::sampling::{Ratio, Sampling, Slow};
@@ -839,7 +839,10 @@ fn d3_one_lost_report_does_not_make_every_later_trace_wait() {
         }
         (most, story.agent.unjudged_spans())
     };
-    assert_eq!(run(false), run(true), "traces waiting: at most, and two hours later; one a second");
+    let (told, lost) = (run(false), run(true));
+    // It may run for 15 minutes, and any of these traces may be of it; then it is known to be over.
+    assert!(lost.0 < 1_000, "one a second waits: {lost:?}");
+    assert_eq!(told.1, lost.1, "traces waiting two hours later; one a second");
 }
 
 /// X. `Retry-After` of two seconds or less, and the last two of a longer one, are forgotten at each INVOKE.
