@@ -210,7 +210,7 @@ impl<B: Body> Agent<B> {
                 self.metrics.on_guarded();
                 return;
             }
-            Input::Announced(spans) => self.on_announced(spans),
+            Input::Announced(spans) => self.on_announced(now, spans),
             Input::Flush { request_id } => self.account.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),
             Input::Parked { place } => self.on_parked(now, place),

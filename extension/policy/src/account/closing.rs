@@ -119,7 +119,8 @@ impl Account {
         (earlier, spans): (&[Span<B>], &[Span<B>]),
         announced: &Announced<B>,
     ) {
-        let (request_id, from) = (invoke.request_id.clone(), invoke.received_at.minus(INVOKE_DELAY_MAX));
+        // When the one before had ended, nobody knows here: what began before INVOKE was read may be of that.
+        let (request_id, from) = (invoke.request_id.clone(), invoke.received_at);
         let deadline_at = Some(invoke.deadline_at);
         // It is none of this process's: the first of those is still to come.
         let mut open = Invocation::new(Instant::default(), seed, 0, invoke, deadline_at);

@@ -15,10 +15,11 @@ use crate::time::Instant;
 use super::Agent;
 
 impl<B: Body> Agent<B> {
-    pub(super) fn on_announced(&mut self, spans: Vec<Span<B>>) {
-        // While none is held, the next one may have begun before we heard of it; and in a flush, if the last has died.
-        let is_over = self.account.current().is_none_or(Invocation::has_died);
-        let is_between = self.phase == Phase::Waiting || self.phase == Phase::Flushing && is_over;
+    pub(super) fn on_announced(&mut self, now: Instant, spans: Vec<Span<B>>) {
+        // While none is open, the next one may have begun before we heard of it. An open one may not be held any
+        // more, but nobody said that it is over: it may run until its deadline.
+        let is_over = now >= self.deadline || self.account.current().is_none_or(Invocation::has_died);
+        let is_between = self.phase != Phase::Running && is_over;
         self.account.on_sdk();
         let ordinal = self.ledger.invocations + u64::from(is_between);
         for span in spans {

@@ -69,7 +69,7 @@ impl<B: Body> Agent<B> {
         }
         self.say(Notice::Recovered(earlier.count(Signal::Traces) + receipt.count(Signal::Traces)));
         earlier.spans.iter().chain(&receipt.spans).for_each(|span| self.announced.on_span(span));
-        self.on_announced(announced);
+        self.on_announced(now, announced);
         if !(earlier.spans.is_empty() && receipt.spans.is_empty()) {
             self.account.on_sdk();
         }
