@@ -358,6 +358,7 @@ impl Account {
                 if let Some(known) = self.finished.iter_mut().find(is_of_it) {
                     known.is_reported = true;
                     known.ended_at = known.ended_at.max(*at);
+                    self.last_end = self.last_end.max(*at);
                     if self.awaited.find(request_id).is_none() {
                         return;
                     }
@@ -405,6 +406,7 @@ impl Account {
         {
             known.is_done = true;
             known.ended_at = known.ended_at.max(at);
+            self.last_end = self.last_end.max(at);
         } else if !finish.is_overlong
             && let Some(early) = self.early(request_id)
         {

@@ -85,8 +85,11 @@ impl World {
 
     /// Whether its spans may have begun before anything told that it had: INVOKE was read late, and nothing else came.
     fn may_be_early(&self, life: &Life) -> bool {
-        let is_late = life.heard.is_none_or(|heard| heard > life.begun);
-        is_late && !self.config.is_managed() && !self.is_in_time(life, life.start_told)
+        self.was_heard_late(life) && !self.config.is_managed() && !self.is_in_time(life, life.start_told)
+    }
+
+    fn was_heard_late(&self, life: &Life) -> bool {
+        life.heard.is_none_or(|heard| heard > life.begun)
     }
 
     fn was_made_before(&self, life: &Life, entry_at: u64) -> bool {
@@ -166,6 +169,7 @@ impl World {
             may.extend(before.into_iter().flat_map(|before| &before.came).map(|came| came.trace_id));
             may.extend(next.into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
         }
+        may.extend(self.unparted_from(life).into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
         if self.may_be_of_init(life) {
             may.extend(&self.truth.init_traces);
         }
@@ -211,6 +215,13 @@ impl World {
         })
     }
 
+    /// The next one, where nobody knows which spans are of which: nothing told of the end of `life`, and INVOKE of the next
+    /// was read after it had begun.
+    fn unparted_from(&self, life: &Life) -> Option<&Life> {
+        let is_endless = !self.is_in_time(life, life.done_told) && !self.is_in_time(life, life.report_told);
+        self.truth.later_than(life).next().filter(|next| is_endless && self.was_heard_late(next))
+    }
+
     fn check_parent(&self, life: &Life, span: &PlatformSpan) {
         let is_vague = self.faults.steps_clock || self.is_blurred(life);
         if let Some(parent) = span.parent.filter(|_| !is_vague) {
@@ -219,7 +230,8 @@ impl World {
             let is_own = life.came.iter().any(|came| came.span_id == parent && came.at < known_at);
             assert!(!is_own, "root parent: a span of the function: {} for {life:?}", brief(span));
             let is_vague = self.may_be_of_init(life) && self.character.sends_at_init;
-            let is_named = is_vague || life.came.iter().any(|came| came.parent == Some(parent));
+            let names = |life: &Life| life.came.iter().any(|came| came.parent == Some(parent));
+            let is_named = is_vague || names(life) || self.unparted_from(life).is_some_and(names);
             assert!(is_named, "root parent: named by no span: {} for {life:?}", brief(span));
         }
         let certain = self.certain(life);
@@ -276,7 +288,10 @@ impl World {
             return;
         }
         let heard = if is_managed { life.begun } else { life.heard.unwrap_or(life.begun) };
-        let has_start = self.is_in_time(life, life.start_told);
+        // One that is told after the end may come when the root is made already.
+        let ends = [life.done_told, life.report_told];
+        let is_first = |start: &u64| ends.iter().flatten().all(|end| start <= end);
+        let has_start = self.is_in_time(life, life.start_told.filter(is_first));
         let latest = if has_start { life.begun } else { heard };
         let is_start = span.start.0 + BORDER >= life.begun.0 && span.start.0 <= latest.0 + RESOLUTION;
         let earliest = life.came.iter().filter(|came| !came.is_sane).count();

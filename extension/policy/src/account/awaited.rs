@@ -4,6 +4,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::INVOKE_DELAY_MAX;
 use super::invocation::Invocation;
 use super::relatives::{Relatives, Window};
 use crate::span::RequestId;
@@ -52,8 +53,10 @@ impl Waiting {
     /// Takes out the invocation `request_id` that a span which began at `start` can be of.
     pub(super) fn take(&mut self, request_id: &RequestId, start: UnixNanos) -> Option<Invocation> {
         let is_it = |awaited: &Awaited| awaited.invocation.invoke.request_id == *request_id;
-        let attempt = self.all.iter().position(|awaited| is_it(awaited) && start <= awaited.ended_at);
-        let index = attempt.or_else(|| self.all.iter().rposition(is_it))?;
+        // A little later where nobody told when it ended; a retry begins a minute later.
+        let end = |awaited: &Awaited, slack| awaited.ended_at + slack;
+        let by = |slack| self.all.iter().position(|awaited| is_it(awaited) && start <= end(awaited, slack));
+        let index = by(Duration::ZERO).or_else(|| by(INVOKE_DELAY_MAX))?;
         self.all.remove(index).map(|awaited| awaited.invocation)
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::awaited::Waiting;
 use super::ending::Finish;
 use super::invocation::{Finished, Invocation};
-use super::relatives::{Family, Place, Window};
+use super::relatives::{Family, Place, Relatives, Window};
 use super::{
     Account, END_SLACK, FINISHED_MAX, FINISHED_MAX_MANAGED, INVOCATION_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root,
 };
@@ -119,14 +119,12 @@ impl Account {
         (earlier, spans): (&[Span<B>], &[Span<B>]),
         announced: &Announced<B>,
     ) {
-        // When the one before had ended, nobody knows here: what began before INVOKE was read may be of that.
-        let (request_id, from) = (invoke.request_id.clone(), invoke.received_at);
+        let (request_id, received_at) = (invoke.request_id.clone(), invoke.received_at);
         let deadline_at = Some(invoke.deadline_at);
         // It is none of this process's: the first of those is still to come.
         let mut open = Invocation::new(Instant::default(), seed, 0, invoke, deadline_at);
-        open.from = from;
+        open.from = received_at.minus(INVOKE_DELAY_MAX);
         let last_end = self.last_end;
-        let mut family = Family::default();
         for span in spans.iter().chain(earlier) {
             if span.request_id.as_ref() == Some(&request_id) && span.parent_is_remote != Some(false) {
                 let entry = super::Entry { place: Place::of(span), end: span.end, receipt: 0 };
@@ -137,8 +135,13 @@ impl Account {
             let mut of_trace = earlier.iter().filter(|span| span.trace_id == trace);
             of_trace.any(|span| span.request_id.as_ref() != Some(&request_id))
         };
-        spans.iter().filter(|span| span.start >= from).for_each(|span| family.add(span));
-        family = family.without(|place, _| is_other(place.trace_id));
+        let mut relatives = Relatives::default();
+        spans.iter().for_each(|span| relatives.add(span));
+        // When the one before had ended, nobody knows here: what began before INVOKE was read may be of that, unless what
+        // began later names it as a parent.
+        let family = relatives.family(Window { from: received_at, ..open.window() });
+        let family = relatives.with_ancestors(family, open.window());
+        let family = family.without(|place, _| is_other(place.trace_id));
         let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
         let latest = family.latest(open.invoke.deadline_at);
         open.finish = Some(Finish::of_a_kill(latest.max(begun)));

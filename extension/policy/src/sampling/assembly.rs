@@ -261,6 +261,7 @@ impl<B: Body> Assembly<B> {
 
     /// The environment ends with a failure of the invocation that began last.
     pub(crate) fn fail_last(&mut self, failure: Decision) {
+        self.give_rest_to_last();
         if let Some(request_id) = self.last.clone() {
             let failure = Some(failure);
             self.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
@@ -270,13 +271,18 @@ impl<B: Body> Assembly<B> {
     /// The environment ends: everything is settled.
     pub(crate) fn finish(&mut self, now: Instant) {
         self.has_ended = true;
-        for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
-            fragment.invocation.clone_from(&self.last);
-        }
+        self.give_rest_to_last();
         for trace_id in self.traces(|fragment| fragment.doubt.is_none()) {
             self.judge_one(now, trace_id, false);
         }
         self.settle_doubts(None, |_, _| true);
+    }
+
+    /// What came since the last invocation was done, and belongs to none, is of that one if no other follows.
+    fn give_rest_to_last(&mut self) {
+        for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
+            fragment.invocation.clone_from(&self.last);
+        }
     }
 
     /// Whether the environment has ended.
