@@ -288,7 +288,9 @@ impl Account {
         if let Some(index) = after.or_else(first) {
             self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
             note_entry(&mut self.open[index].entry, entry);
-        } else if let Some(invocation) = self.awaited.take(request_id, span.start) {
+        } else if let Some(invocation) =
+            self.awaited.take(request_id, span.start, self.latest_try(request_id))
+        {
             // It came after all: none is made.
             self.placed(&invocation, entry.place);
             self.tell_init(config);
@@ -304,6 +306,12 @@ impl Account {
     /// Whether what happened at `at` is of an invocation of this request id that is over.
     fn is_over_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
         self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at)
+    }
+
+    /// When the latest try of `request_id` that is over began, as far as is remembered.
+    fn latest_try(&self, request_id: &RequestId) -> Option<UnixNanos> {
+        let mut tries = self.finished.iter().rev().filter(|finished| finished.request_id == *request_id);
+        tries.next().map(|latest| latest.began_at)
     }
 
     /// Whether an earlier try of `request_id` is remembered.
@@ -358,16 +366,24 @@ impl Account {
 
     fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
-        // Of an invocation that is over, and told of late or twice; the same id may have begun again since.
-        let is_it = |known: &&mut Finished| known.request_id == *request_id && at <= known.ended_at;
-        if self.awaited.find(request_id).is_none()
-            && let Some(known) = self.finished.iter_mut().find(is_it)
-        {
+        // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
+        // twice has the same time: another one is of another try, whose clock may have been set back.
+        let is_it = |known: &&mut Finished| {
+            known.request_id == *request_id
+                && at <= known.ended_at
+                && known.told_at.is_none_or(|told| told == at || finish.is_overlong)
+        };
+        // One that is awaited without a word on its end is served below.
+        let is_unexplained = self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none());
+        if !is_unexplained && let Some(known) = self.finished.iter_mut().find(is_it) {
             known.is_done |= !finish.is_overlong;
             return;
         }
-        // A retry under the same id begins a minute later: what happened before is of the first try.
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
+        // A retry under the same id begins a minute later: what happened before is of the first try, and what happened
+        // after the deadline of that one of a retry whose INVOKE is yet to be heard.
+        let is_in_time =
+            |open: &Invocation| open.deadline_at.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
+        let is_it = |open: &Invocation| open.invoke.request_id == *request_id && is_in_time(open);
         let after =
             self.open.iter().rposition(|open| is_it(open) && at + INVOKE_DELAY_MAX > open.invoke.received_at);
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));

@@ -49,11 +49,20 @@ impl Waiting {
         oldest.map(|awaited| awaited.invocation)
     }
 
-    /// Takes out the invocation `request_id` that a span which began at `start` can be of.
-    pub(super) fn take(&mut self, request_id: &RequestId, start: UnixNanos) -> Option<Invocation> {
+    /// Takes out the invocation `request_id` that a span which began at `start` can be of. One that began after the ends of
+    /// all is of the latest try, which began at `latest` and may have been taken out before.
+    pub(super) fn take(
+        &mut self,
+        request_id: &RequestId,
+        start: UnixNanos,
+        latest: Option<UnixNanos>,
+    ) -> Option<Invocation> {
         let is_it = |awaited: &Awaited| awaited.invocation.invoke.request_id == *request_id;
         let attempt = self.all.iter().position(|awaited| is_it(awaited) && start <= awaited.ended_at);
-        let index = attempt.or_else(|| self.all.iter().rposition(is_it))?;
+        let is_latest = |awaited: &Awaited| {
+            is_it(awaited) && latest.is_none_or(|at| at == awaited.invocation.invoke.received_at)
+        };
+        let index = attempt.or_else(|| self.all.iter().rposition(is_latest))?;
         self.all.remove(index).map(|awaited| awaited.invocation)
     }
 

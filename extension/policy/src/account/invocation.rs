@@ -124,6 +124,8 @@ pub(super) struct Finished {
     /// Where invocations overlap: the `platform.start` that it began with.
     pub(super) began_at: UnixNanos,
     pub(super) ended_at: UnixNanos,
+    /// When it ended by `platform.runtimeDone`.
+    pub(super) told_at: Option<UnixNanos>,
     /// The span that stood for it.
     pub(super) entry: Option<Entry>,
     /// Whether the platform has told of its end, and whether `platform.report` was it.
