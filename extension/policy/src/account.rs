@@ -382,18 +382,23 @@ impl Account {
         // A retry under the same id begins a minute later: what happened before is of the first try, and what happened
         // after the deadline of that one of a retry whose INVOKE is yet to be heard.
         let is_in_time =
-            |open: &Invocation| open.deadline_at.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id && is_in_time(open);
+            |deadline: Option<UnixNanos>| deadline.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
+        let is_it = |open: &Invocation| open.invoke.request_id == *request_id && is_in_time(open.deadline_at);
         let after =
             self.open.iter().rposition(|open| is_it(open) && at + INVOKE_DELAY_MAX > open.invoke.received_at);
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
             self.open[index].finish.get_or_insert(finish);
-        } else if let Some(awaited) = self.awaited.find(request_id).filter(|awaited| awaited.finish.is_none())
+        } else if let Some(awaited) = self
+            .awaited
+            .find(request_id)
+            .filter(|awaited| awaited.finish.is_none() && is_in_time(awaited.deadline_at))
         {
             awaited.finish.get_or_insert(finish);
-        } else if let Some(known) =
-            self.finished.iter_mut().rfind(|known| known.request_id == *request_id && !known.is_done)
+        } else if let Some(known) = self
+            .finished
+            .iter_mut()
+            .rfind(|known| known.request_id == *request_id && !known.is_done && is_in_time(known.deadline_at))
         {
             known.is_done = true;
         } else if !finish.is_overlong

@@ -214,6 +214,7 @@ impl World {
             request.id,
             awake / 1_000
         );
+        self.note_given_up(&request.entries);
         self.coverage.note("request given up");
         let until = &mut self.deliveries.retries_until;
         *until = (*until).max(self.now + OWN_PAUSE_MAX);

@@ -286,6 +286,7 @@ impl Account {
             request_id: open.invoke.request_id,
             began_at,
             ended_at,
+            deadline_at: open.deadline_at,
             told_at,
             entry: open.entry,
             is_done: open.finish.is_some(),

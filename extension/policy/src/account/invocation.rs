@@ -124,6 +124,7 @@ pub(super) struct Finished {
     /// Where invocations overlap: the `platform.start` that it began with.
     pub(super) began_at: UnixNanos,
     pub(super) ended_at: UnixNanos,
+    pub(super) deadline_at: Option<UnixNanos>,
     /// When it ended by `platform.runtimeDone`.
     pub(super) told_at: Option<UnixNanos>,
     /// The span that stood for it.
