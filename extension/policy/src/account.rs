@@ -376,7 +376,7 @@ impl Account {
         // One that is awaited without a word on its end is served below.
         let is_unexplained = self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none());
         if !is_unexplained && let Some(known) = self.finished.iter_mut().find(is_it) {
-            known.is_done |= !finish.is_overlong;
+            known.on_told(at, &finish);
             return;
         }
         // A retry under the same id begins a minute later: what happened before is of the first try, and what happened
@@ -401,6 +401,7 @@ impl Account {
             .rfind(|known| known.request_id == *request_id && !known.is_done && is_in_time(known.deadline_at))
         {
             known.is_done = true;
+            known.on_told(at, &finish);
         } else if !finish.is_overlong
             && let Some(early) = self.early(request_id)
         {

@@ -229,6 +229,12 @@ impl World {
             if delivery.taken > 1 {
                 let excuse = delivery.is_unanswered || world.kills > 0 || world.processes > 1;
                 assert!(excuse, "{:?} is delivered twice, and no answer was lost", item.name());
+                // A process that was killed may have sent what it had made in the place of a span on the disk.
+                if let Item::Received(body) = item
+                    && world.accepted.contains_key(&body.id)
+                {
+                    world.delivered.insert(body.id);
+                }
                 return world.coverage.note("delivered twice");
             }
             match item {

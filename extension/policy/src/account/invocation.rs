@@ -133,3 +133,13 @@ pub(super) struct Finished {
     pub(super) is_done: bool,
     pub(super) is_reported: bool,
 }
+
+impl Finished {
+    /// The platform has told of its end late, or once more.
+    pub(super) fn on_told(&mut self, at: UnixNanos, finish: &Finish) {
+        if !finish.is_overlong {
+            self.is_done = true;
+            self.told_at.get_or_insert(at);
+        }
+    }
+}
