@@ -270,6 +270,7 @@ impl World {
         if self.is_aloud {
             println!("{:?}\n{:?}", self.faults, self.character);
             println!("{:?}\n{:?}", self.config.bounds, self.config.sampling);
+            println!("{:?} {:?} {:?}", self.config.flush, self.config.spool, self.config.cost_cap);
         }
         self.start();
         let mut steps = 0;

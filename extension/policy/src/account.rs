@@ -298,7 +298,9 @@ impl Account {
         if let Some(index) = after.or_else(first) {
             self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
             note_entry(&mut self.open[index].entry, entry);
-        } else if let Some(invocation) = self.awaited.take(request_id, span.start) {
+        } else if let Some(invocation) =
+            self.awaited.take(request_id, span.start, self.latest_try(request_id))
+        {
             // It came after all: none is made.
             self.placed(&invocation, entry.place);
             self.tell_init(config);
@@ -318,8 +320,8 @@ impl Account {
 
     /// Whether what `event` says is of an earlier try of a request id under which another one runs.
     pub(crate) fn is_of_earlier_try(&self, event: &PlatformEvent) -> bool {
-        let (PlatformEvent::RuntimeDone { request_id, at, .. } | PlatformEvent::Report { request_id, at, .. }) =
-            event
+        let (PlatformEvent::RuntimeDone { request_id, at, .. }
+        | PlatformEvent::Report { request_id, at, .. }) = event
         else {
             return false;
         };
@@ -327,6 +329,12 @@ impl Account {
         let is_it = |known: &Finished| known.request_id == *request_id;
         let is_its = |known: &Finished| *at <= known.ended_at || is_report && !known.is_reported;
         self.is_open(request_id) && self.finished.iter().any(|known| is_it(known) && is_its(known))
+    }
+
+    /// When the latest try of `request_id` that is over began, as far as is remembered.
+    fn latest_try(&self, request_id: &RequestId) -> Option<UnixNanos> {
+        let mut tries = self.finished.iter().rev().filter(|finished| finished.request_id == *request_id);
+        tries.next().map(|latest| latest.began_at)
     }
 
     /// Whether an earlier try of `request_id` is remembered.
@@ -383,30 +391,44 @@ impl Account {
 
     fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
-        // Of an invocation that is over, and told of late or twice; the same id may have begun again since.
-        let is_it = |known: &&mut Finished| known.request_id == *request_id && at <= known.ended_at;
-        if self.awaited.find(request_id).is_none()
-            && let Some(known) = self.finished.iter_mut().find(is_it)
-        {
-            known.is_done |= !finish.is_overlong;
+        // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
+        // twice has the same time: another one is of another try, whose clock may have been set back.
+        let is_it = |known: &&mut Finished| {
+            known.request_id == *request_id
+                && at <= known.ended_at
+                && known.told_at.is_none_or(|told| told == at || finish.is_overlong)
+        };
+        // One that is awaited without a word on its end is served below.
+        let is_unexplained = self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none());
+        if !is_unexplained && let Some(known) = self.finished.iter_mut().find(is_it) {
+            known.on_told(at, &finish);
             return;
         }
-        // A retry under the same id begins a minute later: what happened before is of the first try.
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
+        // A retry under the same id begins a minute later: what happened before is of the first try, and what happened
+        // after the deadline of that one of a retry whose INVOKE is yet to be heard.
+        let is_in_time =
+            |deadline: Option<UnixNanos>| deadline.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
+        let is_it = |open: &Invocation| open.invoke.request_id == *request_id && is_in_time(open.deadline_at);
         let after =
             self.open.iter().rposition(|open| is_it(open) && at + INVOKE_DELAY_MAX > open.invoke.received_at);
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
             self.open[index].finish.get_or_insert(finish);
-        } else if let Some(awaited) = self.awaited.find(request_id).filter(|awaited| awaited.finish.is_none())
+        } else if let Some(awaited) = self
+            .awaited
+            .find(request_id)
+            .filter(|awaited| awaited.finish.is_none() && is_in_time(awaited.deadline_at))
         {
             awaited.finish.get_or_insert(finish);
-        } else if let Some(known) =
-            self.finished.iter_mut().rfind(|known| known.request_id == *request_id && !known.is_done)
+        } else if let Some(known) = self
+            .finished
+            .iter_mut()
+            .rfind(|known| known.request_id == *request_id && !known.is_done && is_in_time(known.deadline_at))
         {
             known.is_done = true;
             known.ended_at = known.ended_at.max(at);
             self.last_end = self.last_end.max(at);
+            known.on_told(at, &finish);
         } else if !finish.is_overlong
             && let Some(early) = self.early(request_id)
         {

@@ -52,6 +52,10 @@ pub(super) struct Held {
 pub(super) struct Costs {
     /// When each ended that cost anything, and how many nanoseconds; of the last minute.
     recent: VecDeque<(u64, u64)>,
+    /// The same counted from the first word on the end, with our own work and all receipt: the agent counts no more.
+    gross: VecDeque<(u64, u64)>,
+    /// The last invocation in which the agent may have spent what it may in a minute.
+    spent_in: u64,
 }
 
 impl Held {
@@ -157,6 +161,7 @@ impl World {
         let give_up = deadline - nanos(self.config.deadline_margin);
         let done = self.held.done_at.unwrap_or(give_up).min(give_up);
         let latest = done + if self.held.receives { GRACE } else { 0 } + slack;
+        self.note_cost(now.saturating_sub(self.held.may_end_at.unwrap_or(done).min(done)));
         self.check_cost(now.saturating_sub(latest));
         self.check_books_of_time();
         self.coverage.note("held time checked");
@@ -254,6 +259,19 @@ impl World {
         assert!(cost <= cap && sum <= cap * 2, "a flush has cost {cost} ns, those of a minute {sum} ns");
     }
 
+    /// An invocation was held for `gross`: perhaps for all that is left of the cap, or nothing was left before.
+    fn note_cost(&mut self, gross: u64) {
+        let Some(cap) = self.config.cost_cap else { return };
+        self.costs.gross.push_back((self.now, gross));
+        while self.costs.gross.front().is_some_and(|(at, _)| at + 60_000 * MS < self.now) {
+            self.costs.gross.pop_front();
+        }
+        let sum: u64 = self.costs.gross.iter().map(|(_, gross)| *gross).sum();
+        if sum >= cap.as_nanos() as u64 {
+            self.costs.spent_in = self.invocations;
+        }
+    }
+
     /// No request outlives its time, counted from its beginning or from the last thaw; none outlives some
     /// waits and invocations as well.
     pub(super) fn check_requests(&self) {
@@ -290,6 +308,13 @@ impl World {
         // Where nothing tells of its end, an invocation is let go of at once.
         let is_let_go = self.config.flush != FlushMode::End || self.faults.has_no_telemetry;
         if (is_let_go && (is_brief || is_much)) || (is_brief && is_much) || is_in_pieces {
+            return;
+        }
+        // Once flushes have cost what they may in a minute, an invocation is let go of at once as well: handlers that are
+        // shorter than answers take have their requests, and their probes, cut off by the freezes between them.
+        let is_spent =
+            self.config.cost_cap.is_some() && self.invocations < self.costs.spent_in + super::HEALTHY;
+        if is_spent && is_brief {
             return;
         }
         // Some invocations must follow on the one in which it was found well.

@@ -29,6 +29,8 @@ pub(super) struct Choices {
     before: [u64; 2],
     /// The spans of the request that is being handed over.
     arriving: BTreeSet<u64>,
+    /// The spans of requests that were given up in the step: they were under way when room was made in it.
+    cancelled: BTreeSet<u64>,
     /// How long the last wait for `/next` was.
     pub(super) waited: u64,
 }
@@ -42,10 +44,16 @@ impl World {
             Input::Received(receipt) => receipt.spans.iter().map(|span| span.body.id).collect(),
             _ => BTreeSet::new(),
         };
+        self.choices.cancelled.clear();
         if matches!(input, Input::Parked { .. }) {
             self.choices.parking.pop_front();
         }
         self.disk.take_released();
+    }
+
+    /// These are no longer under way.
+    pub(super) fn note_given_up(&mut self, entries: &[Entry<Body>]) {
+        self.choices.cancelled.extend(spans_of(entries));
     }
 
     /// These are on their way to the disk.
@@ -99,8 +107,8 @@ impl World {
         let precious = self.disk.take_released().into_iter().find(|(_, is_error)| *is_error);
         let Some((precious, _)) = precious else { return };
         self.coverage.note("a failure given up for want of room");
-        // What comes after it in one request was not there yet.
-        let is_old = |id: &u64| !self.choices.arriving.contains(id);
+        // What comes after it in one request was not there yet, and what is let go of at the end of the step was under way.
+        let is_old = |id: &u64| !self.choices.arriving.contains(id) && !self.choices.cancelled.contains(id);
         let plain = self.waiting().find(|(id, is_error)| !is_error && is_old(id));
         assert!(plain.is_none(), "span {precious}, a failure, is given up before span {plain:?}");
     }

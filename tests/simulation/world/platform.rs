@@ -6,6 +6,7 @@ use policy::{
 };
 
 use super::super::disk::Body;
+use super::super::function::character::Traces;
 use super::super::function::{Deed, Fate, MS, Plan};
 use super::super::sampling::is_sampled;
 use super::{Event, World};
@@ -97,9 +98,12 @@ impl World {
         let sampling = &self.config.sampling;
         let is_sampled = sampling.rules.is_empty() && is_sampled(sampling, span.trace_id);
         let number = span.body.of;
-        let is_main = self.truth.life(number).is_some_and(|_| {
-            span.trace_id == super::super::function::spans::trace_for(&self.character, number)
-        });
+        // Where a span of the trace claims to end in the future, all that follow seem to be late parts of what was judged.
+        let is_late = self.character.has_bogus_times && self.character.traces == Traces::Spanning;
+        let is_main = !is_late
+            && self.truth.life(number).is_some_and(|_| {
+                span.trace_id == super::super::function::spans::trace_for(&self.character, number)
+            });
         let failed = is_main && self.failing.contains(&number);
         let reason = failed
             .then(|| format!("request {number} failed"))

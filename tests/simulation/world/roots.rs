@@ -169,7 +169,9 @@ impl World {
             may.extend(before.into_iter().flat_map(|before| &before.came).map(|came| came.trace_id));
             may.extend(next.into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
         }
-        may.extend(self.unparted_from(life).into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
+        may.extend(
+            self.unparted_from(life).into_iter().flat_map(|next| &next.came).map(|came| came.trace_id),
+        );
         if self.may_be_of_init(life) {
             may.extend(&self.truth.init_traces);
         }

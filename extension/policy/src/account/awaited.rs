@@ -50,13 +50,22 @@ impl Waiting {
         oldest.map(|awaited| awaited.invocation)
     }
 
-    /// Takes out the invocation `request_id` that a span which began at `start` can be of.
-    pub(super) fn take(&mut self, request_id: &RequestId, start: UnixNanos) -> Option<Invocation> {
+    /// Takes out the invocation `request_id` that a span which began at `start` can be of. One that began after the ends of
+    /// all is of the latest try, which began at `latest` and may have been taken out before.
+    pub(super) fn take(
+        &mut self,
+        request_id: &RequestId,
+        start: UnixNanos,
+        latest: Option<UnixNanos>,
+    ) -> Option<Invocation> {
         let is_it = |awaited: &Awaited| awaited.invocation.invoke.request_id == *request_id;
-        // A little later where nobody told when it ended; a retry begins a minute later.
-        let end = |awaited: &Awaited, slack| awaited.ended_at + slack;
-        let by = |slack| self.all.iter().position(|awaited| is_it(awaited) && start <= end(awaited, slack));
-        let index = by(Duration::ZERO).or_else(|| by(INVOKE_DELAY_MAX))?;
+        let attempt = self.all.iter().position(|awaited| is_it(awaited) && start <= awaited.ended_at);
+        let is_latest = |awaited: &Awaited| {
+            // A retry begins a minute later.
+            let is_near = start <= awaited.ended_at + INVOKE_DELAY_MAX;
+            is_it(awaited) && is_near && latest.is_none_or(|at| at == awaited.invocation.invoke.received_at)
+        };
+        let index = attempt.or_else(|| self.all.iter().rposition(is_latest))?;
         self.all.remove(index).map(|awaited| awaited.invocation)
     }
 

@@ -287,10 +287,15 @@ impl Account {
         let began_at = open.invoke.received_at;
         let told_at = open.finish.as_ref().and_then(|finish| finish.at);
         let ended_at = told_at.map_or(ended_at, |at| at.max(ended_at));
+        // Only the platform's own events have a duration.
+        let done = open.finish.as_ref().filter(|finish| !finish.is_overlong && finish.duration.is_some());
+        let told_at = done.and_then(|finish| finish.at);
         self.finished.push_back(Finished {
             request_id: open.invoke.request_id,
             began_at,
             ended_at,
+            deadline_at: open.deadline_at,
+            told_at,
             entry: open.entry,
             is_done: open.finish.is_some(),
             is_reported: config.is_managed() && open.finish.is_some(),

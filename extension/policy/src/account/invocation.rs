@@ -124,9 +124,22 @@ pub(super) struct Finished {
     /// Where invocations overlap: the `platform.start` that it began with.
     pub(super) began_at: UnixNanos,
     pub(super) ended_at: UnixNanos,
+    pub(super) deadline_at: Option<UnixNanos>,
+    /// When it ended by `platform.runtimeDone`.
+    pub(super) told_at: Option<UnixNanos>,
     /// The span that stood for it.
     pub(super) entry: Option<Entry>,
     /// Whether the platform has told of its end, and whether `platform.report` was it.
     pub(super) is_done: bool,
     pub(super) is_reported: bool,
+}
+
+impl Finished {
+    /// The platform has told of its end late, or once more.
+    pub(super) fn on_told(&mut self, at: UnixNanos, finish: &Finish) {
+        if !finish.is_overlong {
+            self.is_done = true;
+            self.told_at.get_or_insert(at);
+        }
+    }
 }

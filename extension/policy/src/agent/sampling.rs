@@ -101,7 +101,12 @@ impl<B: Body> Agent<B> {
                 assembly.learn_of_earlier_try(request_id, failure);
             } else {
                 let request_id = request_id.clone();
-                assembly.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+                assembly.learn(Circumstances {
+                    request_id,
+                    failure,
+                    is_final: true,
+                    ..Circumstances::default()
+                });
             }
             self.apply_rulings(now);
         }

@@ -45,7 +45,8 @@ fn a_event_told_twice_ends_no_retry_of_a_function_with_own_spans() {
     story.pass(5);
     story.tell_done("same", story.now / MS, EndStatus::Success, None);
     story.shut_down(ShutdownReason::Spindown);
-    let told: Vec<_> = roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
+    let told: Vec<_> =
+        roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
     assert_eq!(told, [(began, began + 5, false)]);
 }
 
@@ -160,7 +161,10 @@ fn d_a_lost_report_does_not_keep_an_invocation_of_a_managed_instance_open_for_ev
         story.tell_report(&request_id, story.now / MS + 5, Some(5), EndStatus::Success);
         story.answer();
     }
-    assert!(roots(&story).iter().any(|span| request_of(span) == "lost"), "after an hour, where none runs for more than 15 minutes");
+    assert!(
+        roots(&story).iter().any(|span| request_of(span) == "lost"),
+        "after an hour, where none runs for more than 15 minutes"
+    );
 }
 
 /// D2. `platform.start` that is told twice begins the invocation twice, when 64 others have ended in between.
@@ -237,7 +241,11 @@ fn slow_backend(init_type: InitType, ceiling_ms: u64, latency_ms: u64, size: u32
 fn e_a_backend_that_is_far_away_loses_nothing_on_managed_instances() {
     let near = slow_backend(InitType::ManagedInstances, 1_000, 600, 1_000);
     let far = slow_backend(InitType::ManagedInstances, 1_000, 800, 1_000);
-    assert_eq!((near.1, far.1), (0, 0), "dropped of 30,000 spans of 1 KB in 5 minutes: near {near:?}, far {far:?}");
+    assert_eq!(
+        (near.1, far.1),
+        (0, 0),
+        "dropped of 30,000 spans of 1 KB in 5 minutes: near {near:?}, far {far:?}"
+    );
 }
 
 #[test]
@@ -253,7 +261,8 @@ fn e2_a_backend_that_is_far_away_loses_nothing_beside_the_handler() {
 fn j_a_request_of_a_managed_instance_is_packed_as_well_as_any() {
     let mut efforts = Vec::new();
     for init_type in [InitType::OnDemand, InitType::ManagedInstances] {
-        let config = Config { init_type, flush: FlushMode::End, measuring: Measuring::OFF, ..Config::default() };
+        let config =
+            Config { init_type, flush: FlushMode::End, measuring: Measuring::OFF, ..Config::default() };
         let mut story = Story::new(config.clone());
         story.agent = Agent::new(config);
         story.hear(Input::Ready);
@@ -262,7 +271,10 @@ fn j_a_request_of_a_managed_instance_is_packed_as_well_as_any() {
         }
         story.now += 2_000 * MS;
         let span = story.entry(1, story.now / MS);
-        story.agent.handle(Instant::from_nanos(story.now), Input::Received(policy::Receipt { spans: vec![span], parcels: Vec::new() }));
+        story.agent.handle(
+            Instant::from_nanos(story.now),
+            Input::Received(policy::Receipt { spans: vec![span], parcels: Vec::new() }),
+        );
         story.now += 2_000 * MS;
         story.agent.handle(Instant::from_nanos(story.now), Input::Tick);
         while let Some(output) = story.agent.poll() {
@@ -273,7 +285,6 @@ fn j_a_request_of_a_managed_instance_is_packed_as_well_as_any() {
     }
     assert_eq!(efforts[0], efforts[1], "on demand, and managed");
 }
-
 
 /// H. What is announced before INVOKE is read, while nobody told the end of the invocation before, is forgotten at INVOKE.
 #[test]
@@ -334,7 +345,8 @@ struct Noted {
 impl Noted {
     fn new() -> Self {
         let config = Config { flush: FlushMode::End, measuring: Measuring::OFF, ..Config::default() };
-        let mut noted = Self { agent: Agent::new(config), now: 0, asked: 0, closed: Vec::new(), counted: Vec::new() };
+        let mut noted =
+            Self { agent: Agent::new(config), now: 0, asked: 0, closed: Vec::new(), counted: Vec::new() };
         noted.hear(Input::Ready);
         noted
     }
@@ -353,7 +365,9 @@ impl Noted {
                             if let policy::Content::Measured(measured) = &entry.content {
                                 for point in &measured.points {
                                     let is_it = [policy::Metric::Errors, policy::Metric::Invocations];
-                                    if let (true, policy::Reading::Int(value)) = (is_it.contains(&point.metric), &point.reading) {
+                                    if let (true, policy::Reading::Int(value)) =
+                                        (is_it.contains(&point.metric), &point.reading)
+                                    {
                                         self.counted.push((point.metric.definition().name, *value as i64));
                                     }
                                 }
@@ -404,7 +418,10 @@ impl Noted {
     }
 
     fn announce(&mut self, number: u8) {
-        let span = Span { start: UnixNanos(self.now), ..crate::made::span([number; 8], None, 100, Note(number, false)) };
+        let span = Span {
+            start: UnixNanos(self.now),
+            ..crate::made::span([number; 8], None, 100, Note(number, false))
+        };
         self.hear(Input::Announced(vec![span]));
     }
 }
@@ -433,7 +450,11 @@ fn g_a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
             }
             story.pass(5);
             if attempt == 1 {
-                let own = Span { trace_id: low, request_id: Some("same".into()), ..story.span(9, began, Kind::Server, None) };
+                let own = Span {
+                    trace_id: low,
+                    request_id: Some("same".into()),
+                    ..story.span(9, began, Kind::Server, None)
+                };
                 story.receive(vec![own]);
             }
             let status = if attempt == 0 { EndStatus::Error } else { EndStatus::Success };
@@ -443,9 +464,15 @@ fn g_a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
         story.pass(100);
         story.answer();
         story.shut_down(ShutdownReason::Spindown);
-        kept.push((story.agent.ledger().spans.sampled_out, story.agent.ledger().decided(policy::sampling::Decision::Error)));
+        kept.push((
+            story.agent.ledger().spans.sampled_out,
+            story.agent.ledger().decided(policy::sampling::Decision::Error),
+        ));
     }
-    assert_eq!(kept[0], kept[1], "sampled out, and kept as errors: without and with the report of the first try");
+    assert_eq!(
+        kept[0], kept[1],
+        "sampled out, and kept as errors: without and with the report of the first try"
+    );
 }
 
 /// L. Work of each input grows with the traces that wait, on Managed Instances where a ratio is set.
@@ -479,7 +506,11 @@ fn l_an_input_costs_the_same_whatever_waits_to_be_judged() {
         costs.push(began.elapsed().as_micros() as u64);
     }
     let (first, last) = (costs[1], costs[15]);
-    assert!(last < first * 4, "us for 1,000 requests of one span, with 1,000 and 16,000 waiting: {costs:?}; held {}", story.agent.unjudged_spans());
+    assert!(
+        last < first * 4,
+        "us for 1,000 requests of one span, with 1,000 and 16,000 waiting: {costs:?}; held {}",
+        story.agent.unjudged_spans()
+    );
 }
 
 /// N. The end of a retry that is read before its INVOKE is in no count, and its duration in none.
@@ -558,16 +589,34 @@ fn k_a_kill_after_the_own_span_was_delivered_makes_no_second_root() {
     story.hear(Input::Received(policy::Receipt { spans: vec![own], parcels: vec![parcel] }));
     assert_eq!(story.flying.len(), 2, "one request of spans, one of points");
     let id = story.flying.remove(0);
-    story.hear(Input::Exported { id, outcome: Outcome::Delivered { rejected: 0 }, raw_bytes: 1, sent_bytes: 1 });
-    assert_eq!((story.agent.ledger().spans.delivered, story.asked), (1, 1), "acknowledged, and /next is not asked: the record of the invocation is still live, that of the span is settled");
+    story.hear(Input::Exported {
+        id,
+        outcome: Outcome::Delivered { rejected: 0 },
+        raw_bytes: 1,
+        sent_bytes: 1,
+    });
+    assert_eq!(
+        (story.agent.ledger().spans.delivered, story.asked),
+        (1, 1),
+        "acknowledged, and /next is not asked: the record of the invocation is still live, that of the span is settled"
+    );
     // Killed here. The next process finds the invocation, the points, and no span.
     let mut next = on_demand();
-    let (earlier, receipt) = (policy::Receipt::EMPTY, policy::Receipt { spans: Vec::new(), parcels: vec![policy::Parcel { signal: policy::Signal::Metrics, count: 1, size: 100, body: () }] });
+    let (earlier, receipt) = (
+        policy::Receipt::EMPTY,
+        policy::Receipt {
+            spans: Vec::new(),
+            parcels: vec![policy::Parcel { signal: policy::Signal::Metrics, count: 1, size: 100, body: () }],
+        },
+    );
     next.hear(Input::Recovered { invoke: Some(invoke), seed: 0, earlier, receipt, announced: Vec::new() });
     next.invoke();
     next.answer();
     next.shut_down(ShutdownReason::Spindown);
-    let of_it: Vec<_> = roots(&next).into_iter().filter(|span| request_of(span) == "r-1" && span.error_type.is_some()).collect();
+    let of_it: Vec<_> = roots(&next)
+        .into_iter()
+        .filter(|span| request_of(span) == "r-1" && span.error_type.is_some())
+        .collect();
     assert!(of_it.is_empty(), "a second root, in another trace: {of_it:?}");
 }
 
@@ -576,7 +625,12 @@ fn k_a_kill_after_the_own_span_was_delivered_makes_no_second_root() {
 fn i_what_a_managed_instance_has_on_disk_leaves_without_new_traffic() {
     // One entry that is larger than memory is tried, refused with 503 once, and rests on disk.
     let bounds = Bounds { held_bytes: 1_000, spooled_bytes: 1 << 20, ..Config::default().bounds };
-    let config = Config { init_type: InitType::ManagedInstances, bounds, measuring: Measuring::OFF, ..Config::default() };
+    let config = Config {
+        init_type: InitType::ManagedInstances,
+        bounds,
+        measuring: Measuring::OFF,
+        ..Config::default()
+    };
     let mut agent: Agent<()> = Agent::new(config);
     let mut now = 0;
     let mut inputs = std::collections::VecDeque::from([Input::Ready]);
@@ -603,9 +657,16 @@ fn i_what_a_managed_instance_has_on_disk_leaves_without_new_traffic() {
                     place += 1;
                     inputs.push_back(Input::Parked { place: Some(policy::Place(place)) });
                 }
-                Output::Unpark(_) => inputs.push_back(Input::Unparked(policy::Receipt { spans: vec![again.clone()], parcels: Vec::new() })),
+                Output::Unpark(_) => inputs.push_back(Input::Unparked(policy::Receipt {
+                    spans: vec![again.clone()],
+                    parcels: Vec::new(),
+                })),
                 Output::Export { id, .. } => {
-                    let outcome = if refused == 0 { Outcome::Retry { after: None } } else { Outcome::Delivered { rejected: 0 } };
+                    let outcome = if refused == 0 {
+                        Outcome::Retry { after: None }
+                    } else {
+                        Outcome::Delivered { rejected: 0 }
+                    };
                     refused += 1;
                     inputs.push_back(Input::Exported { id, outcome, raw_bytes: 1, sent_bytes: 1 });
                 }
@@ -613,7 +674,11 @@ fn i_what_a_managed_instance_has_on_disk_leaves_without_new_traffic() {
             }
         }
     }
-    assert_eq!((agent.ledger().spans.delivered, agent.deadline().is_none()), (1, true), "nothing more will happen by itself");
+    assert_eq!(
+        (agent.ledger().spans.delivered, agent.deadline().is_none()),
+        (1, true),
+        "nothing more will happen by itself"
+    );
 }
 
 /// P. What was received before a snapshot was taken is sent by every environment that is restored from it.
@@ -674,17 +739,21 @@ fn q_what_the_first_try_logged_does_not_go_under_the_span_of_the_retry() {
     };
     hear(0, Input::Ready);
     for (attempt, now) in [(1u8, 60_000u64), (2, 120_000)] {
-        hear(now, Input::Invoke(policy::Invoke {
-            request_id: "same".into(),
-            deadline: Instant::from_nanos((now + 60_000) * MS),
-            deadline_at: UnixNanos((now + 60_000) * MS),
-            received_at: UnixNanos(now * MS),
-            arn: "".into(),
-            xray: None,
-            waited: Duration::from_millis(50_000),
-        }));
+        hear(
+            now,
+            Input::Invoke(policy::Invoke {
+                request_id: "same".into(),
+                deadline: Instant::from_nanos((now + 60_000) * MS),
+                deadline_at: UnixNanos((now + 60_000) * MS),
+                received_at: UnixNanos(now * MS),
+                arn: "".into(),
+                xray: None,
+                waited: Duration::from_millis(50_000),
+            }),
+        );
         if attempt == 2 {
-            let parcel = policy::Parcel { signal: policy::Signal::Logs, count: 1, size: 100, body: Under(None) };
+            let parcel =
+                policy::Parcel { signal: policy::Signal::Logs, count: 1, size: 100, body: Under(None) };
             let receipt = policy::Receipt { spans: Vec::new(), parcels: vec![parcel] };
             // "unhandled error", written by the first try at its end.
             hear(now + 1, Input::Logged { request_id: Some("same".into()), receipt });
@@ -728,7 +797,8 @@ fn a4_the_end_of_an_invocation_that_killed_us_is_not_that_of_its_retry() {
     story.tell_done("same", story.now / MS, EndStatus::Success, None);
     story.answer();
     story.shut_down(ShutdownReason::Spindown);
-    let told: Vec<_> = roots(&story).iter().map(|span| (span.error_type.is_some(), span.end.0 / MS)).collect();
+    let told: Vec<_> =
+        roots(&story).iter().map(|span| (span.error_type.is_some(), span.end.0 / MS)).collect();
     assert_eq!(told[1..], [(false, began + 50)]);
 }
 
@@ -736,7 +806,8 @@ fn a4_the_end_of_an_invocation_that_killed_us_is_not_that_of_its_retry() {
 #[test]
 fn a5_roots_and_waits_of_a_retry_whose_first_try_was_told_of_twice() {
     let told = |times: u32| {
-        let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+        let mut story =
+            Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
         story.invoke_as("same", 60_000);
         let first = story.now / MS;
         story.pass(5);
@@ -763,7 +834,8 @@ fn a5_roots_and_waits_of_a_retry_whose_first_try_was_told_of_twice() {
 fn e3_a_backend_that_answers_within_the_flush_ceiling_loses_nothing_in_end_mode() {
     let run = |latency_ms: u64| {
         let bounds = Bounds { held_bytes: 4 << 20, ..Config::default().bounds };
-        let mut story = Story::new(Config { flush: FlushMode::End, bounds, spool: SpoolMode::Off, ..Config::default() });
+        let mut story =
+            Story::new(Config { flush: FlushMode::End, bounds, spool: SpoolMode::Off, ..Config::default() });
         let mut answers: Vec<(policy::BatchId, u64)> = Vec::new();
         for turn in 0..500u64 {
             story.invoke_after(5_000);
@@ -773,7 +845,8 @@ fn e3_a_backend_that_answers_within_the_flush_ceiling_loses_nothing_in_end_mode(
                 if ms == 50 {
                     let mut spans: Vec<_> = (0..39)
                         .map(|n| Span {
-                            span_id: policy::SpanId::new((turn * 100 + n + 1_000_000).to_be_bytes()).expect("not zero"),
+                            span_id: policy::SpanId::new((turn * 100 + n + 1_000_000).to_be_bytes())
+                                .expect("not zero"),
                             size: 1_000,
                             ..story.span(1, began, Kind::Client, None)
                         })
@@ -788,7 +861,8 @@ fn e3_a_backend_that_answers_within_the_flush_ceiling_loses_nothing_in_end_mode(
                     answers.push((id, story.now + latency_ms * MS));
                 }
                 answers.retain(|(id, _)| story.flying.contains(id));
-                let due: Vec<_> = answers.iter().filter(|(_, at)| *at <= story.now).map(|(id, _)| *id).collect();
+                let due: Vec<_> =
+                    answers.iter().filter(|(_, at)| *at <= story.now).map(|(id, _)| *id).collect();
                 for id in due {
                     story.flying.retain(|known| *known != id);
                     let outcome = Outcome::Delivered { rejected: 0 };
@@ -801,10 +875,18 @@ fn e3_a_backend_that_answers_within_the_flush_ceiling_loses_nothing_in_end_mode(
             }
         }
         let ledger = story.agent.ledger();
-        (ledger.spans.delivered, ledger.spans.dropped.iter().sum::<u64>(), ledger.held.as_nanos() as u64 / MS / 500)
+        (
+            ledger.spans.delivered,
+            ledger.spans.dropped.iter().sum::<u64>(),
+            ledger.held.as_nanos() as u64 / MS / 500,
+        )
     };
     let (near, far) = (run(600), run(800));
-    assert_eq!((near.1, far.1), (0, 0), "(delivered, dropped, ms held per invocation) of 20,000: 600 ms {near:?}, 800 ms {far:?}");
+    assert_eq!(
+        (near.1, far.1),
+        (0, 0),
+        "(delivered, dropped, ms held per invocation) of 20,000: 600 ms {near:?}, 800 ms {far:?}"
+    );
 }
 
 /// D3. As D: traces that name no invocation wait 16 minutes to be left out at most, and no longer for ever after.
@@ -819,7 +901,8 @@ fn d3_one_lost_report_does_not_make_every_later_trace_wait() {
             keeps_rare: false,
             ..Sampling::default()
         };
-        let mut story = Story::new(Config { init_type: InitType::ManagedInstances, sampling, ..Config::default() });
+        let mut story =
+            Story::new(Config { init_type: InitType::ManagedInstances, sampling, ..Config::default() });
         story.tell_start("lost", 0);
         if !is_lost {
             story.tell_report("lost", 5, Some(5), EndStatus::Success);
@@ -830,7 +913,10 @@ fn d3_one_lost_report_does_not_make_every_later_trace_wait() {
             story.tell_start(&request_id, story.now / MS);
             let mut id = [0; 16];
             id[..8].copy_from_slice(&second.to_be_bytes());
-            let span = Span { trace_id: policy::TraceId::new(id).expect("not zero"), ..story.span(9, story.now / MS, Kind::Client, None) };
+            let span = Span {
+                trace_id: policy::TraceId::new(id).expect("not zero"),
+                ..story.span(9, story.now / MS, Kind::Client, None)
+            };
             story.receive(vec![span]);
             story.tell_report(&request_id, story.now / MS + 5, Some(5), EndStatus::Success);
             story.pass(1_000);
@@ -868,10 +954,19 @@ fn x_what_the_backend_asked_for_is_kept_to_though_invocations_begin_meanwhile() 
                     until = story.now + asked_ms * MS;
                 }
                 let after = Some(Duration::from_nanos(until.saturating_sub(story.now)));
-                story.hear(Input::Exported { id, outcome: Outcome::Retry { after }, raw_bytes: 1, sent_bytes: 1 });
+                story.hear(Input::Exported {
+                    id,
+                    outcome: Outcome::Retry { after },
+                    raw_bytes: 1,
+                    sent_bytes: 1,
+                });
             }
         }
         sent.push(requests);
     }
-    assert_eq!(sent, [0, 0, 0], "requests before 1, 2 and 3 seconds are over that the backend asked for, one invocation each 10 ms");
+    assert_eq!(
+        sent,
+        [0, 0, 0],
+        "requests before 1, 2 and 3 seconds are over that the backend asked for, one invocation each 10 ms"
+    );
 }

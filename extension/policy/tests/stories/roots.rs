@@ -119,6 +119,56 @@ fn what_is_told_of_the_first_try_late_says_nothing_of_the_retry() {
 }
 
 #[test]
+fn the_end_of_a_retry_that_is_told_before_its_invoke_is_not_lost() {
+    let took = Some(Duration::from_millis(5));
+    // The end of the first try is told twice, or never and its own span comes.
+    for is_told in [true, false] {
+        let mut story = on_demand();
+        story.invoke_as("same", 1);
+        let began = story.now / MS;
+        story.pass(5);
+        let kind = if is_told { Kind::Internal } else { Kind::Server };
+        let request_id = (!is_told).then(|| "same".into());
+        story.receive(vec![Span { request_id, ..story.span(1, began, kind, None) }]);
+        for _ in 0..if is_told { 2 } else { 0 } {
+            story.tell_done_after("same", began + 5, took);
+            story.answer();
+        }
+        story.answer();
+        assert_eq!(story.asked, 2);
+        story.now += 120_000 * MS;
+        story.tell_done_after("same", story.now / MS, took);
+        story.invoke_as("same", 100);
+        story.answer();
+        assert_eq!(story.asked, 3, "the retry is over, told: {is_told}");
+    }
+}
+
+#[test]
+fn the_second_entry_span_of_a_retry_is_not_that_of_its_first_try() {
+    let mut story = on_demand();
+    for id in [1, 2] {
+        story.invoke_as("same", 120_000);
+        // All that the retry sends comes after it.
+        story.receive(if id == 1 {
+            vec![story.span(id, story.now / MS, Kind::Internal, None)]
+        } else {
+            vec![]
+        });
+        story.pass(5);
+        story.tell_done("same", story.now / MS, EndStatus::Success, None);
+        story.answer();
+    }
+    let began = story.now / MS - 5;
+    let sibling =
+        |id| Span { request_id: Some("same".into()), ..story.span(id, began + 2, Kind::Server, None) };
+    let late = [sibling(3), sibling(4)];
+    story.receive(late.into());
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!(roots(&story).len(), 1, "of the first try, which sent none of its own");
+}
+
+#[test]
 fn a_report_tells_how_an_invocation_ended_whose_end_was_lost() {
     let mut story = on_demand();
     story.invoke();
