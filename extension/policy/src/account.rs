@@ -408,9 +408,10 @@ impl Account {
         // after the deadline of that one of a retry whose INVOKE is yet to be heard.
         let is_in_time =
             |deadline: Option<UnixNanos>| deadline.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id && is_in_time(open.deadline_at);
-        let after =
-            self.open.iter().rposition(|open| is_it(open) && at + INVOKE_DELAY_MAX > open.invoke.received_at);
+        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
+        let after = self.open.iter().rposition(|open| {
+            is_it(open) && is_in_time(open.deadline_at) && at + INVOKE_DELAY_MAX > open.invoke.received_at
+        });
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
             self.open[index].finish.get_or_insert(finish);

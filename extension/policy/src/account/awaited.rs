@@ -4,7 +4,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::INVOKE_DELAY_MAX;
+use super::{END_SLACK, INVOKE_DELAY_MAX};
 use super::invocation::Invocation;
 use super::relatives::{Relatives, Window};
 use crate::span::RequestId;
@@ -81,7 +81,9 @@ impl Waiting {
             awaited.chances += u8::from(began.since(awaited.since) >= TIMERS_DUE);
         }
         let is_passed = |awaited: &Awaited| {
-            relatives.has_in(Window { from: awaited.ended_at + Duration::from_nanos(1), until })
+            // Its end is told in whole milliseconds, and may be later by one.
+            let from = awaited.ended_at + END_SLACK + Duration::from_nanos(1);
+            relatives.has_in(Window { from, until })
         };
         self.take_if(|awaited| awaited.chances >= CHANCES || is_passed(awaited))
     }
