@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use policy::{DropReason, Guarded, Input, Ledger, Measured, Metric, Reading, Rng, Signal};
 
+use super::super::function::Fate;
 use super::World;
+use super::truth::Life;
 
 /// Points that have arrived, summed up.
 #[derive(Debug, Default)]
@@ -87,7 +89,10 @@ impl World {
         let faults = &self.faults;
         let is_late = faults.has_no_telemetry || faults.loses_telemetry || faults.delays_telemetry;
         // An error of a handler that lives on is only known by the platform's word.
-        let is_untold = (self.config.is_managed() || faults.errs) && is_late;
+        let has_end = |life: &Life| life.done_told.is_some() || life.report_told.is_some();
+        let is_untold_error = |life: &Life| life.fate == Fate::Errors && !has_end(life);
+        let is_untold = (self.config.is_managed() || faults.errs) && is_late
+            || self.truth.lives.iter().any(is_untold_error);
         if self.kills > 0 || self.metered.is_incomplete || is_untold {
             return;
         }

@@ -22,6 +22,8 @@ const JUDGED_MAX: usize = 512;
 const WORDS_MAX: usize = 64;
 /// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
 const PATIENCE: u64 = 2;
+/// That is told some 25 ms after the end: invocations of a millisecond, one behind the other, begin before.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
 /// Where invocations overlap, a trace that does not say of which invocation it is waits this long to be judged.
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
 /// The platform tells of an end within this time, where it tells of it at all.
@@ -255,7 +257,7 @@ impl<B: Body> Assembly<B> {
                 waited >= INVOCATION_MAX
                     || is_of_none && waited >= OVERLAP_PATIENCE && doubt.begun < oldest_open
             }
-            None => begun >= doubt.begun + PATIENCE,
+            None => begun >= doubt.begun + PATIENCE && now.since(doubt.at) >= PATIENCE_MIN,
         });
     }
 
