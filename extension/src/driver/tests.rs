@@ -148,7 +148,13 @@ fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second
     driver.records_invocations = true;
     let usual = Config::default();
     let bounds = policy::Bounds { batch_items: 1, ..usual.bounds };
-    let config = Config { spool: SpoolMode::Always, flush: FlushMode::End, bounds, measuring: Measuring::OFF, ..usual };
+    let config = Config {
+        spool: SpoolMode::Always,
+        flush: FlushMode::End,
+        bounds,
+        measuring: Measuring::OFF,
+        ..usual
+    };
     driver.agent = Agent::new(config.clone());
     driver.take(Input::Ready);
     driver.carry_out();
@@ -166,7 +172,8 @@ fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second
     for (id, is_own) in [(1u8, false), (2, true)] {
         let bytes = request(id);
         let mut receipt = wire::otlp::scan(Signal::Traces, &bytes).expect("it is a request").receipt;
-        let keepsake = driver.spool.as_ref().expect("a spool").keep(Kind::Accepted(Signal::Traces), 1, &bytes);
+        let keepsake =
+            driver.spool.as_ref().expect("a spool").keep(Kind::Accepted(Signal::Traces), 1, &bytes);
         receipt.spans[0].body.keep(keepsake.expect("there is room"));
         (receipt.spans[0].start, receipt.spans[0].end) = (wall, clock.wall());
         if is_own {
@@ -197,15 +204,18 @@ fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second
     while let Some(inputs) = recovery.step() {
         inputs.into_iter().for_each(|input| next.handle(clock.now(), input));
     }
-    next.handle(clock.now(), Input::Invoke(Invoke {
-        request_id: "r-2".into(),
-        deadline: clock.now() + Duration::from_secs(60),
-        deadline_at: clock.wall() + Duration::from_secs(60),
-        received_at: clock.wall(),
-        arn: "".into(),
-        xray: None,
-        waited: Duration::ZERO,
-    }));
+    next.handle(
+        clock.now(),
+        Input::Invoke(Invoke {
+            request_id: "r-2".into(),
+            deadline: clock.now() + Duration::from_secs(60),
+            deadline_at: clock.wall() + Duration::from_secs(60),
+            received_at: clock.wall(),
+            arn: "".into(),
+            xray: None,
+            waited: Duration::ZERO,
+        }),
+    );
     next.handle(clock.now(), Input::Flush { request_id: Some("r-2".into()) });
     let mut made = Vec::new();
     for _ in 0..10 {
