@@ -10,9 +10,9 @@ use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::platform::Invoke;
 use crate::shelf::{Parked, Place};
-use crate::span::{Signal, Span};
+use crate::span::{RequestId, Signal, Span, SpanId, TraceId};
 use crate::stand_ins::StandIns;
-use crate::time::Instant;
+use crate::time::{Instant, UnixNanos};
 
 use super::{Agent, Gate};
 
@@ -31,6 +31,12 @@ impl<B: Body> Agent<B> {
                 self.make_room(now);
             }
         }
+    }
+
+    /// The function's own span of the invocation that began at `received_at`, once it has been accepted: a process that
+    /// finds the invocation on record, and the span not, since it was delivered, must make no second one.
+    pub fn own_root(&self, request_id: &RequestId, received_at: UnixNanos) -> Option<(TraceId, SpanId)> {
+        self.account.own_root(request_id, received_at)
     }
 
     pub(super) fn on_found(&mut self, parked: Parked) {
