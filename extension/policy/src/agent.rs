@@ -131,6 +131,8 @@ enum Gate {
 struct Said {
     no_destination: [bool; Signal::ALL.len()],
     partly_rejected: [bool; Signal::ALL.len()],
+    too_large: [bool; Signal::ALL.len()],
+    spool_unreadable: [bool; Signal::ALL.len()],
     statuses: Vec<u16>,
     outbox_full: bool,
     spool_unusable: bool,

@@ -48,6 +48,9 @@ impl<B: Body> Agent<B> {
         let Some((parked, is_doubtful)) = self.shelf.taken() else { return };
         let lost = parked.count.saturating_sub(receipt.count(parked.signal));
         self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
+        if lost > 0 && !core::mem::replace(&mut self.said.spool_unreadable[parked.signal as usize], true) {
+            self.say(Notice::SpoolUnreadable(parked.signal));
+        }
         self.drop_replaced(&mut receipt, StandIns::replace_read);
         // It may be more than there is room for beside what waits to be judged: it was read to be sent, and room is
         // made when that has been seen to.
