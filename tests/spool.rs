@@ -19,6 +19,7 @@ const RECORDS: [(Kind, &[u8]); 4] = [
     (Kind::Announced, b"a span that has begun"),
     (Kind::Parked(Signal::Metrics), b"points that could not be sent"),
     (Kind::Invocation, b"{\"request_id\":\"r-1\"}"),
+    (Kind::Rooted, b"{\"request_id\":\"r-1\"}"),
 ];
 
 /// A folder that is taken away.
