@@ -160,8 +160,7 @@ async fn what_a_killed_process_left_is_read_when_next_was_asked_and_before_an_in
 fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second_root() {
     use policy::{Content, FlushMode, Kind as SpanKind, Outcome};
     let (folder, copy) = (Folder::new("own"), Folder::new("own-copy"));
-    let (inbox, _received) = Inbox::new();
-    let clock = Clock::start();
+    let ((inbox, _received), clock) = (Inbox::new(), Clock::start());
     let mut driver = driver(&folder, &inbox, clock);
     driver.records_invocations = true;
     let usual = Config::default();
