@@ -14,11 +14,12 @@ use tests::platform::events::{now_unix_ms, runtime_done};
 use tests::platform::{Invoke, Platform, Script};
 
 const BOUND: u64 = 1 << 20;
-const RECORDS: [(Kind, &[u8]); 4] = [
+const RECORDS: [(Kind, &[u8]); 5] = [
     (Kind::Accepted(Signal::Traces), b"spans of a request"),
     (Kind::Announced, b"a span that has begun"),
     (Kind::Parked(Signal::Metrics), b"points that could not be sent"),
     (Kind::Invocation, b"{\"request_id\":\"r-1\"}"),
+    (Kind::Rooted, b"{\"request_id\":\"r-1\"}"),
 ];
 
 /// A folder that is taken away.

@@ -1,5 +1,7 @@
 //! The one loop: wait for an input or a deadline, let the agent decide, carry out what it wants.
 
+mod on_record;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +17,9 @@ use crate::exporter::Exporter;
 use crate::guarding::Guarding;
 use crate::log;
 use crate::recovery::{self, Recovery};
-use crate::spool::{Keepsake, Kind, Spool};
+use crate::spool::{Kind, Spool};
+
+use on_record::OnRecord;
 
 /// What reaches the loop.
 #[derive(Debug)]
@@ -94,7 +98,7 @@ pub struct Driver {
     /// Whether the running invocation is put on record.
     pub records_invocations: bool,
     /// That record; settled before the next `/next`.
-    pub invocation: Option<Keepsake>,
+    pub invocation: Option<OnRecord>,
     /// Keeps count of what was hidden.
     pub guarding: Guarding,
     /// Whether this is a snapshot that nothing has been asked of since it was restored.
@@ -161,8 +165,8 @@ impl Driver {
             }
         }
         if let (Input::Invoke(invoke), true) = (&input, self.records_invocations) {
-            let record = wire::invocation::encode(invoke, self.agent.seed());
-            self.invocation = self.spool.as_ref().and_then(|spool| spool.keep(Kind::Invocation, 1, &record));
+            let spool = self.spool.as_ref();
+            self.invocation = spool.and_then(|spool| OnRecord::begin(spool, invoke, self.agent.seed()));
         }
         if matches!(input, Input::Invoke(_) | Input::Shutdown(_)) && std::mem::take(&mut self.is_snapshot) {
             self.agent.handle(self.clock.now(), Input::Restored { seed: self.clock.seed() });
@@ -172,7 +176,11 @@ impl Driver {
         if matches!(input, Input::Received(_) | Input::Announced(_) | Input::Logged { .. }) {
             self.tell_guarded(now);
         }
+        let made = self.invocation.as_ref().and_then(|invocation| invocation.delivered(&input));
         self.agent.handle(now, input);
+        if let Some((invocation, spool)) = self.invocation.as_mut().zip(self.spool.as_ref()) {
+            invocation.note_root(spool, &self.agent, made);
+        }
     }
 
     /// What the guard did to what came goes into the books before it does.
@@ -194,6 +202,7 @@ impl Driver {
                 Output::Park { signal, entries } => self.park(signal, &entries),
                 Output::Unpark(place) => self.unpark(place),
                 Output::Export { id, signal, entries, effort } => {
+                    self.invocation.iter_mut().for_each(|invocation| invocation.on_export(id, &entries));
                     self.exporter.export(id, signal, entries, effort, self.identity.clone());
                 }
                 Output::Cancel(id) => self.exporter.cancel(id),

@@ -84,6 +84,18 @@ pub fn notice(notice: &Notice, prices: &Prices) {
             "the backend accepted a request but not all of its content",
             json!({ "signal": word(*signal) }),
         ),
+        Notice::TooLarge(signal) => say(
+            Level::Error,
+            "export_too_large",
+            "the backend refuses even a single item as too large; it is dropped and counted",
+            json!({ "signal": word(*signal) }),
+        ),
+        Notice::SpoolUnreadable(signal) => say(
+            Level::Warn,
+            "spool_unreadable",
+            "what was put on disk cannot be read back; it is dropped and counted",
+            json!({ "signal": word(*signal) }),
+        ),
         Notice::NoMetrics(status) => say(
             Level::Info,
             "no_metrics",

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use policy::{Input, Invoke, Parked, Place, Receipt, Signal, Span};
+use policy::{Input, Invoke, Parked, Place, Receipt, RequestId, Signal, Span, SpanId, TraceId};
 use wire::otlp::{self, Body};
 
 use crate::spool::{Kind, Leftover, Spool};
@@ -56,13 +56,15 @@ enum Job {
 struct Part {
     /// What it began with, and the seed of its process.
     begun: Option<(Invoke, u64)>,
+    /// What its root is, where that was on record.
+    root: Option<(RequestId, TraceId, SpanId)>,
     accepted: Vec<Leftover>,
     receipt: Receipt<Body>,
 }
 
 impl Part {
     const fn new(begun: Option<(Invoke, u64)>) -> Self {
-        Self { begun, accepted: Vec::new(), receipt: Receipt::EMPTY }
+        Self { begun, root: None, accepted: Vec::new(), receipt: Receipt::EMPTY }
     }
 
     fn is_empty(&self) -> bool {
@@ -110,6 +112,9 @@ impl Recovery {
                 Kind::Parked(signal) => on_disk.push(parked(left, signal)),
                 Kind::Announced => announced.push(left),
                 Kind::Invocation => parts.push(Part::new(read_invocation(&self.spool, left.place))),
+                Kind::Rooted => {
+                    parts.last_mut().expect("one is there").root = read_root(&self.spool, left.place);
+                }
                 // Never left.
                 Kind::Settled => {}
             }
@@ -191,8 +196,13 @@ impl Reading {
             if is_nothing(&part, &earlier, &announced) {
                 continue;
             }
-            let Part { begun, receipt, .. } = part;
+            let Part { begun, root, receipt, .. } = part;
             let (invoke, seed) = begun.map(|(invoke, seed)| (Some(invoke), seed)).unwrap_or_default();
+            inputs.extend(root.map(|(request_id, trace_id, span_id)| Input::Rooted {
+                request_id,
+                trace_id,
+                span_id,
+            }));
             inputs.push(Input::Recovered { invoke, seed, earlier, receipt, announced });
         }
         inputs
@@ -206,7 +216,7 @@ pub fn read(spool: &Spool, place: Place) -> Receipt<Body> {
     let signal = match kind {
         Kind::Accepted(signal) | Kind::Parked(signal) => signal,
         Kind::Announced => Signal::Traces,
-        Kind::Invocation | Kind::Settled => return Receipt::EMPTY,
+        Kind::Invocation | Kind::Rooted | Kind::Settled => return Receipt::EMPTY,
     };
     let Ok(scanned) = otlp::scan(signal, &bytes) else { return Receipt::EMPTY };
     let receipt = scanned.receipt;
@@ -236,6 +246,11 @@ fn read_invocation(spool: &Spool, place: Place) -> Option<(Invoke, u64)> {
     let (content, _settled_at_the_end) = spool.take(place);
     let (_, bytes) = content?;
     wire::invocation::decode(&bytes).ok()
+}
+
+fn read_root(spool: &Spool, place: Place) -> Option<(RequestId, TraceId, SpanId)> {
+    let (content, _settled_at_the_end) = spool.take(place);
+    wire::invocation::Root::decode(&content?.1)
 }
 
 #[cfg(test)]
@@ -287,6 +302,8 @@ mod tests {
     struct Told {
         pieces: usize,
         recovered: Vec<Recovered>,
+        /// Of which invocation a root was told, and how many had been recovered then.
+        roots: Vec<(usize, String)>,
         /// Places of what stays on disk, and the ids of the spans there.
         places: usize,
         found: Vec<u8>,
@@ -300,6 +317,9 @@ mod tests {
                     let [earlier, since, announced] =
                         [earlier.spans, receipt.spans, announced].map(|it| ids(&it));
                     self.recovered.push((request_id, earlier, since, announced));
+                }
+                Input::Rooted { request_id, .. } => {
+                    self.roots.push((self.recovered.len(), request_id.to_string()));
                 }
                 Input::Found(parked) => {
                     self.places += 1;
@@ -374,6 +394,17 @@ mod tests {
         let tight = Folder::with("parted", records()).told(2 * one());
         assert_eq!(tight.recovered, [(Some("r-1".to_owned()), vec![], vec![3], vec![4])]);
         assert_eq!(tight.found, [1, 2]);
+    }
+
+    #[test]
+    fn what_is_on_record_of_a_root_comes_with_its_invocation() {
+        let (trace_id, span_id) =
+            (TraceId::new([7; 16]).expect("an id"), SpanId::new([9; 8]).expect("an id"));
+        let root = wire::invocation::Root::new("r-2", &trace_id, &span_id).encode();
+        let records = [invocation("r-1"), accepted(1), invocation("r-2"), (Kind::Rooted, 1, root.into())];
+        let told = Folder::with("rooted", records).told(BOUND as usize);
+        assert_eq!(told.recovered.len(), 2);
+        assert_eq!(told.roots, [(1, "r-2".to_owned())], "behind one that was recovered");
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub(crate) struct Account {
     /// On demand, where a span that names no invocation is of the one during which it began. Where invocations overlap
     /// nothing tells, and this stays empty.
     relatives: Relatives,
+    /// What a killed process had on record of the root of the invocation that it died in.
+    rooted: Option<(RequestId, Place)>,
     /// When the last invocation that is closed ended.
     last_end: UnixNanos,
     init: Init,

@@ -131,6 +131,8 @@ enum Gate {
 struct Said {
     no_destination: [bool; Signal::ALL.len()],
     partly_rejected: [bool; Signal::ALL.len()],
+    too_large: [bool; Signal::ALL.len()],
+    spool_unreadable: [bool; Signal::ALL.len()],
     statuses: Vec<u16>,
     outbox_full: bool,
     spool_unusable: bool,
@@ -216,6 +218,9 @@ impl<B: Body> Agent<B> {
             Input::Parked { place } => self.on_parked(now, place),
             Input::Unparked(receipt) => self.on_unparked(now, receipt),
             Input::Found(parked) => self.on_found(parked),
+            Input::Rooted { request_id, trace_id, span_id } => {
+                self.account.on_rooted(request_id, trace_id, span_id)
+            }
             Input::Subscribed { delivers } => self.delivers = delivers,
             Input::Recovered { invoke, seed, earlier, receipt, announced } => {
                 let begun = invoke.map(|invoke| (invoke, seed));

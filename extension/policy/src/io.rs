@@ -11,7 +11,7 @@ use crate::notice::Notice;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
 use crate::retry::Outcome;
 use crate::shelf::{Parked, Place};
-use crate::span::{Parcel, RequestId, Signal, Span};
+use crate::span::{Parcel, RequestId, Signal, Span, SpanId, TraceId};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -63,6 +63,16 @@ pub enum Input<B> {
     Unparked(Receipt<B>),
     /// The spool of a process that was killed holds this.
     Found(Parked),
+    /// The invocation that the next [`Input::Recovered`] tells of has its root: the function's own span had been accepted,
+    /// or the one that was made had been delivered.
+    Rooted {
+        /// The invocation.
+        request_id: RequestId,
+        /// The trace of its root.
+        trace_id: TraceId,
+        /// The root.
+        span_id: SpanId,
+    },
     /// What that process had accepted and not yet sent, and the invocation that it died in.
     Recovered {
         /// The invocation, if its record was found.

@@ -19,6 +19,10 @@ pub enum Notice {
     },
     /// The backend accepted a request, but not all of its items. Said once per signal.
     PartlyRejected(Signal),
+    /// The backend refused a single item as too large, so that it was given up. Said once per signal.
+    TooLarge(Signal),
+    /// Something in the spool could not be read back. Said once per signal.
+    SpoolUnreadable(Signal),
     /// The backend answers so to metrics that were made here: it knows none, and no more are made. Said once.
     NoMetrics(u16),
     /// The backend does not answer: flushes stop waiting for it until it does.

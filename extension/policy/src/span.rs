@@ -171,7 +171,7 @@ pub struct PlatformSpan {
 
 impl PlatformSpan {
     /// The invocation that it stands for, if it stands for one.
-    pub(crate) fn invocation(&self) -> Option<&RequestId> {
+    pub fn invocation(&self) -> Option<&RequestId> {
         self.attributes.iter().find_map(|(key, value)| match (*key, value) {
             ("faas.invocation_id", Value::Text(id)) => Some(id),
             _ => None,

@@ -16,6 +16,14 @@ impl Folder {
         Self(std::env::temp_dir().join(format!("prefreeze-driver-{name}-{}", std::process::id())))
     }
 
+    /// As it is now, for another process while this one lives.
+    fn copy_to(&self, copy: &Self) {
+        std::fs::create_dir(&copy.0).expect("a folder");
+        for entry in std::fs::read_dir(&self.0).expect("the folder").flatten() {
+            std::fs::copy(entry.path(), copy.0.join(entry.file_name())).expect("a copy");
+        }
+    }
+
     /// What a next process would find there.
     fn leftovers(&self) -> Vec<Leftover> {
         let spool = Spool::open(&self.0, 1 << 20).expect("the folder is ours");
@@ -64,16 +72,33 @@ fn shutdown(clock: Clock) -> Message {
     }))
 }
 
-/// A request with one span, scanned: what the receiver hands over before it answers.
-fn request() -> Input<Body> {
+/// A request with one span of this id.
+fn encoded(id: u8) -> Bytes {
     // ResourceSpans { ScopeSpans { Span { trace_id, span_id } } }
-    let span = [&[0x0a, 16][..], &[7; 16], &[0x12, 8], &[9; 8]].concat();
+    let span = [&[0x0a, 16][..], &[7; 16], &[0x12, 8], &[id; 8]].concat();
     let scope = [&[0x12, span.len() as u8][..], &span].concat();
     let resource = [&[0x12, scope.len() as u8][..], &scope].concat();
-    let request = [&[0x0a, resource.len() as u8][..], &resource].concat();
-    let scanned = wire::otlp::scan(Signal::Traces, &Bytes::from(request)).expect("it is a request");
+    [&[0x0a, resource.len() as u8][..], &resource].concat().into()
+}
+
+/// One, scanned: what the receiver hands over before it answers.
+fn request() -> Input<Body> {
+    let scanned = wire::otlp::scan(Signal::Traces, &encoded(9)).expect("it is a request");
     assert_eq!(scanned.receipt.spans.len(), 1);
     Input::Received(scanned.receipt)
+}
+
+fn invoke(clock: Clock, request_id: &str) -> Input<Body> {
+    let minute = policy::Duration::from_secs(60);
+    Input::Invoke(policy::Invoke {
+        request_id: request_id.into(),
+        deadline: clock.now() + minute,
+        deadline_at: clock.wall() + minute,
+        received_at: clock.wall(),
+        arn: "".into(),
+        xray: None,
+        waited: policy::Duration::ZERO,
+    })
 }
 
 #[tokio::test]
@@ -133,17 +158,9 @@ async fn what_a_killed_process_left_is_read_when_next_was_asked_and_before_an_in
 /// record of the invocation says that nothing came of it.
 #[test]
 fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second_root() {
-    use policy::{Content, Duration, FlushMode, Invoke, Kind as SpanKind, Outcome};
-    // ResourceSpans { ScopeSpans { Span { trace_id, span_id } } }
-    let request = |id: u8| -> Bytes {
-        let span = [&[0x0a, 16][..], &[7; 16], &[0x12, 8], &[id; 8]].concat();
-        let scope = [&[0x12, span.len() as u8][..], &span].concat();
-        let resource = [&[0x12, scope.len() as u8][..], &scope].concat();
-        [&[0x0a, resource.len() as u8][..], &resource].concat().into()
-    };
+    use policy::{Content, FlushMode, Kind as SpanKind, Outcome};
     let (folder, copy) = (Folder::new("own"), Folder::new("own-copy"));
-    let (inbox, _received) = Inbox::new();
-    let clock = Clock::start();
+    let ((inbox, _received), clock) = (Inbox::new(), Clock::start());
     let mut driver = driver(&folder, &inbox, clock);
     driver.records_invocations = true;
     let usual = Config::default();
@@ -159,18 +176,10 @@ fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second
     driver.take(Input::Ready);
     driver.carry_out();
     let wall = clock.wall();
-    driver.take(Input::Invoke(Invoke {
-        request_id: "r-1".into(),
-        deadline: clock.now() + Duration::from_secs(60),
-        deadline_at: wall + Duration::from_secs(60),
-        received_at: wall,
-        arn: "".into(),
-        xray: None,
-        waited: Duration::ZERO,
-    }));
+    driver.take(invoke(clock, "r-1"));
     let mut flying = Vec::new();
     for (id, is_own) in [(1u8, false), (2, true)] {
-        let bytes = request(id);
+        let bytes = encoded(id);
         let mut receipt = wire::otlp::scan(Signal::Traces, &bytes).expect("it is a request").receipt;
         let keepsake =
             driver.spool.as_ref().expect("a spool").keep(Kind::Accepted(Signal::Traces), 1, &bytes);
@@ -194,28 +203,14 @@ fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second
     assert!(driver.agent.poll().is_none(), "/next is not asked while the other one is under way");
     assert_eq!(driver.agent.ledger().spans.delivered, 1, "the own span");
     // SIGKILL: what is on disk now is what the next process finds.
-    std::fs::create_dir(&copy.0).expect("a folder");
-    for entry in std::fs::read_dir(&folder.0).expect("the folder").flatten() {
-        std::fs::copy(entry.path(), copy.0.join(entry.file_name())).expect("a copy");
-    }
+    folder.copy_to(&copy);
     let mut recovery = Recovery::new(Spool::open(&copy.0, 1 << 20).expect("the copy"), 1 << 20);
     let mut next: Agent<Body> = Agent::new(config);
     next.handle(clock.now(), Input::Ready);
     while let Some(inputs) = recovery.step() {
         inputs.into_iter().for_each(|input| next.handle(clock.now(), input));
     }
-    next.handle(
-        clock.now(),
-        Input::Invoke(Invoke {
-            request_id: "r-2".into(),
-            deadline: clock.now() + Duration::from_secs(60),
-            deadline_at: clock.wall() + Duration::from_secs(60),
-            received_at: clock.wall(),
-            arn: "".into(),
-            xray: None,
-            waited: Duration::ZERO,
-        }),
-    );
+    next.handle(clock.now(), invoke(clock, "r-2"));
     next.handle(clock.now(), Input::Flush { request_id: Some("r-2".into()) });
     let mut made = Vec::new();
     for _ in 0..10 {

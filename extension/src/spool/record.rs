@@ -19,6 +19,8 @@ pub enum Kind {
     Parked(Signal),
     /// The invocation that runs.
     Invocation,
+    /// What the root is of the invocation that runs.
+    Rooted,
     /// A span that the function has begun, in a request of its own.
     Announced,
     /// The offset of a record in the same segment that is settled.
@@ -33,6 +35,7 @@ impl Kind {
             Self::Invocation => 7,
             Self::Settled => 8,
             Self::Announced => 9,
+            Self::Rooted => 10,
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             7 => Self::Invocation,
             8 => Self::Settled,
             9 => Self::Announced,
+            10 => Self::Rooted,
             _ => return None,
         })
     }

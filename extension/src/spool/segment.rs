@@ -18,6 +18,10 @@ const SUFFIX: &str = ".spool";
 const READ_AT_ONCE: usize = 16 << 10;
 /// Bytes of a note of a settled record: its offset.
 const SETTLED_LEN: usize = 8;
+/// So many times the bound a file of ours may be long: its records are within the bound, and so is a note for
+/// each of them, which is not one and a half times as long as the shortest. What a neighbour has planted
+/// behind that is not read.
+const READ_BOUNDS: u64 = 3;
 /// Records of a file that are not settled. A file of ours has no more: it is 4 MB long, and no request of a span takes less
 /// than 64 bytes in it. What a neighbour has planted is read no further, because each is remembered.
 const UNSETTLED_MAX: usize = 65_536;
@@ -64,26 +68,23 @@ impl Segment {
 
     /// A segment that a dead process left behind, and what in it is not settled: offsets and heads.
     ///
-    /// Shape: `None` when a living process holds it, or when it is no file of a sensible size. Reading stops
-    /// at the first thing that is not a record: the end of what was written before the kill.
+    /// Shape: `None` when a living process holds it, or when it is no file. Reading stops at the first thing that is
+    /// not a record of ours, none of which is longer than `bound`: the end of what was written before the kill.
     pub(super) fn reopen(folder: &Path, name: u64, bound: u64) -> Option<(Self, Vec<(u64, Head)>)> {
         let path = folder.join(format!("{name}{SUFFIX}"));
         let file = options().open(&path).ok()?;
         file.try_lock().ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
         let mut segment = Self { path, file, length: metadata.len(), live: 0 };
-        if segment.length > bound {
-            segment.remove();
-            return None;
-        }
-        let records = segment.records();
+        let records = segment.records(bound);
         segment.live = records.len();
         Some((segment, records))
     }
 
     /// Reads the file once, from its beginning: a note of a settled record costs a look-up, and not a pass over all
     /// records before it, of which a planted file of 4 MB has 100,000.
-    fn records(&self) -> Vec<(u64, Head)> {
+    fn records(&self, bound: u64) -> Vec<(u64, Head)> {
+        let end = self.length.min(bound.saturating_mul(READ_BOUNDS));
         let mut file = BufReader::with_capacity(READ_AT_ONCE, &self.file);
         let mut records: BTreeMap<u64, Head> = BTreeMap::new();
         let mut offset = 0;
@@ -91,7 +92,9 @@ impl Segment {
             return Vec::new();
         }
         while records.len() < UNSETTLED_MAX
-            && let Some(head) = head_of(&mut file).filter(|head| offset + head.record_len() <= self.length)
+            && let Some(head) = head_of(&mut file)
+            && head.record_len() <= bound
+            && offset + head.record_len() <= end
         {
             if head.kind() == Kind::Settled {
                 let mut content = [0; SETTLED_LEN];

@@ -251,3 +251,28 @@ fn f_what_was_not_settled_is_found_though_the_notes_made_the_file_longer_than_th
     let found: u64 = leftovers.iter().map(|left| left.count).sum();
     assert_eq!(found, 10, "of {count} records; the file had {length} bytes, and the bound is {}", 1 << 20);
 }
+
+#[test]
+fn of_a_planted_file_no_more_is_read_than_one_of_ours_can_have() {
+    let rows: [(&str, usize, u64); 3] =
+        // What is planted, how often, and how much of it is believed.
+        [("records", 10_000, 150), ("notes", 100_000, 1), ("one that is longer than the bound", 1, 0)];
+    for (name, times, expected) in rows {
+        let folder = Folder::new("planted");
+        let (spool, _) = open(&folder);
+        let length = if expected == 0 { 2_000 } else { 0 };
+        kill(&spool, vec![spool.keep(TRACES, 1, &vec![7; length])]);
+        drop(spool);
+        let path = folder.files().remove(0);
+        let record = std::fs::read(&path).expect("the segment");
+        let note = || Head::of(Kind::Settled, 0, &u64::MAX.to_le_bytes()).expect("it is short").bytes();
+        let planted = match name {
+            "notes" => [&record[..], &[&note()[..], &u64::MAX.to_le_bytes()].concat().repeat(times)].concat(),
+            _ => record.repeat(times),
+        };
+        std::fs::write(&path, planted).expect("the segment");
+        let spool = Spool::open(&folder.0, 1_000).expect("the folder is ours");
+        let leftovers: Vec<_> = std::iter::from_fn(|| spool.find_more()).flatten().collect();
+        assert_eq!(leftovers.iter().map(|left| left.count).sum::<u64>(), expected, "{name}");
+    }
+}

@@ -1,6 +1,6 @@
 //! The running invocation as a record, for the process that may have to tell its end.
 
-use policy::{Duration, Instant, Invoke, UnixNanos};
+use policy::{Duration, Instant, Invoke, RequestId, SpanId, TraceId, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 use crate::trace_context;
@@ -54,6 +54,32 @@ pub fn decode(bytes: &[u8]) -> Result<(Invoke, u64), serde_json::Error> {
     Ok((invoke, record.seed))
 }
 
+/// What the root of an invocation is known to be.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Root {
+    request_id: String,
+    trace_id: [u8; 16],
+    span_id: [u8; 8],
+}
+
+impl Root {
+    /// The root of `request_id`.
+    pub fn new(request_id: &str, trace_id: &TraceId, span_id: &SpanId) -> Self {
+        Self { request_id: request_id.into(), trace_id: *trace_id.bytes(), span_id: *span_id.bytes() }
+    }
+
+    /// Its record.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Whose it is, and its ids; `None` when the bytes are no such record.
+    pub fn decode(bytes: &[u8]) -> Option<(RequestId, TraceId, SpanId)> {
+        let Self { request_id, trace_id, span_id } = serde_json::from_slice(bytes).ok()?;
+        Some((request_id.into(), TraceId::new(trace_id)?, SpanId::new(span_id)?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +102,14 @@ mod tests {
         assert_eq!((back.request_id, back.arn, back.xray), (invoke.request_id, invoke.arn, invoke.xray));
         assert_eq!((back.deadline_at, back.received_at), (invoke.deadline_at, invoke.received_at));
         assert!(decode(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_record_of_a_root_gives_back_its_ids() {
+        let (trace_id, span_id) =
+            (TraceId::new([7; 16]).expect("not zero"), SpanId::new([9; 8]).expect("not zero"));
+        let record = Root::new("request-1", &trace_id, &span_id).encode();
+        assert_eq!(Root::decode(&record), Some(("request-1".into(), trace_id, span_id)));
+        assert_eq!(Root::decode(b"{}"), None);
     }
 }

@@ -113,6 +113,13 @@ impl World {
         self.note_killed_lives();
         let (disk, seed) = (self.disk.clone(), self.process_seed);
         let (in_progress, invoke) = (std::mem::take(&mut self.in_progress), self.running.take());
+        let root =
+            invoke.as_ref().and_then(|invoke| self.agent.own_root(&invoke.request_id, invoke.received_at));
+        let root = invoke.as_ref().zip(root);
+        let rooted = root.map(|(invoke, (trace_id, span_id))| {
+            let request_id = invoke.request_id.clone();
+            Input::Rooted { request_id, trace_id, span_id }
+        });
         disk.survive(|| self.replace());
         self.in_progress = in_progress;
         self.note_deaths_of_a_kill();
@@ -127,6 +134,7 @@ impl World {
             self.coverage.note("recovered after a kill");
             let receipt = |spans| Receipt { spans, parcels: Vec::new() };
             let (earlier, receipt) = (receipt(left.earlier), receipt(left.since));
+            rooted.into_iter().for_each(|rooted| self.step(rooted));
             self.step(Input::Recovered { invoke, seed, earlier, receipt, announced: left.announced });
         }
     }

@@ -15,6 +15,7 @@ pub(super) fn brief(input: &Input<Body>) -> String {
         Input::Recovered { earlier, receipt, .. } => {
             format!("recovered {:?}, and earlier {:?}", ids(receipt), ids(earlier))
         }
+        Input::Rooted { request_id, span_id, .. } => format!("the root of {request_id} is {span_id:?}"),
         Input::Platform(event) => format!("{event:?}"),
         Input::Exported { id, outcome, .. } => format!("answer {} {outcome:?}", id.0),
         Input::Shutdown(shutdown) => format!("SHUTDOWN {:?}", shutdown.reason),

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::facts::Body;
 use crate::platform::{EndStatus, Ending, Invoke, Shutdown};
 use crate::sampling::{Circumstances, failure_of};
-use crate::span::{Span, TraceId};
+use crate::span::{RequestId, Span, SpanId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
 /// The death of a function in one of its invocations.
@@ -131,6 +131,10 @@ impl Account {
                 super::note_entry(&mut open.entry, entry);
             }
         }
+        if let Some((_, place)) = self.rooted.take().filter(|(id, _)| *id == request_id) {
+            // Where it is not here any more, it has been delivered.
+            open.entry.get_or_insert(super::Entry { place, end: from, receipt: 0 });
+        }
         let is_other = |trace: TraceId| {
             let mut of_trace = earlier.iter().filter(|span| span.trace_id == trace);
             of_trace.any(|span| span.request_id.as_ref() != Some(&request_id))
@@ -147,6 +151,20 @@ impl Account {
         open.finish = Some(Finish::of_a_kill(latest.max(begun)));
         self.close_with(Instant::default(), config, open, family, announced);
         self.last_end = last_end;
+    }
+
+    /// The invocation that is recovered next has its root already.
+    pub(crate) fn on_rooted(&mut self, request_id: RequestId, trace_id: TraceId, span_id: SpanId) {
+        self.rooted = Some((request_id, Place { trace_id, span_id, parent: None }));
+    }
+
+    /// The function's own span of the invocation of `request_id` that was received at `at`.
+    pub(crate) fn own_root(&self, request_id: &RequestId, at: UnixNanos) -> Option<(TraceId, SpanId)> {
+        let open =
+            self.open.iter().map(|open| (&open.invoke.request_id, open.invoke.received_at, open.entry));
+        let finished = self.finished.iter().map(|known| (&known.request_id, known.began_at, known.entry));
+        let mut of_it = open.chain(finished).filter(|(id, began_at, _)| (*id, *began_at) == (request_id, at));
+        of_it.find_map(|(_, _, entry)| entry).map(|entry| (entry.place.trace_id, entry.place.span_id))
     }
 
     fn close<B: Body>(

@@ -92,6 +92,9 @@ impl<B: Body> Agent<B> {
     pub(super) fn on_too_large(&mut self, batch: Batch<B>) {
         if let Err(single) = self.outbox.split(batch) {
             self.give_up(&single, DropReason::TooLarge);
+            if !core::mem::replace(&mut self.said.too_large[single.signal as usize], true) {
+                self.say(Notice::TooLarge(single.signal));
+            }
         }
     }
 

@@ -10,9 +10,9 @@ use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::platform::Invoke;
 use crate::shelf::{Parked, Place};
-use crate::span::{Signal, Span};
+use crate::span::{RequestId, Signal, Span, SpanId, TraceId};
 use crate::stand_ins::StandIns;
-use crate::time::Instant;
+use crate::time::{Instant, UnixNanos};
 
 use super::{Agent, Gate};
 
@@ -33,6 +33,12 @@ impl<B: Body> Agent<B> {
         }
     }
 
+    /// The function's own span of the invocation that began at `received_at`, once it has been accepted: a process that
+    /// finds the invocation on record, and the span not, since it was delivered, must make no second one.
+    pub fn own_root(&self, request_id: &RequestId, received_at: UnixNanos) -> Option<(TraceId, SpanId)> {
+        self.account.own_root(request_id, received_at)
+    }
+
     pub(super) fn on_found(&mut self, parked: Parked) {
         self.ledger.of_mut(parked.signal).recovered += parked.count;
         self.shelf.add(parked);
@@ -42,6 +48,9 @@ impl<B: Body> Agent<B> {
         let Some((parked, is_doubtful)) = self.shelf.taken() else { return };
         let lost = parked.count.saturating_sub(receipt.count(parked.signal));
         self.ledger.drop(parked.signal, DropReason::SpoolUnreadable, lost);
+        if lost > 0 && !core::mem::replace(&mut self.said.spool_unreadable[parked.signal as usize], true) {
+            self.say(Notice::SpoolUnreadable(parked.signal));
+        }
         self.drop_replaced(&mut receipt, StandIns::replace_read);
         // It may be more than there is room for beside what waits to be judged: it was read to be sent, and room is
         // made when that has been seen to.

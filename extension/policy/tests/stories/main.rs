@@ -14,6 +14,7 @@ mod pace;
 mod probe;
 mod room;
 mod roots;
+mod said;
 mod sampling;
 mod story;
 mod thaw;

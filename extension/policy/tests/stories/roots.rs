@@ -437,6 +437,47 @@ fn a_killed_process_leaves_an_invocation_whose_root_is_its_own() {
     }
 }
 
+/// Once it is delivered, the next process finds the invocation on record, and not the span.
+#[test]
+fn an_invocation_that_is_recovered_with_its_root_known_gets_no_second_one() {
+    // Whose root is on record, and which roots the next process makes.
+    for (of, expected) in [(None, &["r-1"][..]), (Some("r-1"), &[]), (Some("another"), &["r-1"])] {
+        let mut first = Story::new(Config { seed: 1, ..Config::default() });
+        first.invoke();
+        let received_at = UnixNanos(first.now);
+        assert_eq!(first.agent.own_root(&"r-1".into(), received_at), None);
+        first.pass(5);
+        let span = first.entry(7, first.now / MS);
+        let own = (span.trace_id, span.span_id);
+        first.receive(vec![span]);
+        assert_eq!(first.agent.own_root(&"r-1".into(), received_at), Some(own), "accepted");
+        assert_eq!(first.agent.own_root(&"r-1".into(), UnixNanos(0)), None, "an earlier try's");
+        let mut next = Story::new(Config { seed: 2, ..Config::default() });
+        next.now = 9_000 * MS;
+        if let Some(of) = of {
+            next.hear(Input::Rooted { request_id: of.into(), trace_id: own.0, span_id: own.1 });
+        }
+        next.hear(Input::Recovered {
+            invoke: Some(Invoke {
+                request_id: "r-1".into(),
+                deadline: Instant::from_nanos(3_000 * MS),
+                deadline_at: UnixNanos(3_000 * MS),
+                received_at,
+                arn: "".into(),
+                xray: None,
+                waited: Duration::ZERO,
+            }),
+            seed: 1,
+            earlier: Receipt::EMPTY,
+            receipt: Receipt::EMPTY,
+            announced: Vec::new(),
+        });
+        next.invoke();
+        let made: Vec<_> = roots(&next).into_iter().map(request_of).collect();
+        assert_eq!(made, expected, "{of:?}");
+    }
+}
+
 #[test]
 fn where_invocations_overlap_announcements_are_forgotten_with_those_that_ended_well() {
     let mut story = managed();
