@@ -216,9 +216,16 @@ impl<B: Body> Agent<B> {
     /// SHUTDOWN, and for the first request of a flush: a backend that has become faster must be found out.
     fn room(&self, now: Instant) -> usize {
         let is_flushing = self.phase == Phase::Flushing;
-        let is_bounded = is_flushing || self.phase == Phase::Draining;
-        // Beside a handler too, nothing is sent at once that a flush could not wait for: nobody knows when it ends.
-        let left = if is_bounded { self.flush_end.since(now) } else { self.config.flush_ceiling };
+        let timeout = self.config.export_timeouts.into_iter().min().unwrap_or_default();
+        let left = match self.phase {
+            Phase::Flushing | Phase::Draining => self.flush_end.since(now),
+            // Managed Instances: nothing is frozen, and nobody waits.
+            Phase::Waiting => timeout,
+            // Beside a handler, no more is sent at once than a flush could wait for: nobody knows when it ends. What the
+            // way takes is left out of that, and what is on its way meanwhile is in nobody's way: else a backend that is
+            // far away would get next to nothing.
+            _ => (self.config.flush_ceiling + self.speed.latency() * 2).min(timeout),
+        };
         let under_way: usize = self.outbox.in_flight().iter().map(|flight| flight.batch.size).sum();
         let fits = self.speed.fits(left).saturating_sub(under_way);
         let may_try = under_way == 0 && !(is_flushing && self.flush_has_sent);
