@@ -1,6 +1,6 @@
 //! The spans of an environment's latest invocations, by when they began: where a missing root belongs.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::span::{Span, SpanId, TraceId};
@@ -51,6 +51,14 @@ impl Relative {
             parent_is_remote: span.parent_is_remote,
             is_entry: span.kind.is_entry() && span.request_id.is_none(),
         }
+    }
+
+    const fn id(&self) -> (TraceId, SpanId) {
+        (self.place.trace_id, self.place.span_id)
+    }
+
+    fn parent(&self) -> Option<(TraceId, SpanId)> {
+        self.place.parent.map(|parent| (self.place.trace_id, parent))
     }
 }
 
@@ -106,15 +114,16 @@ impl Relatives {
 
     /// `family`, and of the spans that began in `window` those that its own name as their parents, and so on.
     pub(super) fn with_ancestors(&self, mut family: Family, window: Window) -> Family {
+        let mut present = family.present();
+        let mut missing: BTreeSet<_> = family.relatives.iter().filter_map(Relative::parent).collect();
+        missing.retain(|parent| !present.contains(parent));
         for _ in 0..ANCESTORS_MAX {
-            let is_missing = |relative: &&Relative| {
-                let Place { trace_id, span_id, .. } = relative.place;
-                let mut children = family.relatives.iter().map(|child| child.place);
-                window.holds(relative.start)
-                    && children.any(|child| (child.trace_id, child.parent) == (trace_id, Some(span_id)))
-                    && !family.holds(trace_id, span_id)
-            };
+            let is_missing =
+                |relative: &&Relative| window.holds(relative.start) && missing.contains(&relative.id());
             let Some(ancestor) = self.all.iter().find(is_missing).copied() else { break };
+            missing.remove(&ancestor.id());
+            present.insert(ancestor.id());
+            missing.extend(ancestor.parent().filter(|parent| !present.contains(parent)));
             family.relatives.push(ancestor);
         }
         family
@@ -156,19 +165,19 @@ impl Family {
     /// A span of an entry kind that can stand for the invocation although it does not name it: the first whose parent
     /// is not in the invocation too.
     pub(super) fn entry(&self) -> Option<Place> {
+        let present = self.present();
         let is_outer = |relative: &&Relative| {
-            let parent = relative.place.parent.filter(|_| relative.parent_is_remote != Some(true));
+            let parent = relative.parent().filter(|_| relative.parent_is_remote != Some(true));
             relative.is_entry
                 && relative.parent_is_remote != Some(false)
-                && parent.is_none_or(|parent| !self.holds(relative.place.trace_id, parent))
+                && parent.is_none_or(|parent| !present.contains(&parent))
         };
         self.relatives.iter().find(is_outer).map(|relative| relative.place)
     }
 
-    fn holds(&self, trace: TraceId, span_id: SpanId) -> bool {
-        let is_it =
-            |relative: &Relative| relative.place.trace_id == trace && relative.place.span_id == span_id;
-        self.relatives.iter().any(is_it)
+    /// Its spans, to look many up in: an invocation may have thousands.
+    fn present(&self) -> BTreeSet<(TraceId, SpanId)> {
+        self.relatives.iter().map(Relative::id).collect()
     }
 
     /// When the earliest span began.
