@@ -279,8 +279,10 @@ impl<B: Body> Agent<B> {
             }
             Phase::Running => {
                 let done = Some(self.done_at());
-                let probe = self.breaker.probe_at().filter(|_| self.has_for_probe());
-                [done, exports(), retries(), probe, self.shelf.wakes_at()].into_iter().flatten().min()
+                [done, exports(), retries(), self.probe_due(), self.shelf.wakes_at()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             Phase::Flushing => {
                 let retries = retries().filter(|_| self.flush_waits_for == WaitsFor::Everything);

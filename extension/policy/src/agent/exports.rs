@@ -11,7 +11,7 @@ use crate::ledger::DropReason;
 use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::outbox::InFlight;
-use crate::retry::{self, OWN_PAUSE_MAX, Outcome};
+use crate::retry::{self, Outcome};
 use crate::speed::PIECE_MIN;
 use crate::time::{Duration, Instant};
 
@@ -103,7 +103,12 @@ impl<B: Body> Agent<B> {
     pub(super) fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
         batch.attempts += 1;
         self.meter_retry();
-        batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
+        let until = now + retry::pause(batch.attempts, after, &mut self.rng);
+        if after.is_some() {
+            self.outbox.leave_alone(batch.signal, until);
+        } else {
+            batch.not_before = Some(until);
+        }
         self.put_back(now, batch);
     }
 
@@ -207,6 +212,7 @@ impl<B: Body> Agent<B> {
         if !self.breaker.is_closed() {
             return self.export_probe(now);
         }
+        self.outbox.forget_asked(now);
         while let Some(batch) = self.outbox.take_cut_off() {
             self.launch(now, batch, false);
         }
@@ -240,10 +246,16 @@ impl<B: Body> Agent<B> {
     }
 
     /// Whether a probe that is due could be sent, or read back to be sent.
-    pub(super) fn has_for_probe(&self) -> bool {
+    fn has_for_probe(&self) -> bool {
         let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
         let may_read = is_idle && self.shelf.oldest_held().is_some() && self.shelf.wakes_at().is_none();
         !self.outbox.is_all_sent() || may_read
+    }
+
+    /// When the next probe may go, if there is anything for it that the backend has not asked to be left alone with.
+    pub(super) fn probe_due(&self) -> Option<Instant> {
+        let probe_at = self.breaker.probe_at().filter(|_| self.has_for_probe())?;
+        Some(self.outbox.asked_for_all().map_or(probe_at, |asked| asked.max(probe_at)))
     }
 
     pub(super) fn export_or_probe(&mut self, now: Instant) {
@@ -256,10 +268,12 @@ impl<B: Body> Agent<B> {
 
     /// While the backend is believed to be down: one export at a time, to find out.
     pub(super) fn export_probe(&mut self, now: Instant) {
-        if self.outbox.is_all_sent() || !self.breaker.take_probe(now) {
+        self.outbox.forget_asked(now);
+        let may_go = !self.outbox.is_all_sent() && self.outbox.asked_for_all().is_none();
+        if !may_go || !self.breaker.take_probe(now) {
             return;
         }
-        self.outbox.end_pauses(now, OWN_PAUSE_MAX);
+        self.outbox.end_pauses();
         match self.outbox.take_ready(now, self.room(now).max(PIECE_MIN)) {
             Some(batch) => self.launch(now, batch, true),
             None => {

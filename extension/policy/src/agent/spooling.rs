@@ -155,7 +155,7 @@ impl<B: Body> Agent<B> {
         let (signal, entries) = (batch.signal, batch.entries.clone());
         if self.outbox.is_outsize(batch.held()) {
             // It goes there whenever it is not under way, and would be read back and tried again at once.
-            self.shelf.rest_for(&batch);
+            self.shelf.rest_for(self.outbox.pause_of(&batch), batch.attempts);
         }
         self.shelf.begin(batch);
         self.outputs.push_back(Output::Park { signal, entries });
