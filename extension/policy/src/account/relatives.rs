@@ -1,6 +1,6 @@
 //! The spans of an environment's latest invocations, by when they began: where a missing root belongs.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::span::{Span, SpanId, TraceId};
@@ -75,10 +75,21 @@ impl Window {
     }
 }
 
+/// What is remembered of a trace.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Its spans that are remembered.
+    count: usize,
+    /// When the earliest of them began, or of those that had to be forgotten meanwhile.
+    earliest: UnixNanos,
+}
+
 /// The latest spans that were received; see the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Relatives {
     all: VecDeque<Relative>,
+    /// Their traces: one large invocation asks of each of its spans what was before.
+    traces: BTreeMap<TraceId, Known>,
     /// The latest begin of a span that had to be forgotten.
     forgotten: Option<UnixNanos>,
 }
@@ -89,19 +100,48 @@ impl Relatives {
             && let Some(oldest) = self.all.pop_front()
         {
             self.forgotten = self.forgotten.max(Some(oldest.start));
+            self.uncount(oldest.place.trace_id);
         }
-        self.all.push_back(Relative::of(span));
+        let relative = Relative::of(span);
+        self.count(&relative);
+        self.all.push_back(relative);
+    }
+
+    fn count(&mut self, relative: &Relative) {
+        let known = Known { count: 0, earliest: relative.start };
+        let known = self.traces.entry(relative.place.trace_id).or_insert(known);
+        (known.count, known.earliest) = (known.count + 1, known.earliest.min(relative.start));
+    }
+
+    fn uncount(&mut self, trace: TraceId) {
+        if let Some(known) = self.traces.get_mut(&trace) {
+            known.count -= 1;
+            if known.count == 0 {
+                self.traces.remove(&trace);
+            }
+        }
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(UnixNanos) -> bool) {
+        let before = self.all.len();
+        self.all.retain(|relative| is_kept(relative.start));
+        if self.all.len() < before {
+            self.traces.clear();
+            let all = core::mem::take(&mut self.all);
+            all.iter().for_each(|relative| self.count(relative));
+            self.all = all;
+        }
     }
 
     /// Forgets what began before `from`: no invocation asks for it any more.
     pub(super) fn forget_before(&mut self, from: UnixNanos) {
-        self.all.retain(|relative| relative.start >= from);
+        self.retain(|start| start >= from);
         self.forgotten.take_if(|start| *start < from);
     }
 
     /// Forgets what claims to have begun at `from` or later, which is in the future.
     pub(super) fn forget_from(&mut self, from: UnixNanos) {
-        self.all.retain(|relative| relative.start < from);
+        self.retain(|start| start < from);
         self.forgotten.take_if(|start| *start >= from);
     }
 
@@ -131,7 +171,7 @@ impl Relatives {
 
     /// Whether `trace` has a span that began before `from`.
     pub(super) fn has_before(&self, trace: TraceId, from: UnixNanos) -> bool {
-        self.all.iter().any(|relative| relative.place.trace_id == trace && relative.start < from)
+        self.traces.get(&trace).is_some_and(|known| known.earliest < from)
     }
 
     /// Whether `span_id` of `trace` was received.
