@@ -273,6 +273,7 @@ impl<B: Body> Agent<B> {
                 let is_idle = self.outbox.is_all_sent()
                     && self.unjudged(Signal::Traces) == 0
                     && self.waiting_logs(Signal::Logs) == 0
+                    && self.shelf.is_empty()
                     && !self.account.is_awaiting();
                 let beat = (!is_idle).then_some(self.next_beat);
                 [beat, exports()].into_iter().flatten().min()

@@ -285,9 +285,13 @@ impl<B: Body> Agent<B> {
     pub(super) fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
         // Beside a handler there is no more time than in a flush: the processor is the function's, and nobody knows when
-        // it ends.
-        let beside = self.deadline.min(now + self.config.flush_ceiling);
-        let end = if self.phase == Phase::Running { beside } else { self.flush_end };
+        // it ends. On Managed Instances it is the function's, too, and no invocation has a deadline that we know.
+        let beside = now + self.config.flush_ceiling;
+        let end = match self.phase {
+            Phase::Running => self.deadline.min(beside),
+            Phase::Waiting => beside,
+            _ => self.flush_end,
+        };
         let effort = effort(end.since(now), batch.size);
         self.outputs.push_back(Output::Export { id, signal, entries, effort });
         self.ledger.resent += if batch.is_doubtful { batch.count } else { 0 };
