@@ -234,7 +234,12 @@ impl<B: Clone> Outbox<B> {
         *asked = (*asked).max(Some(until));
     }
 
-    /// Until when the backend has asked to be left alone, at the latest.
+    /// Until when the backend has asked to be left alone with `signal`.
+    pub(crate) const fn asked_with(&self, signal: Signal) -> Option<Instant> {
+        self.asked[signal as usize]
+    }
+
+    /// The same of any signal, at the latest.
     pub(crate) fn asked(&self) -> Option<Instant> {
         self.asked.into_iter().max().flatten()
     }

@@ -51,8 +51,18 @@ impl<B> Shelf<B> {
 
     /// Reads nothing back `until` a batch may go, after so many `attempts`, which has no room to wait elsewhere.
     pub(crate) fn rest_for(&mut self, until: Option<Instant>, attempts: u32) {
-        self.rest = self.rest.max(until);
+        self.rest_until(until);
         self.attempts = attempts;
+    }
+
+    /// Reads nothing back until then.
+    pub(crate) fn rest_until(&mut self, until: Option<Instant>) {
+        self.rest = self.rest.max(until);
+    }
+
+    /// The signal of what [`Shelf::take`] would give.
+    pub(crate) fn oldest_signal(&self) -> Option<Signal> {
+        self.parked.front().map(|parked| parked.signal)
     }
 
     /// How often what it rested for had been tried; asked once.
