@@ -278,14 +278,17 @@ impl<B: Body> Agent<B> {
                 let is_idle = self.outbox.is_all_sent()
                     && self.unjudged(Signal::Traces) == 0
                     && self.waiting_logs(Signal::Logs) == 0
+                    && self.shelf.is_empty()
                     && !self.account.is_awaiting();
                 let beat = (!is_idle).then_some(self.next_beat);
                 [beat, exports()].into_iter().flatten().min()
             }
             Phase::Running => {
                 let done = Some(self.done_at());
-                let probe = self.breaker.probe_at().filter(|_| self.has_for_probe());
-                [done, exports(), retries(), probe, self.shelf.wakes_at()].into_iter().flatten().min()
+                [done, exports(), retries(), self.probe_due(), self.shelf.wakes_at()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             Phase::Flushing => {
                 let retries = retries().filter(|_| self.flush_waits_for == WaitsFor::Everything);

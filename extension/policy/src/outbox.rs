@@ -80,6 +80,8 @@ pub(crate) struct Outbox<B> {
     bounds: Bounds,
     queues: [Queue<B>; Signal::ALL.len()],
     ready: VecDeque<Batch<B>>,
+    /// Until when the backend has asked to be left alone with a signal.
+    asked: [Option<Instant>; Signal::ALL.len()],
     in_flight: Vec<InFlight<B>>,
     held: usize,
     /// Memory that is held outside and counts against the same bound.
@@ -96,6 +98,7 @@ impl<B: Clone> Outbox<B> {
             bounds,
             queues: Default::default(),
             ready: VecDeque::new(),
+            asked: Default::default(),
             in_flight: Vec::new(),
             held: 0,
             beside: 0,
@@ -153,7 +156,11 @@ impl<B: Clone> Outbox<B> {
         if self.in_flight.len() >= self.bounds.in_flight {
             return None;
         }
-        let may_go = |batch: &Batch<B>| batch.not_before.is_none_or(|at| at <= now);
+        self.forget_asked(now);
+        let asked = self.asked;
+        let may_go = |batch: &Batch<B>| {
+            asked[batch.signal as usize].is_none() && batch.not_before.is_none_or(|at| at <= now)
+        };
         // A pause that is over is none: what does not fit now must not be woken for.
         self.ready.iter_mut().filter(|batch| may_go(batch)).for_each(|batch| batch.not_before = None);
         let index = self.ready.iter().position(may_go)?;
@@ -177,12 +184,12 @@ impl<B: Clone> Outbox<B> {
 
     /// Whether a batch waits to be sent again whose answer a freeze has cut off.
     pub(crate) fn has_cut_off(&self) -> bool {
-        self.ready.iter().any(|batch| batch.was_cut_off && batch.not_before.is_none())
+        self.ready.iter().any(|batch| batch.was_cut_off && self.pause_of(batch).is_none())
     }
 
     /// The next such batch, if there is room in flight for it.
     pub(crate) fn take_cut_off(&mut self) -> Option<Batch<B>> {
-        let is_it = |batch: &Batch<B>| batch.was_cut_off && batch.not_before.is_none();
+        let is_it = |batch: &Batch<B>| batch.was_cut_off && self.pause_of(batch).is_none();
         let has_room = self.in_flight.len() < self.bounds.in_flight;
         let index = self.ready.iter().position(is_it).filter(|_| has_room)?;
         self.ready.remove(index)
@@ -212,20 +219,53 @@ impl<B: Clone> Outbox<B> {
         if self.in_flight.len() >= self.bounds.in_flight {
             return None;
         }
-        self.ready.iter().filter_map(|batch| batch.not_before).min()
+        self.ready.iter().filter_map(|batch| self.pause_of(batch)).min()
+    }
+
+    /// When the pause of `batch` is over: its own, and the one that the backend asked for.
+    pub(crate) fn pause_of(&self, batch: &Batch<B>) -> Option<Instant> {
+        batch.not_before.max(self.asked[batch.signal as usize])
+    }
+
+    /// The backend has asked to be left alone with `signal`, which holds for all data of it, and not only for what it has
+    /// refused: nothing else keeps new data from going there meanwhile.
+    pub(crate) fn leave_alone(&mut self, signal: Signal, until: Instant) {
+        let asked = &mut self.asked[signal as usize];
+        *asked = (*asked).max(Some(until));
+    }
+
+    /// Until when the backend has asked to be left alone with `signal`.
+    pub(crate) const fn asked_with(&self, signal: Signal) -> Option<Instant> {
+        self.asked[signal as usize]
+    }
+
+    /// The same of any signal, at the latest.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.asked.into_iter().max().flatten()
+    }
+
+    /// When the first of what waits may go as far as the backend's wishes are concerned, where none may before.
+    pub(crate) fn asked_for_all(&self) -> Option<Instant> {
+        let waiting = Signal::ALL.into_iter().filter(|signal| self.has_waiting(*signal));
+        // `None` is less than any: where one signal may go at once, so may something.
+        waiting.map(|signal| self.asked[signal as usize]).min().flatten()
+    }
+
+    /// A wish that has been granted is none.
+    pub(crate) fn forget_asked(&mut self, now: Instant) {
+        for asked in &mut self.asked {
+            asked.take_if(|until| *until <= now);
+        }
     }
 
     /// Forgets pauses that we chose: a new invocation is a new chance. What the backend asked for stays.
-    pub(crate) fn end_pauses(&mut self, now: Instant, keep_from: Duration) {
-        for batch in &mut self.ready {
-            if batch.not_before.is_some_and(|at| at.since(now) <= keep_from) {
-                batch.not_before = None;
-            }
-        }
+    pub(crate) fn end_pauses(&mut self) {
+        self.ready.iter_mut().for_each(|batch| batch.not_before = None);
     }
 
     /// Forgets every pause, and what makes the next ones long: this is the last chance.
     pub(crate) fn begin_anew(&mut self) {
+        self.asked = Default::default();
         let in_flight = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
         for batch in self.ready.iter_mut().chain(in_flight) {
             (batch.not_before, batch.attempts) = (None, 0);

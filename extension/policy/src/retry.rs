@@ -35,7 +35,7 @@ pub enum Outcome {
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 /// No pause that we choose is longer than this: a backend that is down is left alone by the breaker, for all batches
 /// at once. A batch that grew its own pauses in an outage would still be waiting when the backend is long well.
-pub(crate) const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
+const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// No pause is longer than this, whatever the backend asks.
 const ASKED_PAUSE_MAX: Duration = Duration::from_secs(300);
 

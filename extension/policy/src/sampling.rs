@@ -16,6 +16,7 @@
 mod adaptive;
 mod assembly;
 mod bucket;
+mod fragments;
 mod item;
 mod judge;
 mod operations;

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 
 use crate::batch::{BOOKKEEPING_BYTES, Batch};
 use crate::span::Signal;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Where the shell has put something in its spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,10 +49,20 @@ impl<B> Shelf<B> {
         Self { bound, is_usable, parked, doubtful, bytes: 0, writing, reading: None, rest: None, attempts: 0 }
     }
 
-    /// Reads nothing back until the pause of `batch` is over, which has no room to wait elsewhere.
-    pub(crate) fn rest_for(&mut self, batch: &Batch<B>) {
-        self.rest = self.rest.max(batch.not_before);
-        self.attempts = batch.attempts;
+    /// Reads nothing back `until` a batch may go, after so many `attempts`, which has no room to wait elsewhere.
+    pub(crate) fn rest_for(&mut self, until: Option<Instant>, attempts: u32) {
+        self.rest_until(until);
+        self.attempts = attempts;
+    }
+
+    /// Reads nothing back until then.
+    pub(crate) fn rest_until(&mut self, until: Option<Instant>) {
+        self.rest = self.rest.max(until);
+    }
+
+    /// The signal of what [`Shelf::take`] would give.
+    pub(crate) fn oldest_signal(&self) -> Option<Signal> {
+        self.parked.front().map(|parked| parked.signal)
     }
 
     /// How often what it rested for had been tried; asked once.
@@ -71,9 +81,10 @@ impl<B> Shelf<B> {
         self.rest.is_some()
     }
 
-    /// Forgets a rest that is shorter than `keep_from`.
-    pub(crate) fn end_rest(&mut self, now: Instant, keep_from: Duration) {
-        self.rest = self.rest.filter(|until| until.since(now) > keep_from);
+    /// Forgets the rest, but for what of it the backend has `asked` for.
+    pub(crate) fn end_rest(&mut self, asked: Option<Instant>) {
+        // `None` is less than any.
+        self.rest = self.rest.min(asked);
     }
 
     /// Whether something of `size` may be put there.

@@ -30,7 +30,10 @@ pub fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: UnixNan
 /// `Retry-After` in either form; absurd numbers saturate.
 fn pause(text: &str, now: UnixNanos) -> Option<Duration> {
     let text = text.trim();
-    text.parse().map(Duration::from_secs).ok().or_else(|| until_http_date(text, now))
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    until_http_date(text, now)
 }
 
 /// `partial_success.rejected_spans`, and the same field of metrics and logs.
@@ -69,6 +72,7 @@ mod tests {
             (500, None, Outcome::Rejected { status: 500 }),
             (502, None, Outcome::Retry { after: None }),
             (503, Some(" 3 "), after(3)),
+            (503, Some("99999999999999999999"), after(u64::MAX)),
             (503, Some("-3"), Outcome::Retry { after: None }),
             (503, Some("Thu, 01 Jan 1970 00:00:09 GMT"), after(9)),
             (504, Some("soon"), Outcome::Retry { after: None }),

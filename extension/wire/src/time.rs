@@ -26,13 +26,18 @@ pub fn until_http_date(text: &str, now: UnixNanos) -> Option<Duration> {
     let parts: Vec<_> = text.split_whitespace().collect();
     let [_, day, month, year, clock, "GMT"] = parts[..] else { return None };
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
-    let seconds = unix_seconds(year.parse().ok()?, month, day.parse().ok()?, clock)?;
+    // A year that is too far away to count is as far away as any.
+    let year = year.parse::<u64>().ok()?.min(YEAR_MAX);
+    let seconds = unix_seconds(year, month, day.parse().ok()?, clock)?;
     Some(UnixNanos(seconds.checked_mul(NANOS)?).since(now))
 }
 
+/// The last year that is counted with.
+const YEAR_MAX: u64 = 2500;
+
 fn unix_seconds(year: u64, month: u64, day: u64, clock: &str) -> Option<u64> {
     let [hour, minute, second] = numbers(clock, ':')?;
-    let is_valid = (1970..=2500).contains(&year)
+    let is_valid = (1970..=YEAR_MAX).contains(&year)
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
         && hour < 24

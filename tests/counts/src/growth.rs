@@ -1,5 +1,6 @@
 //! Whether work grows in line with what it is done on: the same at one length, at twice and at four times that.
 
+use crate::waiting;
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
@@ -75,6 +76,8 @@ pub(crate) const FAMILIES: &[(&str, Family)] = &[
     ("hostile-pairs", pairs),
     ("own-patterns", patterns),
     ("statements", statements),
+    ("waiting-traces", waiting::traces),
+    ("relatives", waiting::relatives),
 ];
 /// A kind of work that takes the square of this grows by three to four from one to the next.
 pub(crate) const LENGTHS: [usize; 3] = [8 << 10, 16 << 10, 32 << 10];

@@ -9,6 +9,7 @@ mod figures;
 mod growth;
 mod payload;
 mod valgrind;
+mod waiting;
 
 use std::process::{Command, ExitCode};
 

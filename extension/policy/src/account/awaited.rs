@@ -4,9 +4,9 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::{END_SLACK, INVOKE_DELAY_MAX};
 use super::invocation::Invocation;
 use super::relatives::{Relatives, Window};
+use super::{END_SLACK, INVOKE_DELAY_MAX};
 use crate::span::RequestId;
 use crate::time::{Duration, Instant, UnixNanos};
 

@@ -133,7 +133,7 @@ impl Account {
         }
         if let Some((_, place)) = self.rooted.take().filter(|(id, _)| *id == request_id) {
             // Where it is not here any more, it has been delivered.
-            open.entry.get_or_insert(super::Entry { place, end: from, receipt: 0 });
+            open.entry.get_or_insert(super::Entry { place, end: received_at, receipt: 0 });
         }
         let is_other = |trace: TraceId| {
             let mut of_trace = earlier.iter().filter(|span| span.trace_id == trace);

@@ -1,6 +1,6 @@
 //! The spans of an environment's latest invocations, by when they began: where a missing root belongs.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::span::{Span, SpanId, TraceId};
@@ -52,6 +52,14 @@ impl Relative {
             is_entry: span.kind.is_entry() && span.request_id.is_none(),
         }
     }
+
+    const fn id(&self) -> (TraceId, SpanId) {
+        (self.place.trace_id, self.place.span_id)
+    }
+
+    fn parent(&self) -> Option<(TraceId, SpanId)> {
+        self.place.parent.map(|parent| (self.place.trace_id, parent))
+    }
 }
 
 /// The time in which the spans of one invocation begin: from `from` on, and before `until`.
@@ -67,10 +75,21 @@ impl Window {
     }
 }
 
+/// What is remembered of a trace.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Its spans that are remembered.
+    count: usize,
+    /// When the earliest of them began, or of those that had to be forgotten meanwhile.
+    earliest: UnixNanos,
+}
+
 /// The latest spans that were received; see the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Relatives {
     all: VecDeque<Relative>,
+    /// Their traces: one large invocation asks of each of its spans what was before.
+    traces: BTreeMap<TraceId, Known>,
     /// The latest begin of a span that had to be forgotten.
     forgotten: Option<UnixNanos>,
 }
@@ -81,19 +100,48 @@ impl Relatives {
             && let Some(oldest) = self.all.pop_front()
         {
             self.forgotten = self.forgotten.max(Some(oldest.start));
+            self.uncount(oldest.place.trace_id);
         }
-        self.all.push_back(Relative::of(span));
+        let relative = Relative::of(span);
+        self.count(&relative);
+        self.all.push_back(relative);
+    }
+
+    fn count(&mut self, relative: &Relative) {
+        let known = Known { count: 0, earliest: relative.start };
+        let known = self.traces.entry(relative.place.trace_id).or_insert(known);
+        (known.count, known.earliest) = (known.count + 1, known.earliest.min(relative.start));
+    }
+
+    fn uncount(&mut self, trace: TraceId) {
+        if let Some(known) = self.traces.get_mut(&trace) {
+            known.count -= 1;
+            if known.count == 0 {
+                self.traces.remove(&trace);
+            }
+        }
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(UnixNanos) -> bool) {
+        let before = self.all.len();
+        self.all.retain(|relative| is_kept(relative.start));
+        if self.all.len() < before {
+            self.traces.clear();
+            let all = core::mem::take(&mut self.all);
+            all.iter().for_each(|relative| self.count(relative));
+            self.all = all;
+        }
     }
 
     /// Forgets what began before `from`: no invocation asks for it any more.
     pub(super) fn forget_before(&mut self, from: UnixNanos) {
-        self.all.retain(|relative| relative.start >= from);
+        self.retain(|start| start >= from);
         self.forgotten.take_if(|start| *start < from);
     }
 
     /// Forgets what claims to have begun at `from` or later, which is in the future.
     pub(super) fn forget_from(&mut self, from: UnixNanos) {
-        self.all.retain(|relative| relative.start < from);
+        self.retain(|start| start < from);
         self.forgotten.take_if(|start| *start >= from);
     }
 
@@ -106,15 +154,16 @@ impl Relatives {
 
     /// `family`, and of the spans that began in `window` those that its own name as their parents, and so on.
     pub(super) fn with_ancestors(&self, mut family: Family, window: Window) -> Family {
+        let mut present = family.present();
+        let mut missing: BTreeSet<_> = family.relatives.iter().filter_map(Relative::parent).collect();
+        missing.retain(|parent| !present.contains(parent));
         for _ in 0..ANCESTORS_MAX {
-            let is_missing = |relative: &&Relative| {
-                let Place { trace_id, span_id, .. } = relative.place;
-                let mut children = family.relatives.iter().map(|child| child.place);
-                window.holds(relative.start)
-                    && children.any(|child| (child.trace_id, child.parent) == (trace_id, Some(span_id)))
-                    && !family.holds(trace_id, span_id)
-            };
+            let is_missing =
+                |relative: &&Relative| window.holds(relative.start) && missing.contains(&relative.id());
             let Some(ancestor) = self.all.iter().find(is_missing).copied() else { break };
+            missing.remove(&ancestor.id());
+            present.insert(ancestor.id());
+            missing.extend(ancestor.parent().filter(|parent| !present.contains(parent)));
             family.relatives.push(ancestor);
         }
         family
@@ -122,7 +171,7 @@ impl Relatives {
 
     /// Whether `trace` has a span that began before `from`.
     pub(super) fn has_before(&self, trace: TraceId, from: UnixNanos) -> bool {
-        self.all.iter().any(|relative| relative.place.trace_id == trace && relative.start < from)
+        self.traces.get(&trace).is_some_and(|known| known.earliest < from)
     }
 
     /// Whether `span_id` of `trace` was received.
@@ -156,19 +205,19 @@ impl Family {
     /// A span of an entry kind that can stand for the invocation although it does not name it: the first whose parent
     /// is not in the invocation too.
     pub(super) fn entry(&self) -> Option<Place> {
+        let present = self.present();
         let is_outer = |relative: &&Relative| {
-            let parent = relative.place.parent.filter(|_| relative.parent_is_remote != Some(true));
+            let parent = relative.parent().filter(|_| relative.parent_is_remote != Some(true));
             relative.is_entry
                 && relative.parent_is_remote != Some(false)
-                && parent.is_none_or(|parent| !self.holds(relative.place.trace_id, parent))
+                && parent.is_none_or(|parent| !present.contains(&parent))
         };
         self.relatives.iter().find(is_outer).map(|relative| relative.place)
     }
 
-    fn holds(&self, trace: TraceId, span_id: SpanId) -> bool {
-        let is_it =
-            |relative: &Relative| relative.place.trace_id == trace && relative.place.span_id == span_id;
-        self.relatives.iter().any(is_it)
+    /// Its spans, to look many up in: an invocation may have thousands.
+    fn present(&self) -> BTreeSet<(TraceId, SpanId)> {
+        self.relatives.iter().map(Relative::id).collect()
     }
 
     /// When the earliest span began.

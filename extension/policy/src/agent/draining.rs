@@ -9,7 +9,7 @@ use crate::lifecycle::Event;
 use crate::notice::Notice;
 use crate::platform::Shutdown;
 use crate::span::Signal;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 use super::{Agent, Gate};
 
@@ -25,7 +25,7 @@ impl<B: Body> Agent<B> {
         self.flush_end = budget::shutdown_end(&self.config, now, self.deadline);
         self.last_words_end = budget::last_words_end(now, self.flush_end);
         self.outbox.begin_anew();
-        self.shelf.end_rest(now, Duration::MAX);
+        self.shelf.end_rest(None);
         self.is_crowded = false;
         // An answer that is not there after half of the time will not come: there is still time for another try.
         let half = now + self.flush_end.since(now) / 2;

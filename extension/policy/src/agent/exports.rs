@@ -11,7 +11,7 @@ use crate::ledger::DropReason;
 use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::outbox::InFlight;
-use crate::retry::{self, OWN_PAUSE_MAX, Outcome};
+use crate::retry::{self, Outcome};
 use crate::speed::PIECE_MIN;
 use crate::time::{Duration, Instant};
 
@@ -106,7 +106,12 @@ impl<B: Body> Agent<B> {
     pub(super) fn retry_later(&mut self, now: Instant, mut batch: Batch<B>, after: Option<Duration>) {
         batch.attempts += 1;
         self.meter_retry();
-        batch.not_before = Some(now + retry::pause(batch.attempts, after, &mut self.rng));
+        let until = now + retry::pause(batch.attempts, after, &mut self.rng);
+        if after.is_some() {
+            self.outbox.leave_alone(batch.signal, until);
+        } else {
+            batch.not_before = Some(until);
+        }
         self.put_back(now, batch);
     }
 
@@ -210,6 +215,7 @@ impl<B: Body> Agent<B> {
         if !self.breaker.is_closed() {
             return self.export_probe(now);
         }
+        self.outbox.forget_asked(now);
         while let Some(batch) = self.outbox.take_cut_off() {
             self.launch(now, batch, false);
         }
@@ -219,9 +225,16 @@ impl<B: Body> Agent<B> {
     /// SHUTDOWN, and for the first request of a flush: a backend that has become faster must be found out.
     fn room(&self, now: Instant) -> usize {
         let is_flushing = self.phase == Phase::Flushing;
-        let is_bounded = is_flushing || self.phase == Phase::Draining;
-        // Beside a handler too, nothing is sent at once that a flush could not wait for: nobody knows when it ends.
-        let left = if is_bounded { self.flush_end.since(now) } else { self.config.flush_ceiling };
+        let timeout = self.config.export_timeouts.into_iter().min().unwrap_or_default();
+        let left = match self.phase {
+            Phase::Flushing | Phase::Draining => self.flush_end.since(now),
+            // Managed Instances: nothing is frozen, and nobody waits.
+            Phase::Waiting => timeout,
+            // Beside a handler, no more is sent at once than a flush could wait for: nobody knows when it ends. What the
+            // way takes is left out of that, and what is on its way meanwhile is in nobody's way: else a backend that is
+            // far away would get next to nothing.
+            _ => (self.config.flush_ceiling + self.speed.latency() * 2).min(timeout),
+        };
         let under_way: usize = self.outbox.in_flight().iter().map(|flight| flight.batch.size).sum();
         let fits = self.speed.fits(left).saturating_sub(under_way);
         let may_try = under_way == 0 && !(is_flushing && self.flush_has_sent);
@@ -236,10 +249,16 @@ impl<B: Body> Agent<B> {
     }
 
     /// Whether a probe that is due could be sent, or read back to be sent.
-    pub(super) fn has_for_probe(&self) -> bool {
+    fn has_for_probe(&self) -> bool {
         let is_idle = self.outbox.in_flight().is_empty() && !self.shelf.is_reading();
         let may_read = is_idle && self.shelf.oldest_held().is_some() && self.shelf.wakes_at().is_none();
         !self.outbox.is_all_sent() || may_read
+    }
+
+    /// When the next probe may go, if there is anything for it that the backend has not asked to be left alone with.
+    pub(super) fn probe_due(&self) -> Option<Instant> {
+        let probe_at = self.breaker.probe_at().filter(|_| self.has_for_probe())?;
+        Some(self.outbox.asked_for_all().map_or(probe_at, |asked| asked.max(probe_at)))
     }
 
     pub(super) fn export_or_probe(&mut self, now: Instant) {
@@ -252,10 +271,12 @@ impl<B: Body> Agent<B> {
 
     /// While the backend is believed to be down: one export at a time, to find out.
     pub(super) fn export_probe(&mut self, now: Instant) {
-        if self.outbox.is_all_sent() || !self.breaker.take_probe(now) {
+        self.outbox.forget_asked(now);
+        let may_go = !self.outbox.is_all_sent() && self.outbox.asked_for_all().is_none();
+        if !may_go || !self.breaker.take_probe(now) {
             return;
         }
-        self.outbox.end_pauses(now, OWN_PAUSE_MAX);
+        self.outbox.end_pauses();
         match self.outbox.take_ready(now, self.room(now).max(PIECE_MIN)) {
             Some(batch) => self.launch(now, batch, true),
             None => {
@@ -267,9 +288,13 @@ impl<B: Body> Agent<B> {
     pub(super) fn launch(&mut self, now: Instant, batch: Batch<B>, is_probe: bool) {
         let (id, signal, entries) = (batch.id, batch.signal, batch.entries.clone());
         // Beside a handler there is no more time than in a flush: the processor is the function's, and nobody knows when
-        // it ends.
-        let beside = self.deadline.min(now + self.config.flush_ceiling);
-        let end = if self.phase == Phase::Running { beside } else { self.flush_end };
+        // it ends. On Managed Instances it is the function's, too, and no invocation has a deadline that we know.
+        let beside = now + self.config.flush_ceiling;
+        let end = match self.phase {
+            Phase::Running => self.deadline.min(beside),
+            Phase::Waiting => beside,
+            _ => self.flush_end,
+        };
         let effort = effort(end.since(now), batch.size);
         self.outputs.push_back(Output::Export { id, signal, entries, effort });
         self.ledger.resent += if batch.is_doubtful { batch.count } else { 0 };

@@ -164,7 +164,7 @@ impl<B: Body> Agent<B> {
         let (signal, entries) = (batch.signal, batch.entries.clone());
         if self.outbox.is_outsize(batch.held()) {
             // It goes there whenever it is not under way, and would be read back and tried again at once.
-            self.shelf.rest_for(&batch);
+            self.shelf.rest_for(self.outbox.pause_of(&batch), batch.attempts);
         }
         self.shelf.begin(batch);
         self.outputs.push_back(Output::Park { signal, entries });
@@ -173,6 +173,10 @@ impl<B: Body> Agent<B> {
     /// Reads the oldest thing back from the spool, where that is worth it now: while the backend is well and
     /// there is room, or, with nothing else at hand, to find out whether it is well again.
     pub(super) fn unpark(&mut self, now: Instant) {
+        // What the backend has asked to be left alone with could not be sent: it may have to go back at once.
+        self.outbox.forget_asked(now);
+        let asked = self.shelf.oldest_signal().and_then(|signal| self.outbox.asked_with(signal));
+        self.shelf.rest_until(asked);
         let is_idle = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
         let is_resting = self.shelf.is_resting(now);
         let is_probe = is_idle && self.breaker.is_probe_due(now);

@@ -7,7 +7,6 @@ use crate::io::Output;
 use crate::lifecycle::{Event, Phase};
 use crate::notice::Notice;
 use crate::platform::{InitType, Invoke};
-use crate::retry::OWN_PAUSE_MAX;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
@@ -73,11 +72,11 @@ impl<B: Body> Agent<B> {
         }
         self.shelf.try_again(self.config.spool != SpoolMode::Off);
         self.is_crowded = false;
-        // What is left from before goes out beside the handler, where it costs nothing; pauses longer than our own
-        // the backend asked for.
+        // What is left from before goes out beside the handler, where it costs nothing; pauses that
+        // the backend asked for last.
         self.outbox.seal(false);
-        self.outbox.end_pauses(now, OWN_PAUSE_MAX);
-        self.shelf.end_rest(now, OWN_PAUSE_MAX);
+        self.outbox.end_pauses();
+        self.shelf.end_rest(self.outbox.asked());
         self.begin_judging(now, &invoke.request_id);
         self.hold = Some(Hold::new(now, &invoke));
         let deadline_at = Some(invoke.deadline_at);

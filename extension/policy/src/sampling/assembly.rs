@@ -7,6 +7,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use super::fragments::{Doubt, Fragment, Fragments};
 use super::item::{Item, local_root};
 use super::judge::{Judge, Verdict};
 use super::recent::Recent;
@@ -43,26 +44,6 @@ pub(crate) struct Overlap {
     pub(crate) newest: u64,
 }
 
-/// What this function did of a trace.
-#[derive(Clone, Debug)]
-struct Fragment<B> {
-    items: Vec<Item<B>>,
-    size: usize,
-    since: Instant,
-    /// The invocation that it is part of, where it is known.
-    invocation: Option<RequestId>,
-    /// Left out, unless the platform says that the invocation failed.
-    doubt: Option<Doubt>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    verdict: Verdict,
-    /// Invocations begun when it was judged; where they overlap, one of these may turn out to have failed.
-    begun: u64,
-    at: Instant,
-}
-
 /// What became of a trace, and of which part of it.
 #[derive(Clone, Copy, Debug)]
 struct Judged {
@@ -85,11 +66,9 @@ pub(crate) struct Rulings<B> {
 #[derive(Clone, Debug)]
 pub(crate) struct Assembly<B> {
     judge: Judge,
-    fragments: BTreeMap<TraceId, Fragment<B>>,
+    fragments: Fragments<B>,
     judged: Recent<TraceId, Judged>,
     words: VecDeque<Circumstances>,
-    size: usize,
-    count: u64,
     /// Invocations begun.
     begun: u64,
     /// The last of them.
@@ -105,11 +84,9 @@ impl<B: Body> Assembly<B> {
     pub(crate) fn new(sampling: Sampling) -> Self {
         Self {
             judge: Judge::new(sampling),
-            fragments: BTreeMap::new(),
+            fragments: Fragments::new(),
             judged: Recent::new(JUDGED_MAX),
             words: VecDeque::new(),
-            size: 0,
-            count: 0,
             begun: 0,
             last: None,
             is_overlapping: false,
@@ -120,18 +97,17 @@ impl<B: Body> Assembly<B> {
 
     /// Encoded bytes of what waits.
     pub(crate) const fn size(&self) -> usize {
-        self.size
+        self.fragments.size()
     }
 
     /// Of that, what would be left out, unless its invocation failed.
-    pub(crate) fn doubted(&self) -> usize {
-        let in_doubt = self.fragments.values().filter(|fragment| fragment.doubt.is_some());
-        in_doubt.map(|fragment| fragment.size).sum()
+    pub(crate) const fn doubted(&self) -> usize {
+        self.fragments.doubted()
     }
 
     /// Spans that wait.
     pub(crate) const fn count(&self) -> u64 {
-        self.count
+        self.fragments.count()
     }
 
     /// How often the ratio of an operation rose, and fell back.
@@ -144,15 +120,12 @@ impl<B: Body> Assembly<B> {
     pub(crate) fn begin(&mut self, now: Instant, request_id: &RequestId) {
         self.begun += 1;
         // A retry has the request id of the first try, which is judged by what is known of it: of the retry that says nothing.
-        let is_of_it = |fragment: &Fragment<B>| fragment.invocation.as_ref() == Some(request_id);
-        for trace_id in self.traces(|fragment| fragment.doubt.is_none() && is_of_it(fragment)) {
+        for trace_id in self.fragments.of(Some(request_id), false) {
             self.judge_one(now, trace_id, false);
         }
         self.words.retain(|word| word.request_id != *request_id);
         self.last = Some(request_id.clone());
-        for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
-            fragment.invocation = Some(request_id.clone());
-        }
+        self.fragments.attribute(Some(request_id));
     }
 
     /// Takes a span in, of the invocation `invocation` where that is known.
@@ -160,30 +133,30 @@ impl<B: Body> Assembly<B> {
         let trace_id = item.trace_id();
         let judged = self.judged.touch(&trace_id).copied();
         let late = judged.filter(|judged| item.start() <= judged.until);
-        if let Some(fragment) = self.fragments.get_mut(&trace_id) {
+        if let Some(fragment) = self.fragments.get(trace_id) {
             let doubt = fragment.doubt;
-            if fragment.invocation.is_none() {
-                fragment.invocation = invocation.cloned();
-            }
+            let mut of = fragment.invocation.as_ref().or(invocation);
             let is_failure = item.is_failure();
             if late.is_none() {
-                // The trace has come here again: it is judged as a whole when this invocation is done.
-                fragment.doubt = None;
                 // What may be of the invocation that began last is not judged with an earlier one: where INVOKE is read
                 // late, and nothing was heard of that earlier one, its own span was made to join this trace.
-                let is_of_last = self.last.is_some() && fragment.invocation == self.last;
-                if let Some(invocation) = invocation.filter(|_| !is_of_last) {
-                    fragment.invocation = Some(invocation.clone());
-                }
+                let is_of_last = self.last.is_some() && of == self.last.as_ref();
+                of = invocation.filter(|_| !is_of_last).or(of);
             }
-            self.wait(now, trace_id, item, invocation);
+            // The trace has come here again: it is judged as a whole when this invocation is done.
+            let kept = doubt.filter(|_| late.is_some());
+            if of != fragment.invocation.as_ref() || kept.is_some() != doubt.is_some() {
+                let of = of.cloned();
+                self.fragments.set(trace_id, of, kept);
+            }
+            self.fragments.push(now, item, invocation);
             if let (Some(doubt), true, true) = (doubt, late.is_some(), is_failure) {
                 self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
             }
         } else if let Some(judged) = late {
             self.follow(judged, item);
         } else {
-            self.wait(now, trace_id, item, invocation);
+            self.fragments.push(now, item, invocation);
         }
     }
 
@@ -216,17 +189,16 @@ impl<B: Body> Assembly<B> {
             word
         };
         if word.is_final {
-            let of_it = |fragment: &Fragment<B>| fragment.invocation.as_ref() == Some(&word.request_id);
-            self.settle_doubts(word.failure, |fragment, _| of_it(fragment));
+            self.settle_doubts(word.failure, self.fragments.of(Some(&word.request_id), true));
         }
     }
 
     /// The platform has said how an earlier try of `request_id` ended, under which another one runs now.
     pub(crate) fn learn_of_earlier_try(&mut self, request_id: &RequestId, failure: Option<Decision>) {
-        let begun = self.begun;
-        self.settle_doubts(failure, |fragment, doubt| {
-            fragment.invocation.as_ref() == Some(request_id) && doubt.begun < begun
-        });
+        let begun = |trace_id: &TraceId| Some(self.fragments.get(*trace_id)?.doubt?.begun);
+        let mut earlier = self.fragments.of(Some(request_id), true);
+        earlier.retain(|trace_id| begun(trace_id).is_some_and(|begun| begun < self.begun));
+        self.settle_doubts(failure, earlier);
     }
 
     /// Judges what is ready: fragments of invocations that `is_done` says are done. Where invocations
@@ -241,24 +213,20 @@ impl<B: Body> Assembly<B> {
         if let Some(overlap) = overlap {
             (self.is_overlapping, self.begun) = (true, overlap.newest);
         }
-        let is_ready = |fragment: &Fragment<B>| {
-            let is_old = overlap.is_some() && now.since(fragment.since) >= OVERLAP_AGE_MAX;
-            fragment.doubt.is_none() && (is_old || fragment.invocation.as_ref().is_some_and(&is_done))
-        };
-        for trace_id in self.traces(is_ready) {
+        let is_old = |since: Instant| overlap.is_some() && now.since(since) >= OVERLAP_AGE_MAX;
+        for trace_id in self.fragments.ready(is_old, is_done) {
             self.judge_one(now, trace_id, false);
         }
-        let begun = self.begun;
-        self.settle_doubts(None, |fragment, doubt| match overlap {
+        let newest = self.begun;
+        let ripe = self.fragments.ripe(|at, begun, is_of_some| match overlap {
             // The platform's word on an invocation that is known settles it; here it may be of any that ran then.
             Some(Overlap { oldest_open, .. }) => {
-                let waited = now.since(doubt.at);
-                let is_of_none = fragment.invocation.is_none();
-                waited >= INVOCATION_MAX
-                    || is_of_none && waited >= OVERLAP_PATIENCE && doubt.begun < oldest_open
+                let waited = now.since(at);
+                waited >= INVOCATION_MAX || !is_of_some && waited >= OVERLAP_PATIENCE && begun < oldest_open
             }
-            None => begun >= doubt.begun + PATIENCE && now.since(doubt.at) >= PATIENCE_MIN,
+            None => newest >= begun + PATIENCE && now.since(at) >= PATIENCE_MIN,
         });
+        self.settle_doubts(None, ripe);
     }
 
     /// The environment ends with a failure of the invocation that began last.
@@ -274,17 +242,15 @@ impl<B: Body> Assembly<B> {
     pub(crate) fn finish(&mut self, now: Instant) {
         self.has_ended = true;
         self.give_rest_to_last();
-        for trace_id in self.traces(|fragment| fragment.doubt.is_none()) {
+        for trace_id in self.fragments.unjudged() {
             self.judge_one(now, trace_id, false);
         }
-        self.settle_doubts(None, |_, _| true);
+        self.settle_doubts(None, self.fragments.ripe(|_, _, _| true));
     }
 
     /// What came since the last invocation was done, and belongs to none, is of that one if no other follows.
     fn give_rest_to_last(&mut self) {
-        for fragment in self.fragments.values_mut().filter(|fragment| fragment.invocation.is_none()) {
-            fragment.invocation.clone_from(&self.last);
-        }
+        self.fragments.attribute(self.last.clone().as_ref());
     }
 
     /// Whether the environment has ended.
@@ -294,8 +260,7 @@ impl<B: Body> Assembly<B> {
 
     /// Makes room with what would be left out anyway; false when nothing is.
     pub(crate) fn settle_oldest_doubt(&mut self) -> bool {
-        let doubts = self.fragments.iter().filter_map(|(id, fragment)| Some((*id, fragment.doubt?)));
-        let Some((trace_id, doubt)) = doubts.min_by_key(|(_, doubt)| doubt.at) else { return false };
+        let Some((trace_id, doubt)) = self.fragments.oldest_doubt() else { return false };
         self.settle(trace_id, doubt.verdict);
         true
     }
@@ -307,39 +272,22 @@ impl<B: Body> Assembly<B> {
         let is_plain = |fragment: &Fragment<B>| {
             !fragment.items.iter().any(Item::is_failure) && !self.judge.may_be_sampled(&fragment.items)
         };
-        let oldest = |is_meant: &dyn Fn(&Fragment<B>) -> bool| {
-            let meant = self.fragments.iter().filter(|(_, fragment)| is_meant(fragment));
-            meant.min_by_key(|(_, fragment)| fragment.since).map(|(trace_id, _)| *trace_id)
-        };
-        if let Some(plain) = oldest(&is_plain) {
-            return self.take(plain).map(|fragment| fragment.items.len() as u64);
+        // Those in doubt have gone before.
+        if let Some(plain) = self.fragments.oldest(is_plain) {
+            return self.fragments.take(plain).map(|fragment| fragment.items.len() as u64);
         }
-        let any = oldest(&|_| true)?;
+        let any = self.fragments.oldest(|_| true)?;
         if self.judge_one(now, any, true) {
             return Some(0);
         }
         // In doubt, it is given up and not left out: its invocation may fail yet.
-        self.take(any).map(|fragment| fragment.items.len() as u64)
+        self.fragments.take(any).map(|fragment| fragment.items.len() as u64)
     }
 
     /// What was settled since the last call.
     pub(crate) fn take_rulings(&mut self) -> Rulings<B> {
         let empty = Rulings { kept: Vec::new(), left_out: 0, left_out_bytes: 0, decisions: Vec::new() };
         core::mem::replace(&mut self.rulings, empty)
-    }
-
-    fn wait(&mut self, now: Instant, trace_id: TraceId, item: Item<B>, invocation: Option<&RequestId>) {
-        self.size += item.held();
-        self.count += 1;
-        let fragment = self.fragments.entry(trace_id).or_insert_with(|| Fragment {
-            items: Vec::new(),
-            size: 0,
-            since: now,
-            invocation: invocation.cloned(),
-            doubt: None,
-        });
-        fragment.size += item.held();
-        fragment.items.push(item);
     }
 
     /// A late span goes the way of its trace; one that failed is kept whatever became of the others.
@@ -361,15 +309,10 @@ impl<B: Body> Assembly<B> {
         }
     }
 
-    fn traces(&self, is_meant: impl Fn(&Fragment<B>) -> bool) -> Vec<TraceId> {
-        let meant = self.fragments.iter().filter(|(_, fragment)| is_meant(fragment));
-        meant.map(|(trace_id, _)| *trace_id).collect()
-    }
-
     /// Judges what waits of a trace. False when it was to be judged early, before its invocation is done, and is only
     /// kept if that fails: then nothing is settled, for itself or for what may still come of it.
     fn judge_one(&mut self, now: Instant, trace_id: TraceId, is_early: bool) -> bool {
-        let Some(fragment) = self.fragments.get_mut(&trace_id) else { return true };
+        let Some(fragment) = self.fragments.get(trace_id) else { return true };
         let of_it = |word: &&Circumstances| Some(&word.request_id) == fragment.invocation.as_ref();
         // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
         let is_final = fragment.invocation.is_none() && !is_early && (!self.is_overlapping || self.has_ended);
@@ -385,17 +328,17 @@ impl<B: Body> Assembly<B> {
         if is_settled {
             self.settle(trace_id, verdict);
         } else {
-            fragment.doubt = Some(Doubt { verdict, begun: self.begun, at: now });
+            let (invocation, doubt) =
+                (fragment.invocation.clone(), Doubt { verdict, begun: self.begun, at: now });
+            self.fragments.set(trace_id, invocation, Some(doubt));
         }
         true
     }
 
-    /// Settles the doubts of the fragments that are meant: they have failed, or they are left out.
-    fn settle_doubts(&mut self, failure: Option<Decision>, is_meant: impl Fn(&Fragment<B>, &Doubt) -> bool) {
-        let in_doubt =
-            |fragment: &Fragment<B>| fragment.doubt.is_some_and(|doubt| is_meant(fragment, &doubt));
-        for trace_id in self.traces(in_doubt) {
-            let Some(doubt) = self.fragments.get(&trace_id).and_then(|fragment| fragment.doubt) else {
+    /// Settles the doubts of `traces`: they have failed, or they are left out.
+    fn settle_doubts(&mut self, failure: Option<Decision>, traces: Vec<TraceId>) {
+        for trace_id in traces {
+            let Some(doubt) = self.fragments.get(trace_id).and_then(|fragment| fragment.doubt) else {
                 continue;
             };
             let verdict = failure.map_or(doubt.verdict, |failure| self.judge.revise(doubt.verdict, failure));
@@ -408,7 +351,7 @@ impl<B: Body> Assembly<B> {
         if let Some(judged) = self.judged.touch(&trace_id) {
             judged.verdict = verdict;
         }
-        let Some(fragment) = self.take(trace_id) else { return };
+        let Some(fragment) = self.fragments.take(trace_id) else { return };
         if verdict.decision.is_keep() {
             self.keep(fragment.items, verdict);
         } else {
@@ -420,13 +363,6 @@ impl<B: Body> Assembly<B> {
     fn leave_out(&mut self, items: &[Item<B>]) {
         self.rulings.left_out += items.len() as u64;
         self.rulings.left_out_bytes += items.iter().map(|item| u64::from(item.size())).sum::<u64>();
-    }
-
-    fn take(&mut self, trace_id: TraceId) -> Option<Fragment<B>> {
-        let fragment = self.fragments.remove(&trace_id)?;
-        self.size -= fragment.size;
-        self.count -= fragment.items.len() as u64;
-        Some(fragment)
     }
 
     fn keep(&mut self, items: Vec<Item<B>>, verdict: Verdict) {

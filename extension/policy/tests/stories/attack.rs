@@ -475,44 +475,6 @@ fn g_a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
     );
 }
 
-/// L. Work of each input grows with the traces that wait, on Managed Instances where a ratio is set.
-#[test]
-fn l_an_input_costs_the_same_whatever_waits_to_be_judged() {
-    use policy::sampling::{Ratio, Sampling, Slow};
-    let sampling = Sampling {
-        ratio: Ratio::new(0.000_1).expect("a share"),
-        keeps_cold_starts: false,
-        slow: Slow::Never,
-        keeps_rare: false,
-        ..Sampling::default()
-    };
-    let bounds = Bounds { held_bytes: 32 << 20, ..Config::default().bounds };
-    let config = Config { init_type: InitType::ManagedInstances, sampling, bounds, ..Config::default() };
-    let mut story = Story::new(config);
-    story.tell_start("runs", 0);
-    let mut costs = Vec::new();
-    for round in 0..16u64 {
-        let began = std::time::Instant::now();
-        for number in 0..1_000u64 {
-            let mut id = [0; 16];
-            id[..8].copy_from_slice(&(round * 1_000 + number + 1).to_be_bytes());
-            let span = Span {
-                trace_id: policy::TraceId::new(id).expect("not zero"),
-                ..story.span(9, story.now / MS, Kind::Client, None)
-            };
-            story.receive(vec![span]);
-            story.pass(1);
-        }
-        costs.push(began.elapsed().as_micros() as u64);
-    }
-    let (first, last) = (costs[1], costs[15]);
-    assert!(
-        last < first * 4,
-        "us for 1,000 requests of one span, with 1,000 and 16,000 waiting: {costs:?}; held {}",
-        story.agent.unjudged_spans()
-    );
-}
-
 /// N. The end of a retry that is read before its INVOKE is in no count, and its duration in none.
 #[test]
 fn n_the_end_of_a_retry_that_is_read_before_its_invoke_is_counted() {
@@ -540,34 +502,6 @@ fn n_the_end_of_a_retry_that_is_read_before_its_invoke_is_counted() {
     assert_eq!(told[0], told[1], "another invocation, and a retry");
 }
 
-/// M. Closing one invocation compares each of its spans with each: seconds on a small function.
-#[test]
-fn m_relatives_of_one_large_invocation_cost_linear_time() {
-    let mut costs = Vec::new();
-    for count in [1_000u64, 4_000] {
-        let mut story = on_demand();
-        story.invoke();
-        let began = story.now / MS;
-        let spans: Vec<_> = (0..count)
-            .map(|number| Span {
-                span_id: policy::SpanId::new((number + 1).to_be_bytes()).expect("not zero"),
-                parent: policy::SpanId::new((number + 2_000_000).to_be_bytes()),
-                parent_is_remote: None,
-                request_id: None,
-                ..story.span(1, began, Kind::Server, None)
-            })
-            .collect();
-        story.receive(spans);
-        story.pass(5);
-        let clock = std::time::Instant::now();
-        story.tell_done(&story.request_id(), began + 5, EndStatus::Error, Some("Runtime.ExitError"));
-        story.answer();
-        story.shut_down(ShutdownReason::Failure);
-        costs.push(clock.elapsed().as_micros() as u64);
-    }
-    assert!(costs[1] < costs[0] * 8, "{costs:?} us for 1,000 and 4,000 spans");
-}
-
 /// I. On Managed Instances nothing wakes for what is on disk: an idle one keeps it there while the backend is well.
 #[test]
 fn i_what_a_managed_instance_has_on_disk_leaves_without_new_traffic() {
@@ -576,6 +510,7 @@ fn i_what_a_managed_instance_has_on_disk_leaves_without_new_traffic() {
     let config = Config {
         init_type: InitType::ManagedInstances,
         bounds,
+        spool: SpoolMode::Outage,
         measuring: Measuring::OFF,
         ..Config::default()
     };

@@ -1,9 +1,13 @@
 //! On Managed Instances nothing freezes: what is cut leaves as soon as there is room for it, between two beats too.
 
+use std::collections::VecDeque;
+
 use policy::{
-    Agent, BatchId, Bounds, Config, InitType, Input, Instant, Kind, Outcome, Output, Receipt, Span, SpanId,
-    TraceId, UnixNanos,
+    Agent, BatchId, Bounds, Config, InitType, Input, Instant, Kind, Measuring, Outcome, Output, Place,
+    Receipt, Span, SpanId, SpoolMode, TraceId, UnixNanos,
 };
+
+use crate::made;
 
 const SPANS: u64 = 12;
 
@@ -55,4 +59,46 @@ fn a_backlog_leaves_at_the_pace_of_the_backend() {
         flying.extend(more);
     }
     assert_eq!(sent, SPANS, "within one beat of a second, with two requests at a time");
+}
+
+/// A record that is larger than memory is refused once, rests on disk, and no more traffic comes: it leaves all the same.
+#[test]
+fn what_rests_on_disk_is_woken_for() {
+    let bounds = Bounds { held_bytes: 1_000, spooled_bytes: 1 << 20, ..Config::default().bounds };
+    let init_type = InitType::ManagedInstances;
+    let config = Config {
+        init_type,
+        bounds,
+        spool: SpoolMode::Outage,
+        measuring: Measuring::OFF,
+        ..Config::default()
+    };
+    let mut agent: Agent<()> = Agent::new(config);
+    let spans = vec![made::span([1; 8], None, 2_000, ())];
+    let receipt = Receipt { spans, parcels: Vec::new() };
+    let mut inputs = VecDeque::from([Input::Ready, Input::Receiving, Input::Received(receipt.clone())]);
+    let (mut now, mut requests) = (Instant::default(), 0);
+    for _ in 0..100 {
+        let Some(input) = inputs.pop_front().or_else(|| {
+            now = agent.deadline()?.max(now);
+            Some(Input::Tick)
+        }) else {
+            break;
+        };
+        agent.handle(now, input);
+        while let Some(output) = agent.poll() {
+            match output {
+                Output::Park { .. } => inputs.push_back(Input::Parked { place: Some(Place(requests)) }),
+                Output::Unpark(_) => inputs.push_back(Input::Unparked(receipt.clone())),
+                Output::Export { id, .. } => {
+                    requests += 1;
+                    let refused = Outcome::Retry { after: None };
+                    let outcome = if requests == 1 { refused } else { Outcome::Delivered { rejected: 0 } };
+                    inputs.push_back(Input::Exported { id, outcome, raw_bytes: 1, sent_bytes: 1 });
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((agent.ledger().spans.delivered, agent.deadline()), (1, None));
 }

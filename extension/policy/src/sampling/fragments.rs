@@ -1,0 +1,210 @@
+//! The parts of traces that wait to be judged, and where to find those that are ready: each input asks, and there may be
+//! thousands.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::item::Item;
+use super::judge::Verdict;
+use crate::facts::Body;
+use crate::span::{RequestId, TraceId};
+use crate::time::Instant;
+
+/// What this function did of a trace.
+#[derive(Clone, Debug)]
+pub(super) struct Fragment<B> {
+    pub(super) items: Vec<Item<B>>,
+    pub(super) size: usize,
+    pub(super) since: Instant,
+    /// The invocation that it is part of, where it is known.
+    pub(super) invocation: Option<RequestId>,
+    /// Left out, unless the platform says that the invocation failed.
+    pub(super) doubt: Option<Doubt>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    pub(super) verdict: Verdict,
+    /// Invocations begun when it was judged; where they overlap, one of these may turn out to have failed.
+    pub(super) begun: u64,
+    pub(super) at: Instant,
+}
+
+/// Those of each invocation, and those of none.
+type Groups = BTreeMap<Option<RequestId>, BTreeSet<TraceId>>;
+
+/// See the module. An entry of an index costs less than a span.
+#[derive(Clone, Debug)]
+pub(super) struct Fragments<B> {
+    all: BTreeMap<TraceId, Fragment<B>>,
+    /// Those that are not judged yet, the oldest first.
+    unjudged: BTreeSet<(Instant, TraceId)>,
+    /// Those in doubt, of no invocation and of some: those that were judged first come first.
+    doubts: [BTreeSet<(Instant, u64, TraceId)>; 2],
+    /// Those that are not judged yet, and those in doubt: of these there may be many that no input concerns.
+    by_invocation: [Groups; 2],
+    size: usize,
+    doubted: usize,
+    count: u64,
+}
+
+impl<B: Body> Fragments<B> {
+    pub(super) const fn new() -> Self {
+        Self {
+            all: BTreeMap::new(),
+            unjudged: BTreeSet::new(),
+            doubts: [BTreeSet::new(), BTreeSet::new()],
+            by_invocation: [BTreeMap::new(), BTreeMap::new()],
+            size: 0,
+            doubted: 0,
+            count: 0,
+        }
+    }
+
+    /// Encoded bytes of all; of those in doubt; and their spans.
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) const fn doubted(&self) -> usize {
+        self.doubted
+    }
+
+    pub(super) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn get(&self, trace_id: TraceId) -> Option<&Fragment<B>> {
+        self.all.get(&trace_id)
+    }
+
+    /// Puts `item` to what waits of its trace; `invocation` counts where nothing does.
+    pub(super) fn push(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
+        let trace_id = item.trace_id();
+        if !self.all.contains_key(&trace_id) {
+            let (size, doubt, invocation) = (0, None, invocation.cloned());
+            let fragment = Fragment { items: Vec::new(), size, since: now, invocation, doubt };
+            self.enter(trace_id, &fragment);
+            self.all.insert(trace_id, fragment);
+        }
+        if let Some(fragment) = self.all.get_mut(&trace_id) {
+            let held = item.held();
+            self.size += held;
+            self.count += 1;
+            self.doubted += if fragment.doubt.is_some() { held } else { 0 };
+            fragment.size += held;
+            fragment.items.push(item);
+        }
+    }
+
+    /// Takes what waits of a trace out.
+    pub(super) fn take(&mut self, trace_id: TraceId) -> Option<Fragment<B>> {
+        let fragment = self.all.remove(&trace_id)?;
+        self.leave(trace_id, &fragment);
+        self.size -= fragment.size;
+        self.count -= fragment.items.len() as u64;
+        Some(fragment)
+    }
+
+    /// What waits of a trace is of `invocation`, and in `doubt` or not.
+    pub(super) fn set(&mut self, trace_id: TraceId, invocation: Option<RequestId>, doubt: Option<Doubt>) {
+        if let Some(mut fragment) = self.all.remove(&trace_id) {
+            self.leave(trace_id, &fragment);
+            (fragment.invocation, fragment.doubt) = (invocation, doubt);
+            self.enter(trace_id, &fragment);
+            self.all.insert(trace_id, fragment);
+        }
+    }
+
+    /// What is of no invocation is of this one.
+    pub(super) fn attribute(&mut self, invocation: Option<&RequestId>) {
+        for is_in_doubt in [false, true] {
+            for trace_id in self.of(None, is_in_doubt) {
+                let doubt = self.get(trace_id).and_then(|fragment| fragment.doubt);
+                self.set(trace_id, invocation.cloned(), doubt);
+            }
+        }
+    }
+
+    /// Those of an invocation, or of none, that are in doubt, or are not judged yet.
+    pub(super) fn of(&self, invocation: Option<&RequestId>, is_in_doubt: bool) -> Vec<TraceId> {
+        let group = self.by_invocation[usize::from(is_in_doubt)].get(&invocation.cloned());
+        group.into_iter().flatten().copied().collect()
+    }
+
+    /// Those not judged yet.
+    pub(super) fn unjudged(&self) -> Vec<TraceId> {
+        self.ready(|_| true, |_| true)
+    }
+
+    /// Those not judged yet that have waited long, or are of an invocation that is done.
+    pub(super) fn ready(
+        &self,
+        is_old: impl Fn(Instant) -> bool,
+        is_done: impl Fn(&RequestId) -> bool,
+    ) -> Vec<TraceId> {
+        let old = self.unjudged.iter().take_while(|(since, _)| is_old(*since));
+        let mut ready: BTreeSet<_> = old.map(|(_, trace_id)| *trace_id).collect();
+        // Few invocations are open, and what is of one that is not does not stay here.
+        for (invocation, traces) in &self.by_invocation[0] {
+            if invocation.as_ref().is_some_and(&is_done) {
+                ready.extend(traces);
+            }
+        }
+        ready.into_iter().collect()
+    }
+
+    /// Those in doubt that are ripe. What was judged before something that is ripe is ripe, too, if both are of some
+    /// invocation, or of none: `is_ripe` is asked when, with how many invocations begun, and whether it is of some.
+    pub(super) fn ripe(&self, is_ripe: impl Fn(Instant, u64, bool) -> bool) -> Vec<TraceId> {
+        let mut ripe = Vec::new();
+        for (doubts, is_of_some) in self.doubts.iter().zip([false, true]) {
+            let first = doubts.iter().take_while(|(at, begun, _)| is_ripe(*at, *begun, is_of_some));
+            ripe.extend(first.map(|(_, _, trace_id)| *trace_id));
+        }
+        ripe.sort_unstable();
+        ripe
+    }
+
+    /// The one in doubt that was judged first.
+    pub(super) fn oldest_doubt(&self) -> Option<(TraceId, Doubt)> {
+        let firsts = self.doubts.iter().filter_map(BTreeSet::first);
+        let (_, _, trace_id) = firsts.min()?;
+        Some((*trace_id, self.get(*trace_id)?.doubt?))
+    }
+
+    /// The one that has waited longest of those not judged yet that are meant.
+    pub(super) fn oldest(&self, is_meant: impl Fn(&Fragment<B>) -> bool) -> Option<TraceId> {
+        let mut by_age = self.unjudged.iter().map(|(_, trace_id)| *trace_id);
+        by_age.find(|trace_id| self.get(*trace_id).is_some_and(&is_meant))
+    }
+
+    fn enter(&mut self, trace_id: TraceId, fragment: &Fragment<B>) {
+        if let Some(doubt) = fragment.doubt {
+            let doubts = &mut self.doubts[usize::from(fragment.invocation.is_some())];
+            doubts.insert((doubt.at, doubt.begun, trace_id));
+            self.doubted += fragment.size;
+        } else {
+            self.unjudged.insert((fragment.since, trace_id));
+        }
+        let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
+        groups.entry(fragment.invocation.clone()).or_default().insert(trace_id);
+    }
+
+    fn leave(&mut self, trace_id: TraceId, fragment: &Fragment<B>) {
+        if let Some(doubt) = fragment.doubt {
+            let doubts = &mut self.doubts[usize::from(fragment.invocation.is_some())];
+            doubts.remove(&(doubt.at, doubt.begun, trace_id));
+            self.doubted -= fragment.size;
+        } else {
+            self.unjudged.remove(&(fragment.since, trace_id));
+        }
+        let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
+        if let Some(traces) = groups.get_mut(&fragment.invocation) {
+            traces.remove(&trace_id);
+            if traces.is_empty() {
+                groups.remove(&fragment.invocation);
+            }
+        }
+    }
+}
