@@ -244,11 +244,10 @@ impl<B: Clone> Outbox<B> {
         self.asked.into_iter().max().flatten()
     }
 
-    /// When the first of what waits may go as far as the backend's wishes are concerned, where none may before.
+    /// When the first of what is cut may go as far as the backend's wishes are concerned, where none may before.
     pub(crate) fn asked_for_all(&self) -> Option<Instant> {
-        let waiting = Signal::ALL.into_iter().filter(|signal| self.has_waiting(*signal));
-        // `None` is less than any: where one signal may go at once, so may something.
-        waiting.map(|signal| self.asked[signal as usize]).min().flatten()
+        // `None` is less than any: where one may go at once, so may something.
+        self.ready.iter().map(|batch| self.asked_with(batch.signal)).min().flatten()
     }
 
     /// A wish that has been granted is none.

@@ -1,6 +1,6 @@
 //! What an INVOKE finds from before it, and what becomes of that.
 
-use crate::story::Story;
+use crate::story::{MS, Story};
 use policy::{
     Config, Duration, EndStatus, Ending, FlushMode, Input, Outcome, PlatformEvent, Response, UnixNanos,
 };
@@ -107,4 +107,27 @@ fn a_root_that_may_still_come_is_put_off_until_the_next_end() {
         story.invoke();
         assert_eq!(story.made, u64::from(!comes), "one of them, and not both: {comes}");
     }
+}
+
+#[test]
+fn while_the_backend_has_asked_for_patience_neither_a_probe_nor_new_data_goes_there() {
+    let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
+    let begun = story.now;
+    let mut sent = Vec::new();
+    for _ in 0..500 {
+        story.invoke_after(1_000);
+        let request_id = story.request_id();
+        story.pass(5);
+        story.send(Some(&request_id));
+        story.pass(50);
+        while let Some(id) = story.flying.pop() {
+            sent.push((story.now - begun) / MS / 1_000);
+            let outcome = Outcome::Retry { after: Some(Duration::from_secs(3_600)) };
+            story.hear(Input::Exported { id, outcome, raw_bytes: 0, sent_bytes: 0 });
+        }
+        story.pass(1_000);
+        assert_eq!(story.agent.phase(), policy::Phase::Waiting, "nothing waits for it");
+    }
+    assert!(sent.windows(2).all(|pair| pair[1] >= pair[0] + 299), "{sent:?}");
+    assert!(sent.len() >= 3, "it is tried again after five minutes: {sent:?}");
 }
