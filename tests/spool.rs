@@ -164,7 +164,7 @@ fn reading_a_planted_file_takes_work_in_line_with_its_length() {
                 std::fs::write(folder.0.join("1.spool"), &bytes).expect("it is ours");
                 let spool = Spool::open(&folder.0, 64 << 20).expect("it can be written");
                 let found = std::iter::from_fn(|| spool.find_more()).flatten();
-                assert_eq!(found.map(|leftover| u64::from(leftover.count)).sum::<u64>(), count);
+                assert_eq!(found.map(|leftover| leftover.count).sum::<u64>(), count);
             }
             (processor_ns() - before) / times
         });

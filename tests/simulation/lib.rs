@@ -6,6 +6,7 @@ mod coverage;
 mod disk;
 mod faults;
 mod function;
+pub mod open;
 mod row;
 mod sampling;
 mod world;

@@ -219,7 +219,7 @@ impl<B: Body> Agent<B> {
             Input::Unparked(receipt) => self.on_unparked(now, receipt),
             Input::Found(parked) => self.on_found(parked),
             Input::Rooted { request_id, trace_id, span_id } => {
-                self.account.on_rooted(request_id, trace_id, span_id)
+                self.account.on_rooted(request_id, trace_id, span_id);
             }
             Input::Subscribed { delivers } => self.delivers = delivers,
             Input::Recovered { invoke, seed, earlier, receipt, announced } => {

@@ -3,19 +3,21 @@
 //! One binary for all of them: each further one is a link of a second.
 
 mod announced;
-mod attack;
 mod connect;
 mod crowded;
 mod doubt;
+mod far;
 mod livelock;
 mod made;
 mod managed;
 mod pace;
 mod probe;
+mod retried;
 mod room;
 mod roots;
 mod said;
 mod sampling;
 mod story;
 mod thaw;
+mod told;
 mod turns;

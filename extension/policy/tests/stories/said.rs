@@ -49,7 +49,7 @@ fn live(config: Config, world: World, inputs: Vec<Input<()>>) -> (Vec<Notice>, L
             }
         }
     }
-    (said, agent.ledger().clone())
+    (said, *agent.ledger())
 }
 
 fn request(id: u8) -> [Input<()>; 2] {

@@ -1,0 +1,217 @@
+//! A request id under which an invocation is tried again: what is told of one try is not taken for the other.
+
+use crate::story::{MS, Story};
+use policy::{
+    Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, PlatformSpan, ShutdownReason, Span,
+    UnixNanos,
+};
+
+fn on_demand() -> Story {
+    Story::new(Config { flush: FlushMode::End, ..Config::default() })
+}
+
+fn roots(story: &Story) -> Vec<&PlatformSpan> {
+    let is_root = |span: &&PlatformSpan| span.attributes.iter().any(|(key, _)| *key == "faas.invocation_id");
+    story.spans.iter().filter(is_root).collect()
+}
+
+/// `platform.runtimeDone` of the first try comes twice; its retry, a minute later, is over before it has begun.
+#[test]
+fn an_event_told_twice_ends_no_retry_of_a_function_with_own_spans() {
+    let mut story = on_demand();
+    story.invoke_as("same", 60_000);
+    let began = story.now / MS;
+    story.pass(5);
+    let own = Span { request_id: Some("same".into()), ..story.span(1, began, Kind::Server, None) };
+    story.receive(vec![own]);
+    story.answer();
+    let ended = story.now / MS + 1;
+    story.pass(2);
+    story.tell_done("same", ended, EndStatus::Error, None);
+    story.tell_done("same", ended, EndStatus::Error, None);
+    story.invoke_as("same", 60_000);
+    assert_eq!(story.asked, 2, "the retry runs: /next must not be asked");
+    let began = story.now / MS;
+    story.pass(5);
+    story.tell_done("same", story.now / MS, EndStatus::Success, None);
+    story.shut_down(ShutdownReason::Spindown);
+    let told: Vec<_> =
+        roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
+    assert_eq!(told, [(began, began + 5, false)]);
+}
+
+#[test]
+fn an_event_told_twice_gives_a_silent_retry_the_status_and_times_of_the_first_try() {
+    let mut story = on_demand();
+    story.invoke_as("same", 60_000);
+    let first = story.now / MS;
+    story.pass(5);
+    story.tell_done("same", first + 5, EndStatus::Error, None);
+    story.answer();
+    story.pass(2);
+    // Its root is awaited, for the function has an SDK.
+    story.tell_done("same", first + 5, EndStatus::Error, None);
+    story.invoke_as("same", 60_000);
+    let began = story.now / MS;
+    story.pass(5);
+    story.tell_done("same", began + 5, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    let told: Vec<_> =
+        roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
+    assert_eq!(told, [(first, first + 5, true), (began, began + 5, false)]);
+}
+
+#[test]
+fn a_retry_is_told_from_a_first_try_whose_root_is_awaited() {
+    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+    story.invoke_as("same", 60_000);
+    let first = story.now / MS;
+    story.pass(5);
+    story.tell_done("same", first + 5, EndStatus::Error, None);
+    story.tell_done("same", first + 5, EndStatus::Error, None);
+    story.answer();
+    story.invoke_as("same", 60_000);
+    let began = story.now / MS;
+    assert_eq!(story.asked, 2, "the retry runs: /next must not be asked");
+    story.pass(5);
+    story.tell_done("same", began + 5, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    let told: Vec<_> =
+        roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
+    assert_eq!(told, [(first, first + 5, true), (began, began + 5, false)]);
+}
+
+/// A retry that ends in the millisecond of its INVOKE (the platform tells whole ones) is held until its deadline.
+#[test]
+fn a_brief_retry_is_not_held_until_its_deadline() {
+    let mut story = on_demand();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        story.invoke_as("same", 60_000);
+        // INVOKE was read 0.3 ms after the millisecond that the event tells, and the handler took half of one.
+        story.now += 500_000;
+        let told = story.now / MS;
+        let asked = story.asked;
+        story.pass(25);
+        story.tell_done("same", told, EndStatus::Error, Some("Error"));
+        story.answer();
+        let since = story.now;
+        story.pass(if story.asked == asked { 59_900 } else { 0 });
+        story.answer();
+        assert_eq!(story.asked, asked + 1);
+        held.push((story.agent.ledger().held.as_nanos() as u64 / MS, (story.now - since) / MS));
+        // The next one is read in the middle of a millisecond, too.
+        story.now = story.now / MS * MS + 300_000;
+    }
+    assert!(held.iter().all(|(_, waited)| *waited < 100), "held {held:?} ms");
+}
+
+/// Our process was killed in an asynchronous invocation; its end reaches the next process, and then comes its retry.
+#[test]
+fn the_end_of_an_invocation_that_killed_us_is_not_that_of_its_retry() {
+    let mut story = on_demand();
+    story.now = 100_000 * MS;
+    let invoke = policy::Invoke {
+        request_id: "same".into(),
+        deadline: Instant::from_nanos(160_000 * MS),
+        deadline_at: UnixNanos(160_000 * MS),
+        received_at: UnixNanos(100_000 * MS),
+        arn: "".into(),
+        xray: None,
+        waited: Duration::ZERO,
+    };
+    story.now = 101_000 * MS;
+    let (earlier, receipt) = (policy::Receipt::EMPTY, policy::Receipt::EMPTY);
+    story.hear(Input::Recovered { invoke: Some(invoke), seed: 5, earlier, receipt, announced: Vec::new() });
+    story.tell_done("same", 100_500, EndStatus::Failure, Some("Extension.Crash"));
+    story.invoke_as("same", 60_000);
+    let began = story.now / MS;
+    assert_eq!(story.flying.len(), 1, "the root of the first try, beside the handler");
+    story.answer();
+    assert_eq!(story.asked, 1, "the retry runs: /next must not be asked");
+    story.pass(50);
+    story.tell_done("same", story.now / MS, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    let told: Vec<_> =
+        roots(&story).iter().map(|span| (span.error_type.is_some(), span.end.0 / MS)).collect();
+    assert_eq!(told[1..], [(false, began + 50)]);
+}
+
+/// As A, A3 and A4, by what is told of the retry in the end; and without the second telling.
+#[test]
+fn roots_and_waits_of_a_retry_whose_first_try_was_told_of_twice() {
+    let told = |times: u32| {
+        let mut story =
+            Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+        story.invoke_as("same", 60_000);
+        let first = story.now / MS;
+        story.pass(5);
+        (0..times).for_each(|_| story.tell_done("same", first + 5, EndStatus::Error, None));
+        story.answer();
+        story.invoke_as("same", 60_000);
+        let began = story.now / MS;
+        let early = story.asked - 2;
+        story.pass(5);
+        story.tell_done("same", began + 5, EndStatus::Success, None);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        let roots: Vec<_> = roots(&story)
+            .iter()
+            .map(|s| (s.start.0 / MS - first, s.end.0 / MS - first, s.error_type.is_some()))
+            .collect();
+        (early, roots)
+    };
+    assert_eq!(told(1), told(2), "(/next asked early, roots: start, end, failed): told once, and twice");
+}
+
+/// `platform.report` of the first try comes with the retry, as it always does: the retry's trace is kept for it.
+#[test]
+fn a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
+    use policy::sampling::{Ratio, Sampling, Slow};
+    let sampling = Sampling {
+        ratio: Ratio::new(0.000_1).expect("a share"),
+        keeps_cold_starts: false,
+        slow: Slow::Never,
+        keeps_rare: false,
+        ..Sampling::default()
+    };
+    let mut kept = Vec::new();
+    for is_reported in [false, true] {
+        let config = Config { flush: FlushMode::End, sampling: sampling.clone(), ..Config::default() };
+        let mut story = Story::new(config);
+        let low = policy::TraceId::new([1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]).expect("not zero");
+        for attempt in 0..2u8 {
+            story.invoke_as("same", 60_000);
+            let began = story.now / MS;
+            if attempt == 1 && is_reported {
+                story.tell_report("same", began - 59_900, Some(6), EndStatus::Error);
+            }
+            story.pass(5);
+            if attempt == 1 {
+                let own = Span {
+                    trace_id: low,
+                    request_id: Some("same".into()),
+                    ..story.span(9, began, Kind::Server, None)
+                };
+                story.receive(vec![own]);
+            }
+            let status = if attempt == 0 { EndStatus::Error } else { EndStatus::Success };
+            story.tell_done("same", story.now / MS, status, None);
+            story.answer();
+        }
+        story.pass(100);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        kept.push((
+            story.agent.ledger().spans.sampled_out,
+            story.agent.ledger().decided(policy::sampling::Decision::Error),
+        ));
+    }
+    assert_eq!(
+        kept[0], kept[1],
+        "sampled out, and kept as errors: without and with the report of the first try"
+    );
+}
