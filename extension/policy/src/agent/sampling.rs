@@ -30,7 +30,8 @@ impl<B: Body> Agent<B> {
 
     pub(super) fn begin_judging(&mut self, now: Instant, request_id: &RequestId) {
         if let Some(assembly) = &mut self.assembly {
-            assembly.begin(now, request_id);
+            let over = |began| self.account.over_at(&self.config, began).cloned();
+            assembly.begin(now, request_id, over);
             self.apply_rulings(now);
             self.make_room(now);
         }

@@ -115,9 +115,14 @@ impl<B: Body> Assembly<B> {
         self.judge.turns()
     }
 
-    /// An invocation begins. What came since the last one was done, and belongs to none, is of this one: the
-    /// function may have been faster than the INVOKE that reached us.
-    pub(crate) fn begin(&mut self, now: Instant, request_id: &RequestId) {
+    /// An invocation begins. What came since the last one was done, and belongs to none, is of this one, because the function
+    /// may have been faster than the INVOKE that reached us; unless `over` finds an earlier one for the time at which it began.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        request_id: &RequestId,
+        over: impl Fn(UnixNanos) -> Option<RequestId>,
+    ) {
         self.begun += 1;
         // A retry has the request id of the first try, which is judged by what is known of it: of the retry that says nothing.
         for trace_id in self.fragments.of(Some(request_id), false) {
@@ -125,7 +130,7 @@ impl<B: Body> Assembly<B> {
         }
         self.words.retain(|word| word.request_id != *request_id);
         self.last = Some(request_id.clone());
-        self.fragments.attribute(Some(request_id));
+        self.fragments.attribute(|began| over(began).or_else(|| Some(request_id.clone())));
     }
 
     /// Takes a span in, of the invocation `invocation` where that is known.
@@ -250,7 +255,7 @@ impl<B: Body> Assembly<B> {
 
     /// What came since the last invocation was done, and belongs to none, is of that one if no other follows.
     fn give_rest_to_last(&mut self) {
-        self.fragments.attribute(self.last.clone().as_ref());
+        self.fragments.attribute(|_| self.last.clone());
     }
 
     /// Whether the environment has ended.

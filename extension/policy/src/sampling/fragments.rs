@@ -8,7 +8,7 @@ use super::item::Item;
 use super::judge::Verdict;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
-use crate::time::Instant;
+use crate::time::{Instant, UnixNanos};
 
 /// What this function did of a trace.
 #[derive(Clone, Debug)]
@@ -116,12 +116,14 @@ impl<B: Body> Fragments<B> {
         }
     }
 
-    /// What is of no invocation is of this one.
-    pub(super) fn attribute(&mut self, invocation: Option<&RequestId>) {
+    /// What is of no invocation is of the one that `owner` finds for the time at which the last of it began.
+    pub(super) fn attribute(&mut self, owner: impl Fn(UnixNanos) -> Option<RequestId>) {
         for is_in_doubt in [false, true] {
             for trace_id in self.of(None, is_in_doubt) {
-                let doubt = self.get(trace_id).and_then(|fragment| fragment.doubt);
-                self.set(trace_id, invocation.cloned(), doubt);
+                let Some(fragment) = self.get(trace_id) else { continue };
+                let began = fragment.items.iter().map(Item::start).max().unwrap_or_default();
+                let doubt = fragment.doubt;
+                self.set(trace_id, owner(began), doubt);
             }
         }
     }
