@@ -33,6 +33,8 @@ fn span(index: u64, is_entry: bool) -> String {
     let end = start + 4_000_037;
     let (kind, own) =
         if is_entry { (2, ("faas.invocation_id", REQUEST_ID)) } else { (3, ("peer.service", "cards")) };
+    // Sampled, and it is known whether the parent is of another process: that of the invocation's own span is.
+    let flags = if is_entry { 0x301 } else { 0x101 };
     let known = attributes(&[
         own,
         ("http.request.method", "POST"),
@@ -44,7 +46,7 @@ fn span(index: u64, is_entry: bool) -> String {
         ("payment.currency", "EUR"),
     ]);
     format!(
-        r#"{{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"{index:016x}","parentSpanId":"eee19b7ec3c1b174","flags":257,"name":"POST","kind":{kind},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}","attributes":[{known},{numbers}]}}"#,
+        r#"{{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"{index:016x}","parentSpanId":"eee19b7ec3c1b174","flags":{flags},"name":"POST","kind":{kind},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}","attributes":[{known},{numbers}]}}"#,
         numbers = numbers(index),
     )
 }
