@@ -343,7 +343,8 @@ fn no_orphans(stage: &Stage, assert: &dyn Fn(bool, &str)) {
         parent.is_empty()
             || spans.iter().any(|it| it.span.span_id == *parent && it.span.trace_id == seen.span.trace_id)
     };
-    assert(spans.iter().all(is_there), "an orphan");
+    let orphan = spans.iter().find(|seen| !is_there(seen)).map(|seen| format!("{:?}", seen.span));
+    assert(orphan.is_none(), &format!("an orphan: {}", orphan.unwrap_or_default()));
 }
 
 /// The span that was announced and never came stands in the backend, closed, in error, and over its child.

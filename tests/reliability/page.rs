@@ -169,14 +169,22 @@ fn not_delivered(row: &Measured) -> String {
 /// # Panics
 /// When the page says something else.
 pub(crate) fn write_or_compare(page: &str) {
+    let there = fs::read_to_string(path()).unwrap_or_default();
+    let page = with_table_of(page, &there);
     if env::var_os("UPDATE").is_some() {
         return fs::write(path(), page).expect("the documentation can be written");
     }
-    let there = fs::read_to_string(path()).unwrap_or_default();
-    let (said, true_now) = (without_milliseconds(&there), without_milliseconds(page));
+    let (said, true_now) = (without_milliseconds(&there), without_milliseconds(&page));
     let news: Vec<&String> = true_now.iter().filter(|line| !said.contains(line)).collect();
     assert!(news.is_empty(), "docs/reliability.md does not say (UPDATE=1 writes it):\n{news:#?}");
     assert_eq!(said, true_now, "docs/reliability.md says more than is true: UPDATE=1 writes it");
+}
+
+/// `page` with the table that the simulation has written into the page that is `there`.
+fn with_table_of(page: &str, there: &str) -> String {
+    let [begin, end] = ["<!-- livelock: begin -->\n", "<!-- livelock: end -->"];
+    let table = there.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map(|(table, _)| table);
+    page.replacen(&format!("{begin}{end}"), &format!("{begin}{}{end}", table.unwrap_or_default()), 1)
 }
 
 /// The page's lines; in those of a table, nothing in place of the fourth column.
