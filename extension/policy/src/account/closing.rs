@@ -17,6 +17,9 @@ use crate::sampling::{Circumstances, failure_of};
 use crate::span::{RequestId, Span, SpanId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
+/// INVOKE reaches us no later after the function than this, where our process has its share of the processor.
+const INVOKE_DELAY: Duration = Duration::from_millis(20);
+
 /// The death of a function in one of its invocations.
 #[derive(Clone, Debug)]
 pub(crate) struct Death {
@@ -141,9 +144,10 @@ impl Account {
         };
         let mut relatives = Relatives::default();
         spans.iter().for_each(|span| relatives.add(span));
-        // When the one before had ended, nobody knows here: what began before INVOKE was read may be of that, unless what
-        // began later names it as a parent.
-        let family = relatives.family(Window { from: received_at, ..open.window() });
+        // When the one before had ended, nobody knows here: what began well before INVOKE was read may be of that, unless
+        // what began later names it as a parent.
+        let from = received_at.minus(INVOKE_DELAY);
+        let family = relatives.family(Window { from, ..open.window() });
         let family = relatives.with_ancestors(family, open.window());
         let family = family.without(|place, _| is_other(place.trace_id));
         let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
