@@ -188,6 +188,8 @@ pub(crate) struct Facts {
     pub(crate) is_clean: bool,
     /// A semantic convention names it.
     pub(crate) is_convention: bool,
+    /// Its value is the id of an invocation, by which everything here is found.
+    pub(crate) is_invocation: bool,
     /// A rule says that its value is none of those that are looked for.
     pub(crate) is_excepted: bool,
     /// The own rules that are about it: one bit for each, in their order.
@@ -220,10 +222,17 @@ impl Facts {
         is_stacktrace: false,
         is_clean: false,
         is_convention: false,
+        is_invocation: false,
         is_excepted: false,
         own: 0,
         attribute: Verdict::Keep,
     };
+
+    /// Whether `text` is the id of an invocation that no rule names by its key: it has to stay, or the span that carries it
+    /// names no invocation.
+    pub(crate) fn is_request_id(&self, text: &[u8]) -> bool {
+        self.is_invocation && self.own == 0 && is_uuid(text)
+    }
 
     /// Of this key, the rules of the user aside.
     pub(crate) fn of(key: &[u8]) -> Self {
@@ -239,9 +248,22 @@ impl Facts {
             is_query: matches!(key, b"url.query" | b"http.query" | b"query_string" | b"url.fragment"),
             is_stacktrace: key.ends_with(b"stacktrace") || key.ends_with(b"stack_trace"),
             is_convention: is_convention(key),
+            is_invocation: INVOCATIONS.contains(&key),
             ..Self::NONE
         }
     }
+}
+
+/// Keys under which an instrumentation names the invocation.
+const INVOCATIONS: &[&[u8]] = &[b"faas.invocation_id", b"faas.execution"];
+
+/// Whether `text` is written as the platform writes the id of a request.
+fn is_uuid(text: &[u8]) -> bool {
+    let is_right = |(index, byte): (usize, &u8)| match index {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.iter().enumerate().all(is_right)
 }
 
 /// The first words of semantic conventions: what begins with one of them and a dot is left alone unless a rule

@@ -111,7 +111,8 @@ impl Budget {
 
 /// What is left of `text`, or `None` when it may stay as it is.
 ///
-/// A text beyond the budget is hidden whole, whatever is to be hidden: nobody has looked at it.
+/// A text beyond the budget is hidden whole, whatever is to be hidden: nobody has looked at it. The id of the invocation stays
+/// in any case, unless a rule names its key.
 pub(crate) fn redact(
     text: &[u8],
     facts: &Facts,
@@ -119,6 +120,9 @@ pub(crate) fn redact(
     hits: &mut Hits,
     budget: &mut Budget,
 ) -> Option<Vec<u8>> {
+    if facts.is_request_id(text) {
+        return None;
+    }
     let unsearched = |hits: &mut Hits| {
         let is_new = text != REDACTED;
         hits.unsearched += u64::from(is_new);

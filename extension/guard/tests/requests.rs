@@ -276,6 +276,33 @@ fn own_rules_work_by_key_and_by_value() {
 }
 
 #[test]
+fn the_id_of_an_invocation_stays_unless_a_rule_names_its_key() {
+    let id = "8a9b1c2d-0000-4000-8000-000000000001";
+    let stays = [r#"[{"value":"[0-9]+"}]"#, r#"["all",{"value":"[0-9]"}]"#, r#"[{"value":"(?:a|b|4)*c"}]"#];
+    for rules in stays {
+        for key in ["faas.invocation_id", "faas.execution"] {
+            // What is before it spends all that may be searched.
+            let long = "1 ".repeat(4 << 20);
+            let sent = one_span(vec![text("long", &long), text(key, id), text("another.id", id)]);
+            let shown = attributes(&span_of(&guard(rules).apply(Signal::Traces, sent).expect("good")));
+            assert_eq!(shown[1], (key.to_owned(), id.to_owned()), "{rules}");
+            assert_ne!(shown[2].1, id, "{rules}: nobody has searched it");
+        }
+    }
+    let hidden = [
+        (r#"[{"key":"^faas\\.invocation_id$","action":"mask"}]"#, id),
+        // Another form is no id that the platform gives.
+        (r#"[{"value":"[0-9]+"}]"#, "4111111111111111"),
+        (r#"[{"value":"[0-9]+"}]"#, "8a9b1c2d-0000-4000-8000-00000000000g"),
+    ];
+    for (rules, value) in hidden {
+        let sent = one_span(vec![text("faas.invocation_id", value)]);
+        let shown = attributes(&span_of(&guard(rules).apply(Signal::Traces, sent).expect("good")));
+        assert_ne!(shown[0].1, value, "{rules}");
+    }
+}
+
+#[test]
 fn a_trace_state_is_searched_entry_by_entry() {
     let rows = [
         (
