@@ -1,27 +1,12 @@
 //! Backends that are far away or ask for patience, and environments that nobody freezes.
 
-use crate::story::{MS, Story, trace};
+use crate::story::{MS, Story, managed, on_demand, request_of, roots, trace};
 use policy::{
     Agent, Bounds, Config, Duration, EndStatus, FlushMode, InitType, Input, Instant, Kind, Measuring,
-    Outcome, Output, PlatformSpan, ShutdownReason, Span, SpoolMode, Value,
+    Outcome, Output, ShutdownReason, Span, SpoolMode,
 };
 
-fn managed() -> Story {
-    Story::new(Config { init_type: InitType::ManagedInstances, ..Config::default() })
-}
-
-fn roots(story: &Story) -> Vec<&PlatformSpan> {
-    let is_root = |span: &&PlatformSpan| span.attributes.iter().any(|(key, _)| *key == "faas.invocation_id");
-    story.spans.iter().filter(is_root).collect()
-}
-
-fn request_of(span: &PlatformSpan) -> &str {
-    let named = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
-    let Some((_, Value::Text(request_id))) = named else { panic!("{span:?}") };
-    request_id
-}
-
-/// On Managed Instances an invocation whose `platform.report` was lost stays open until SHUTDOWN, days later.
+/// On Managed Instances an invocation whose `platform.report` was lost is closed once it cannot run any more.
 #[test]
 fn a_lost_report_does_not_keep_an_invocation_of_a_managed_instance_open_for_ever() {
     let mut story = managed();
@@ -39,7 +24,7 @@ fn a_lost_report_does_not_keep_an_invocation_of_a_managed_instance_open_for_ever
     );
 }
 
-/// `platform.start` that is told twice begins the invocation twice, when 64 others have ended in between.
+/// `platform.start` that is told twice begins one invocation, also when 64 others have ended in between.
 #[test]
 fn a_start_told_twice_begins_once_on_a_busy_managed_instance() {
     let mut story = managed();
@@ -62,7 +47,7 @@ fn a_start_told_twice_begins_once_on_a_busy_managed_instance() {
     assert_eq!(story.made, 65, "and each has one root");
 }
 
-/// As D: traces that name no invocation wait 16 minutes to be left out at most, and no longer for ever after.
+/// After a lost `platform.report`, traces that name no invocation wait 16 minutes at most to be left out.
 #[test]
 fn one_lost_report_does_not_make_every_later_trace_wait() {
     use policy::sampling::{Ratio, Sampling, Slow};
@@ -104,7 +89,7 @@ fn one_lost_report_does_not_make_every_later_trace_wait() {
     assert_eq!(told.1, lost.1, "traces waiting two hours later; one a second");
 }
 
-/// A healthy backend whose latency exceeds three quarters of the flush ceiling gets 16 KiB per round trip.
+/// What a healthy backend delivers and drops whose answers take `latency_ms`, while ten spans of `size` come every 100 ms.
 fn slow_backend(init_type: InitType, ceiling_ms: u64, latency_ms: u64, size: u32) -> (u64, u64) {
     let bounds = Bounds { held_bytes: 4 << 20, ..Config::default().bounds };
     let mut story = Story::new(Config {
@@ -170,7 +155,7 @@ fn a_backend_that_is_far_away_loses_nothing_beside_the_handler() {
     assert_eq!((default.1, near.1, far.1), (0, 0, 0), "{default:?} {near:?} {far:?}");
 }
 
-/// With every setting at its default, `end` mode: what is more than 16 KiB per invocation piles up.
+/// The same in `end` mode, with every setting at its default.
 #[test]
 fn a_backend_that_answers_within_the_flush_ceiling_loses_nothing_in_end_mode() {
     let run = |latency_ms: u64| {
@@ -230,7 +215,7 @@ fn a_backend_that_answers_within_the_flush_ceiling_loses_nothing_in_end_mode() {
     );
 }
 
-/// On Managed Instances every request is packed as if there were no time.
+/// A request is packed by the time that there is, on Managed Instances too.
 #[test]
 fn a_request_of_a_managed_instance_is_packed_as_well_as_any() {
     let mut efforts = Vec::new();
@@ -260,7 +245,7 @@ fn a_request_of_a_managed_instance_is_packed_as_well_as_any() {
     assert_eq!(efforts[0], efforts[1], "on demand, and managed");
 }
 
-/// On Managed Instances nothing wakes for what is on disk: an idle one keeps it there while the backend is well.
+/// On Managed Instances what is on disk leaves by itself while the backend is well.
 #[test]
 fn what_a_managed_instance_has_on_disk_leaves_without_new_traffic() {
     // One entry that is larger than memory is tried, refused with 503 once, and rests on disk.
@@ -346,7 +331,7 @@ fn a_span_of_a_snapshot_is_sent_by_each_environment_that_is_restored_from_it() {
     assert_eq!(books, [(2, 2, 0); 2], "received, delivered and resent: the span of init, and its own");
 }
 
-/// `Retry-After` of two seconds or less, and the last two of a longer one, are forgotten at each INVOKE.
+/// `Retry-After` holds to its end, whatever invocations begin meanwhile.
 #[test]
 fn what_the_backend_asked_for_is_kept_to_though_invocations_begin_meanwhile() {
     let mut sent = Vec::new();
@@ -384,8 +369,4 @@ fn what_the_backend_asked_for_is_kept_to_though_invocations_begin_meanwhile() {
         [0, 0, 0],
         "requests before 1, 2 and 3 seconds are over that the backend asked for, one invocation each 10 ms"
     );
-}
-
-fn on_demand() -> Story {
-    Story::new(Config { flush: FlushMode::End, ..Config::default() })
 }

@@ -1,21 +1,15 @@
 //! A request id under which an invocation is tried again: what is told of one try is not taken for the other.
 
-use crate::story::{MS, Story};
-use policy::{
-    Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, PlatformSpan, ShutdownReason, Span,
-    UnixNanos,
-};
+use crate::story::{MS, Story, on_demand, roots};
+use policy::{Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, UnixNanos};
 
-fn on_demand() -> Story {
-    Story::new(Config { flush: FlushMode::End, ..Config::default() })
+/// From when to when invocations ran, by the spans made for them, and whether each failed.
+fn told(story: &Story) -> Vec<(u64, u64, bool)> {
+    let spans = roots(story).into_iter();
+    spans.map(|span| (span.start.0 / MS, span.end.0 / MS, span.error_type.is_some())).collect()
 }
 
-fn roots(story: &Story) -> Vec<&PlatformSpan> {
-    let is_root = |span: &&PlatformSpan| span.attributes.iter().any(|(key, _)| *key == "faas.invocation_id");
-    story.spans.iter().filter(is_root).collect()
-}
-
-/// `platform.runtimeDone` of the first try comes twice; its retry, a minute later, is over before it has begun.
+/// `platform.runtimeDone` of the first try comes twice, and its retry a minute later.
 #[test]
 fn an_event_told_twice_ends_no_retry_of_a_function_with_own_spans() {
     let mut story = on_demand();
@@ -35,55 +29,33 @@ fn an_event_told_twice_ends_no_retry_of_a_function_with_own_spans() {
     story.pass(5);
     story.tell_done("same", story.now / MS, EndStatus::Success, None);
     story.shut_down(ShutdownReason::Spindown);
-    let told: Vec<_> =
-        roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
-    assert_eq!(told, [(began, began + 5, false)]);
+    assert_eq!(told(&story), [(began, began + 5, false)]);
 }
 
+/// The root of the first try is awaited, whether or not its function is known to send spans.
 #[test]
-fn an_event_told_twice_gives_a_silent_retry_the_status_and_times_of_the_first_try() {
-    let mut story = on_demand();
-    story.invoke_as("same", 60_000);
-    let first = story.now / MS;
-    story.pass(5);
-    story.tell_done("same", first + 5, EndStatus::Error, None);
-    story.answer();
-    story.pass(2);
-    // Its root is awaited, for the function has an SDK.
-    story.tell_done("same", first + 5, EndStatus::Error, None);
-    story.invoke_as("same", 60_000);
-    let began = story.now / MS;
-    story.pass(5);
-    story.tell_done("same", began + 5, EndStatus::Success, None);
-    story.answer();
-    story.shut_down(ShutdownReason::Spindown);
-    let told: Vec<_> =
-        roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
-    assert_eq!(told, [(first, first + 5, true), (began, began + 5, false)]);
+fn an_event_told_twice_gives_a_silent_retry_neither_status_nor_times_of_the_first_try() {
+    for expects_spans in [false, true] {
+        let config = Config { flush: FlushMode::End, expects_spans, ..Config::default() };
+        let mut story = Story::new(config);
+        story.invoke_as("same", 60_000);
+        let first = story.now / MS;
+        story.pass(5);
+        story.tell_done("same", first + 5, EndStatus::Error, None);
+        story.tell_done("same", first + 5, EndStatus::Error, None);
+        story.answer();
+        story.invoke_as("same", 60_000);
+        let began = story.now / MS;
+        assert_eq!(story.asked, 2, "the retry runs: /next must not be asked");
+        story.pass(5);
+        story.tell_done("same", began + 5, EndStatus::Success, None);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        assert_eq!(told(&story), [(first, first + 5, true), (began, began + 5, false)], "{expects_spans}");
+    }
 }
 
-#[test]
-fn a_retry_is_told_from_a_first_try_whose_root_is_awaited() {
-    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
-    story.invoke_as("same", 60_000);
-    let first = story.now / MS;
-    story.pass(5);
-    story.tell_done("same", first + 5, EndStatus::Error, None);
-    story.tell_done("same", first + 5, EndStatus::Error, None);
-    story.answer();
-    story.invoke_as("same", 60_000);
-    let began = story.now / MS;
-    assert_eq!(story.asked, 2, "the retry runs: /next must not be asked");
-    story.pass(5);
-    story.tell_done("same", began + 5, EndStatus::Success, None);
-    story.answer();
-    story.shut_down(ShutdownReason::Spindown);
-    let told: Vec<_> =
-        roots(&story).iter().map(|s| (s.start.0 / MS, s.end.0 / MS, s.error_type.is_some())).collect();
-    assert_eq!(told, [(first, first + 5, true), (began, began + 5, false)]);
-}
-
-/// A retry that ends in the millisecond of its INVOKE (the platform tells whole ones) is held until its deadline.
+/// A retry that ends in the millisecond of its INVOKE is over then: the platform tells whole ones.
 #[test]
 fn a_brief_retry_is_not_held_until_its_deadline() {
     let mut story = on_demand();
@@ -140,7 +112,7 @@ fn the_end_of_an_invocation_that_killed_us_is_not_that_of_its_retry() {
     assert_eq!(told[1..], [(false, began + 50)]);
 }
 
-/// As A, A3 and A4, by what is told of the retry in the end; and without the second telling.
+/// What is told of the retry in the end, with the end of the first try told once or twice.
 #[test]
 fn roots_and_waits_of_a_retry_whose_first_try_was_told_of_twice() {
     let told = |times: u32| {
@@ -167,7 +139,7 @@ fn roots_and_waits_of_a_retry_whose_first_try_was_told_of_twice() {
     assert_eq!(told(1), told(2), "(/next asked early, roots: start, end, failed): told once, and twice");
 }
 
-/// `platform.report` of the first try comes with the retry, as it always does: the retry's trace is kept for it.
+/// `platform.report` of the first try comes with the retry, as it always does, and says nothing of the retry.
 #[test]
 fn a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
     use policy::sampling::{Ratio, Sampling, Slow};

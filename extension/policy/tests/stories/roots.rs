@@ -1,33 +1,13 @@
 //! One root for each invocation: whose it is, where it hangs, from when to when, and that there is only one.
 
-use crate::story::{MS, Story, trace};
+use crate::story::{MS, Story, managed, on_demand, request_of, roots, trace};
 use policy::{
-    Config, Duration, EndStatus, FlushMode, InitPhase, InitType, Input, Instant, Invoke, Kind, PlatformEvent,
-    PlatformSpan, Receipt, ShutdownReason, Span, SpanId, UnixNanos, Value,
+    Config, Duration, EndStatus, FlushMode, InitPhase, Input, Instant, Invoke, Kind, PlatformEvent, Receipt,
+    ShutdownReason, Span, SpanId, UnixNanos,
 };
-
-fn on_demand() -> Story {
-    Story::new(Config { flush: FlushMode::End, ..Config::default() })
-}
-
-fn managed() -> Story {
-    Story::new(Config { init_type: InitType::ManagedInstances, ..Config::default() })
-}
 
 fn id(number: u8) -> SpanId {
     SpanId::new([number; 8]).expect("not zero")
-}
-
-/// The spans made that stand for invocations: which, in which trace, under what, and whether in error.
-fn roots(story: &Story) -> Vec<&PlatformSpan> {
-    let is_root = |span: &&PlatformSpan| span.attributes.iter().any(|(key, _)| *key == "faas.invocation_id");
-    story.spans.iter().filter(is_root).collect()
-}
-
-fn request_of(span: &PlatformSpan) -> &str {
-    let named = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
-    let Some((_, Value::Text(request_id))) = named else { panic!("{span:?}") };
-    request_id
 }
 
 fn millis(at: UnixNanos) -> u64 {

@@ -1,9 +1,9 @@
 //! One environment, told step by step.
 
 use policy::{
-    Agent, BatchId, Config, Content, Duration, EndStatus, Ending, Input, Instant, Invoke, Kind, Measuring,
-    Outcome, Output, PlatformEvent, PlatformSpan, Receipt, RequestId, Response, Shutdown, ShutdownReason,
-    Span, TraceId, UnixNanos, Usage,
+    Agent, BatchId, Config, Content, Duration, EndStatus, Ending, FlushMode, InitType, Input, Instant,
+    Invoke, Kind, Measuring, Outcome, Output, PlatformEvent, PlatformSpan, Receipt, RequestId, Response,
+    Shutdown, ShutdownReason, Span, TraceId, UnixNanos, Usage, Value,
 };
 
 use crate::made;
@@ -13,6 +13,29 @@ pub(crate) const MS: u64 = 1_000_000;
 /// A trace of this number.
 pub(crate) fn trace(number: u8) -> TraceId {
     TraceId::new([number; 16]).expect("not zero")
+}
+
+/// An environment that is frozen between invocations, and flushes at the end of each.
+pub(crate) fn on_demand() -> Story {
+    Story::new(Config { flush: FlushMode::End, ..Config::default() })
+}
+
+/// One that nobody freezes, in which several invocations run at once.
+pub(crate) fn managed() -> Story {
+    Story::new(Config { init_type: InitType::ManagedInstances, ..Config::default() })
+}
+
+/// The spans made that stand for invocations.
+pub(crate) fn roots(story: &Story) -> Vec<&PlatformSpan> {
+    let is_root = |span: &&PlatformSpan| span.attributes.iter().any(|(key, _)| *key == "faas.invocation_id");
+    story.spans.iter().filter(is_root).collect()
+}
+
+/// The request id that a span made for an invocation names.
+pub(crate) fn request_of(span: &PlatformSpan) -> &str {
+    let named = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
+    let Some((_, Value::Text(request_id))) = named else { panic!("{span:?}") };
+    request_id
 }
 
 /// An environment whose backend answers when it is told to.

@@ -1,16 +1,12 @@
 //! What is told late, or before INVOKE is read, is booked once, and on the invocation that it is of.
 
-use crate::story::{MS, Story};
+use crate::story::{MS, on_demand};
 use policy::{
     Agent, Config, Duration, EndStatus, Ending, FlushMode, Input, Instant, Measuring, Outcome, Output,
     PlatformEvent, ShutdownReason, Span, UnixNanos, Usage,
 };
 
-fn on_demand() -> Story {
-    Story::new(Config { flush: FlushMode::End, ..Config::default() })
-}
-
-/// Our share in billed time is counted twice.
+/// Our share in billed time is the time from the end to `/next`, once.
 #[test]
 fn what_a_flush_held_is_billed_to_us_once() {
     let mut story = on_demand();
@@ -41,7 +37,8 @@ fn what_a_flush_held_is_billed_to_us_once() {
     assert_eq!(story.agent.ledger().billed_own, Duration::from_millis(40));
 }
 
-/// What is announced before INVOKE is read, while nobody told the end of the invocation before, is forgotten at INVOKE.
+/// What is announced after the deadline of an invocation is of the next one, although INVOKE is yet to be read and nobody
+/// told the end of the one before.
 #[test]
 fn what_is_announced_before_invoke_is_read_is_closed_when_its_function_dies() {
     for before_invoke in [false, true] {
@@ -181,7 +178,7 @@ impl Noted {
     }
 }
 
-/// The end of a retry that is read before its INVOKE is in no count, and its duration in none.
+/// The end of a retry counts, also where it is read before its INVOKE.
 #[test]
 fn the_end_of_a_retry_that_is_read_before_its_invoke_is_counted() {
     let mut told = Vec::new();
