@@ -12,6 +12,7 @@ import concurrent.futures
 import importlib
 import json
 import sys
+import threading
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -22,6 +23,7 @@ options.add_argument("--longest", type=int, default=4 << 20)
 options.add_argument("--tls", nargs=2)
 options.add_argument("answers", nargs="*")
 options = options.parse_args()
+one_at_a_time = threading.Lock()
 
 
 def names_of(request):
@@ -32,6 +34,13 @@ def names_of(request):
             for field, items in scope.ListFields():
                 if field.name in ("spans", "metrics", "log_records"):
                     yield from (getattr(item, "name", "") or item.body.string_value for item in items)
+
+
+def say(seen):
+    """One write for each line: `print` writes the end of a line apart, and calls come on several threads."""
+    with one_at_a_time:
+        sys.stdout.write(json.dumps(seen) + "\n")
+        sys.stdout.flush()
 
 
 def retry_info(code, delay):
@@ -48,7 +57,7 @@ def handler(signal, response_class):
         answer = options.answers.pop(0) if options.answers else "OK"
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         seen = {"signal": signal, "names": list(names_of(request)), "metadata": metadata, "answer": answer}
-        print(json.dumps(seen), flush=True)
+        say(seen)
         if answer == "PARTIAL":
             response = response_class()
             response.partial_success.rejected_spans = 1
