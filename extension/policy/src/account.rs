@@ -262,6 +262,14 @@ impl Account {
         self.open.first().map_or(self.begun + 1, |open| open.ordinal)
     }
 
+    /// Every invocation that began before this time is over: the platform tells of begins in their order. For Managed
+    /// Instances.
+    pub(crate) fn all_over_before(&self) -> UnixNanos {
+        let oldest_open = self.open.iter().map(|open| open.invoke.received_at).min();
+        let newest_finished = || self.finished.iter().map(|finished| finished.began_at).max();
+        oldest_open.or_else(newest_finished).unwrap_or_default().minus(END_SLACK)
+    }
+
     /// Another request of the function has come, whose spans follow.
     pub(crate) const fn on_receipt(&mut self) {
         self.receipts += 1;

@@ -414,7 +414,7 @@ impl<B: Body> Agent<B> {
         if now >= self.next_beat {
             self.next_beat = now + MANAGED_BEAT;
             self.account.settle_overdue(now, &self.config);
-            self.announced.forget_before(self.account.oldest_open().min(self.ledger.invocations));
+            self.announced.forget_begun_before(self.account.all_over_before());
             self.store_made(now);
             self.store_logs(now);
             self.meter_if_due(now);
