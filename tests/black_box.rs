@@ -11,6 +11,7 @@ mod black_box {
     mod bounds;
     mod calls;
     mod cardinality;
+    mod causes;
     mod cold_start;
     mod completion;
     mod connections;

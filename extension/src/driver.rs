@@ -210,7 +210,10 @@ impl Driver {
                 Output::Connect => self.exporter.connect(),
                 Output::Measured(measured) => self.write_line(&measured),
                 Output::Say(notice) => {
-                    log::notice(&notice, &self.prices);
+                    if matches!(notice, Notice::Summary(_)) {
+                        self.exporter.conclude();
+                    }
+                    log::notice(&notice, &self.prices, |signal| self.exporter.about(signal));
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
                     }
