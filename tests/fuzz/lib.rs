@@ -13,17 +13,21 @@ pub fn long_rounds(target: &str, round: impl FnMut(u64)) {
     run(target, LONG_ROUNDS, round);
 }
 
-/// Calls `round` with ever new seeds: a fixed number of times, or for `FUZZ_SECONDS` where that is set.
+/// Calls `round` with ever new seeds: a fixed number of times, `FUZZ_ROUNDS` times, or for `FUZZ_SECONDS`.
 /// The same seed gives the same round; a round that panics names it.
 pub fn rounds(target: &str, round: impl FnMut(u64)) {
     run(target, ROUNDS, round);
 }
 
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
 fn run(target: &str, count: u64, mut round: impl FnMut(u64)) {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let count = number("FUZZ_ROUNDS").unwrap_or(count);
+    let seconds = number("FUZZ_SECONDS");
     let until = seconds.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds));
-    let only = std::env::var("FUZZ_SEED").ok().and_then(|text| text.parse().ok());
-    if let Some(seed) = only {
+    if let Some(seed) = number("FUZZ_SEED") {
         round(seed);
         return;
     }
