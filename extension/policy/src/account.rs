@@ -45,6 +45,11 @@ const OPEN_MAX: usize = 1_024;
 const INVOCATION_MAX: Duration = Duration::from_secs(960);
 /// The platform tells of ends in whole milliseconds: something may have begun this much later, and before the end.
 const END_SLACK: Duration = Duration::from_millis(1);
+/// An asynchronous invocation is retried for so long at the most. What claims to be later claims any time.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
+const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
 const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
@@ -235,6 +240,12 @@ impl Account {
         self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id)
     }
 
+    /// Whether a span that begins is a part of one that had ended by then: it is left over from that one's invocation, and
+    /// no sign of another.
+    pub(crate) fn is_left_over<B>(&self, span: &Span<B>) -> bool {
+        span.parent.is_some_and(|parent| self.relatives.has_ended((span.trace_id, parent), span.start))
+    }
+
     /// Whether the function itself says when its invocations are over.
     pub(crate) const fn tells_ends(&self) -> bool {
         self.tells_ends
@@ -301,10 +312,18 @@ impl Account {
         self.was_heard = true;
         self.tells_ends = true;
         let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
-        // An asynchronous invocation is retried under its own request id: what began before the retry is of the first try.
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
+        // An asynchronous invocation is retried under its own request id, a minute later: what began before the retry is of
+        // the first try; and where the clock was set back since, that try ended in what is the future of the retry.
+        let is_it = |open: &Invocation| {
+            let is_retry = open
+                .deadline_at
+                .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
+            open.invoke.request_id == *request_id && !is_retry
+        };
         let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
-        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
+        // INVOKE may be read late.
+        let is_older = || self.is_over_at(request_id, span.start.minus(INVOKE_DELAY_MAX));
+        let first = || self.open.iter().position(is_it).filter(|_| !is_older());
         if let Some(index) = after.or_else(first) {
             self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
             note_entry(&mut self.open[index].entry, entry);

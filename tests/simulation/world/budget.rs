@@ -203,6 +203,16 @@ impl World {
         assert!(is_over, "/next was asked {} ms before anything told of the end", (patience - now) / MS);
     }
 
+    /// An invocation that is held for its data is known to be over, or taken to be.
+    pub(super) fn note_regarded_as_over(&mut self) {
+        let (now, current) = (self.now, self.current);
+        if self.agent.phase() == Phase::Flushing
+            && let Some(life) = self.truth.life_mut(current)
+        {
+            life.known_at.get_or_insert(now);
+        }
+    }
+
     /// What has been waited for once is not waited for again; and an invocation that is let go of is known to be over.
     pub(super) fn note_next(&mut self) {
         if self.held.receives {

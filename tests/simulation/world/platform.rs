@@ -84,7 +84,9 @@ impl World {
             self.note_came(span);
             if let Some(request_id) = &span.request_id {
                 self.logged.learn(request_id, (span.trace_id, span.span_id));
-                self.note_named(span.body.of);
+                if tells_end(span) {
+                    self.note_named(span.body.of);
+                }
             }
         }
         self.receiving = self.receiving.saturating_sub(1);
@@ -239,6 +241,11 @@ impl World {
             self.later(self.now + after + again, Event::Tell(number, event));
         }
     }
+}
+
+/// Whether a span tells that its invocation is over: it names it, and is no part of another span of the same process.
+pub(super) fn tells_end(span: &policy::Span<Body>) -> bool {
+    span.request_id.is_some() && span.parent_is_remote != Some(false)
 }
 
 fn ending_of(fate: Fate) -> Ending {

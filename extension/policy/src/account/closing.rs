@@ -70,11 +70,12 @@ impl Account {
         }
     }
 
-    /// The invocation that runs is over: makes the roots of earlier ones that were awaited long enough.
-    pub(crate) fn settle_ripe(&mut self, config: &Config) {
+    /// The invocation that runs is over: makes the roots of earlier ones that were awaited long enough. `is_underway` while a
+    /// request of the function is being received.
+    pub(crate) fn settle_ripe(&mut self, now: Instant, config: &Config, is_underway: bool) {
         let Some(current) = self.open.last() else { return };
         let (began, until) = (current.began, current.deadline_at.unwrap_or(UnixNanos(u64::MAX)));
-        let ripe = self.awaited.ripe(began, until, &self.relatives);
+        let ripe = self.awaited.ripe((began, now), until, &self.relatives, is_underway);
         self.settle(config, ripe);
     }
 
@@ -126,7 +127,10 @@ impl Account {
         let deadline_at = Some(invoke.deadline_at);
         // It is none of this process's: the first of those is still to come.
         let mut open = Invocation::new(Instant::default(), seed, 0, invoke, deadline_at);
-        open.from = received_at.minus(INVOKE_DELAY_MAX);
+        // When the one before had ended, nobody knows here: what began well before INVOKE was read may be of that, unless
+        // what began later names it as a parent.
+        open.floor = received_at.minus(INVOKE_DELAY);
+        open.from = open.floor;
         let last_end = self.last_end;
         for span in spans.iter().chain(earlier) {
             if span.request_id.as_ref() == Some(&request_id) && span.parent_is_remote != Some(false) {
@@ -144,15 +148,14 @@ impl Account {
         };
         let mut relatives = Relatives::default();
         spans.iter().for_each(|span| relatives.add(span));
-        // When the one before had ended, nobody knows here: what began well before INVOKE was read may be of that, unless
-        // what began later names it as a parent.
-        let from = received_at.minus(INVOKE_DELAY);
-        let family = relatives.family(Window { from, ..open.window() });
-        let family = relatives.with_ancestors(family, open.window());
-        let family = family.without(|place, _| is_other(place.trace_id));
-        let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
+        let family = relatives.family(open.window());
         let latest = family.latest(open.invoke.deadline_at);
+        let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
         open.finish = Some(Finish::of_a_kill(latest.max(begun)));
+        let family = family.and(&dying(config, &open, announced));
+        let earliest = received_at.minus(INVOKE_DELAY_MAX);
+        let family = relatives.with_ancestors(family, Window { from: earliest, ..open.window() });
+        let family = family.without(|place, _| is_other(place.trace_id));
         self.close_with(Instant::default(), config, open, family, announced);
         self.last_end = last_end;
     }
@@ -183,13 +186,15 @@ impl Account {
             open.from = open.from.max(self.init.ended_at(config).unwrap_or_default());
         }
         let is_bare = open.entry.is_none() || open.has_died();
-        let family = if is_bare { self.family_of(&open) } else { Family::default() };
+        let begun = dying(config, &open, announced);
+        let family = if is_bare { self.family_of(&open, &begun) } else { Family::default() };
         self.close_with(now, config, open, family, announced);
     }
 
-    fn family_of(&self, open: &Invocation) -> Family {
-        let told = open.finish.as_ref().filter(|finish| !finish.is_overlong).and_then(|finish| finish.at);
-        // Of the next one, INVOKE may not have reached us when its first spans did.
+    /// The spans of `open`, with those that had `begun` and were still open when its function died.
+    fn family_of<B>(&self, open: &Invocation, begun: &[&Span<B>]) -> Family {
+        let told = open.finish.as_ref().and_then(|finish| finish.at);
+        // Of the next one, INVOKE may not have reached us when its first spans did. It begins after the report on this one.
         let until = told.map_or(open.until, |at| open.until.min(at + END_SLACK));
         let window = Window { until, ..open.window() };
         let (from, received_at) = (open.from, open.invoke.received_at);
@@ -201,7 +206,7 @@ impl Account {
         });
         // What its spans name as their parents is its all the same: clocks differ, and INVOKE may be late.
         let earliest = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(from);
-        self.relatives.with_ancestors(family, Window { from: earliest, until })
+        self.relatives.with_ancestors(family.and(begun), Window { from: earliest, until })
     }
 
     fn close_with<B: Body>(
@@ -209,7 +214,7 @@ impl Account {
         now: Instant,
         config: &Config,
         mut open: Invocation,
-        mut family: Family,
+        family: Family,
         announced: &Announced<B>,
     ) {
         let finish = open.finish.clone();
@@ -223,7 +228,7 @@ impl Account {
         let is_timeout = finish.as_ref().is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
         let lives_on = config.is_managed() && is_timeout;
         if let Some(finish) = finish.filter(|finish| finish.has_died) {
-            self.deaths.extend(bury(config, &mut open, &mut family, &finish, announced));
+            self.deaths.extend(bury(config, &mut open, &family, &finish, announced));
         }
         let ended_at = ended_at(&open, &family);
         let (end, slack) = match &open.finish {
@@ -232,14 +237,20 @@ impl Account {
             Some(Finish { is_overlong: true, at, .. }) => (at.unwrap_or(ended_at), Duration::ZERO),
             Some(_) => (ended_at, END_SLACK),
         };
-        self.last_end = self.last_end.max(end + slack);
+        // Where nothing told of it, its latest span is no border: that may be of the next one, whose INVOKE was read late.
+        if open.is_end_told() {
+            self.last_end = self.last_end.max(end + slack);
+        }
         let next = self.open.iter_mut().chain(self.awaited.iter_mut());
         for next in next.filter(|next| !config.is_managed() && next.ordinal == open.ordinal + 1) {
-            // Its own begin parts them better, where that is told.
-            let slack = if next.started_at.is_some() { Duration::ZERO } else { slack };
-            let border = end + slack + Duration::from_nanos(1);
-            next.from = next.from.max(border).min(next.invoke.received_at);
-            (next.floor, open.until) = (end, next.from);
+            if open.is_end_told() {
+                // Its own begin parts them better, where that is told.
+                let slack = if next.started_at.is_some() { Duration::ZERO } else { slack };
+                let border = end + slack + Duration::from_nanos(1);
+                next.from = next.from.max(border).min(next.invoke.received_at);
+                next.floor = end;
+            }
+            open.until = next.from;
         }
         // Where the function has died, and spans of the trace name a parent that never came, that was its root.
         let is_whole = |place: &Place| !has_died || family.missing_parents(place.trace_id, true).is_empty();
@@ -271,7 +282,7 @@ impl Account {
     /// Makes the roots of invocations that were awaited in vain: of what has come of them by now.
     fn settle(&mut self, config: &Config, awaited: Vec<Invocation>) {
         for open in awaited {
-            let family = self.family_of(&open);
+            let family = self.family_of::<()>(&open, &[]);
             if let Some(place) = family.entry() {
                 self.placed(&open, place);
                 continue;
@@ -356,29 +367,46 @@ fn ended_at(open: &Invocation, family: &Family) -> UnixNanos {
     open.end(open.start(family.earliest()), latest)
 }
 
-/// The function has died in `open`: what it had announced belongs to the invocation as if it had been sent.
-///
-/// Shape: on Managed Instances, where other invocations run beside it, only the trace whose announced entry
-/// names it is concerned; `None` where there is none.
+/// The trace in which the function has died, where other invocations run beside `open`: the one whose announced entry
+/// names it, if there is one. The outer `None` where nothing died that was announced.
+fn trace_of_death<B: Body>(
+    config: &Config,
+    open: &Invocation,
+    announced: &Announced<B>,
+) -> Option<Option<TraceId>> {
+    if !config.is_managed() {
+        return Some(None);
+    }
+    let names_it = |span: &&Span<B>| span.request_id.as_ref() == Some(&open.invoke.request_id);
+    announced.in_order(None).into_iter().find(names_it).map(|span| Some(span.trace_id))
+}
+
+/// The announced spans that were still open when the function died in `open`: they belong to the invocation as if they had
+/// been sent.
+fn dying<'a, B: Body>(config: &Config, open: &Invocation, announced: &'a Announced<B>) -> Vec<&'a Span<B>> {
+    let trace = if open.has_died() { trace_of_death(config, open, announced) } else { None };
+    let mut begun = trace.map(|trace| announced.in_order(trace)).unwrap_or_default();
+    begun.retain(|span| open.window().holds(span.start));
+    begun
+}
+
+/// The function has died in `open`, and with it what it had announced; `None` where that concerns nothing.
 fn bury<B: Body>(
     config: &Config,
     open: &mut Invocation,
-    family: &mut Family,
+    family: &Family,
     finish: &Finish,
     announced: &Announced<B>,
 ) -> Option<Death> {
-    let request_id = open.invoke.request_id.clone();
-    let names_it = |span: &&Span<B>| span.request_id.as_ref() == Some(&request_id);
-    let trace = announced.in_order(None).into_iter().find(names_it).map(|span| span.trace_id);
-    let trace = if config.is_managed() { Some(trace?) } else { None };
-    for span in announced.in_order(trace) {
-        let is_own = span.request_id.as_ref().is_none_or(|id| *id == request_id);
-        if open.entry.is_none() && span.kind.is_entry() && is_own {
-            open.entry = Some(super::Entry { place: Place::of(span), end: span.end, receipt: 0 });
-        }
-        if open.window().holds(span.start) {
-            family.add(span);
-        }
+    let trace = trace_of_death(config, open, announced)?;
+    let is_own = |span: &&Span<B>| {
+        let names = span.request_id.as_ref().map(|id| *id == open.invoke.request_id);
+        span.kind.is_entry() && names.unwrap_or(span.start + END_SLACK >= open.floor)
+    };
+    if open.entry.is_none()
+        && let Some(span) = announced.in_order(trace).into_iter().find(is_own)
+    {
+        open.entry = Some(super::Entry { place: Place::of(span), end: span.end, receipt: 0 });
     }
     let at = ended_at(open, family);
     Some(Death { at, ending: finish.ending.clone(), trace })
