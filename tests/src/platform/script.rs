@@ -19,6 +19,8 @@ pub enum Registration {
     RefuseInvoke,
     /// Always this status.
     Status(u16),
+    /// As usual for this name, which is that of the file; 403 for any other.
+    Named(&'static str),
 }
 
 /// How `PUT /telemetry` is answered.
@@ -144,13 +146,11 @@ impl Script {
         self
     }
 
-    /// What to start.
-    pub(super) fn command(&self) -> Command {
-        if let Some([program, arguments @ ..]) = self.program.as_deref() {
-            let mut command = Command::new(program);
-            command.args(arguments);
-            return command;
-        }
+    /// The extension's binary.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn binary(&self) -> PathBuf {
         let built = || {
             let test = env::current_exe().expect("a test knows its own path");
             test.parent()
@@ -160,7 +160,17 @@ impl Script {
         };
         let path = env::var_os("PREFREEZE_BIN").map_or_else(built, PathBuf::from);
         assert!(path.is_file(), "no extension at {}: build it first, or set PREFREEZE_BIN", path.display());
-        Command::new(path)
+        path
+    }
+
+    /// What to start.
+    pub(super) fn command(&self) -> Command {
+        if let Some([program, arguments @ ..]) = self.program.as_deref() {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            return command;
+        }
+        Command::new(self.binary())
     }
 }
 
