@@ -21,6 +21,7 @@ mod black_box {
     mod hostile;
     mod judgement;
     mod late;
+    mod lenient;
     mod listeners;
     mod logs;
     mod managed;

@@ -59,11 +59,7 @@ fn config() -> ExitCode {
     }
     let settings = Settings::from_environment();
     print(&settings.describe());
-    if settings.problems.is_empty() && settings.refused.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if settings.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn metrics() -> ExitCode {

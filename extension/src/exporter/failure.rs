@@ -45,6 +45,7 @@ pub(super) enum Cause {
     WrongMethod,
     UnsupportedType,
     Redirected,
+    Loop,
     BadRequest,
     TooLarge,
     ServerError,
@@ -65,7 +66,7 @@ impl Cause {
 
 /// Every cause in the order of [`Cause`]: its name in a line, and what happened. What to do is on the page on
 /// troubleshooting.
-const TABLE: [(Cause, &str, &str); 33] = [
+const TABLE: [(Cause, &str, &str); 34] = [
     (Cause::NameNotFound, "name_not_found", "the name of the backend's host cannot be resolved"),
     (Cause::ConnectionRefused, "connection_refused", "nothing listens on the backend's port"),
     (Cause::HostUnreachable, "host_unreachable", "there is no network route to the backend"),
@@ -143,6 +144,11 @@ const TABLE: [(Cause, &str, &str); 33] = [
     ),
     (Cause::UnsupportedType, "unsupported_type", "the backend does not accept protobuf, or this compression"),
     (Cause::Redirected, "redirected", "the backend redirects to another URL, and redirects are not followed"),
+    (
+        Cause::Loop,
+        "loop",
+        "the endpoint leads to Prefreeze's own receiver, so that data would go round in a circle",
+    ),
     (Cause::BadRequest, "bad_request", "the backend considers the request invalid"),
     (Cause::TooLarge, "too_large", "the backend considers the request too large"),
     (Cause::ServerError, "server_error", "the backend failed while it handled the request"),
@@ -177,8 +183,9 @@ impl Failure {
             407 => Cause::ProxyAuthentication,
             413 => Cause::TooLarge,
             429 | 8 => Cause::Throttled,
+            508 => Cause::Loop,
             502..=504 | 14 => Cause::Unavailable,
-            500 | 505..=599 | 2 | 13 => Cause::ServerError,
+            500 | 505..=507 | 509..=599 | 2 | 13 => Cause::ServerError,
             _ => Cause::RefusedOtherwise,
         };
         Self { cause, status: Some(status), detail: String::new() }

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use crate::settings;
+
 /// The name of its file in the layer that we build.
 const IN_LAYER: &str = "prefreeze";
 /// The folder that the platform starts extensions from.
@@ -12,8 +14,7 @@ const FOLDER: &str = "extensions";
 
 /// The names to try, the likeliest first.
 pub(super) fn candidates() -> Vec<String> {
-    let program = std::env::args_os().next().unwrap_or_default();
-    names_of(Path::new(&program))
+    names_of(&settings::program())
 }
 
 /// The names that the file may have which the platform started, where this process was started as `program`.

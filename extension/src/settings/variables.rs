@@ -95,6 +95,7 @@ impl Reader {
     }
 }
 
-fn is_off(text: &str) -> bool {
-    text.eq_ignore_ascii_case("off") || text.eq_ignore_ascii_case("none")
+/// Whether a setting is switched off; YAML writes `off` as `false`.
+pub(super) fn is_off(text: &str) -> bool {
+    ["off", "none", "false", "no"].iter().any(|word| word.eq_ignore_ascii_case(text))
 }
