@@ -118,8 +118,9 @@ impl Account {
             open.from = self.begin_of_spans(&open);
         }
         let ordinal = open.ordinal;
+        let began = early.started_at.or(open.finish.as_ref().and_then(Finish::began));
         self.open.push(open);
-        self.on_start(config, ordinal, early.started_at);
+        self.on_start(config, ordinal, began);
     }
 
     /// When the spans of an invocation may begin that begins now, as long as nothing says when it did.
@@ -378,7 +379,7 @@ impl Account {
             PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
                 let finish =
                     Finish { produced_bytes: *produced_bytes, ..Finish::told(ending, *at, *duration) };
-                self.finish(request_id, *at, finish);
+                self.finish(config, request_id, *at, finish);
             }
             // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
             PlatformEvent::Report { request_id, at, ending, duration, .. } => {
@@ -394,7 +395,7 @@ impl Account {
                 }
                 let is_overlong = !config.is_managed();
                 let finish = Finish { is_overlong, ..Finish::told(ending, *at, *duration) };
-                self.finish(request_id, *at, finish);
+                self.finish(config, request_id, *at, finish);
             }
             _ => self.init.on_event(config, event),
         }
@@ -410,7 +411,7 @@ impl Account {
         open.or_else(|| self.awaited.started(request_id, at))
     }
 
-    fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
+    fn finish(&mut self, config: &Config, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
         // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
         // twice has the same time: another one is of another try, whose clock may have been set back.
@@ -435,7 +436,11 @@ impl Account {
         });
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
-            self.open[index].finish.get_or_insert(finish);
+            let (ordinal, is_started) = (self.open[index].ordinal, self.open[index].started_at.is_some());
+            let finish = self.open[index].finish.get_or_insert(finish);
+            if let Some(began) = finish.began().filter(|_| !is_started) {
+                self.on_start(config, ordinal, Some(began));
+            }
         } else if let Some(awaited) = self
             .awaited
             .find(request_id)

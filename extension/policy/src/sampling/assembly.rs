@@ -17,7 +17,7 @@ use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
-/// Traces of which it is remembered what became of them, for spans that come late: 48 KB.
+/// Traces of which it is remembered what became of them, for spans that come late: 56 KB.
 const JUDGED_MAX: usize = 512;
 /// Invocations of which it is remembered what the platform said.
 const WORDS_MAX: usize = 64;
@@ -45,9 +45,11 @@ pub(crate) struct Overlap {
 }
 
 /// What became of a trace, and of which part of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Judged {
     verdict: Verdict,
+    /// Which invocation that was of, where it was known.
+    invocation: Option<RequestId>,
     /// The end of its last span: what began later is not a late part of it.
     until: UnixNanos,
 }
@@ -136,8 +138,8 @@ impl<B: Body> Assembly<B> {
     /// Takes a span in, of the invocation `invocation` where that is known.
     pub(crate) fn add(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
         let trace_id = item.trace_id();
-        let judged = self.judged.touch(&trace_id).copied();
-        let late = judged.filter(|judged| item.start() <= judged.until);
+        let judged = self.judged.touch(&trace_id).cloned();
+        let late = judged.clone().filter(|judged| item.start() <= judged.until);
         if let Some(fragment) = self.fragments.get(trace_id) {
             let doubt = fragment.doubt;
             let mut of = fragment.invocation.as_ref().or(invocation);
@@ -161,7 +163,9 @@ impl<B: Body> Assembly<B> {
         } else if let Some(judged) = late {
             self.follow(judged, item);
         } else {
-            self.fragments.push(now, item, invocation);
+            // Where invocations overlap, what names none is of the one that its trace was of.
+            let of_trace = judged.filter(|_| self.is_overlapping).and_then(|judged| judged.invocation);
+            self.fragments.push(now, item, invocation.or(of_trace.as_ref()));
         }
     }
 
@@ -329,12 +333,12 @@ impl<B: Body> Assembly<B> {
             return false;
         }
         let until = fragment.items.iter().map(Item::end).max().unwrap_or_default();
-        self.judged.put(trace_id, Judged { verdict, until });
+        let invocation = fragment.invocation.clone();
+        self.judged.put(trace_id, Judged { verdict, invocation: invocation.clone(), until });
         if is_settled {
             self.settle(trace_id, verdict);
         } else {
-            let (invocation, doubt) =
-                (fragment.invocation.clone(), Doubt { verdict, begun: self.begun, at: now });
+            let doubt = Doubt { verdict, begun: self.begun, at: now };
             self.fragments.set(trace_id, invocation, Some(doubt));
         }
         true
