@@ -220,8 +220,8 @@ impl Account {
         let finish = open.finish.clone();
         let mut word = self.word(config, &open);
         word.failure = finish.as_ref().and_then(|finish| failure_of(finish.ending.status, finish.has_died));
-        // Without an entry, too, it is only closed when nothing more will be said.
-        word.is_final = finish.is_some() || open.entry.is_none();
+        // One that is closed because the next one is over may be told of yet.
+        word.is_final = finish.is_some();
         self.closed.push(word);
         let has_died = open.has_died();
         // A process that serves several invocations is not ended for one that has run out of time.

@@ -16,8 +16,9 @@ pub(super) struct Fragment<B> {
     pub(super) items: Vec<Item<B>>,
     pub(super) size: usize,
     pub(super) since: Instant,
-    /// The invocation that it is part of, where it is known.
-    pub(super) invocation: Option<RequestId>,
+    /// The invocations that it is part of, as far as they are known: usually one, and several where a trace spans them. It is
+    /// judged when all are done, and kept where one has failed.
+    pub(super) invocations: Vec<RequestId>,
     /// Left out, unless the platform says that the invocation failed.
     pub(super) doubt: Option<Doubt>,
 }
@@ -78,12 +79,12 @@ impl<B: Body> Fragments<B> {
         self.all.get(&trace_id)
     }
 
-    /// Puts `item` to what waits of its trace; `invocation` counts where nothing does.
-    pub(super) fn push(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
+    /// Puts `item` to what waits of its trace; `invocations` count where nothing does.
+    pub(super) fn push(&mut self, now: Instant, item: Item<B>, invocations: &[RequestId]) {
         let trace_id = item.trace_id();
         if !self.all.contains_key(&trace_id) {
-            let (size, doubt, invocation) = (0, None, invocation.cloned());
-            let fragment = Fragment { items: Vec::new(), size, since: now, invocation, doubt };
+            let (size, doubt, invocations) = (0, None, invocations.to_vec());
+            let fragment = Fragment { items: Vec::new(), size, since: now, invocations, doubt };
             self.enter(trace_id, &fragment);
             self.all.insert(trace_id, fragment);
         }
@@ -106,11 +107,11 @@ impl<B: Body> Fragments<B> {
         Some(fragment)
     }
 
-    /// What waits of a trace is of `invocation`, and in `doubt` or not.
-    pub(super) fn set(&mut self, trace_id: TraceId, invocation: Option<RequestId>, doubt: Option<Doubt>) {
+    /// What waits of a trace is of `invocations`, and in `doubt` or not.
+    pub(super) fn set(&mut self, trace_id: TraceId, invocations: Vec<RequestId>, doubt: Option<Doubt>) {
         if let Some(mut fragment) = self.all.remove(&trace_id) {
             self.leave(trace_id, &fragment);
-            (fragment.invocation, fragment.doubt) = (invocation, doubt);
+            (fragment.invocations, fragment.doubt) = (invocations, doubt);
             self.enter(trace_id, &fragment);
             self.all.insert(trace_id, fragment);
         }
@@ -123,7 +124,7 @@ impl<B: Body> Fragments<B> {
                 let Some(fragment) = self.get(trace_id) else { continue };
                 let began = fragment.items.iter().map(Item::start).max().unwrap_or_default();
                 let doubt = fragment.doubt;
-                self.set(trace_id, owner(began), doubt);
+                self.set(trace_id, owner(began).into_iter().collect(), doubt);
             }
         }
     }
@@ -139,7 +140,7 @@ impl<B: Body> Fragments<B> {
         self.ready(|_| true, |_| true)
     }
 
-    /// Those not judged yet that have waited long, or are of an invocation that is done.
+    /// Those not judged yet that have waited long, or are of invocations that are done.
     pub(super) fn ready(
         &self,
         is_old: impl Fn(Instant) -> bool,
@@ -147,10 +148,13 @@ impl<B: Body> Fragments<B> {
     ) -> Vec<TraceId> {
         let old = self.unjudged.iter().take_while(|(since, _)| is_old(*since));
         let mut ready: BTreeSet<_> = old.map(|(_, trace_id)| *trace_id).collect();
-        // Few invocations are open, and what is of one that is not does not stay here.
+        // Few invocations are open, and what is of none of them does not stay here.
+        let is_whole = |trace_id: &&TraceId| {
+            self.get(**trace_id).is_some_and(|fragment| fragment.invocations.iter().all(&is_done))
+        };
         for (invocation, traces) in &self.by_invocation[0] {
             if invocation.as_ref().is_some_and(&is_done) {
-                ready.extend(traces);
+                ready.extend(traces.iter().filter(is_whole));
             }
         }
         ready.into_iter().collect()
@@ -183,30 +187,42 @@ impl<B: Body> Fragments<B> {
 
     fn enter(&mut self, trace_id: TraceId, fragment: &Fragment<B>) {
         if let Some(doubt) = fragment.doubt {
-            let doubts = &mut self.doubts[usize::from(fragment.invocation.is_some())];
+            let doubts = &mut self.doubts[usize::from(!fragment.invocations.is_empty())];
             doubts.insert((doubt.at, doubt.begun, trace_id));
             self.doubted += fragment.size;
         } else {
             self.unjudged.insert((fragment.since, trace_id));
         }
         let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
-        groups.entry(fragment.invocation.clone()).or_default().insert(trace_id);
+        for group in fragment.groups() {
+            groups.entry(group).or_default().insert(trace_id);
+        }
     }
 
     fn leave(&mut self, trace_id: TraceId, fragment: &Fragment<B>) {
         if let Some(doubt) = fragment.doubt {
-            let doubts = &mut self.doubts[usize::from(fragment.invocation.is_some())];
+            let doubts = &mut self.doubts[usize::from(!fragment.invocations.is_empty())];
             doubts.remove(&(doubt.at, doubt.begun, trace_id));
             self.doubted -= fragment.size;
         } else {
             self.unjudged.remove(&(fragment.since, trace_id));
         }
         let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
-        if let Some(traces) = groups.get_mut(&fragment.invocation) {
-            traces.remove(&trace_id);
-            if traces.is_empty() {
-                groups.remove(&fragment.invocation);
+        for group in fragment.groups() {
+            if let Some(traces) = groups.get_mut(&group) {
+                traces.remove(&trace_id);
+                if traces.is_empty() {
+                    groups.remove(&group);
+                }
             }
         }
+    }
+}
+
+impl<B> Fragment<B> {
+    /// Where it is found: with each of its invocations, or with those of none.
+    fn groups(&self) -> impl Iterator<Item = Option<RequestId>> {
+        let none = self.invocations.is_empty().then_some(None);
+        self.invocations.iter().cloned().map(Some).chain(none)
     }
 }

@@ -291,8 +291,9 @@ fn a_good_end_or_two_more_invocations_let_it_go() {
     assert_eq!((story.agent.held_items(Signal::Traces), story.agent.ledger().spans.sampled_out), (1, 0));
     story.runtime_done(EndStatus::Success, None);
     assert_eq!((story.agent.held_items(Signal::Traces), story.agent.ledger().spans.sampled_out), (0, 1));
-    (0..3).for_each(|_| {
-        story.invocation(trace(0.0), |_| {});
+    (1..4).for_each(|number| {
+        story.now += 1_000 * MS;
+        story.invocation(trace(f64::from(number) / 1_000.0), |_| {});
     });
     assert!(story.agent.held_items(Signal::Traces) <= 2, "the platform never told of their ends");
     story.shut_down(ShutdownReason::Spindown);
