@@ -254,7 +254,7 @@ impl Account {
 
     /// Whether `request_id` has begun, as far as is remembered.
     fn has_begun(&self, request_id: &RequestId) -> bool {
-        self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)
+        self.is_open(request_id) || self.has_older(request_id)
     }
 
     /// Whether `platform.start` of `request_id` at `at` is of an invocation that is known already.
@@ -262,6 +262,11 @@ impl Account {
         let open = self.open.iter().map(|open| (&open.invoke.request_id, open.invoke.received_at));
         let finished = self.finished.iter().map(|finished| (&finished.request_id, finished.began_at));
         open.chain(finished).any(|known| known == (request_id, at))
+    }
+
+    /// Whether `request_id` is over, and does not run again.
+    pub(crate) fn is_over(&self, request_id: &RequestId) -> bool {
+        !self.is_open(request_id) && self.has_older(request_id)
     }
 
     /// Whether `request_id` is open.

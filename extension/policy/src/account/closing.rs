@@ -230,7 +230,11 @@ impl Account {
         if let Some(finish) = finish.filter(|finish| finish.has_died) {
             self.deaths.extend(bury(config, &mut open, &family, &finish, announced));
         }
-        let ended_at = ended_at(&open, &family);
+        let mut ended_at = ended_at(&open, &family);
+        if !open.is_end_told() {
+            // No later than the next one was heard of, whose spans its latest may be.
+            ended_at = ended_at.min(open.until).max(open.invoke.received_at);
+        }
         let (end, slack) = match &open.finish {
             None => (ended_at, Duration::ZERO),
             // When every extension had asked for the next: no later than that one began.

@@ -68,13 +68,12 @@ impl<B: Body> Agent<B> {
             for span in receipt.spans.drain(..) {
                 // On Managed Instances the platform tells of an invocation's begin when it may be over: what it says of
                 // its end is waited for all the same.
-                let is_known = |id: &RequestId| self.config.is_managed() || self.account.is_open(id);
-                let named = span.request_id.clone().filter(is_known);
+                let is_known = |id: &&RequestId| self.config.is_managed() || !self.account.is_over(id);
                 // An SDK that sends by a timer sends after a freeze what began before it.
                 let over = self.account.over_at(&self.config, span.start).cloned();
-                let beside = named_in.get(&span.trace_id).and_then(Option::as_ref);
-                let told = named.as_ref().or(beside);
-                let invocation = told.or(over.as_ref()).or(running);
+                let beside = || named_in.get(&span.trace_id)?.as_ref();
+                let told = span.request_id.as_ref().or_else(beside).filter(is_known).cloned();
+                let invocation = told.as_ref().or(over.as_ref()).or(running);
                 assembly.add(now, Item::Received(span), invocation, told.is_some());
             }
             if assembly.has_ended() {

@@ -165,17 +165,14 @@ impl<B: Body> Assembly<B> {
                 let of = fragment.invocations.iter().chain(added).cloned().collect();
                 self.fragments.set(trace_id, of, kept);
             }
-            self.fragments.push(now, item, &[]);
+            self.fragments.push(now, item, invocation);
             if let (Some(doubt), true, true) = (doubt, is_late, is_failure) {
                 self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
             }
         } else if let Some(judged) = late {
             self.follow(judged.clone(), item);
         } else {
-            // Where invocations overlap, what names none is of those that its trace was of.
-            let of_trace = judged.filter(|_| self.is_overlapping && invocation.is_none());
-            let of_trace = of_trace.map(|judged| judged.invocations).unwrap_or_default();
-            self.fragments.push(now, item, invocation.map_or(&of_trace, core::slice::from_ref));
+            self.fragments.push(now, item, invocation);
         }
     }
 
@@ -361,7 +358,10 @@ impl<B: Body> Assembly<B> {
     /// kept if that fails: then nothing is settled, for itself or for what may still come of it.
     fn judge_one(&mut self, now: Instant, trace_id: TraceId, is_early: bool) -> bool {
         let Some(fragment) = self.fragments.get(trace_id) else { return true };
-        let invocations = fragment.invocations.clone();
+        // Where invocations overlap, what has named none by now is of those that its trace was of.
+        let is_unnamed = self.is_overlapping && fragment.invocations.is_empty();
+        let of_trace = self.judged.peek(&trace_id).filter(|_| is_unnamed).map(|judged| &judged.invocations);
+        let invocations = of_trace.unwrap_or(&fragment.invocations).clone();
         let word = self.word_on(&invocations, is_early);
         let verdict = self.judge.judge(now, &fragment.items, &word);
         let is_settled = verdict.decision.is_keep() || word.is_final;

@@ -44,6 +44,9 @@ pub(super) struct Fragments<B> {
     doubts: [BTreeSet<(Instant, u64, TraceId)>; 2],
     /// Those that are not judged yet, and those in doubt: of these there may be many that no input concerns.
     by_invocation: [Groups; 2],
+    /// Those of which something came while no invocation was known to run, and when the latest of that began: the next
+    /// invocation may be its.
+    unknown: BTreeMap<TraceId, UnixNanos>,
     size: usize,
     doubted: usize,
     count: u64,
@@ -56,6 +59,7 @@ impl<B: Body> Fragments<B> {
             unjudged: BTreeSet::new(),
             doubts: [BTreeSet::new(), BTreeSet::new()],
             by_invocation: [BTreeMap::new(), BTreeMap::new()],
+            unknown: BTreeMap::new(),
             size: 0,
             doubted: 0,
             count: 0,
@@ -79,11 +83,11 @@ impl<B: Body> Fragments<B> {
         self.all.get(&trace_id)
     }
 
-    /// Puts `item` to what waits of its trace; `invocations` count where nothing does.
-    pub(super) fn push(&mut self, now: Instant, item: Item<B>, invocations: &[RequestId]) {
+    /// Puts `item` to what waits of its trace; `invocation` counts where nothing does.
+    pub(super) fn push(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
         let trace_id = item.trace_id();
         if !self.all.contains_key(&trace_id) {
-            let (size, doubt, invocations) = (0, None, invocations.to_vec());
+            let (size, doubt, invocations) = (0, None, invocation.cloned().into_iter().collect());
             let fragment = Fragment { items: Vec::new(), size, since: now, invocations, doubt };
             self.enter(trace_id, &fragment);
             self.all.insert(trace_id, fragment);
@@ -94,6 +98,10 @@ impl<B: Body> Fragments<B> {
             self.count += 1;
             self.doubted += if fragment.doubt.is_some() { held } else { 0 };
             fragment.size += held;
+            if invocation.is_none() {
+                let began = self.unknown.entry(trace_id).or_default();
+                *began = item.start().max(*began);
+            }
             fragment.items.push(item);
         }
     }
@@ -102,6 +110,7 @@ impl<B: Body> Fragments<B> {
     pub(super) fn take(&mut self, trace_id: TraceId) -> Option<Fragment<B>> {
         let fragment = self.all.remove(&trace_id)?;
         self.leave(trace_id, &fragment);
+        self.unknown.remove(&trace_id);
         self.size -= fragment.size;
         self.count -= fragment.items.len() as u64;
         Some(fragment)
@@ -117,15 +126,16 @@ impl<B: Body> Fragments<B> {
         }
     }
 
-    /// What is of no invocation is of the one that `owner` finds for the time at which the last of it began.
+    /// What came while no invocation was known to run is of the one that `owner` finds for the time at which the last of it
+    /// began. Where that is another than those that its trace was judged with, it is judged anew.
     pub(super) fn attribute(&mut self, owner: impl Fn(UnixNanos) -> Option<RequestId>) {
-        for is_in_doubt in [false, true] {
-            for trace_id in self.of(None, is_in_doubt) {
-                let Some(fragment) = self.get(trace_id) else { continue };
-                let began = fragment.items.iter().map(Item::start).max().unwrap_or_default();
-                let doubt = fragment.doubt;
-                self.set(trace_id, owner(began).into_iter().collect(), doubt);
-            }
+        for (trace_id, began) in core::mem::take(&mut self.unknown) {
+            let Some(fragment) = self.all.get(&trace_id) else { continue };
+            let (mut invocations, doubt) = (fragment.invocations.clone(), fragment.doubt);
+            let Some(owner) = owner(began).filter(|owner| !invocations.contains(owner)) else { continue };
+            let doubt = doubt.filter(|_| invocations.is_empty());
+            invocations.push(owner);
+            self.set(trace_id, invocations, doubt);
         }
     }
 
