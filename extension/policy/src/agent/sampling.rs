@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::facts::Body;
 use crate::io::Receipt;
 use crate::lifecycle::Phase;
-use crate::platform::{PlatformEvent, ShutdownReason};
+use crate::platform::{Invoke, PlatformEvent, ShutdownReason};
 use crate::sampling::{Assembly, Circumstances, Item, Overlap, failure_of};
 use crate::span::{PlatformSpan, RequestId, Signal, Span, TraceId};
 use crate::time::Instant;
@@ -42,10 +42,10 @@ impl<B: Body> Agent<B> {
         assembly.map(Assembly::count).unwrap_or_default()
     }
 
-    pub(super) fn begin_judging(&mut self, now: Instant, request_id: &RequestId) {
+    pub(super) fn begin_judging(&mut self, now: Instant, invoke: &Invoke) {
         if let Some(assembly) = &mut self.assembly {
             let over = |began| self.account.over_at(&self.config, began).cloned();
-            assembly.begin(now, request_id, over);
+            assembly.begin(now, (&invoke.request_id, invoke.received_at), over);
             self.apply_rulings(now);
             self.make_room(now);
         }

@@ -82,6 +82,8 @@ pub(crate) struct Assembly<B> {
     judge: Judge,
     fragments: Fragments<B>,
     judged: Recent<TraceId, Judged>,
+    /// The latest end among them.
+    latest: UnixNanos,
     words: VecDeque<Circumstances>,
     /// Invocations begun.
     begun: u64,
@@ -100,6 +102,7 @@ impl<B: Body> Assembly<B> {
             judge: Judge::new(sampling),
             fragments: Fragments::new(),
             judged: Recent::new(JUDGED_MAX),
+            latest: UnixNanos::default(),
             words: VecDeque::new(),
             begun: 0,
             last: None,
@@ -134,7 +137,7 @@ impl<B: Body> Assembly<B> {
     pub(crate) fn begin(
         &mut self,
         now: Instant,
-        request_id: &RequestId,
+        (request_id, received_at): (&RequestId, UnixNanos),
         over: impl Fn(UnixNanos) -> Option<RequestId>,
     ) {
         self.begun += 1;
@@ -143,6 +146,12 @@ impl<B: Body> Assembly<B> {
             self.judge_one(now, trace_id, false);
         }
         self.words.retain(|word| word.request_id != *request_id);
+        // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
+        if self.latest >= received_at {
+            let last = received_at.minus(Duration::from_nanos(1));
+            self.judged.each(|judged| judged.until = judged.until.min(last));
+            self.latest = last;
+        }
         self.last = Some(request_id.clone());
         self.fragments.attribute(|began| over(began).or_else(|| Some(request_id.clone())));
     }
@@ -369,6 +378,7 @@ impl<B: Body> Assembly<B> {
             return false;
         }
         let until = fragment.items.iter().map(Item::end).max().unwrap_or_default();
+        self.latest = self.latest.max(until);
         self.judged.put(trace_id, Judged { verdict, invocations: invocations.clone(), until });
         if is_settled {
             self.settle(trace_id, verdict);
