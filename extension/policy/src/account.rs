@@ -51,7 +51,7 @@ const END_SLACK: Duration = Duration::from_millis(1);
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
-const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
+pub(crate) const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +81,8 @@ pub(crate) struct Account {
     entries_mislead: bool,
     /// Requests received.
     receipts: u64,
+    /// Whether the platform has told anything.
+    is_told: bool,
     /// Whether the end of some invocation was heard since the last look.
     was_heard: bool,
     made: Vec<PlatformSpan>,
@@ -170,6 +172,14 @@ impl Account {
     /// Whether the platform may yet tell of such an invocation, or of its end.
     pub(crate) fn may_be_untold(&self) -> bool {
         self.begun == 0 && !self.early.iter().any(|early| early.finish.is_some())
+    }
+
+    /// Whether the platform, which tells of others, has yet to say how the last invocation ended. What it says is delivered
+    /// after a freeze, where the function's own span said first that the invocation is over.
+    pub(crate) fn awaits_last_word(&self, config: &Config) -> bool {
+        let open = self.open.last().map(|open| open.finish.is_none());
+        let last = open.or_else(|| self.finished.back().map(|known| !known.is_done));
+        self.is_told && !config.is_managed() && last.unwrap_or(false)
     }
 
     /// Where to note what is heard of `request_id` before it begins.
@@ -371,6 +381,7 @@ impl Account {
 
     /// The platform told something.
     pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
+        self.is_told = true;
         match event {
             PlatformEvent::Start { request_id, at } => {
                 if let Some(ordinal) = self.started(request_id, *at) {

@@ -62,7 +62,7 @@ impl<B: Body> Agent<B> {
         self.ledger.invocations += 1;
         self.forget_announced();
         self.metrics.on_time(now, invoke.received_at);
-        self.metrics.on_invoke(&invoke.request_id);
+        self.metrics.on_invoke(&invoke.request_id, invoke.received_at);
         self.logs.begin(&invoke.request_id);
         self.pace.on_invoke(now);
         self.deadline = invoke.deadline + self.slept;
