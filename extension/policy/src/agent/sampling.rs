@@ -70,10 +70,14 @@ impl<B: Body> Agent<B> {
                 // its end is waited for all the same.
                 let is_known = |id: &&RequestId| self.config.is_managed() || !self.account.is_over(id);
                 // An SDK that sends by a timer sends after a freeze what began before it.
-                let over = self.account.over_at(&self.config, span.start).cloned();
+                let over = self.account.over_at(&self.config, span.start);
+                let over = over.or_else(|| {
+                    let is_between = running.is_none() && !self.config.is_managed();
+                    is_between.then(|| self.account.left_over_from(&span)).flatten()
+                });
                 let beside = || named_in.get(&span.trace_id)?.as_ref();
                 let told = span.request_id.as_ref().or_else(beside).filter(is_known).cloned();
-                let invocation = told.as_ref().or(over.as_ref()).or(running);
+                let invocation = told.as_ref().or(over).or(running);
                 assembly.add(now, Item::Received(span), invocation, told.is_some());
             }
             if assembly.has_ended() {
