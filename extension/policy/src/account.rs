@@ -51,7 +51,7 @@ const END_SLACK: Duration = Duration::from_millis(1);
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
-const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
+pub(crate) const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +81,8 @@ pub(crate) struct Account {
     entries_mislead: bool,
     /// Requests received.
     receipts: u64,
+    /// Whether the platform has told anything.
+    is_told: bool,
     /// Whether the end of some invocation was heard since the last look.
     was_heard: bool,
     made: Vec<PlatformSpan>,
@@ -118,8 +120,9 @@ impl Account {
             open.from = self.begin_of_spans(&open);
         }
         let ordinal = open.ordinal;
+        let began = early.started_at.or(open.finish.as_ref().and_then(Finish::began));
         self.open.push(open);
-        self.on_start(config, ordinal, early.started_at);
+        self.on_start(config, ordinal, began);
     }
 
     /// When the spans of an invocation may begin that begins now, as long as nothing says when it did.
@@ -169,6 +172,14 @@ impl Account {
     /// Whether the platform may yet tell of such an invocation, or of its end.
     pub(crate) fn may_be_untold(&self) -> bool {
         self.begun == 0 && !self.early.iter().any(|early| early.finish.is_some())
+    }
+
+    /// Whether the platform, which tells of others, has yet to say how the last invocation ended. What it says is delivered
+    /// after a freeze, where the function's own span said first that the invocation is over.
+    pub(crate) fn awaits_last_word(&self, config: &Config) -> bool {
+        let open = self.open.last().map(|open| open.finish.is_none());
+        let last = open.or_else(|| self.finished.back().map(|known| !known.is_done));
+        self.is_told && !config.is_managed() && last.unwrap_or(false)
     }
 
     /// Where to note what is heard of `request_id` before it begins.
@@ -246,6 +257,12 @@ impl Account {
         span.parent.is_some_and(|parent| self.relatives.has_ended((span.trace_id, parent), span.start))
     }
 
+    /// The invocation that a span is left over from; `None` where it is not, or where invocations overlap.
+    pub(crate) fn left_over_from<B>(&self, span: &Span<B>) -> Option<&RequestId> {
+        let last = self.finished.back().filter(|_| self.is_left_over(span))?;
+        Some(&last.request_id)
+    }
+
     /// Whether the function itself says when its invocations are over.
     pub(crate) const fn tells_ends(&self) -> bool {
         self.tells_ends
@@ -253,7 +270,7 @@ impl Account {
 
     /// Whether `request_id` has begun, as far as is remembered.
     fn has_begun(&self, request_id: &RequestId) -> bool {
-        self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)
+        self.is_open(request_id) || self.has_older(request_id)
     }
 
     /// Whether `platform.start` of `request_id` at `at` is of an invocation that is known already.
@@ -261,6 +278,11 @@ impl Account {
         let open = self.open.iter().map(|open| (&open.invoke.request_id, open.invoke.received_at));
         let finished = self.finished.iter().map(|finished| (&finished.request_id, finished.began_at));
         open.chain(finished).any(|known| known == (request_id, at))
+    }
+
+    /// Whether `request_id` is over, and does not run again.
+    pub(crate) fn is_over(&self, request_id: &RequestId) -> bool {
+        !self.is_open(request_id) && self.has_older(request_id)
     }
 
     /// Whether `request_id` is open.
@@ -373,6 +395,7 @@ impl Account {
 
     /// The platform told something.
     pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
+        self.is_told = true;
         match event {
             PlatformEvent::Start { request_id, at } => {
                 if let Some(ordinal) = self.started(request_id, *at) {
@@ -386,7 +409,7 @@ impl Account {
             PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
                 let finish =
                     Finish { produced_bytes: *produced_bytes, ..Finish::told(ending, *at, *duration) };
-                self.finish(request_id, *at, finish);
+                self.finish(config, request_id, *at, finish);
             }
             // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
             PlatformEvent::Report { request_id, at, ending, duration, .. } => {
@@ -402,7 +425,7 @@ impl Account {
                 }
                 let is_overlong = !config.is_managed();
                 let finish = Finish { is_overlong, ..Finish::told(ending, *at, *duration) };
-                self.finish(request_id, *at, finish);
+                self.finish(config, request_id, *at, finish);
             }
             _ => self.init.on_event(config, event),
         }
@@ -418,7 +441,7 @@ impl Account {
         open.or_else(|| self.awaited.started(request_id, at))
     }
 
-    fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
+    fn finish(&mut self, config: &Config, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
         // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
         // twice has the same time: another one is of another try, whose clock may have been set back.
@@ -443,7 +466,11 @@ impl Account {
         });
         let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
-            self.open[index].finish.get_or_insert(finish);
+            let (ordinal, is_started) = (self.open[index].ordinal, self.open[index].started_at.is_some());
+            let finish = self.open[index].finish.get_or_insert(finish);
+            if let Some(began) = finish.began().filter(|_| !is_started) {
+                self.on_start(config, ordinal, Some(began));
+            }
         } else if let Some(awaited) = self
             .awaited
             .find(request_id)

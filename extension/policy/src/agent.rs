@@ -386,7 +386,7 @@ impl<B: Body> Agent<B> {
     fn begin_without_invoke(&mut self, now: Instant, request_id: &RequestId, at: UnixNanos) {
         self.ledger.invocations += 1;
         self.metrics.on_time(now, at);
-        self.metrics.on_invoke(request_id);
+        self.metrics.on_invoke(request_id, at);
         let (request_id, arn, waited) = (request_id.clone(), "".into(), Duration::ZERO);
         let invoke =
             Invoke { request_id, deadline: now, deadline_at: at, received_at: at, arn, xray: None, waited };

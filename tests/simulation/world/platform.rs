@@ -100,9 +100,13 @@ impl World {
         let sampling = &self.config.sampling;
         let is_sampled = sampling.rules.is_empty() && is_sampled(sampling, span.trace_id);
         let number = span.body.of;
-        // Where a span of the trace claims to end in the future, all that follow seem to be late parts of what was judged.
-        let is_late = self.character.has_bogus_times && self.character.traces == Traces::Spanning;
-        let is_main = !is_late
+        // On Managed Instances, a span that comes before any that names its invocation, in a trace that spans several which run
+        // at once, may be of any of them.
+        let is_vague = self.config.is_managed()
+            && self.character.traces == Traces::Spanning
+            && self.faults.announces
+            && span.request_id.is_none();
+        let is_main = !is_vague
             && self.truth.life(number).is_some_and(|_| {
                 span.trace_id == super::super::function::spans::trace_for(&self.character, number)
             });

@@ -71,7 +71,7 @@ impl Waiting {
 
     /// An invocation that began at `began` is over, at `now`. Takes out those awaited in vain: the function has sent a span
     /// that began after their end, so that its SDK has sent what ended before; or timers had their chances. While a request
-    /// `is_underway`, it may be theirs: others may have overtaken it.
+    /// `is_underway`, it may be theirs, and others may have overtaken it; unless so many came that theirs would be forgotten.
     pub(super) fn ripe(
         &mut self,
         (began, now): (Instant, Instant),
@@ -82,8 +82,9 @@ impl Waiting {
         for awaited in &mut self.all {
             awaited.chances += u8::from(began.since(awaited.since) >= TIMERS_DUE);
         }
+        let may_wait = is_underway && !relatives.is_crowded();
         let is_passed = |awaited: &Awaited| {
-            if is_underway && now.since(awaited.since) < TIMERS_DUE {
+            if may_wait && now.since(awaited.since) < TIMERS_DUE {
                 return false;
             }
             // Its end is told in whole milliseconds, and may be later by one.

@@ -220,8 +220,8 @@ impl Account {
         let finish = open.finish.clone();
         let mut word = self.word(config, &open);
         word.failure = finish.as_ref().and_then(|finish| failure_of(finish.ending.status, finish.has_died));
-        // Without an entry, too, it is only closed when nothing more will be said.
-        word.is_final = finish.is_some() || open.entry.is_none();
+        // One that is closed because the next one is over may be told of yet.
+        word.is_final = finish.is_some();
         self.closed.push(word);
         let has_died = open.has_died();
         // A process that serves several invocations is not ended for one that has run out of time.
@@ -230,7 +230,11 @@ impl Account {
         if let Some(finish) = finish.filter(|finish| finish.has_died) {
             self.deaths.extend(bury(config, &mut open, &family, &finish, announced));
         }
-        let ended_at = ended_at(&open, &family);
+        let mut ended_at = ended_at(&open, &family);
+        if !open.is_end_told() {
+            // No later than the next one was heard of, whose spans its latest may be.
+            ended_at = ended_at.min(open.until).max(open.invoke.received_at);
+        }
         let (end, slack) = match &open.finish {
             None => (ended_at, Duration::ZERO),
             // When every extension had asked for the next: no later than that one began.

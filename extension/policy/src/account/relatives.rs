@@ -145,6 +145,11 @@ impl Relatives {
         self.forgotten.take_if(|start| *start >= from);
     }
 
+    /// Whether the oldest of them will be forgotten soon.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.all.len() >= RELATIVES_MAX / 2
+    }
+
     /// The spans that began in `window`. Where some of them had to be forgotten, none is known.
     pub(super) fn family(&self, window: Window) -> Family {
         let is_whole = self.forgotten.is_none_or(|start| !window.holds(start));

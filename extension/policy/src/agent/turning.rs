@@ -62,7 +62,7 @@ impl<B: Body> Agent<B> {
         self.ledger.invocations += 1;
         self.forget_announced();
         self.metrics.on_time(now, invoke.received_at);
-        self.metrics.on_invoke(&invoke.request_id);
+        self.metrics.on_invoke(&invoke.request_id, invoke.received_at);
         self.logs.begin(&invoke.request_id);
         self.pace.on_invoke(now);
         self.deadline = invoke.deadline + self.slept;
@@ -77,7 +77,7 @@ impl<B: Body> Agent<B> {
         self.outbox.seal(false);
         self.outbox.end_pauses();
         self.shelf.end_rest(self.outbox.asked());
-        self.begin_judging(now, &invoke.request_id);
+        self.begin_judging(now, &invoke);
         self.hold = Some(Hold::new(now, &invoke));
         let deadline_at = Some(invoke.deadline_at);
         self.account.begin(now, &self.config, invoke, deadline_at);
