@@ -5,10 +5,10 @@
 //!
 //! `UPDATE=1 cargo test -p tests --test corpus` writes them; without `UPDATE` the page is compared.
 
-#[path = "corpus/memory.rs"]
-mod memory;
 #[path = "corpus/published.rs"]
 mod published;
+#[path = "corpus/reports.rs"]
+mod reports;
 #[path = "corpus/styles.rs"]
 mod styles;
 
@@ -21,6 +21,7 @@ use policy::Rng;
 use published::{
     DATADOG, DETECT_SECRETS, ENCODINGS, PREFIXES, PREFIXES_LEFT_OUT, PREFIXES_SOURCE, SENTRY, Set,
 };
+use reports::{HIDDEN, KEPT, Report};
 use styles::{ESCAPES, PLACES, STYLES, printed};
 
 const COUNT: u64 = 10_000;
@@ -121,6 +122,20 @@ fn verhoeff(number: &str) -> u32 {
     check
 }
 
+/// Of Germany: two letters, two check digits, eighteen digits. Made by trying, not by the product's way of counting.
+fn iban(rng: &mut Rng) -> String {
+    let account = digits(rng, 18);
+    // Letters count as two digits, and the beginning counts last: D is 13, E is 14.
+    let is_right = |check: &u64| {
+        format!("{account}1314{check:02}")
+            .bytes()
+            .fold(0, |rest, digit| (rest * 10 + u64::from(digit - b'0')) % 97)
+            == 1
+    };
+    let check = (2..99).find(is_right).expect("one of 97 fits");
+    format!("DE{check:02}{account}")
+}
+
 /// A value that no mask leaves: what is hidden of it shows.
 fn secret(rng: &mut Rng) -> String {
     format!("h{}9", of(rng, ALNUM, 10))
@@ -189,6 +204,14 @@ const KINDS: &[Kind] = &[
         name: neutral,
         value: |rng| format!("+91{}{}", 6 + rng.below(4), digits(rng, 9)),
     },
+    Kind {
+        what: "national telephone numbers, by their names",
+        name: |rng| {
+            one(rng, &["phone", "mobile", "phone_number", "mobileNo", "customer.phone", "msisdn", "tel"])
+        },
+        value: |rng| format!("{}{}", 6 + rng.below(4), digits(rng, 9)),
+    },
+    Kind { what: "IBANs", name: neutral, value: iban },
     Kind {
         what: "keys of AWS",
         name: neutral,
@@ -321,6 +344,29 @@ const TRUE: &[Class] = &[
             of(rng, letters, 1)
         );
         around(rng, &value)
+    }),
+    class("IBANs, whole or in groups of four", |rng| {
+        let number = iban(rng);
+        let value = match rng.below(2) {
+            0 => number,
+            _ => number.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" "),
+        };
+        around(rng, &value)
+    }),
+    class("`password hunter2X9zz` and the like: a name, a blank, letters and digits", |rng| {
+        let name = one(rng, &["password", "token", "api key", "access token", "secret", "client secret"]);
+        let opens = rng.below(3) as usize;
+        let (open, close) = ([" ", " '", " ("][opens], ["", "'", ")"][opens]);
+        format!("invalid {name}{open}{}{close} for jane", secret(rng))
+    }),
+    class("one-time passwords in sentences: `OTP is 482913`", |rng| {
+        let number = digits(rng, 6);
+        match rng.below(4) {
+            0 => format!("Your OTP is {number}. Do not share it."),
+            1 => format!("{number} is your OTP for the payment"),
+            2 => format!("OTP for the payment is {number}"),
+            _ => format!("otp {number}"),
+        }
     }),
     class("UPI addresses with a known handle", |rng| {
         let local = of(rng, "abcdefghijklmnopqrstuvwxyz0123456789.", 8);
@@ -576,6 +622,51 @@ fn look_alikes_stay() {
     for key in ["card.us", "phone_us", "card.time"] {
         assert_ne!(guard.value(key, "4111111111111111").as_deref(), Some("4111111111111111"), "{key}");
     }
+}
+
+/// What is left of a report's text.
+fn left_of(guard: &mut Guard, key: &str, text: &str) -> String {
+    if key.is_empty() {
+        return guard.text(text).unwrap_or_else(|| text.to_owned());
+    }
+    guard.value(key, text).unwrap_or_default()
+}
+
+#[test]
+fn of_reported_texts_what_is_to_go_is_gone_and_the_rest_is_there() {
+    let mut guard = guard();
+    let mut wrong = Vec::new();
+    for Report { key, text, gone, kept } in HIDDEN {
+        let left = left_of(&mut guard, key, text);
+        let shows = gone.iter().find(|part| left.contains(**part));
+        let lacks = kept.iter().find(|part| !left.contains(**part));
+        let again = left_of(&mut guard, key, &left);
+        if shows.is_some() || lacks.is_some() || again != left {
+            wrong.push(format!("{text:?} -> {left:?} -> {again:?}: {shows:?} shows, {lacks:?} is lost"));
+        }
+        // An escape hides nothing from the search: JSON, JSON in JSON, and so on.
+        for (name, escape) in ESCAPES.iter().filter(|_| key.is_empty()) {
+            let left = left_of(&mut guard, key, &escape(text));
+            let shows = gone.iter().find(|part| left.contains(&escape(part)));
+            if let Some(shows) = shows {
+                wrong.push(format!("{text:?}, {name} -> {left:?}: {shows:?} shows"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n  {}", wrong.len(), HIDDEN.len(), wrong.join("\n  "));
+}
+
+#[test]
+fn reported_texts_that_hold_nothing_stay() {
+    let mut guard = guard();
+    let mut wrong = Vec::new();
+    for (key, text) in KEPT {
+        let left = left_of(&mut guard, key, text);
+        if left != *text {
+            wrong.push(format!("{text:?} -> {left:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n  {}", wrong.len(), KEPT.len(), wrong.join("\n  "));
 }
 
 #[test]

@@ -361,8 +361,9 @@ fn any_pattern(rng: &mut Rng, depth: u32) -> String {
 
 /// A rule that nobody has thought of: a kind with any action, an own pattern, or an exception.
 fn any_rule(rng: &mut Rng) -> String {
-    const USES: [&str; 11] =
-        ["all", "cards", "aadhaar", "pan", "upi", "emails", "phones", "tokens", "keys", "urls", "sql"];
+    const USES: [&str; 12] = [
+        "all", "cards", "aadhaar", "pan", "ibans", "upi", "emails", "phones", "tokens", "keys", "urls", "sql",
+    ];
     const KEYS: [&str; 6] = ["number", "^list$", ".", "no", "card", "url"];
     const ACTIONS: [&str; 4] = ["", r#","action":"mask""#, r#","action":"hash""#, r#","action":"delete""#];
     let action = ACTIONS[rng.below(4) as usize];
@@ -372,7 +373,7 @@ fn any_rule(rng: &mut Rng) -> String {
         1 => format!(r#"{{"key":"{key}"{action}}}"#),
         2 => format!(r#"{{"key":"{key}","value":"{}"{action}}}"#, any_pattern(rng, 0)),
         3 | 4 => format!(r#"{{"value":"{}"{action}}}"#, any_pattern(rng, 0)),
-        _ => format!(r#"{{"use":"{}"{action}}}"#, USES[rng.below(11) as usize]),
+        _ => format!(r#"{{"use":"{}"{action}}}"#, USES[rng.below(12) as usize]),
     }
 }
 

@@ -308,7 +308,7 @@ pub(super) static TABLE: [Setting; 52] = [
         name: "PREFREEZE_REDACT",
         kind: "JSON list",
         default: "none",
-        help: "What is hidden before anything is kept: `all`, or some of `cards`, `aadhaar`, `pan`, `upi`, `emails`, `phones`, `tokens`, `keys`, `urls`, `sql`, and own rules; see [privacy](privacy.md).",
+        help: "What is hidden before anything is kept: `all`, or some of `cards`, `aadhaar`, `pan`, `ibans`, `upi`, `emails`, `phones`, `tokens`, `keys`, `urls`, `sql`, and own rules; see [privacy](privacy.md).",
         ..PLAIN
     },
     Setting {
