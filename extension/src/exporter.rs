@@ -9,7 +9,10 @@ mod failure;
 mod gzip;
 mod health;
 mod packing;
+mod probe;
 mod trust;
+
+pub use probe::Finding;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -100,6 +100,13 @@ pub struct Destination {
     pub is_direct: bool,
 }
 
+impl Destination {
+    /// Its URL, for people: without what may be secret in it.
+    pub fn shown(&self) -> String {
+        shown(&self.url)
+    }
+}
+
 /// How a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

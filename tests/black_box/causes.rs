@@ -256,3 +256,69 @@ fn one_connection_that_was_closed_between_is_no_news() {
     platform.spin_down();
     assert_eq!(platform.log("export_failed"), Vec::<Value>::new());
 }
+
+/// What `prefreeze doctor` says, and its exit code.
+fn doctor(script: &Script, arguments: &[&str]) -> (String, Option<i32>) {
+    let output = script.run(&[&["doctor"], arguments].concat());
+    (String::from_utf8(output.stdout).expect("text"), output.status.code())
+}
+
+#[test]
+fn the_doctor_names_each_cause() {
+    for cases in CASES.chunks(6) {
+        thread::scope(|scope| {
+            for case in cases {
+                scope.spawn(move || {
+                    let (_kept, script) = (case.world)(Script::new());
+                    let (text, code) = doctor(&script, &[]);
+                    let lines =
+                        text.lines().filter(|line| line.contains(&format!(": {}", case.cause))).count();
+                    assert_eq!((lines, code), (3, Some(1)), "{}, once for each signal: {text}", case.name);
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_with_settings() {
+    let collector = Collector::start();
+    let good = || Script::new().env(ENDPOINT, collector.endpoint());
+    let (text, code) = doctor(&good(), &[]);
+    assert_eq!((text.matches("well, an empty request").count(), code), (3, Some(0)), "{text}");
+    let rows = [
+        ("PREFREEZE_FLUSH", "sometimes", "PREFREEZE_FLUSH: not one of"),
+        ("PREFREEZE_FLUHS", "end", "PREFREEZE_FLUHS: no such setting"),
+        ("PREFREEZE_EXPORTER_OTLP_TIMEOUT", "10", "the unit is milliseconds"),
+        ("PREFREEZE_EXPORTER_OTLP_HEADERS", "bad name=2", "is not a valid header"),
+        ("PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:99999", "not a number from 1 to 65535"),
+        ("PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318", "not an http:// or https:// URL"),
+        ("PREFREEZE_ALLOWED_HOSTS", "example.com", "not allowed: "),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example.com", "past Prefreeze"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a", "all of it is discarded"),
+        ("PREFREEZE_SAMPLING_RULES_FILE", "none.json", "the file cannot be read"),
+        ("PREFREEZE_SPOOL_DIR", "/proc/prefreeze", "cannot be written"),
+    ];
+    for (name, value, said) in rows {
+        let (text, code) = doctor(&good().env(name, value), &[]);
+        assert!(text.contains(said), "{name}={value}: {text}");
+        assert_eq!(code, Some(1), "{name}={value}: {text}");
+    }
+    let (text, code) = doctor(&Script::new(), &[]);
+    assert_eq!((text.matches("go nowhere").count(), code), (3, Some(1)), "{text}");
+}
+
+#[test]
+fn the_doctor_reads_variables_from_a_file() {
+    let collector = Collector::start();
+    let script = Script::new();
+    let path = script.scratch().join("function.env");
+    let path = path.to_str().expect("ASCII");
+    let file = format!("# of the function\nexport {ENDPOINT}=\"{}\"\n\n", collector.endpoint());
+    std::fs::write(path, file).expect("the folder can be written");
+    let (text, code) = doctor(&script, &["--env-file", path]);
+    assert_eq!((text.matches("well, an empty request").count(), code), (3, Some(0)), "{text}");
+    for arguments in [&["--env-file"][..], &["--env-file", "/none"], &["--fast"]] {
+        assert_eq!(doctor(&script, arguments).1, Some(2), "{arguments:?}");
+    }
+}

@@ -105,7 +105,8 @@ impl Health {
         )
     }
 
-    fn silence(&self) -> Cause {
+    /// What it means that nothing was answered.
+    pub(super) fn silence(&self) -> Cause {
         if self.is_connected.load(Ordering::Relaxed) { Cause::NoAnswer } else { Cause::NoConnection }
     }
 

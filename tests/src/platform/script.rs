@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -161,6 +161,18 @@ impl Script {
         let path = env::var_os("PREFREEZE_BIN").map_or_else(built, PathBuf::from);
         assert!(path.is_file(), "no extension at {}: build it first, or set PREFREEZE_BIN", path.display());
         path
+    }
+
+    /// Runs the extension's binary as a person does, with these arguments and the variables of the script and nothing
+    /// else.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.binary());
+        command.args(arguments).env_clear().env("TMPDIR", self.scratch());
+        command.envs(self.environment.iter().cloned());
+        command.output().expect("it starts")
     }
 
     /// What to start.
