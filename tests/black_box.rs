@@ -30,6 +30,7 @@ mod black_box {
     mod narrow;
     mod next;
     mod privacy;
+    mod proxies;
     mod receiver;
     mod residency;
     mod settings;

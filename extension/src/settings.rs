@@ -5,6 +5,7 @@
 mod endpoint;
 mod guarding;
 mod prices;
+mod proxies;
 mod residency;
 mod sampling;
 mod sdk;
@@ -24,6 +25,7 @@ use wire::otlp::Identity;
 
 use crate::guarding::Guarding;
 use endpoint::{UrlPath, shown};
+use proxies::Way;
 use table::{Setting, TABLE};
 pub use variables::Variables;
 
@@ -98,6 +100,8 @@ pub struct Destination {
     pub tls: TlsFiles,
     /// Whether the proxies that the environment names are passed by.
     pub is_direct: bool,
+    /// Host and port of the proxy that requests go through, where there is one.
+    pub proxy: Option<String>,
 }
 
 impl Destination {
@@ -410,7 +414,8 @@ impl Reader {
             client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
             client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
         };
-        Some(Destination { url, headers, protocol, packing, tls, is_direct: false })
+        let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
+        Some(Destination { url, headers, protocol, packing, tls, is_direct, proxy })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {

@@ -28,6 +28,8 @@ pub(super) struct Origin {
     url: String,
     files: TlsFiles,
     is_direct: bool,
+    /// For people.
+    proxy: Option<String>,
     protocol: Protocol,
 }
 
@@ -39,7 +41,8 @@ impl Origin {
             _ => destination.url.clone(),
         };
         let Destination { protocol, is_direct, .. } = *destination;
-        Self { url, files: destination.tls.clone(), protocol, is_direct }
+        let proxy = destination.proxy.clone();
+        Self { url, files: destination.tls.clone(), protocol, is_direct, proxy }
     }
 }
 
@@ -79,7 +82,7 @@ impl Clients {
 impl Backend {
     /// A backend that nothing has been built for yet.
     pub(super) fn new(origin: Origin) -> Self {
-        let health = Arc::new(Health::of(&origin.url));
+        let health = Arc::new(Health::of(&origin.url, origin.proxy.clone()));
         let ahead = Ahead { connection: Arc::default(), health: health.clone() };
         Self {
             origin,

@@ -14,6 +14,8 @@ use crate::log::{self, Level};
 pub(super) struct Health {
     /// Host and port, for people.
     host: String,
+    /// The same of the proxy that requests go through, where there is one.
+    proxy: Option<String>,
     /// Whether a connection was ever established.
     is_connected: AtomicBool,
     state: Mutex<State>,
@@ -31,12 +33,12 @@ struct State {
 
 impl Health {
     /// Of the backend at this URL.
-    pub(super) fn of(url: &str) -> Self {
+    pub(super) fn of(url: &str, proxy: Option<String>) -> Self {
         let uri: http::Uri = url.parse().unwrap_or_default();
         let default = if uri.scheme_str() == Some("http") { 80 } else { 443 };
         let host = uri.host().unwrap_or_default();
         let host = format!("{host}:{}", uri.port_u16().unwrap_or(default));
-        Self { host, is_connected: AtomicBool::default(), state: Mutex::default() }
+        Self { host, proxy, is_connected: AtomicBool::default(), state: Mutex::default() }
     }
 
     /// A connection was established.
@@ -123,6 +125,9 @@ impl Health {
 
     fn fields(&self, failure: &Failure) -> Value {
         let mut fields = json!({ "host": self.host, "cause": failure.cause.name() });
+        if let Some(proxy) = &self.proxy {
+            fields["proxy"] = proxy.as_str().into();
+        }
         if let Some(status) = failure.status {
             fields["status"] = status.into();
         }
