@@ -42,7 +42,7 @@ const OPEN_MAX: usize = 1_024;
 ///
 /// # Source
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
-const INVOCATION_MAX: Duration = Duration::from_secs(960);
+pub(crate) const INVOCATION_MAX: Duration = Duration::from_secs(960);
 /// The platform tells of ends in whole milliseconds: something may have begun this much later, and before the end.
 const END_SLACK: Duration = Duration::from_millis(1);
 /// An asynchronous invocation is retried for so long at the most. What claims to be later claims any time.

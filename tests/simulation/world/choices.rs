@@ -77,7 +77,7 @@ impl World {
 
     /// These are sent: not before the backend wants them.
     pub(super) fn check_patience_kept(&mut self, entries: &[Entry<Body>]) {
-        let is_last = self.agent.phase() == Phase::Draining || self.kills > 0;
+        let is_last = matches!(self.agent.phase(), Phase::Draining | Phase::Exited) || self.kills > 0;
         for id in spans_of(entries) {
             let until = self.choices.patience.remove(&id).unwrap_or_default();
             assert!(

@@ -100,12 +100,11 @@ impl World {
         let sampling = &self.config.sampling;
         let is_sampled = sampling.rules.is_empty() && is_sampled(sampling, span.trace_id);
         let number = span.body.of;
-        // On Managed Instances, a span that comes before any that names its invocation, in a trace that spans several which run
-        // at once, may be of any of them.
-        let is_vague = self.config.is_managed()
-            && self.character.traces == Traces::Spanning
-            && self.faults.announces
-            && span.request_id.is_none();
+        // In a trace that spans several invocations, one that claims to be of 1970 seems a late part of what was judged before;
+        // and on Managed Instances, where they run at once, one that comes before any that names its own may be of any of them.
+        let is_unknowable = span.start.0 == 0 || self.config.is_managed() && self.faults.announces;
+        let is_vague =
+            self.character.traces == Traces::Spanning && span.request_id.is_none() && is_unknowable;
         let is_main = !is_vague
             && self.truth.life(number).is_some_and(|_| {
                 span.trace_id == super::super::function::spans::trace_for(&self.character, number)

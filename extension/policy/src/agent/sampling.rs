@@ -63,8 +63,7 @@ impl<B: Body> Agent<B> {
             let before = receipt.spans.len();
             receipt.spans.retain(|span| !self.outbox.is_outsize(Item::<B>::held_of(span.size)));
             let given_up = (before - receipt.spans.len()) as u64;
-            let named_in =
-                if self.config.is_managed() { named_traces(&receipt.spans) } else { BTreeMap::new() };
+            let named_in = named_traces(&receipt.spans);
             for span in receipt.spans.drain(..) {
                 // On Managed Instances the platform tells of an invocation's begin when it may be over: what it says of
                 // its end is waited for all the same.

@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 
 use super::series::{Label, Store};
 use super::table::Metric;
-use crate::account::{INVOKE_DELAY_MAX, counts_as_init};
+use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX, counts_as_init};
 use crate::config::Config;
 use crate::platform::{EndStatus, Ending, InitType, PlatformEvent, Response, ShutdownReason, Usage};
 use crate::span::RequestId;
@@ -54,9 +54,10 @@ impl Known {
         self.begun_at.is_some()
     }
 
-    /// Whether it had begun at `at`, by INVOKE: that may have been read some time after it was over.
-    fn has_begun_by(&self, at: UnixNanos) -> bool {
-        self.begun_at.is_some_and(|begun| begun.minus(INVOKE_DELAY_MAX) <= at)
+    /// Whether it can have run at `at`: since INVOKE, which may have been read some time after it was over, and for no longer
+    /// than any may. By a clock that was set since, one seems to have run for hours.
+    fn may_run_at(&self, at: UnixNanos) -> bool {
+        self.begun_at.is_some_and(|begun| begun.minus(INVOKE_DELAY_MAX) <= at && at <= begun + INVOCATION_MAX)
     }
 }
 
@@ -141,10 +142,10 @@ impl Faas {
         if self.known.iter().any(|known| known.request_id == id && known.done_at == Some(done.at)) {
             return;
         }
-        // Of several tries, the last that had begun by then; where the clock was set since, the first that nothing was told of.
+        // Of several tries, the last that can have run then; where the clock was set since, the first that nothing was told of.
         let of_it = |known: &Known| known.request_id == id && !known.is_done;
         let running =
-            self.known.iter().rposition(|known| known.request_id == id && known.has_begun_by(done.at));
+            self.known.iter().rposition(|known| known.request_id == id && known.may_run_at(done.at));
         let untold = running.filter(|index| !self.known[*index].is_done);
         let untold = untold.or_else(|| self.known.iter().position(of_it));
         let index = untold.unwrap_or_else(|| {
@@ -178,7 +179,7 @@ impl Faas {
             return;
         }
         let is_open = |known: &Known| of_it(known) && known.reported_at.is_none();
-        let running = self.known.iter().rposition(|known| of_it(known) && known.has_begun_by(at));
+        let running = self.known.iter().rposition(|known| of_it(known) && known.may_run_at(at));
         let running = running.filter(|index| is_open(&self.known[*index]));
         let Some(index) = running.or_else(|| self.known.iter().position(is_open)) else { return };
         let known = &mut self.known[index];

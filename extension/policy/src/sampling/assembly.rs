@@ -12,6 +12,7 @@ use super::item::{Item, local_root};
 use super::judge::{Judge, Verdict};
 use super::recent::Recent;
 use super::{Circumstances, Decision, Sampling};
+use crate::account::INVOCATION_MAX;
 use crate::batch::Entry;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
@@ -31,12 +32,6 @@ const PATIENCE_MIN: Duration = Duration::from_secs(1);
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
 /// The platform tells of an end within this time, where it tells of it at all.
 const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
-/// No invocation lasts longer than 15 minutes; one that is still open a minute later has lost its end.
-///
-/// # Source
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
-const INVOCATION_MAX: Duration = Duration::from_secs(960);
-
 /// Which invocations run, where several run at once and a span need not say of which it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Overlap {
@@ -60,7 +55,7 @@ impl Judged {
     /// Whether what became of the trace is the last word on `item`, too: it is a late part of what was judged. Where that was
     /// left out, and the item names an `invocation` that had no part in it, that one may have failed.
     fn concerns<B: Body>(&self, item: &Item<B>, invocation: Option<&RequestId>) -> bool {
-        let is_part = |id: &RequestId| self.invocations.is_empty() || self.invocations.contains(id);
+        let is_part = |id: &RequestId| self.invocations.contains(id);
         let is_its = self.verdict.decision.is_keep() || invocation.is_none_or(is_part);
         item.start() <= self.until && is_its
     }
