@@ -38,6 +38,15 @@ fn is_number(text: &[u8], run: &Run) -> bool {
         && !run.is_among_others(text)
         && !is_part_of_another(text, run.start(), run.end())
         && called(text, run.start()) != Called::Reference
+        && !has_unit(&text[run.end()..])
+}
+
+/// Whether a unit follows: `234123412346 ns`.
+fn has_unit(rest: &[u8]) -> bool {
+    const UNITS: [&[u8]; 6] = [b"ns", b"us", b"ms", b"bytes", b"\xc2\xb5s", b"B"];
+    let rest = rest.strip_prefix(b" ").unwrap_or_default();
+    let ends = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_alphanumeric);
+    UNITS.iter().any(|unit| rest.strip_prefix(*unit).is_some_and(ends))
 }
 
 /// The digits of `number` are those of an Aadhaar.
@@ -119,6 +128,7 @@ mod tests {
             "2341-2341-2346-1234",
             "1234-2341-2341-2346",
             "rrn 234123412346",
+            "234123412346 ns",
         ] {
             assert_eq!(redacted(text), text);
         }

@@ -82,7 +82,10 @@ fn is_phone(text: &[u8], start: usize, is_expected: bool) -> bool {
 
 /// A plus sign that follows nothing; and no country begins with a zero.
 fn is_international(text: &[u8], start: usize) -> bool {
-    before(text, start) == Some(b'+') && text[start] != b'0' && !goes_on(text, start - 1)
+    before(text, start) == Some(b'+')
+        && text[start] != b'0'
+        && !goes_on(text, start - 1)
+        && before(text, start - 1) != Some(b'+')
 }
 
 fn masked(number: &[u8]) -> Vec<u8> {
@@ -135,6 +138,7 @@ mod tests {
             "2026-11-22T10:00:00+05:30",
             "1e+10",
             "a+12345678",
+            "C++20260101",
             "+1234567",
             "+0123456789",
         ] {

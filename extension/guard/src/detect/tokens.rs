@@ -117,6 +117,11 @@ fn bearer(text: &[u8], at: usize) -> Option<(usize, usize)> {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
     });
     let word = &text[start..end];
+    // Base64 ends in `=`, and `Bearer expires_in=3600` is no credential.
+    let pad = word.iter().position(|byte| *byte == b'=').unwrap_or(word.len());
+    if word[pad..].iter().any(|byte| *byte != b'=') {
+        return None;
+    }
     let has_digit = word.iter().any(u8::is_ascii_digit);
     (word.len() >= BEARER_SURE || (word.len() >= BEARER_MIN && has_digit)).then_some((start, end))
 }
@@ -258,6 +263,7 @@ mod tests {
         for text in [
             "Bearer authentication failed",
             "Basic authentication",
+            "token_type=Bearer expires_in=3600",
             "basic access",
             "eyJ.x",
             "keyJhbGciOiJIUzI1NiJ9.x",

@@ -117,7 +117,9 @@ fn has_port(place: &[u8]) -> bool {
     let host = place.iter().take(PART_MAX).take_while(is_host).count();
     let Some([b':', port @ ..]) = place.get(host..) else { return false };
     let digits = port.iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
-    host > 0 && (1..=5).contains(&digits) && !port.get(digits).is_some_and(u8::is_ascii_alphanumeric)
+    // `baz.js:12:4` is a line and a column.
+    let goes_on = port.get(digits).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b':');
+    host > 0 && (1..=5).contains(&digits) && !goes_on
 }
 
 #[cfg(test)]
@@ -148,6 +150,10 @@ mod tests {
             ("/cb?x=y%26z", "/cb?x=REDACTED"),
             ("https://jane:pw@a.io/p", "https://REDACTED:REDACTED@a.io/p"),
             ("https://jane@a.io", "https://REDACTED@a.io"),
+            ("app:pw@tcp(db:3306)/app", "REDACTED:REDACTED@tcp(db:3306)/app"),
+            ("dsn=app:pw@db:5432/app", "dsn=REDACTED:REDACTED@db:5432/app"),
+            ("'//app:pw@db/x'", "'//REDACTED:REDACTED@db/x'"),
+            ("jdbc:oracle:thin:scott/tiger@//db:1521/o", "jdbc:oracle:thin:REDACTED@//db:1521/o"),
             ("GET /p?x=1 took 3 ms", "GET /p?x=REDACTED took 3 ms"),
             ("https://a.io/cb#access_token=abc&t=1", "https://a.io/cb#access_token=REDACTED&t=REDACTED"),
         ];
@@ -161,7 +167,20 @@ mod tests {
 
     #[test]
     fn texts_stay() {
-        for text in ["https://a.io/p", "really? yes = no", "12:30", "a?b", "C#", "mailto:a@b.c", "?", "://"] {
+        for text in [
+            "https://a.io/p",
+            "really? yes = no",
+            "12:30",
+            "a?b",
+            "C#",
+            "mailto:a@b.c",
+            "?",
+            "://",
+            "nginx:1.25@sha256:e3b0",
+            "npm:react@18.2.0",
+            "a:b@c",
+            "foo:bar@baz.js:12:4",
+        ] {
             assert_eq!(redacted(text, false), text);
         }
     }
