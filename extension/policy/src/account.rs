@@ -257,12 +257,6 @@ impl Account {
         span.parent.is_some_and(|parent| self.relatives.has_ended((span.trace_id, parent), span.start))
     }
 
-    /// The invocation that a span is left over from; `None` where it is not, or where invocations overlap.
-    pub(crate) fn left_over_from<B>(&self, span: &Span<B>) -> Option<&RequestId> {
-        let last = self.finished.back().filter(|_| self.is_left_over(span))?;
-        Some(&last.request_id)
-    }
-
     /// Whether the function itself says when its invocations are over.
     pub(crate) const fn tells_ends(&self) -> bool {
         self.tells_ends
