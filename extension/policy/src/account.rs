@@ -2,10 +2,14 @@
 //! then remembered for late data.
 
 mod awaited;
+mod burying;
 mod closing;
 mod ending;
+mod entries;
+mod hearing;
 mod init;
 mod invocation;
+mod recovering;
 mod relatives;
 mod root;
 
@@ -13,20 +17,20 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::config::Config;
-use crate::platform::{EndStatus, Invoke, PlatformEvent};
+use crate::platform::{EndStatus, Invoke};
 use crate::sampling::Circumstances;
 use crate::span::{PlatformSpan, RequestId, Span};
 use crate::stand_ins::Key;
 use crate::time::{Duration, Instant, UnixNanos};
 
 use awaited::Waiting;
-pub(crate) use closing::Death;
+pub(crate) use burying::Death;
 use ending::Finish;
 pub(crate) use ending::has_died;
 use init::Init;
 pub(crate) use init::counts as counts_as_init;
 pub(crate) use invocation::Invocation;
-use invocation::{Early, Entry, Finished};
+use invocation::{Early, Finished};
 use relatives::{Place, Relatives};
 
 /// Finished invocations remembered for data that comes late, and for what is told twice: on demand, and where as many end
@@ -257,12 +261,6 @@ impl Account {
         span.parent.is_some_and(|parent| self.relatives.has_ended((span.trace_id, parent), span.start))
     }
 
-    /// The invocation that a span is left over from; `None` where it is not, or where invocations overlap.
-    pub(crate) fn left_over_from<B>(&self, span: &Span<B>) -> Option<&RequestId> {
-        let last = self.finished.back().filter(|_| self.is_left_over(span))?;
-        Some(&last.request_id)
-    }
-
     /// Whether the function itself says when its invocations are over.
     pub(crate) const fn tells_ends(&self) -> bool {
         self.tells_ends
@@ -313,184 +311,14 @@ impl Account {
         self.has_sdk = true;
     }
 
-    /// A span was received.
-    pub(crate) fn on_span<B>(&mut self, config: &Config, span: &Span<B>) {
-        self.has_sdk = true;
-        if let Some(request_id) = &span.request_id {
-            self.on_entry(config, request_id, span);
-        }
-        if !config.is_managed() {
-            self.relatives.add(span);
-        }
-    }
-
-    /// A span names the invocation that it is of. One whose parent is in the same process is a part of another.
-    fn on_entry<B>(&mut self, config: &Config, request_id: &RequestId, span: &Span<B>) {
-        let is_inner = span.parent_is_remote != Some(true)
-            && span.parent.is_some_and(|parent| self.relatives.has(span.trace_id, parent));
-        if span.parent_is_remote == Some(false) || is_inner {
-            return;
-        }
-        self.was_heard = true;
-        self.tells_ends = true;
-        let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
-        // An asynchronous invocation is retried under its own request id, a minute later: what began before the retry is of
-        // the first try; and where the clock was set back since, that try ended in what is the future of the retry.
-        let is_it = |open: &Invocation| {
-            let is_retry = open
-                .deadline_at
-                .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
-            open.invoke.request_id == *request_id && !is_retry
-        };
-        let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
-        // INVOKE may be read late.
-        let is_older = || self.is_over_at(request_id, span.start.minus(INVOKE_DELAY_MAX));
-        let first = || self.open.iter().position(is_it).filter(|_| !is_older());
-        if let Some(index) = after.or_else(first) {
-            self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
-            note_entry(&mut self.open[index].entry, entry);
-        } else if let Some(invocation) =
-            self.awaited.take(request_id, span.start, self.latest_try(request_id))
-        {
-            // It came after all: none is made.
-            self.placed(&invocation, entry.place);
-            self.tell_init(config);
-        } else if let Some(known) = self.finished.iter().rfind(|known| known.request_id == *request_id)
-            && span.start <= known.ended_at
-        {
-            self.entries_mislead |= known.entry.is_some_and(|known| misled(&known, &entry));
-        } else if let Some(early) = self.early(request_id) {
-            note_entry(&mut early.entry, entry);
-        }
-    }
-
     /// Whether what happened at `at` is of an invocation of this request id that is over.
     fn is_over_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
         self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at)
     }
 
-    /// Whether what `event` says is of an earlier try of a request id under which another one runs.
-    pub(crate) fn is_of_earlier_try(&self, event: &PlatformEvent) -> bool {
-        let (PlatformEvent::RuntimeDone { request_id, at, .. }
-        | PlatformEvent::Report { request_id, at, .. }) = event
-        else {
-            return false;
-        };
-        let is_report = matches!(event, PlatformEvent::Report { .. });
-        let is_it = |known: &Finished| known.request_id == *request_id;
-        let is_its = |known: &Finished| *at <= known.ended_at || is_report && !known.is_reported;
-        self.is_open(request_id) && self.finished.iter().any(|known| is_it(known) && is_its(known))
-    }
-
-    /// When the latest try of `request_id` that is over began, as far as is remembered.
-    fn latest_try(&self, request_id: &RequestId) -> Option<UnixNanos> {
-        let mut tries = self.finished.iter().rev().filter(|finished| finished.request_id == *request_id);
-        tries.next().map(|latest| latest.began_at)
-    }
-
     /// Whether an earlier try of `request_id` is remembered.
     fn has_older(&self, request_id: &RequestId) -> bool {
         self.finished.iter().any(|finished| finished.request_id == *request_id)
-    }
-
-    /// The platform told something.
-    pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
-        self.is_told = true;
-        match event {
-            PlatformEvent::Start { request_id, at } => {
-                if let Some(ordinal) = self.started(request_id, *at) {
-                    self.on_start(config, ordinal, Some(*at));
-                } else if !self.is_over_at(request_id, *at)
-                    && let Some(early) = self.early(request_id)
-                {
-                    early.started_at = Some(*at);
-                }
-            }
-            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
-                let finish =
-                    Finish { produced_bytes: *produced_bytes, ..Finish::told(ending, *at, *duration) };
-                self.finish(config, request_id, *at, finish);
-            }
-            // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
-            PlatformEvent::Report { request_id, at, ending, duration, .. } => {
-                // Each invocation has one: the first try's is no word on a retry that has begun.
-                let is_of_it = |known: &&mut Finished| known.request_id == *request_id && !known.is_reported;
-                if let Some(known) = self.finished.iter_mut().find(is_of_it) {
-                    known.is_reported = true;
-                    known.ended_at = known.ended_at.max(*at);
-                    self.last_end = self.last_end.max(*at);
-                    if self.awaited.find(request_id).is_none() {
-                        return;
-                    }
-                }
-                let is_overlong = !config.is_managed();
-                let finish = Finish { is_overlong, ..Finish::told(ending, *at, *duration) };
-                self.finish(config, request_id, *at, finish);
-            }
-            _ => self.init.on_event(config, event),
-        }
-    }
-
-    /// The invocation of this request id that began at `at`: INVOKE reached us then, or later.
-    fn started(&self, request_id: &RequestId, at: UnixNanos) -> Option<u64> {
-        let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
-        let mut tries = self.open.iter().filter(is_it);
-        let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
-        let open = tries.find(|open| is_sole || open.invoke.received_at + END_SLACK >= at);
-        let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
-        open.or_else(|| self.awaited.started(request_id, at))
-    }
-
-    fn finish(&mut self, config: &Config, request_id: &RequestId, at: UnixNanos, finish: Finish) {
-        self.was_heard = true;
-        // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
-        // twice has the same time: another one is of another try, whose clock may have been set back.
-        let is_it = |known: &&mut Finished| {
-            known.request_id == *request_id
-                && at <= known.ended_at
-                && known.told_at.is_none_or(|told| told == at || finish.is_overlong)
-        };
-        // One that is awaited without a word on its end is served below.
-        let is_unexplained = self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none());
-        if !is_unexplained && let Some(known) = self.finished.iter_mut().find(is_it) {
-            known.on_told(at, &finish);
-            return;
-        }
-        // A retry under the same id begins a minute later: what happened before is of the first try, and what happened
-        // after the deadline of that one of a retry whose INVOKE is yet to be heard.
-        let is_in_time =
-            |deadline: Option<UnixNanos>| deadline.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
-        let after = self.open.iter().rposition(|open| {
-            is_it(open) && is_in_time(open.deadline_at) && at + INVOKE_DELAY_MAX > open.invoke.received_at
-        });
-        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
-        if let Some(index) = after.or_else(first) {
-            let (ordinal, is_started) = (self.open[index].ordinal, self.open[index].started_at.is_some());
-            let finish = self.open[index].finish.get_or_insert(finish);
-            if let Some(began) = finish.began().filter(|_| !is_started) {
-                self.on_start(config, ordinal, Some(began));
-            }
-        } else if let Some(awaited) = self
-            .awaited
-            .find(request_id)
-            .filter(|awaited| awaited.finish.is_none() && is_in_time(awaited.deadline_at))
-        {
-            awaited.finish.get_or_insert(finish);
-        } else if let Some(known) = self
-            .finished
-            .iter_mut()
-            .rfind(|known| known.request_id == *request_id && !known.is_done && is_in_time(known.deadline_at))
-        {
-            known.is_done = true;
-            known.ended_at = known.ended_at.max(at);
-            self.last_end = self.last_end.max(at);
-            known.on_told(at, &finish);
-        } else if !finish.is_overlong
-            && let Some(early) = self.early(request_id)
-        {
-            early.finish.get_or_insert(finish);
-        }
     }
 
     /// The deaths found since the last call.
@@ -512,18 +340,4 @@ impl Account {
     pub(crate) fn take_made(&mut self) -> Vec<PlatformSpan> {
         core::mem::take(&mut self.made)
     }
-}
-
-/// Notes a span that names an invocation. Of two the outer one stands for it: a CONSUMER span inside a SERVER span.
-fn note_entry(known: &mut Option<Entry>, entry: Entry) {
-    let is_outer = known.is_none_or(|known| known.place.parent == Some(entry.place.span_id));
-    if is_outer {
-        *known = Some(entry);
-    }
-}
-
-/// Whether `entry` shows that `known`, which came in a request before, was not the end of the invocation.
-fn misled(known: &Entry, entry: &Entry) -> bool {
-    let is_other = known.place.span_id != entry.place.span_id;
-    is_other && entry.receipt > known.receipt && entry.end > known.end
 }

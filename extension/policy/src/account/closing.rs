@@ -3,31 +3,20 @@
 use alloc::vec::Vec;
 
 use super::awaited::Waiting;
+use super::burying::{bury, dying};
 use super::ending::Finish;
 use super::invocation::{Finished, Invocation};
-use super::relatives::{Family, Place, Relatives, Window};
+use super::relatives::{Family, Place, Window};
 use super::{
     Account, END_SLACK, FINISHED_MAX, FINISHED_MAX_MANAGED, INVOCATION_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root,
 };
 use crate::announced::Announced;
 use crate::config::Config;
 use crate::facts::Body;
-use crate::platform::{EndStatus, Ending, Invoke, Shutdown};
+use crate::platform::{EndStatus, Shutdown};
 use crate::sampling::{Circumstances, failure_of};
 use crate::span::{RequestId, Span, SpanId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
-
-/// INVOKE reaches us no later after the function than this, where our process has its share of the processor.
-const INVOKE_DELAY: Duration = Duration::from_millis(20);
-
-/// The death of a function in one of its invocations.
-#[derive(Clone, Debug)]
-pub(crate) struct Death {
-    pub(crate) at: UnixNanos,
-    pub(crate) ending: Ending,
-    /// The only trace that is concerned, where others run beside it.
-    pub(crate) trace: Option<TraceId>,
-}
 
 impl Account {
     /// Closes every invocation whose end, or whose own root, is known; those whose function has died only where nothing
@@ -114,57 +103,6 @@ impl Account {
         self.open.iter().any(|open| open.finish.is_none() && open.entry.is_none())
     }
 
-    /// An invocation that a killed process leaves behind, with the spans accepted since it began: it has failed. Its ids
-    /// are those that the killed process would have made, from its `seed`. A trace that had begun in `earlier` is not its.
-    pub(crate) fn recover<B: Body>(
-        &mut self,
-        config: &Config,
-        (invoke, seed): (Invoke, u64),
-        (earlier, spans): (&[Span<B>], &[Span<B>]),
-        announced: &Announced<B>,
-    ) {
-        let (request_id, received_at) = (invoke.request_id.clone(), invoke.received_at);
-        let deadline_at = Some(invoke.deadline_at);
-        // It is none of this process's: the first of those is still to come.
-        let mut open = Invocation::new(Instant::default(), seed, 0, invoke, deadline_at);
-        // When the one before had ended, nobody knows here: what began well before INVOKE was read may be of that, unless
-        // what began later names it as a parent.
-        open.floor = received_at.minus(INVOKE_DELAY);
-        open.from = open.floor;
-        let last_end = self.last_end;
-        for span in spans.iter().chain(earlier) {
-            if span.request_id.as_ref() == Some(&request_id) && span.parent_is_remote != Some(false) {
-                let entry = super::Entry { place: Place::of(span), end: span.end, receipt: 0 };
-                super::note_entry(&mut open.entry, entry);
-            }
-        }
-        if let Some((_, place)) = self.rooted.take().filter(|(id, _)| *id == request_id) {
-            // Where it is not here any more, it has been delivered.
-            open.entry.get_or_insert(super::Entry { place, end: received_at, receipt: 0 });
-        }
-        let is_other = |trace: TraceId| {
-            let mut of_trace = earlier.iter().filter(|span| span.trace_id == trace);
-            of_trace.any(|span| span.request_id.as_ref() != Some(&request_id))
-        };
-        let mut relatives = Relatives::default();
-        spans.iter().for_each(|span| relatives.add(span));
-        let family = relatives.family(open.window());
-        let latest = family.latest(open.invoke.deadline_at);
-        let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
-        open.finish = Some(Finish::of_a_kill(latest.max(begun)));
-        let family = family.and(&dying(config, &open, announced));
-        let earliest = received_at.minus(INVOKE_DELAY_MAX);
-        let family = relatives.with_ancestors(family, Window { from: earliest, ..open.window() });
-        let family = family.without(|place, _| is_other(place.trace_id));
-        self.close_with(Instant::default(), config, open, family, announced);
-        self.last_end = last_end;
-    }
-
-    /// The invocation that is recovered next has its root already.
-    pub(crate) fn on_rooted(&mut self, request_id: RequestId, trace_id: TraceId, span_id: SpanId) {
-        self.rooted = Some((request_id, Place { trace_id, span_id, parent: None }));
-    }
-
     /// The function's own span of the invocation of `request_id` that was received at `at`.
     pub(crate) fn own_root(&self, request_id: &RequestId, at: UnixNanos) -> Option<(TraceId, SpanId)> {
         let open =
@@ -188,7 +126,7 @@ impl Account {
         let is_bare = open.entry.is_none() || open.has_died();
         let begun = dying(config, &open, announced);
         let family = if is_bare { self.family_of(&open, &begun) } else { Family::default() };
-        self.close_with(now, config, open, family, announced);
+        self.close_with(now, config, open, &family, announced);
     }
 
     /// The spans of `open`, with those that had `begun` and were still open when its function died.
@@ -209,12 +147,12 @@ impl Account {
         self.relatives.with_ancestors(family.and(begun), Window { from: earliest, until })
     }
 
-    fn close_with<B: Body>(
+    pub(super) fn close_with<B: Body>(
         &mut self,
         now: Instant,
         config: &Config,
         mut open: Invocation,
-        family: Family,
+        family: &Family,
         announced: &Announced<B>,
     ) {
         let finish = open.finish.clone();
@@ -228,9 +166,9 @@ impl Account {
         let is_timeout = finish.as_ref().is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
         let lives_on = config.is_managed() && is_timeout;
         if let Some(finish) = finish.filter(|finish| finish.has_died) {
-            self.deaths.extend(bury(config, &mut open, &family, &finish, announced));
+            self.deaths.extend(bury(config, &mut open, family, &finish, announced));
         }
-        let mut ended_at = ended_at(&open, &family);
+        let mut ended_at = ended_at(&open, family);
         if !open.is_end_told() {
             // No later than the next one was heard of, whose spans its latest may be.
             ended_at = ended_at.min(open.until).max(open.invoke.received_at);
@@ -271,7 +209,7 @@ impl Account {
                 announced.has_come(span_id) || self.stand_ins.iter().any(|(_, other)| *other == span_id)
             };
             let is_cold = self.is_cold(config, &open);
-            let rebuilt = root::rebuild(config, &open, &family, is_cold, has_come);
+            let rebuilt = root::rebuild(config, &open, family, is_cold, has_come);
             if has_died {
                 self.stand_ins.extend(rebuilt.stand_ins());
             }
@@ -364,54 +302,9 @@ impl Account {
 }
 
 /// When an invocation ended that is being closed; never after its deadline, whatever its spans claim.
-fn ended_at(open: &Invocation, family: &Family) -> UnixNanos {
+pub(super) fn ended_at(open: &Invocation, family: &Family) -> UnixNanos {
     let deadline = open.deadline_at.unwrap_or(UnixNanos(u64::MAX)).max(open.invoke.received_at);
     let own = open.entry.map(|entry| entry.end).filter(|end| *end <= deadline);
     let latest = family.latest(deadline).max(own);
     open.end(open.start(family.earliest()), latest)
-}
-
-/// The trace in which the function has died, where other invocations run beside `open`: the one whose announced entry
-/// names it, if there is one. The outer `None` where nothing died that was announced.
-fn trace_of_death<B: Body>(
-    config: &Config,
-    open: &Invocation,
-    announced: &Announced<B>,
-) -> Option<Option<TraceId>> {
-    if !config.is_managed() {
-        return Some(None);
-    }
-    let names_it = |span: &&Span<B>| span.request_id.as_ref() == Some(&open.invoke.request_id);
-    announced.in_order(None).into_iter().find(names_it).map(|span| Some(span.trace_id))
-}
-
-/// The announced spans that were still open when the function died in `open`: they belong to the invocation as if they had
-/// been sent.
-fn dying<'a, B: Body>(config: &Config, open: &Invocation, announced: &'a Announced<B>) -> Vec<&'a Span<B>> {
-    let trace = if open.has_died() { trace_of_death(config, open, announced) } else { None };
-    let mut begun = trace.map(|trace| announced.in_order(trace)).unwrap_or_default();
-    begun.retain(|span| open.window().holds(span.start));
-    begun
-}
-
-/// The function has died in `open`, and with it what it had announced; `None` where that concerns nothing.
-fn bury<B: Body>(
-    config: &Config,
-    open: &mut Invocation,
-    family: &Family,
-    finish: &Finish,
-    announced: &Announced<B>,
-) -> Option<Death> {
-    let trace = trace_of_death(config, open, announced)?;
-    let is_own = |span: &&Span<B>| {
-        let names = span.request_id.as_ref().map(|id| *id == open.invoke.request_id);
-        span.kind.is_entry() && names.unwrap_or(span.start + END_SLACK >= open.floor)
-    };
-    if open.entry.is_none()
-        && let Some(span) = announced.in_order(trace).into_iter().find(is_own)
-    {
-        open.entry = Some(super::Entry { place: Place::of(span), end: span.end, receipt: 0 });
-    }
-    let at = ended_at(open, family);
-    Some(Death { at, ending: finish.ending.clone(), trace })
 }

@@ -10,7 +10,7 @@ use crate::facts::Body;
 use crate::io::Receipt;
 use crate::lifecycle::Phase;
 use crate::platform::{Invoke, PlatformEvent, ShutdownReason};
-use crate::sampling::{Assembly, Circumstances, Item, Overlap, failure_of};
+use crate::sampling::{Assembly, Circumstances, Item, Overlap, Owner, failure_of};
 use crate::span::{PlatformSpan, RequestId, Signal, Span, TraceId};
 use crate::time::Instant;
 
@@ -70,14 +70,16 @@ impl<B: Body> Agent<B> {
                 let is_known = |id: &&RequestId| self.config.is_managed() || !self.account.is_over(id);
                 // An SDK that sends by a timer sends after a freeze what began before it.
                 let over = self.account.over_at(&self.config, span.start);
-                let over = over.or_else(|| {
-                    let is_between = running.is_none() && !self.config.is_managed();
-                    is_between.then(|| self.account.left_over_from(&span)).flatten()
-                });
                 let beside = || named_in.get(&span.trace_id)?.as_ref();
                 let told = span.request_id.as_ref().or_else(beside).filter(is_known).cloned();
-                let invocation = told.as_ref().or(over).or(running);
-                assembly.add(now, Item::Received(span), invocation, told.is_some());
+                let is_between = running.is_none() && !self.config.is_managed();
+                let owner = match (&told, over.or(running)) {
+                    (Some(request_id), _) => Owner::Named(request_id),
+                    (None, Some(request_id)) => Owner::Likely(request_id),
+                    (None, None) if is_between && self.account.is_left_over(&span) => Owner::OfTrace,
+                    (None, None) => Owner::Unknown,
+                };
+                assembly.add(now, Item::Received(span), owner);
             }
             if assembly.has_ended() {
                 assembly.finish(now);
@@ -96,7 +98,8 @@ impl<B: Body> Agent<B> {
         let Some(assembly) = &mut self.assembly else { return };
         for span in made {
             let invocation = span.invocation().cloned();
-            assembly.add(now, Item::Made(span.into()), invocation.as_ref(), true);
+            let owner = invocation.as_ref().map_or(Owner::Unknown, Owner::Named);
+            assembly.add(now, Item::Made(span.into()), owner);
         }
         closed.into_iter().chain(flushed.clone()).for_each(|word| assembly.learn(word));
         let is_flushed = |id: &RequestId| flushed.as_ref().is_some_and(|word| word.request_id == *id);

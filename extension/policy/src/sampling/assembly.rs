@@ -41,6 +41,18 @@ pub(crate) struct Overlap {
     pub(crate) newest: u64,
 }
 
+/// Which invocation a span is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner<'a> {
+    /// The span names it, or what came with it does.
+    Named(&'a RequestId),
+    /// The one that ran when it began, or runs now.
+    Likely(&'a RequestId),
+    /// It is a part of what had ended before: of the one that its trace was of.
+    OfTrace,
+    Unknown,
+}
+
 /// What became of a trace, and of which part of it.
 #[derive(Clone, Debug)]
 struct Judged {
@@ -151,13 +163,19 @@ impl<B: Body> Assembly<B> {
         self.fragments.attribute(|began| over(began).or_else(|| Some(request_id.clone())));
     }
 
-    /// Takes a span in, of the invocation `invocation` where that is known; `is_told` where the span itself, or one beside it,
-    /// has named it.
-    pub(crate) fn add(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>, is_told: bool) {
+    /// Takes a span in.
+    pub(crate) fn add(&mut self, now: Instant, item: Item<B>, owner: Owner<'_>) {
         let trace_id = item.trace_id();
         let judged = self.judged.touch(&trace_id).cloned();
-        let late = judged.as_ref().filter(|judged| judged.concerns(&item, invocation.filter(|_| is_told)));
+        let named = if let Owner::Named(request_id) = owner { Some(request_id) } else { None };
+        let late = judged.as_ref().filter(|judged| judged.concerns(&item, named));
         let is_late = late.is_some();
+        let invocation = match owner {
+            Owner::Named(request_id) | Owner::Likely(request_id) => Some(request_id.clone()),
+            Owner::OfTrace => self.last_of(trace_id),
+            Owner::Unknown => None,
+        };
+        let invocation = invocation.as_ref();
         self.let_go_of_many(trace_id, invocation);
         if let Some(fragment) = self.fragments.get(trace_id) {
             let doubt = fragment.doubt;
@@ -178,6 +196,13 @@ impl<B: Body> Assembly<B> {
         } else {
             self.fragments.push(now, item, invocation);
         }
+    }
+
+    /// The invocation that `trace` was last found to be of.
+    fn last_of(&self, trace: TraceId) -> Option<RequestId> {
+        let waiting = self.fragments.get(trace).and_then(|fragment| fragment.invocations.last());
+        let judged = || self.judged.peek(&trace).and_then(|judged| judged.invocations.last());
+        waiting.or_else(judged).cloned()
     }
 
     /// What waits of a trace waits for no more than [`SPANNED_MAX`] invocations: where nobody tells how they ended, and one more

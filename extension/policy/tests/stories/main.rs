@@ -5,6 +5,7 @@
 mod announced;
 mod borders;
 mod connect;
+mod counted;
 mod crowded;
 mod doubt;
 mod far;
@@ -18,6 +19,7 @@ mod room;
 mod roots;
 mod said;
 mod sampling;
+mod spanning;
 mod story;
 mod thaw;
 mod told;
