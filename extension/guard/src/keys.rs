@@ -106,21 +106,26 @@ impl Words {
     }
 }
 
-/// What words of secrets end in: most words are told by it.
+/// What words of secrets end in, by their last two letters: most words are told by it.
 const SECRET_LAST: [bool; 256] = {
     let mut last = [false; 256];
     let mut index = 0;
     while index < SECRETS.len() {
-        last[SECRETS[index][SECRETS[index].len() - 1] as usize] = true;
+        last[last_two(SECRETS[index])] = true;
         index += 1;
     }
     index = 0;
     while index < SECRET_ENDINGS.len() {
-        last[SECRET_ENDINGS[index][SECRET_ENDINGS[index].len() - 1] as usize] = true;
+        last[last_two(SECRET_ENDINGS[index])] = true;
         index += 1;
     }
     last
 };
+
+/// A place in a table for the last two letters of a word that has as many; some share one.
+const fn last_two(word: &[u8]) -> usize {
+    ((word[word.len() - 1] as usize) * 7 + word[word.len() - 2] as usize) % 256
+}
 
 /// `word` without a number behind it: `password1`.
 fn unnumbered(word: &[u8]) -> &[u8] {
@@ -131,7 +136,7 @@ fn unnumbered(word: &[u8]) -> &[u8] {
 fn is_secret_word(word: &[u8]) -> bool {
     let word = unnumbered(word);
     // No word of either list is shorter, or ends otherwise.
-    if word.len() < 2 || !SECRET_LAST[usize::from(word[word.len() - 1])] {
+    if word.len() < 2 || !SECRET_LAST[last_two(word)] {
         return false;
     }
     let ends_so = SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending));

@@ -26,6 +26,8 @@ const SIGN: u8 = 4;
 const QUERY: u8 = 8;
 /// Something may be escaped, and be anything.
 const ESCAPE: u8 = 16;
+/// Words stand beside each other.
+const BLANK: u8 = 32;
 
 /// The classes of bytes without which a kind is not there; none where it is told otherwise.
 pub(crate) const fn telling(kind: Kind) -> u8 {
@@ -64,6 +66,7 @@ const CLASSES: [u8; 256] = {
             b':' => SIGN | QUERY,
             b'>' | b',' | b'-' | b'\t' => SIGN,
             b'?' | b'#' => QUERY,
+            b' ' => BLANK,
             _ => 0,
         };
         byte += 1;
@@ -270,7 +273,7 @@ impl<'a> Reading<'a> {
     fn may_hold(&self, kind: Kind, facts: &Facts) -> bool {
         match kind {
             // A code or a password that stands behind its name has a digit, and no sign.
-            Kind::Keys => self.classes & SIGN != 0 || self.digits > 0,
+            Kind::Keys => self.classes & SIGN != 0 || (self.classes & BLANK != 0 && self.digits > 0),
             Kind::Sql => facts.is_sql,
             Kind::Urls => self.classes & QUERY != 0,
             Kind::Tokens => self.came.len() >= TOKEN_MIN,

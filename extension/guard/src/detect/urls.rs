@@ -98,8 +98,10 @@ fn user_of_driver(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
     };
     let (password, place) = (&rest[..at], &rest[at + 1..]);
     let name = &text[start..colon];
-    if ORACLE.iter().any(|driver| name.eq_ignore_ascii_case(driver)) && password.contains(&b'/') {
-        out.put(colon + 1, colon + 1 + at, REDACTED);
+    if ORACLE.iter().any(|driver| name.eq_ignore_ascii_case(driver)) {
+        if password.contains(&b'/') {
+            out.put(colon + 1, colon + 1 + at, REDACTED);
+        }
         return colon + 1 + at;
     }
     let is_relative = text[..start].ends_with(b"//");
