@@ -15,6 +15,7 @@ use crate::caught::caught;
 use crate::clock::{Alarm, Clock, NEXT_FIRST, pause};
 use crate::exporter::Exporter;
 use crate::guarding::Guarding;
+use crate::intake::Refusals;
 use crate::log;
 use crate::recovery::{self, Recovery};
 use crate::spool::{Kind, Spool};
@@ -101,6 +102,8 @@ pub struct Driver {
     pub invocation: Option<OnRecord>,
     /// Keeps count of what was hidden.
     pub guarding: Guarding,
+    /// Keeps count of what was refused.
+    pub refusals: Refusals,
     /// Whether this is a snapshot that nothing has been asked of since it was restored.
     pub is_snapshot: bool,
     /// What the agent was told of that last.
@@ -210,7 +213,11 @@ impl Driver {
                 Output::Connect => self.exporter.connect(),
                 Output::Measured(measured) => self.write_line(&measured),
                 Output::Say(notice) => {
-                    log::notice(&notice, &self.prices);
+                    if matches!(notice, Notice::Summary(_)) {
+                        self.exporter.conclude();
+                        self.refusals.summarize();
+                    }
+                    log::notice(&notice, &self.prices, |signal| self.exporter.about(signal));
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
                     }

@@ -2,6 +2,7 @@
 
 mod caught;
 pub mod clock;
+pub mod doctor;
 pub mod driver;
 pub mod explain;
 pub mod exporter;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
-use tests::collector::{Answer, Decoded, attribute_text};
+use tests::collector::{Answer, Collector, Decoded, attribute_text};
+use tests::grpc::{Ending, GrpcBackend, Seen};
 use tests::http1::Headers;
 use tests::metrics::{Points, Value as Reading};
 use tests::otlp::{Ids, SpanExt};
@@ -14,7 +15,7 @@ use tests::platform::events::{
     event, init_report, init_runtime_done, init_start, iso, now_unix_ms, report, runtime_done,
     runtime_done_error, start,
 };
-use tests::platform::{Invoke, Reason, Script};
+use tests::platform::{Invoke, Platform, Reason, Script};
 
 use super::world::{LONG, World, nanos, server_span, span};
 
@@ -228,6 +229,26 @@ fn a_backend_without_metrics_is_noticed_and_left_alone() {
     world.close();
     let asked = world.collector.requests().iter().filter(|it| it.path.ends_with("/metrics")).count();
     assert_eq!(asked, 1, "once is enough");
+    assert_eq!(world.platform.log("no_metrics").len(), 1);
+    assert!(world.platform.log("export_rejected").is_empty(), "nothing is wrong");
+}
+
+/// In gRPC a backend for traces alone answers UNIMPLEMENTED.
+#[test]
+fn a_grpc_backend_without_metrics_is_noticed_and_left_alone() {
+    let (traces, metrics) = (GrpcBackend::start(&[]), GrpcBackend::start(&[Ending::Unimplemented; 10]));
+    let script = at_every_flush(Script::new())
+        .env("PREFREEZE_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .env("PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT", traces.endpoint())
+        .env("PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT", metrics.endpoint());
+    let world = World { platform: Platform::ready(&script), collector: Collector::start() };
+    for n in 0..4 {
+        world.invoke_well(&format!("r-{n}"), n);
+    }
+    let summary = world.close();
+    assert_eq!(summary.count("exported"), 4);
+    let calls = metrics.seen().concat().iter().filter(|seen| matches!(seen, Seen::Call(_))).count();
+    assert_eq!(calls, 1, "once is enough");
     assert_eq!(world.platform.log("no_metrics").len(), 1);
     assert!(world.platform.log("export_rejected").is_empty(), "nothing is wrong");
 }

@@ -30,7 +30,7 @@ pub mod trace_state;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-pub(crate) use assembly::{Assembly, Overlap};
+pub(crate) use assembly::{Assembly, Overlap, Owner};
 pub(crate) use item::Item;
 pub use judge::{Judge, Verdict};
 pub use rules::{Action, Condition, LooksAt, Pattern, Rule, Test};

@@ -55,6 +55,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         records_invocations: false,
         invocation: None,
         guarding: Guarding::default(),
+        refusals: Default::default(),
         is_snapshot: false,
         guarded: Default::default(),
         recovery: None,

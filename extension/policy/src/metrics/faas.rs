@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 
 use super::series::{Label, Store};
 use super::table::Metric;
-use crate::account::counts_as_init;
+use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX, counts_as_init};
 use crate::config::Config;
 use crate::platform::{EndStatus, Ending, InitType, PlatformEvent, Response, ShutdownReason, Usage};
 use crate::span::RequestId;
@@ -31,8 +31,8 @@ const CLASS_MAX: usize = 128;
 struct Known {
     /// Its request id, hashed: kept as text, 64 small pieces of memory would come and go between large ones.
     request_id: u64,
-    /// Whether its INVOKE was read; what is told before waits for that.
-    is_begun: bool,
+    /// When its INVOKE was read, if it was; what is told before waits for that.
+    begun_at: Option<UnixNanos>,
     /// Whether its end is in a count.
     is_counted: bool,
     /// `platform.runtimeDone` that came before INVOKE was read.
@@ -47,6 +47,18 @@ struct Known {
     reported_at: Option<UnixNanos>,
     /// How long it was held from its end to `/next`.
     held: Duration,
+}
+
+impl Known {
+    const fn is_begun(&self) -> bool {
+        self.begun_at.is_some()
+    }
+
+    /// Whether it can have run at `at`: since INVOKE, which may have been read some time after it was over, and for no longer
+    /// than any may. By a clock that was set since, one seems to have run for hours.
+    fn may_run_at(&self, at: UnixNanos) -> bool {
+        self.begun_at.is_some_and(|begun| begun.minus(INVOKE_DELAY_MAX) <= at && at <= begun + INVOCATION_MAX)
+    }
 }
 
 /// What `platform.runtimeDone` says.
@@ -75,14 +87,14 @@ pub(super) struct Faas {
 }
 
 impl Faas {
-    pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId) {
+    pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId, at: UnixNanos) {
         let id = hash(request_id);
         // Lambda retries an asynchronous invocation under the same id: another invocation. Its end may have been told.
-        if self.known.iter().rfind(|known| known.request_id == id).is_some_and(|known| known.is_begun) {
+        if self.known.iter().rfind(|known| known.request_id == id).is_some_and(Known::is_begun) {
             self.add(store, id);
         }
         let known = self.entry(store, request_id);
-        known.is_begun = true;
+        known.begun_at = Some(at);
         if let Some(done) = known.early.take() {
             on_done(known, store, &done);
         }
@@ -93,9 +105,9 @@ impl Faas {
     }
 
     /// Our own process was killed in it, and the invocation failed by that.
-    pub(super) fn on_recovered(&mut self, store: &mut Store, request_id: &RequestId) {
+    pub(super) fn on_recovered(&mut self, store: &mut Store, request_id: &RequestId, at: UnixNanos) {
         let known = self.entry(store, request_id);
-        known.is_begun = true;
+        known.begun_at = Some(at);
         settle(known, store, EndStatus::Failure);
     }
 
@@ -130,8 +142,12 @@ impl Faas {
         if self.known.iter().any(|known| known.request_id == id && known.done_at == Some(done.at)) {
             return;
         }
-        // Of two invocations of one id, the first that nothing was told of.
-        let untold = self.known.iter().position(|known| known.request_id == id && !known.is_done);
+        // Of several tries, the last that can have run then; where the clock was set since, the first that nothing was told of.
+        let of_it = |known: &Known| known.request_id == id && !known.is_done;
+        let running =
+            self.known.iter().rposition(|known| known.request_id == id && known.may_run_at(done.at));
+        let untold = running.filter(|index| !self.known[*index].is_done);
+        let untold = untold.or_else(|| self.known.iter().position(of_it));
         let index = untold.unwrap_or_else(|| {
             // Of one that is told of already, and later than its end: of a retry, whose INVOKE was not read yet.
             let is_later = |known: &Known| known.done_at.is_none_or(|at| at < done.at);
@@ -139,7 +155,7 @@ impl Faas {
             told.unwrap_or_else(|| self.add(store, id))
         });
         let known = &mut self.known[index];
-        if known.is_begun {
+        if known.is_begun() {
             on_done(known, store, &done);
         } else {
             known.early.get_or_insert(done);
@@ -158,12 +174,15 @@ impl Faas {
         let request_id = hash(request_id);
         // A report comes after everything else: one of an invocation that never began here is of another process. It may be
         // told twice, and the id may be that of a retry.
-        let of_it = |known: &Known| known.request_id == request_id && known.is_begun;
+        let of_it = |known: &Known| known.request_id == request_id && known.is_begun();
         if self.known.iter().any(|known| of_it(known) && known.reported_at == Some(at)) {
             return;
         }
-        let first = self.known.iter_mut().find(|known| of_it(known) && known.reported_at.is_none());
-        let Some(known) = first else { return };
+        let is_open = |known: &Known| of_it(known) && known.reported_at.is_none();
+        let running = self.known.iter().rposition(|known| of_it(known) && known.may_run_at(at));
+        let running = running.filter(|index| is_open(&self.known[*index]));
+        let Some(index) = running.or_else(|| self.known.iter().position(is_open)) else { return };
+        let known = &mut self.known[index];
         known.reported_at = Some(at);
         // Where `platform.runtimeDone` was lost, this says how it ended.
         count_end(known, store, ending.status, ending.error_class().as_deref());
@@ -194,7 +213,7 @@ impl Faas {
 
     /// The invocation that began last was held from its end to `/next`, for `held`.
     pub(super) fn on_held(&mut self, held: Duration) {
-        if let Some(known) = self.known.iter_mut().rev().find(|known| known.is_begun) {
+        if let Some(known) = self.known.iter_mut().rev().find(|known| known.is_begun()) {
             known.held += held;
         }
     }
@@ -249,7 +268,7 @@ impl Faas {
     /// The environment ends: what was never told of the running invocation follows from why, the others went well.
     pub(super) fn settle_all(&mut self, config: &Config, store: &mut Store, reason: ShutdownReason) {
         let status = reason.status();
-        let last = self.known.iter().rposition(|known| known.is_begun);
+        let last = self.known.iter().rposition(Known::is_begun);
         for (index, known) in self.known.iter_mut().enumerate() {
             let is_meant = config.init_type == InitType::ManagedInstances || Some(index) == last;
             settle(known, store, if is_meant { status } else { EndStatus::Success });
@@ -267,7 +286,7 @@ impl Faas {
 
     fn add(&mut self, store: &mut Store, request_id: u64) -> usize {
         // On demand there are never more than a few open; the larger bound costs nothing until it is needed.
-        let open = self.known.iter().filter(|known| known.is_begun && !known.is_counted).count();
+        let open = self.known.iter().filter(|known| known.is_begun() && !known.is_counted).count();
         if self.known.len() >= KNOWN_MAX && (open < KNOWN_MAX || self.known.len() >= KNOWN_MAX_MANAGED) {
             self.forget_one(store);
         }
@@ -320,7 +339,7 @@ fn on_done(known: &mut Known, store: &mut Store, done: &Done) {
 
 /// Counts an end that nobody will tell of any more.
 fn settle(known: &mut Known, store: &mut Store, status: EndStatus) {
-    if known.is_begun {
+    if known.is_begun() {
         count_end(known, store, status, None);
     }
 }
@@ -432,12 +451,12 @@ mod tests {
         ];
         for (index, (request_id, status, class)) in rows.into_iter().enumerate() {
             if index % 2 == 0 {
-                faas.on_invoke(&mut store, &request_id.into());
+                faas.on_invoke(&mut store, &request_id.into(), UnixNanos(0));
             }
             faas.on_event(&config(), &mut store, &done(request_id, status, class));
             faas.on_event(&config(), &mut store, &done(request_id, status, class));
             if index % 2 == 1 {
-                faas.on_invoke(&mut store, &request_id.into());
+                faas.on_invoke(&mut store, &request_id.into(), UnixNanos(0));
             }
             faas.on_event(&config(), &mut store, &report(request_id, 90));
             faas.on_event(&config(), &mut store, &report(request_id, 90));
@@ -461,8 +480,8 @@ mod tests {
             (ShutdownReason::Failure, [1, 1, 0]),
         ] {
             let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
-            faas.on_invoke(&mut store, &"one".into());
-            faas.on_invoke(&mut store, &"two".into());
+            faas.on_invoke(&mut store, &"one".into(), UnixNanos(0));
+            faas.on_invoke(&mut store, &"two".into(), UnixNanos(0));
             faas.settle_all(&config(), &mut store, reason);
             assert_eq!(ends(&mut store), expected, "{reason:?}");
         }
@@ -472,7 +491,7 @@ mod tests {
     fn without_a_word_of_the_platform_ends_are_told_all_the_same() {
         let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
         for n in 0..1_000 {
-            faas.on_invoke(&mut store, &format!("r{n}").as_str().into());
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), UnixNanos(0));
         }
         assert_eq!(ends(&mut store), [998, 0, 0]);
         assert!(faas.known.len() <= KNOWN_MAX);
@@ -483,7 +502,7 @@ mod tests {
             &PlatformEvent::Start { request_id: "x".into(), at: UnixNanos(1) },
         );
         for n in 1_000..3_000 {
-            faas.on_invoke(&mut store, &format!("r{n}").as_str().into());
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), UnixNanos(0));
         }
         assert!(faas.known.len() <= KNOWN_MAX_MANAGED);
         faas.settle_all(&config(), &mut store, ShutdownReason::Spindown);
@@ -499,7 +518,7 @@ mod tests {
             ("Runtime.OutOfMemory", 128, 1),
         ] {
             let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
-            faas.on_invoke(&mut store, &"r".into());
+            faas.on_invoke(&mut store, &"r".into(), UnixNanos(0));
             faas.on_event(&config(), &mut store, &done("r", EndStatus::Error, Some(class)));
             faas.on_event(&config(), &mut store, &report("r", used));
             assert_eq!(total(&store.take(), Metric::OutOfMemory), expected, "{class} {used}");
@@ -521,7 +540,7 @@ mod tests {
             (alloc::vec![tried(1), tried(2), tried(1)], 2),
         ] {
             let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
-            faas.on_invoke(&mut store, &"r".into());
+            faas.on_invoke(&mut store, &"r".into(), UnixNanos(0));
             events.iter().for_each(|event| faas.on_event(&config(), &mut store, event));
             assert_eq!(total(&store.take(), Metric::InitDuration), expected, "{events:?}");
         }
