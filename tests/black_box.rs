@@ -19,6 +19,7 @@ mod black_box {
     mod flush;
     mod hostile;
     mod judgement;
+    mod lanes;
     mod late;
     mod listeners;
     mod logs;

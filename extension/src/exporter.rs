@@ -9,11 +9,11 @@ mod gzip;
 mod packing;
 mod trust;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use policy::{BatchId, Effort, Entry, Input, Outcome, Signal, UnixNanos};
+use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::task::AbortHandle;
 use wire::otlp::{Body, Identity};
@@ -31,7 +31,8 @@ const ANSWER_MAX: usize = 64 << 10;
 
 /// See the module.
 pub struct Exporter {
-    routes: [Option<Route>; Signal::ALL.len()],
+    /// By lane.
+    routes: BTreeMap<LaneId, Route>,
     /// Each is there once, whatever number of signals goes there, and they share its connections.
     backends: Vec<Backend>,
     /// Each with its backend.
@@ -41,7 +42,7 @@ pub struct Exporter {
     clock: Clock,
 }
 
-/// How requests of one signal reach their backend.
+/// How requests of one lane reach their backend.
 #[derive(Clone)]
 struct Route {
     destination: Arc<Destination>,
@@ -55,7 +56,8 @@ impl Exporter {
     /// and the rest works: a certificate file that cannot be read leaves the built-in roots.
     pub fn new(destinations: [Option<Destination>; Signal::ALL.len()], inbox: Inbox, clock: Clock) -> Self {
         let mut backends: Vec<Backend> = Vec::new();
-        let routes = destinations.map(|destination| {
+        let with_lane = Signal::ALL.map(LaneId::of).into_iter().zip(destinations);
+        let routes = with_lane.filter_map(|(lane, destination)| {
             let destination = destination?;
             let origin = Origin::of(&destination);
             let known = backends.iter().position(|backend| backend.origin == origin);
@@ -64,8 +66,9 @@ impl Exporter {
                 backends.len() - 1
             });
             let headers = headers(&destination);
-            Some(Route { destination: Arc::new(destination), headers, backend })
+            Some((lane, Route { destination: Arc::new(destination), headers, backend }))
         });
+        let routes = routes.collect();
         Self { routes, backends, running: HashMap::new(), gzip: Gzip::default(), inbox, clock }
     }
 
@@ -73,15 +76,14 @@ impl Exporter {
     pub fn export(
         &mut self,
         id: BatchId,
-        signal: Signal,
+        lane: LaneId,
         entries: Arc<[Entry<Body>]>,
         effort: Effort,
         identity: Arc<Identity>,
     ) {
         self.running.retain(|_, (_, task)| !task.is_finished());
         let (inbox, clock) = (self.inbox.clone(), self.clock);
-        let route = self.routes[signal as usize].clone();
-        let Some((route, client)) = route.and_then(|route| {
+        let Some((route, client)) = self.routes.get(&lane).cloned().and_then(|route| {
             let client = self.backends[route.backend].client()?;
             Some((route, client))
         }) else {
@@ -109,10 +111,11 @@ impl Exporter {
         }
     }
 
-    /// Opens a connection to each backend, for the exports to come. Nobody waits for it, and a failure is
+    /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is
     /// found out again, and said, by the export that meets it.
-    pub fn connect(&mut self) {
-        self.backends.iter_mut().for_each(Backend::connect);
+    pub fn connect(&mut self, lane: LaneId) {
+        let backend = self.routes.get(&lane).and_then(|route| self.backends.get_mut(route.backend));
+        backend.into_iter().for_each(Backend::connect);
     }
 
     /// Forgets idle connections: the next request opens a new one.

@@ -66,54 +66,11 @@ pub fn refused(refusal: &dyn std::fmt::Display) {
 /// Words policy's notices.
 pub fn notice(notice: &Notice, prices: &Prices) {
     match notice {
-        Notice::NoDestination(signal) => say(
-            Level::Warn,
-            "no_destination",
-            "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
-            json!({ "signal": word(*signal) }),
-        ),
-        Notice::Rejected { signal, status } => say(
-            Level::Error,
-            "export_rejected",
-            "the backend refused a request for good; its content is dropped and counted",
-            json!({ "signal": word(*signal), "status": status }),
-        ),
-        Notice::PartlyRejected(signal) => say(
-            Level::Warn,
-            "export_partly_rejected",
-            "the backend accepted a request but not all of its content",
-            json!({ "signal": word(*signal) }),
-        ),
-        Notice::TooLarge(signal) => say(
-            Level::Error,
-            "export_too_large",
-            "the backend refuses even a single item as too large; it is dropped and counted",
-            json!({ "signal": word(*signal) }),
-        ),
-        Notice::SpoolUnreadable(signal) => say(
-            Level::Warn,
-            "spool_unreadable",
-            "what was put on disk cannot be read back; it is dropped and counted",
-            json!({ "signal": word(*signal) }),
-        ),
         Notice::NoMetrics(status) => say(
             Level::Info,
             "no_metrics",
             "the backend takes no metrics; Prefreeze makes none from now on (PREFREEZE_METRICS=none says so at once)",
             json!({ "status": status }),
-        ),
-        Notice::BackendDown => say(
-            Level::Warn,
-            "backend_down",
-            "the backend does not answer; data is kept, and functions do not wait for it",
-            Value::Null,
-        ),
-        Notice::BackendBack => say(Level::Info, "backend_back", "the backend answers again", Value::Null),
-        Notice::OutboxFull(signal) => say(
-            Level::Warn,
-            "outbox_full",
-            "the bound on kept data is reached; the least valuable is dropped and counted",
-            json!({ "signal": word(*signal) }),
         ),
         Notice::CostCapReached => say(
             Level::Warn,
@@ -130,7 +87,75 @@ pub fn notice(notice: &Notice, prices: &Prices) {
             json!({ "spans": spans }),
         ),
         Notice::Summary(ledger) => summary(ledger, prices),
+        of_lane => lane_notice(of_lane),
     }
+}
+
+/// Words what a lane has to say.
+fn lane_notice(notice: &Notice) {
+    match notice {
+        Notice::NoDestination(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "no_destination",
+            "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
+        ),
+        Notice::Rejected { signal, status } => say(
+            Level::Error,
+            "export_rejected",
+            "the backend refused a request for good; its content is dropped and counted",
+            json!({ "signal": word(*signal), "status": status }),
+        ),
+        Notice::Refused { signal, status } => say(
+            Level::Error,
+            "export_refused",
+            "the backend refuses the key, or it has no right to this; data is kept, and it is asked again once a minute",
+            json!({ "signal": word(*signal), "status": status }),
+        ),
+        Notice::PartlyRejected(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "export_partly_rejected",
+            "the backend accepted a request but not all of its content",
+        ),
+        Notice::TooLarge(signal) => say_of(
+            Level::Error,
+            *signal,
+            "export_too_large",
+            "the backend refuses even a single item as too large; it is dropped and counted",
+        ),
+        Notice::SpoolUnreadable(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "spool_unreadable",
+            "what was put on disk cannot be read back; it is dropped and counted",
+        ),
+        Notice::BackendDown(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "backend_down",
+            "the backend does not answer; data is kept, and functions do not wait for it",
+        ),
+        Notice::BackendBack(signal) => {
+            say_of(Level::Info, *signal, "backend_back", "the backend answers again")
+        }
+        Notice::OutboxFull(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "outbox_full",
+            "the bound on kept data is reached; the least valuable is dropped and counted",
+        ),
+        Notice::NoMetrics(_)
+        | Notice::CostCapReached
+        | Notice::SpoolUnusable
+        | Notice::Recovered(_)
+        | Notice::Summary(_) => {}
+    }
+}
+
+/// A line of one signal.
+fn say_of(level: Level, signal: Signal, event: &str, message: &str) {
+    say(level, event, message, json!({ "signal": word(signal) }));
 }
 
 fn summary(ledger: &Ledger, prices: &Prices) {

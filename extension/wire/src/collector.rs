@@ -8,8 +8,8 @@ use crate::time::until_http_date;
 
 /// The outcome of an export that was answered.
 ///
-/// Shape: 2xx is delivered, less what a partial success refuses; 413 is too large; 429, 502, 503 and 504
-/// are worth another try; everything else, redirects included, is final. A body that cannot be read does
+/// Shape: 2xx is delivered, less what a partial success refuses; 413 is too large; 401 and 403 are refused;
+/// 429, 502, 503 and 504 are worth another try; everything else, redirects included, is final. A body that cannot be read does
 /// not change what the status said.
 ///
 /// 408 is not the answer to a request: a server or a balancer says it to a connection on which none came in time, and
@@ -20,6 +20,7 @@ use crate::time::until_http_date;
 pub fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: UnixNanos) -> Outcome {
     match status {
         200..=299 => Outcome::Delivered { rejected: rejected_items(body).unwrap_or(0) },
+        401 | 403 => Outcome::Refused { status },
         408 => Outcome::Lost,
         413 => Outcome::TooLarge,
         429 | 502 | 503 | 504 => Outcome::Retry { after: retry_after.and_then(|text| pause(text, now)) },
@@ -65,7 +66,8 @@ mod tests {
             (202, None, Outcome::Delivered { rejected: 0 }),
             (301, None, Outcome::Rejected { status: 301 }),
             (400, None, Outcome::Rejected { status: 400 }),
-            (401, None, Outcome::Rejected { status: 401 }),
+            (401, None, Outcome::Refused { status: 401 }),
+            (403, None, Outcome::Refused { status: 403 }),
             (408, None, Outcome::Lost),
             (413, None, Outcome::TooLarge),
             (429, Some("7"), after(7)),

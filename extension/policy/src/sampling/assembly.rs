@@ -12,7 +12,7 @@ use super::item::{Item, local_root};
 use super::judge::{Judge, Verdict};
 use super::recent::Recent;
 use super::{Circumstances, Decision, Sampling};
-use crate::batch::Entry;
+use crate::entry::Entry;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
