@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::{
-    Agent, Entry, Guarded, Input, Instant, Measured, Notice, Output, Place, Prices, Receipt, Signal,
+    Agent, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Place, Prices, Receipt,
 };
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
@@ -210,15 +210,15 @@ impl Driver {
                     (self.invocation, self.is_asked) = (None, true);
                     self.next.send(()).unwrap_or_default();
                 }
-                Output::Park { signal, entries } => self.park(signal, &entries),
-                Output::Unpark(place) => self.unpark(place),
-                Output::Export { id, signal, entries, effort } => {
+                Output::Park { lane, entries } => self.park(lane, &entries),
+                Output::Unpark { lane, place } => self.unpark(lane, place),
+                Output::Export { id, lane, entries, effort } => {
                     self.invocation.iter_mut().for_each(|invocation| invocation.on_export(id, &entries));
-                    self.exporter.export(id, signal, entries, effort, self.identity.clone());
+                    self.exporter.export(id, lane, entries, effort, self.identity.clone());
                 }
                 Output::Cancel(id) => self.exporter.cancel(id),
                 Output::Reconnect => self.exporter.reconnect(),
-                Output::Connect => self.exporter.connect(),
+                Output::Connect(lane) => self.exporter.connect(lane),
                 Output::Measured(measured) => self.write_line(&measured),
                 Output::Say(notice) => {
                     if matches!(notice, Notice::Summary(_)) {
@@ -243,17 +243,17 @@ impl Driver {
         }
     }
 
-    fn park(&self, signal: Signal, entries: &[Entry<Body>]) {
+    fn park(&self, lane: LaneId, entries: &[Entry<Body>]) {
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
         let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, &self.identity, take);
         let spool = self.spool.as_ref();
-        let place = spool.and_then(|spool| spool.write_pieces(Kind::Parked(signal), count, pieces));
-        self.inbox.send(Message::Input(Input::Parked { place }));
+        let place = spool.and_then(|spool| spool.write_pieces(Kind::Parked(lane), count, pieces));
+        self.inbox.send(Message::Input(Input::Parked { lane, place }));
     }
 
-    fn unpark(&self, place: Place) {
+    fn unpark(&self, lane: LaneId, place: Place) {
         let receipt = self.spool.as_ref().map_or(Receipt::EMPTY, |spool| recovery::read(spool, place));
-        self.inbox.send(Message::Input(Input::Unparked(receipt)));
+        self.inbox.send(Message::Input(Input::Unparked { lane, receipt }));
     }
 }
 

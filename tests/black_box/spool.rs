@@ -160,7 +160,7 @@ fn hostile_files_in_the_folder_harm_nothing() {
         let environment = Environment::new(|script| script);
         let folder = environment.script.scratch().join("prefreeze");
         fs::create_dir(&folder).expect("a folder");
-        fs::write(folder.join("1.spool"), b"PFZ1\x01\0\0\0garbage that looks like a record").expect("a file");
+        fs::write(folder.join("1.spool"), b"PFZ2\x01\0\0\0garbage that looks like a record").expect("a file");
         fs::write(folder.join("7.spool"), vec![0xff; 100_000]).expect("a file");
         std::os::unix::fs::symlink("/etc/passwd", folder.join("8.spool")).expect("a link");
         environment.boot()

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use simulation::{Coverage, Story, World, open};
+use simulation::{Coverage, Served, Story, World, open};
 
 /// Seeds run by `make test`: within half a minute; `make sim N=…` runs more.
 const RUNS: u64 = 29_000;
@@ -17,6 +17,10 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// Seeds that are lived twice, with ill lanes beside that of the spans and without.
+const COMPARED: u64 = 1_500;
+/// `/next` may be asked so many nanoseconds later for them.
+const LATER_MAX: u64 = 1_000_000;
 /// Seeds that fail before a run ends early.
 const FAILURES_MAX: u64 = 200;
 /// Of a failure's message, what is printed.
@@ -145,6 +149,35 @@ fn a_flush_sends_what_fits_into_its_time() {
     println!("a narrow backend: {late} flushes of {invocations} ended with something under way");
     // What was learned of the backend is worth something: without it, it is one flush in five.
     assert!(late * 20 < invocations, "{late} of {invocations}");
+}
+
+/// The same seed with metrics and logs at backends that are ill, and without them.
+#[test]
+fn a_lane_that_is_well_is_served_as_if_it_were_alone() {
+    if let Some(seed) = variable("SIM_SEED") {
+        World::compared(seed, variable("SIM_ALONE").is_some()).aloud().run();
+        return;
+    }
+    keep_messages();
+    let runs = variable("SIM_RUNS").unwrap_or(COMPARED).min(COMPARED);
+    let (mut differ, mut invocations) = (Vec::new(), 0);
+    for seed in 0..runs {
+        // Promises that a world breaks are found by the others.
+        let live = |is_alone| std::panic::catch_unwind(|| World::compared(seed, is_alone).run()).ok();
+        let Some((together, alone)) = live(false).zip(live(true)) else { continue };
+        invocations += alone.served.len();
+        let both = together.served.iter().zip(&alone.served);
+        let is_same =
+            |(one, other): (&Served, &Served)| one.spans == other.spans && one.at <= other.at + LATER_MAX;
+        if together.served.len() != alone.served.len() || !both.clone().all(is_same) {
+            let first = both.clone().position(|pair| !is_same(pair));
+            differ.push((seed, first, first.map(|at| (together.served[at], alone.served[at]))));
+        }
+    }
+    // The hook of all tests of this process keeps the messages of panics.
+    println!("{invocations} times compared; {} of {runs} seeds differ: {differ:?}", differ.len());
+    assert!(invocations as u64 > runs * 10, "{invocations} invocations prove too little");
+    assert!(differ.is_empty(), "what a lane is given depends on others");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The spool on a real disk: what is settled goes, what a killed process held is found, and nothing hostile hurts.
 
 use super::*;
-use policy::Signal;
+use policy::{LaneId, Signal};
 
 /// A folder of its own, taken away at the end.
 struct Folder(PathBuf);
@@ -61,7 +61,7 @@ fn what_a_killed_process_held_is_found() {
     let (spool, _) = open(&folder);
     let kept = spool.keep(TRACES, 2, b"kept");
     drop(spool.keep(TRACES, 9, b"settled"));
-    let parked = spool.write_pieces(Kind::Parked(Signal::Logs), 3, |take| {
+    let parked = spool.write_pieces(Kind::Parked(LaneId::of(Signal::Logs)), 3, |take| {
         ["par", "", "ked"].iter().for_each(|piece| take(piece.as_bytes()));
     });
     assert!(parked.is_some());
@@ -70,7 +70,7 @@ fn what_a_killed_process_held_is_found() {
 
     let (spool, leftovers) = open(&folder);
     let found: Vec<_> = leftovers.iter().map(|left| (left.kind, left.count, left.size)).collect();
-    assert_eq!(found, [(TRACES, 2, 4), (Kind::Parked(Signal::Logs), 3, 6)]);
+    assert_eq!(found, [(TRACES, 2, 4), (Kind::Parked(LaneId::of(Signal::Logs)), 3, 6)]);
     for (left, content) in leftovers.iter().zip(["kept", "parked"]) {
         let (taken, keepsake) = spool.take(left.place);
         assert_eq!(taken, Some((left.kind, Bytes::from(content))));

@@ -14,6 +14,7 @@ mod made;
 mod managed;
 mod pace;
 mod probe;
+mod refused;
 mod retried;
 mod room;
 mod roots;
