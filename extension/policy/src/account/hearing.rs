@@ -65,7 +65,9 @@ impl Account {
         let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
         let mut tries = self.open.iter().filter(is_it);
         let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
-        let open = tries.find(|open| is_sole || open.invoke.received_at + END_SLACK >= at);
+        // What began after the deadline is a retry, whose INVOKE is yet to be read.
+        let may_be = |open: &Invocation| open.deadline_at.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
+        let open = tries.find(|open| is_sole && may_be(open) || open.invoke.received_at + END_SLACK >= at);
         let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
         open.or_else(|| self.awaited.started(request_id, at))
     }
