@@ -279,3 +279,20 @@ fn the_begin_of_a_retry_is_not_that_of_a_first_try_without_an_end() {
     story.shut_down(ShutdownReason::Spindown);
     assert!(told(&story).contains(&(began, began + 205, false)), "{:?}", told(&story));
 }
+
+/// The end of a retry comes before its INVOKE is read, and nothing was told of the first try's end.
+#[test]
+fn the_end_of_a_retry_is_not_that_of_a_first_try_without_an_end() {
+    let mut story = on_demand();
+    story.invoke_as("same", 1_000);
+    story.pass(59_900);
+    story.answer();
+    story.now += 60_000 * MS;
+    story.tell_done("same", story.now / MS, EndStatus::Success, None);
+    let asked = story.asked;
+    story.invoke_as("same", 100);
+    story.answer();
+    assert_eq!(story.asked, asked + 1, "the retry is over");
+    story.pass(10);
+    assert_eq!(story.agent.ledger().held.as_nanos() as u64 / MS, 100, "it was held from its end to INVOKE");
+}
