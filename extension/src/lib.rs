@@ -8,6 +8,7 @@ pub mod explain;
 pub mod exporter;
 pub mod guarding;
 mod http;
+mod instance;
 pub mod intake;
 pub mod lambda;
 mod life;

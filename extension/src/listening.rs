@@ -10,6 +10,7 @@ use wire::otlp::{Body, Identity};
 use crate::clock::Clock;
 use crate::driver::{Driver, Inbox};
 use crate::exporter::Exporter;
+use crate::instance;
 use crate::intake::{Intake, Ports, Refusals};
 use crate::lambda::Registration;
 use crate::log;
@@ -134,6 +135,9 @@ fn driver(
     let recovery = recovery.map(|spool| Recovery::new(spool, policy.bounds.held_bytes / 2));
     let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
+    if !settings.names_instance {
+        instance::name(&mut identity, policy.seed);
+    }
     if let Some(account) = &registration.account_id {
         identity.set_if_missing("cloud.account.id", account);
     }
@@ -154,6 +158,7 @@ fn driver(
         guarding: settings.guarding,
         refusals: Refusals::default(),
         is_snapshot,
+        names_instance: settings.names_instance,
         guarded: Guarded::default(),
         is_asked: false,
     })

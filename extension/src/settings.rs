@@ -37,6 +37,8 @@ pub struct Settings {
     pub destinations: [Option<Destination>; Signal::ALL.len()],
     /// Who the function is.
     pub identity: Identity,
+    /// Whether that has a `service.instance.id`.
+    pub names_instance: bool,
     /// Where the function sends to.
     pub receivers: Receivers,
     /// Which log records are made of what the platform tells.
@@ -198,6 +200,7 @@ impl Settings {
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
         let guarding = Guarding::new(reader.guarding());
         let identity = reader.identity(&guarding);
+        let names_instance = identity.has("service.instance.id");
         let spool_dir = reader.spool_dir();
         let levels = [("none", Wanted::None), ("errors", Wanted::Errors), ("all", Wanted::All)];
         let logs = reader.word("PREFREEZE_LOGS", Wanted::None, &levels);
@@ -209,6 +212,7 @@ impl Settings {
             policy,
             destinations,
             identity,
+            names_instance,
             receivers,
             logs,
             emf_namespace,

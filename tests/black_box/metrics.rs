@@ -448,3 +448,35 @@ fn a_response_is_measured_as_the_platform_saw_it() {
     assert_eq!(sum("aws.lambda.produced_bytes"), 16_000_000);
     assert!(points.0.iter().all(|seen| seen.time < nanos(now + 60_000) && seen.start >= nanos(now - 60_000)));
 }
+
+/// The `service.instance.id` of everything that an environment sends.
+fn instances(settings: &[(&str, &str)]) -> BTreeSet<String> {
+    let shape = |script| {
+        settings.iter().fold(at_every_flush(script), |script, (name, value)| script.env(name, *value))
+    };
+    let world = World::with(shape);
+    world.invoke_well("r-1", 1);
+    world.runtime_done("r-1");
+    world.close();
+    let metrics = world.collector.requests().into_iter().filter_map(|request| match request.decoded {
+        Decoded::Metrics(metrics) => Some(metrics.resource_metrics),
+        _ => None,
+    });
+    let metrics = metrics.flatten().filter_map(|group| group.resource);
+    let resources: Vec<_> = metrics.chain([world.span("r-1").resource]).collect();
+    assert!(resources.len() >= 2, "metrics and spans");
+    let name = |resource: opentelemetry_proto::tonic::resource::v1::Resource| {
+        attribute_text(&resource.attributes, "service.instance.id").map(str::to_owned).unwrap_or_default()
+    };
+    resources.into_iter().map(name).collect()
+}
+
+/// Without it, the series of all environments of a function are one, whose points contradict each other.
+#[test]
+fn each_environment_is_an_instance_of_its_own() {
+    let (one, other) = (instances(&[]), instances(&[]));
+    assert_eq!((one.len(), other.len()), (1, 1), "of all signals");
+    assert!(one.is_disjoint(&other) && !one.contains(""), "{one:?} {other:?}");
+    let named = instances(&[("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=mine")]);
+    assert_eq!(named, BTreeSet::from(["mine".to_owned()]));
+}

@@ -3,6 +3,7 @@
 mod cost;
 mod faas;
 mod histogram;
+mod known;
 mod own;
 mod red;
 mod series;

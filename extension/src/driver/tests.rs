@@ -57,6 +57,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         guarding: Guarding::default(),
         refusals: Default::default(),
         is_snapshot: false,
+        names_instance: true,
         guarded: Default::default(),
         recovery: None,
         is_asked: false,

@@ -5,9 +5,10 @@
 
 use alloc::collections::VecDeque;
 
+use super::known::{Done, Known, error_type, hash};
 use super::series::{Label, Store};
 use super::table::Metric;
-use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX, counts_as_init};
+use crate::account::counts_as_init;
 use crate::config::Config;
 use crate::platform::{EndStatus, Ending, InitType, PlatformEvent, Response, ShutdownReason, Usage};
 use crate::span::RequestId;
@@ -21,56 +22,6 @@ const KNOWN_MAX_MANAGED: usize = 1_024;
 const SILENT_AFTER: usize = 2;
 /// Reports on init that are told apart by their times: one for each try, and there are two.
 const INITS_MAX: usize = 4;
-/// The word for a failure whose class is not known.
-const OTHER: &str = "_OTHER";
-/// Classes of failures are the function's own words in part: longer ones are cut.
-const CLASS_MAX: usize = 128;
-
-/// What is known of one invocation.
-#[derive(Debug, Default)]
-struct Known {
-    /// Its request id, hashed: kept as text, 64 small pieces of memory would come and go between large ones.
-    request_id: u64,
-    /// When its INVOKE was read, if it was; what is told before waits for that.
-    begun_at: Option<UnixNanos>,
-    /// Whether its end is in a count.
-    is_counted: bool,
-    /// `platform.runtimeDone` that came before INVOKE was read.
-    early: Option<Done>,
-    /// From `platform.runtimeDone`.
-    runtime: Option<Duration>,
-    has_exited: bool,
-    is_done: bool,
-    /// When, by `platform.runtimeDone`.
-    done_at: Option<UnixNanos>,
-    /// When, by `platform.report`.
-    reported_at: Option<UnixNanos>,
-    /// How long it was held from its end to `/next`.
-    held: Duration,
-}
-
-impl Known {
-    const fn is_begun(&self) -> bool {
-        self.begun_at.is_some()
-    }
-
-    /// Whether it can have run at `at`: since INVOKE, which may have been read some time after it was over, and for no longer
-    /// than any may. By a clock that was set since, one seems to have run for hours.
-    fn may_run_at(&self, at: UnixNanos) -> bool {
-        self.begun_at.is_some_and(|begun| begun.minus(INVOKE_DELAY_MAX) <= at && at <= begun + INVOCATION_MAX)
-    }
-}
-
-/// What `platform.runtimeDone` says.
-#[derive(Clone, Debug)]
-struct Done {
-    at: UnixNanos,
-    ending: Ending,
-    duration: Option<Duration>,
-    produced_bytes: Option<u64>,
-    response: Response,
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Faas {
@@ -96,11 +47,11 @@ impl Faas {
         let known = self.entry(store, request_id);
         known.begun_at = Some(at);
         if let Some(done) = known.early.take() {
-            on_done(known, store, &done);
+            known.on_done(store, &done);
         }
         if !self.is_told {
             let silent = self.known.len().saturating_sub(SILENT_AFTER);
-            self.known.iter_mut().take(silent).for_each(|known| settle(known, store, EndStatus::Success));
+            self.known.iter_mut().take(silent).for_each(|known| known.settle(store, EndStatus::Success));
         }
     }
 
@@ -108,7 +59,7 @@ impl Faas {
     pub(super) fn on_recovered(&mut self, store: &mut Store, request_id: &RequestId, at: UnixNanos) {
         let known = self.entry(store, request_id);
         known.begun_at = Some(at);
-        settle(known, store, EndStatus::Failure);
+        known.settle(store, EndStatus::Failure);
     }
 
     pub(super) fn on_event(&mut self, config: &Config, store: &mut Store, event: &PlatformEvent) {
@@ -156,7 +107,7 @@ impl Faas {
         });
         let known = &mut self.known[index];
         if known.is_begun() {
-            on_done(known, store, &done);
+            known.on_done(store, &done);
         } else {
             known.early.get_or_insert(done);
         }
@@ -185,7 +136,7 @@ impl Faas {
         let known = &mut self.known[index];
         known.reported_at = Some(at);
         // Where `platform.runtimeDone` was lost, this says how it ended.
-        count_end(known, store, ending.status, ending.error_class().as_deref());
+        known.count_end(store, ending.status, ending.error_class().as_deref());
         let post_runtime = duration.zip(known.runtime).map(|(whole, runtime)| whole.saturating_sub(runtime));
         for (metric, value) in [
             (Metric::Duration, duration),
@@ -271,7 +222,7 @@ impl Faas {
         let last = self.known.iter().rposition(Known::is_begun);
         for (index, known) in self.known.iter_mut().enumerate() {
             let is_meant = config.init_type == InitType::ManagedInstances || Some(index) == last;
-            settle(known, store, if is_meant { status } else { EndStatus::Success });
+            known.settle(store, if is_meant { status } else { EndStatus::Success });
         }
     }
 
@@ -299,60 +250,7 @@ impl Faas {
     fn forget_one(&mut self, store: &mut Store) {
         let told = self.known.iter().position(|known| known.is_counted && known.is_done);
         if let Some(mut known) = self.known.remove(told.unwrap_or(0)) {
-            settle(&mut known, store, EndStatus::Success);
-        }
-    }
-}
-
-/// FNV-1a: of the few ids that are remembered at once, no two come to the same.
-fn hash(request_id: &str) -> u64 {
-    request_id
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Counts the end of an invocation, and measures what was told with it.
-fn on_done(known: &mut Known, store: &mut Store, done: &Done) {
-    if core::mem::replace(&mut known.is_done, true) {
-        return;
-    }
-    known.done_at = Some(done.at);
-    let class = done.ending.error_class();
-    count_end(known, store, done.ending.status, class.as_deref());
-    known.has_exited = class.as_deref() == Some("Runtime.ExitError");
-    known.runtime = done.duration;
-    store.count(Metric::OutOfMemory, &[], u64::from(class.as_deref() == Some("Runtime.OutOfMemory")));
-    if let Some(took) = done.duration {
-        store.measure(Metric::InvokeDuration, error_type(class.as_deref()).as_slice(), took.as_secs_f64());
-    }
-    for (metric, value) in
-        [(Metric::ResponseLatency, done.response.latency), (Metric::ResponseDuration, done.response.duration)]
-    {
-        if let Some(value) = value {
-            store.measure(metric, &[], value.as_secs_f64());
-        }
-    }
-    if let Some(bytes) = done.produced_bytes {
-        store.measure(Metric::ProducedBytes, &[], bytes as f64);
-    }
-}
-
-/// Counts an end that nobody will tell of any more.
-fn settle(known: &mut Known, store: &mut Store, status: EndStatus) {
-    if known.is_begun() {
-        count_end(known, store, status, None);
-    }
-}
-
-fn count_end(known: &mut Known, store: &mut Store, status: EndStatus, class: Option<&str>) {
-    if core::mem::replace(&mut known.is_counted, true) {
-        return;
-    }
-    match status {
-        EndStatus::Success => store.count(Metric::Invocations, &[], 1),
-        EndStatus::Timeout => store.count(Metric::Timeouts, &[], 1),
-        EndStatus::Error | EndStatus::Failure => {
-            store.count(Metric::Errors, error_type(Some(class.unwrap_or(OTHER))).as_slice(), 1);
+            known.settle(store, EndStatus::Success);
         }
     }
 }
@@ -371,20 +269,6 @@ fn measure_init(config: &Config, store: &mut Store, metric: Metric, took: Durati
 
 fn init_type(config: &Config) -> Label<'static> {
     ("aws.lambda.initialization_type", config.init_type.as_str())
-}
-
-/// The attribute of a failure, or nothing.
-fn error_type(class: Option<&str>) -> alloc::vec::Vec<Label<'_>> {
-    class.map(|class| ("error.type", cut(class, CLASS_MAX))).into_iter().collect()
-}
-
-/// The begin of `text`, of `max` bytes at the most.
-pub(super) fn cut(text: &str, max: usize) -> &str {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@
 //! said yet how the invocation ended, it waits a little longer: a crash after the last span must not cost
 //! the trace. What waits so is the first to go when room runs out.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::fragments::{Doubt, Fragment, Fragments};
 use super::item::{Item, local_root};
 use super::judge::{Judge, Verdict};
+use super::judged::{Judged, Owner};
 use super::recent::Recent;
+use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
 use crate::account::INVOCATION_MAX;
 use crate::batch::Entry;
@@ -22,8 +24,6 @@ use crate::time::{Duration, Instant, UnixNanos};
 const JUDGED_MAX: usize = 512;
 /// Invocations that one trace is judged with, where it spans several.
 const SPANNED_MAX: usize = 16;
-/// Invocations of which it is remembered what the platform said.
-const WORDS_MAX: usize = 64;
 /// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
 const PATIENCE: u64 = 2;
 /// That is told some 25 ms after the end: invocations of a millisecond, one behind the other, begin before.
@@ -32,6 +32,7 @@ const PATIENCE_MIN: Duration = Duration::from_secs(1);
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
 /// The platform tells of an end within this time, where it tells of it at all.
 const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Which invocations run, where several run at once and a span need not say of which it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Overlap {
@@ -39,38 +40,6 @@ pub(crate) struct Overlap {
     pub(crate) oldest_open: u64,
     /// The number of the last that has begun.
     pub(crate) newest: u64,
-}
-
-/// Which invocation a span is of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Owner<'a> {
-    /// The span names it, or what came with it does.
-    Named(&'a RequestId),
-    /// The one that ran when it began, or runs now.
-    Likely(&'a RequestId),
-    /// It is a part of what had ended before: of the one that its trace was of.
-    OfTrace,
-    Unknown,
-}
-
-/// What became of a trace, and of which part of it.
-#[derive(Clone, Debug)]
-struct Judged {
-    verdict: Verdict,
-    /// Which invocations that was of, as far as they were known.
-    invocations: Vec<RequestId>,
-    /// The end of its last span: what began later is not a late part of it.
-    until: UnixNanos,
-}
-
-impl Judged {
-    /// Whether what became of the trace is the last word on `item`, too: it is a late part of what was judged. Where that was
-    /// left out, and the item names an `invocation` that had no part in it, that one may have failed.
-    fn concerns<B: Body>(&self, item: &Item<B>, invocation: Option<&RequestId>) -> bool {
-        let is_part = |id: &RequestId| self.invocations.contains(id);
-        let is_its = self.verdict.decision.is_keep() || invocation.is_none_or(is_part);
-        item.start() <= self.until && is_its
-    }
 }
 
 /// What was settled since it was last asked for.
@@ -91,7 +60,7 @@ pub(crate) struct Assembly<B> {
     judged: Recent<TraceId, Judged>,
     /// The latest end among them.
     latest: UnixNanos,
-    words: VecDeque<Circumstances>,
+    words: Words,
     /// Invocations begun.
     begun: u64,
     /// The last of them.
@@ -110,7 +79,7 @@ impl<B: Body> Assembly<B> {
             fragments: Fragments::new(),
             judged: Recent::new(JUDGED_MAX),
             latest: UnixNanos::default(),
-            words: VecDeque::new(),
+            words: Words::default(),
             begun: 0,
             last: None,
             is_overlapping: false,
@@ -152,7 +121,7 @@ impl<B: Body> Assembly<B> {
         for trace_id in self.fragments.of(Some(request_id), false) {
             self.judge_one(now, trace_id, false);
         }
-        self.words.retain(|word| word.request_id != *request_id);
+        self.words.forget(request_id);
         // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
         if self.latest >= received_at {
             let last = received_at.minus(Duration::from_nanos(1));
@@ -229,20 +198,7 @@ impl<B: Body> Assembly<B> {
 
     /// The platform has said something of an invocation.
     pub(crate) fn learn(&mut self, word: Circumstances) {
-        let known = self.words.iter_mut().find(|known| known.request_id == word.request_id);
-        let word = if let Some(known) = known {
-            known.is_cold |= word.is_cold;
-            known.is_final |= word.is_final;
-            known.failure = known.failure.or(word.failure);
-            known.xray = known.xray.or(word.xray);
-            known.clone()
-        } else {
-            if self.words.len() == WORDS_MAX {
-                self.words.pop_front();
-            }
-            self.words.push_back(word.clone());
-            word
-        };
+        let word = self.words.learn(word);
         if word.is_final {
             let traces = self.fragments.of(Some(&word.request_id), true);
             self.resolve(&word.request_id, word.failure, traces);
@@ -391,7 +347,10 @@ impl<B: Body> Assembly<B> {
         let is_unnamed = self.is_overlapping && fragment.invocations.is_empty();
         let of_trace = self.judged.peek(&trace_id).filter(|_| is_unnamed).map(|judged| &judged.invocations);
         let invocations = of_trace.unwrap_or(&fragment.invocations).clone();
-        let word = self.word_on(&invocations, is_early);
+        // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
+        let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
+        let mut word = self.words.on(&invocations);
+        word.is_final |= is_nobodys;
         let verdict = self.judge.judge(now, &fragment.items, &word);
         let is_settled = verdict.decision.is_keep() || word.is_final;
         if is_early && !is_settled {
@@ -404,30 +363,10 @@ impl<B: Body> Assembly<B> {
             self.settle(trace_id, verdict);
         } else {
             let mut open = invocations;
-            open.retain(|id| !self.known(id).is_some_and(|word| word.is_final));
+            open.retain(|id| !self.words.is_final(id));
             self.fragments.set(trace_id, open, Some(Doubt { verdict, begun: self.begun, at: now }));
         }
         true
-    }
-
-    fn known(&self, request_id: &RequestId) -> Option<&Circumstances> {
-        self.words.iter().find(|word| word.request_id == *request_id)
-    }
-
-    /// What the platform has said of `invocations`, taken together.
-    fn word_on(&self, invocations: &[RequestId], is_early: bool) -> Circumstances {
-        let known = || invocations.iter().filter_map(|id| self.known(id));
-        // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
-        let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
-        let is_told = !invocations.is_empty()
-            && invocations.iter().all(|id| self.known(id).is_some_and(|word| word.is_final));
-        Circumstances {
-            is_cold: known().any(|word| word.is_cold),
-            failure: known().find_map(|word| word.failure),
-            xray: known().find_map(|word| word.xray),
-            is_final: is_nobodys || is_told,
-            ..Circumstances::default()
-        }
     }
 
     /// Settles the doubts of `traces`: they have failed, or they are left out.

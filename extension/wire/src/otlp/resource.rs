@@ -76,9 +76,22 @@ impl Identity {
         }
     }
 
+    /// Whether an attribute is set.
+    pub fn has(&self, key: &str) -> bool {
+        self.attributes.iter().any(|known| known.key == key)
+    }
+
+    /// The value of a text attribute.
+    pub fn text(&self, key: &str) -> Option<String> {
+        let known = self.attributes.iter().find(|known| known.key == key)?;
+        let (_, value) = key_value(&known.message).ok()?;
+        let text = fields(value).next().ok()??;
+        String::from_utf8(text.value.bytes().to_vec()).ok()
+    }
+
     /// Sets a text attribute that is not set yet.
     pub fn set_if_missing(&mut self, key: &str, value: &str) {
-        if !self.attributes.iter().any(|known| known.key == key) {
+        if !self.has(key) {
             self.set(key, value);
         }
     }
@@ -124,7 +137,7 @@ impl Identity {
 
     /// The same of a resource that came as `first` and `others`.
     fn completion(&self, first: &[u8], others: &[&[u8]]) -> Completion<'static> {
-        let is_named = self.attributes.iter().any(|known| known.key == SERVICE_NAME);
+        let is_named = self.has(SERVICE_NAME);
         let cut = unnamed(content(first)).ok().flatten().filter(|_| is_named);
         let all = std::iter::once(first).chain(others.iter().copied());
         let present: Vec<&[u8]> = all.flat_map(|field| keys(content(field)).unwrap_or_default()).collect();
