@@ -11,7 +11,7 @@ mod listen;
 mod memory;
 mod socket;
 
-pub use listen::Ports;
+pub use listen::{Ports, Socket};
 
 use std::sync::{Arc, OnceLock};
 

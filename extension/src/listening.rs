@@ -10,7 +10,7 @@ use wire::otlp::{Body, Identity};
 use crate::clock::Clock;
 use crate::driver::{Driver, Inbox};
 use crate::exporter::Exporter;
-use crate::intake::{Intake, Ports};
+use crate::intake::{Intake, Ports, Socket};
 use crate::lambda::Registration;
 use crate::log;
 use crate::memory;
@@ -28,6 +28,8 @@ pub(crate) struct Listening {
     pub(crate) delivery: Delivery,
     /// Where the listeners look for the spool.
     records: Arc<OnceLock<Spool>>,
+    /// The Unix socket, if it is there.
+    socket: Option<Socket>,
 }
 
 impl Listening {
@@ -41,10 +43,10 @@ impl Listening {
             guarding: settings.guarding.clone(),
             max_body: settings.max_body,
         };
-        intake.listen(ports, settings.receivers.socket.as_deref()).await;
+        let socket = intake.listen(ports, settings.receivers.socket.as_deref()).await;
         let delivery = Delivery::default();
         let telemetry_port = listen_for_events(intake, settings.logs, delivery.clone(), clock).await;
-        Self { settings, telemetry_port, delivery, records }
+        Self { settings, telemetry_port, delivery, records, socket }
     }
 
     /// Says what is wrong with the settings, opens the spool, and builds the driver.
@@ -55,7 +57,7 @@ impl Listening {
         clock: Clock,
         next: mpsc::UnboundedSender<()>,
     ) -> Box<Driver> {
-        let Self { mut settings, records, .. } = self;
+        let Self { mut settings, records, socket, .. } = self;
         memory::keep_what_is_freed();
         for problem in &settings.problems {
             log::degraded("setting_ignored", "an invalid setting is ignored", problem);
@@ -67,7 +69,8 @@ impl Listening {
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());
         }
-        driver(settings, registration, inbox, clock, next, spool)
+        let driver = driver(settings, registration, inbox, clock, next, spool);
+        Box::new(Driver { socket, ..*driver })
     }
 }
 
@@ -136,6 +139,7 @@ fn driver(
         function_name,
         inbox: inbox.clone(),
         spool,
+        socket: None,
         recovery,
         records_invocations,
         invocation: None,

@@ -137,7 +137,7 @@ fn lane_notice(notice: &Notice) {
             "the backend does not answer; data is kept, and functions do not wait for it",
         ),
         Notice::BackendBack(signal) => {
-            say_of(Level::Info, *signal, "backend_back", "the backend answers again")
+            say_of(Level::Info, *signal, "backend_back", "the backend answers again");
         }
         Notice::OutboxFull(signal) => say_of(
             Level::Warn,

@@ -1,11 +1,13 @@
 //! Taking the addresses that the function's SDK sends to; what cannot be had costs a line, and the rest listens.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 
 use super::Intake;
 use super::socket::bind_socket;
@@ -34,17 +36,48 @@ async fn take(address: Option<SocketAddr>, setting: &str, level: Level) -> Optio
 
 impl Intake {
     /// Receives on `ports`, and on a Unix socket where one is named, until the process ends. The socket is bound when
-    /// this returns.
-    pub async fn listen(&self, Ports(ports): Ports, socket: Option<&Path>) {
+    /// this returns: it is looked after from then on.
+    pub async fn listen(&self, Ports(ports): Ports, socket: Option<&Path>) -> Option<Socket> {
         for port in ports.into_iter().flatten() {
             tokio::spawn(self.clone().receive(port));
         }
-        if let Some(path) = socket {
-            match bind_socket(path).await {
-                Ok(listener) => drop(tokio::spawn(self.clone().receive(listener))),
-                Err(error) => unavailable(Level::Warn, "PREFREEZE_RECEIVER_UDS", &path.display(), &error),
+        let path = socket?;
+        match bind_socket(path).await {
+            Ok(listener) => {
+                let receiving = tokio::spawn(self.clone().receive(listener)).abort_handle();
+                Some(Socket { intake: self.clone(), path: path.to_owned(), receiving })
+            }
+            Err(error) => {
+                unavailable(Level::Warn, "PREFREEZE_RECEIVER_UDS", &path.display(), &error);
+                None
             }
         }
+    }
+}
+
+/// The Unix socket that we listen on.
+pub struct Socket {
+    intake: Intake,
+    path: PathBuf,
+    receiving: AbortHandle,
+}
+
+impl Socket {
+    /// Binds it anew where somebody has removed it: functions clear `/tmp` in their handlers, and nobody could connect.
+    pub fn look_after(&mut self) {
+        let there = std::fs::symlink_metadata(&self.path);
+        if !there.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return;
+        }
+        self.receiving.abort();
+        let (intake, path) = (self.intake.clone(), self.path.clone());
+        let receiving = async move {
+            match bind_socket(&path).await {
+                Ok(listener) => intake.receive(listener).await,
+                Err(error) => unavailable(Level::Warn, "PREFREEZE_RECEIVER_UDS", &path.display(), &error),
+            }
+        };
+        self.receiving = tokio::spawn(receiving).abort_handle();
     }
 }
 
