@@ -16,8 +16,8 @@ use crate::clock::{Alarm, Clock, NEXT_FIRST, pause};
 use crate::exporter::Exporter;
 use crate::guarding::Guarding;
 use crate::instance;
-use crate::intake::Refusals;
-use crate::log;
+use crate::intake::{Refusals, Socket};
+use crate::log::{self, Level};
 use crate::recovery::{self, Recovery};
 use crate::spool::{Kind, Spool};
 
@@ -95,6 +95,8 @@ pub struct Driver {
     pub inbox: Inbox,
     /// Keeps what the agent wants kept, where there is one.
     pub spool: Option<Spool>,
+    /// Where the function may send to beside its ports, if it is there.
+    pub socket: Option<Socket>,
     /// What a killed process left there, until it was read.
     pub recovery: Option<Recovery>,
     /// Whether the running invocation is put on record.
@@ -170,6 +172,10 @@ impl Driver {
                 Arc::make_mut(&mut self.identity).observe(body);
             }
         }
+        if matches!(input, Input::Invoke(_)) {
+            self.spool.iter().for_each(Spool::look_after);
+            self.socket.iter_mut().for_each(Socket::look_after);
+        }
         if let (Input::Invoke(invoke), true) = (&input, self.records_invocations) {
             let spool = self.spool.as_ref();
             self.invocation = spool.and_then(|spool| OnRecord::begin(spool, invoke, self.agent.seed()));
@@ -228,6 +234,7 @@ impl Driver {
                     log::notice(&notice, &self.prices, |signal| self.exporter.about(signal));
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
+                        self.spool.iter().for_each(log_unrecorded);
                     }
                 }
                 Output::Close => self.inbox.close(),
@@ -254,6 +261,16 @@ impl Driver {
     fn unpark(&self, lane: LaneId, place: Place) {
         let receipt = self.spool.as_ref().map_or(Receipt::EMPTY, |spool| recovery::read(spool, place));
         self.inbox.send(Message::Input(Input::Unparked { lane, receipt }));
+    }
+}
+
+/// What was accepted and could not be put on record is counted, although nothing of it need be lost.
+fn log_unrecorded(spool: &Spool) {
+    let records = spool.unrecorded();
+    if records > 0 {
+        let message =
+            "requests that were accepted and not on record: a kill of our own process would have lost them";
+        log::say(Level::Warn, "spool_unrecorded", message, serde_json::json!({ "records": records }));
     }
 }
 

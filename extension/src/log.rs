@@ -137,7 +137,7 @@ fn lane_notice(notice: &Notice, about: impl Fn(Signal) -> Value) {
             with_signal(about(*signal), *signal),
         ),
         Notice::BackendBack(signal) => {
-            say_of(Level::Info, *signal, "backend_back", "the backend answers again")
+            say_of(Level::Info, *signal, "backend_back", "the backend answers again");
         }
         Notice::OutboxFull(signal) => say_of(
             Level::Warn,

@@ -52,6 +52,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         function_name: "orders".into(),
         inbox: inbox.clone(),
         spool: Some(spool),
+        socket: None,
         records_invocations: false,
         invocation: None,
         guarding: Guarding::default(),
