@@ -89,4 +89,15 @@ mod tests {
         let below_half = (0..10_000).filter(is_low).count();
         assert!((4_800..5_200).contains(&below_half), "{below_half} of 10000 in the lower half");
     }
+
+    #[test]
+    fn ids_are_what_a_second_implementation_makes_them() {
+        // Computed in Python from the description of `digest`: who reads a record of another process comes to the same ids.
+        let digests = [Role::TraceHigh, Role::TraceLow, Role::Invocation, Role::Init]
+            .map(|role| ids(7, "r-1", 9).digest(role));
+        assert_eq!(
+            digests,
+            [0x58e8_a8b5_e8b5_0f32, 0x023c_3b9f_d4a3_944a, 0xef71_d4f9_1999_4a25, 0x07cb_d69e_eda4_3458]
+        );
+    }
 }
