@@ -156,10 +156,10 @@ fn cargo(tree: &Tree, words: &[&str]) -> Result<Messages> {
         Messages { is_success: output.status.success(), errors: Vec::new(), programs: Programs::new() };
     for line in String::from_utf8(output.stdout)?.lines().filter(|line| line.starts_with('{')) {
         match serde_json::from_str(line)? {
-            Message::CompilerMessage { message } if message.level.starts_with("error") => {
+            Message::Complaint { message } if message.level.starts_with("error") => {
                 messages.errors.push(message);
             }
-            Message::CompilerArtifact { manifest_path, target, executable: Some(path) } => {
+            Message::Built { manifest_path, target, executable: Some(path) } => {
                 let folder = Path::new(&manifest_path).parent().unwrap_or(&tree.root).to_owned();
                 let package = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let kind = target.kind.first().cloned().unwrap_or_default();
@@ -172,16 +172,12 @@ fn cargo(tree: &Tree, words: &[&str]) -> Result<Messages> {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerMessage {
-        message: Diagnostic,
-    },
-    CompilerArtifact {
-        manifest_path: PathBuf,
-        target: Target,
-        executable: Option<PathBuf>,
-    },
+    #[serde(rename = "compiler-message")]
+    Complaint { message: Diagnostic },
+    #[serde(rename = "compiler-artifact")]
+    Built { manifest_path: PathBuf, target: Target, executable: Option<PathBuf> },
     #[serde(other)]
     Other,
 }

@@ -25,6 +25,9 @@ pub(crate) enum Genre {
     MatchArmGuard,
     /// A field of a struct expression that has a base, by nothing.
     StructField,
+    /// An expression, by another one that a person thought of: the simulation alone must notice.
+    #[serde(skip)]
+    Named,
 }
 
 /// What a mutant is called, wherever it moves in its file. Two mutants in equal lines of one function share a name.
@@ -112,6 +115,47 @@ pub(crate) fn read(json: &str, source: impl Fn(&str) -> Result<String>) -> Resul
     Ok((mutants, sources))
 }
 
+/// The mutants in a table: what each is called, its file below `folder`, the code it replaces, and what by.
+///
+/// # Errors
+/// When a file does not have that code exactly once: the table is to be mended then.
+pub(crate) fn named(table: &str, folder: &str, sources: &Sources) -> Result<Vec<Mutant>> {
+    let mut mutants = Vec::new();
+    for line in table.lines().skip(1) {
+        let [change, file, code, replacement, _] = line.split('\t').collect::<Vec<_>>()[..] else {
+            return Err(format!("not five columns: {line}").into());
+        };
+        let path = format!("{folder}/{file}");
+        let source = sources.get(&path).ok_or_else(|| format!("{change}: there is no {path}"))?;
+        let range =
+            find(source, code).ok_or_else(|| format!("{change}: {path} does not have this once: {code}"))?;
+        let name = Name { file: file.to_owned(), change: change.to_owned(), code: String::new() };
+        let line = source[..range.start].lines().count();
+        mutants.push(Mutant {
+            genre: Genre::Named,
+            name,
+            path,
+            line,
+            range,
+            replacement: replacement.to_owned(),
+        });
+    }
+    Ok(mutants)
+}
+
+/// Where `code` is, if it is there once, whatever blanks and line breaks are in either.
+fn find(source: &str, code: &str) -> Option<Range<usize>> {
+    let is_code = |(_, c): &(usize, char)| !c.is_whitespace();
+    let places: Vec<_> = source.char_indices().filter(is_code).map(|(at, _)| at).collect();
+    let dense = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<Vec<_>>();
+    let (source_chars, code) = (dense(source), dense(code));
+    let mut found = source_chars.windows(code.len()).enumerate().filter(|(_, window)| **window == code);
+    let (first, _) = found.next().filter(|_| !code.is_empty())?;
+    let last = places[first + code.len() - 1];
+    let end = last + source[last..].chars().next().map_or(0, char::len_utf8);
+    found.next().is_none().then(|| places[first]..end)
+}
+
 impl Listed {
     fn mutant(self, source: &str) -> Mutant {
         let range = offset(source, &self.span.start)..offset(source, &self.span.end);
@@ -120,7 +164,7 @@ impl Listed {
         let change = self.name.splitn(4, ':').nth(3).unwrap_or(&self.name).trim().to_owned();
         let code = match self.genre {
             Genre::BinaryOperator | Genre::UnaryOperator | Genre::MatchArmGuard => marked(source, &range),
-            Genre::FnValue | Genre::MatchArm | Genre::StructField => String::new(),
+            _ => String::new(),
         };
         Mutant {
             genre: self.genre,
@@ -162,5 +206,17 @@ mod tests {
         let (mutants, sources) = read(JSON, |_| Ok(source.to_owned())).expect("it is a list");
         assert_eq!(mutants[0].name.to_string(), "b.rs: replace + with - in f\t\"é\".len()«+» 1");
         assert_eq!(&sources["a/src/b.rs"][mutants[0].range.clone()], "+");
+    }
+
+    #[test]
+    fn a_named_mutant_is_found_by_its_code() {
+        let source = "fn f() {\n    a(b,\n        é)\n}\nfn g() { c; c }\n";
+        let sources = Sources::from([("x/src/b.rs".to_owned(), source.to_owned())]);
+        let table = |code: &str| format!("head\nf gives nothing\tb.rs\t{code}\t0\twhy\n");
+        let mutants = named(&table("a(b, é)"), "x/src", &sources).expect("it is there");
+        assert_eq!((&source[mutants[0].range.clone()], mutants[0].line), ("a(b,\n        é)", 2));
+        for code in ["c", "a(c)", ""] {
+            assert!(named(&table(code), "x/src", &sources).is_err(), "{code}");
+        }
     }
 }

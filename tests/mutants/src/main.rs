@@ -28,6 +28,12 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const LIST: &str = "extension/policy/mutants.txt";
+/// Mutants of policy that people have named, for the simulation.
+const NAMED: &str = "tests/simulation/mutants.tsv";
+/// Of the survivors, how many nobody has looked at yet: this number may only become smaller.
+const OPEN_MAX: usize = 1_000;
+/// Of the viable mutants, how many may survive, in a hundredth.
+const SHARE_MAX: f64 = 5.0;
 /// A sample has at most so many: fewer are built sooner.
 const SAMPLE_MAX: usize = 200;
 
@@ -35,19 +41,33 @@ const SAMPLE_MAX: usize = 200;
 const AT_ONCE: &[(&str, &str)] = &[("MUTANT_DIES_AT_ONCE", "1")];
 /// The quick ones first: what they kill, the others need not see.
 const STAGES: [Stage; 4] = [
-    Stage { name: "unit tests", program: ("policy", "lib", "policy"), tests: &[], variables: AT_ONCE },
-    Stage { name: "stories", program: ("policy", "test", "stories"), tests: &[], variables: AT_ONCE },
+    Stage {
+        name: "unit tests",
+        program: ("policy", "lib", "policy"),
+        tests: &[],
+        variables: AT_ONCE,
+        judges_named: false,
+    },
+    Stage {
+        name: "stories",
+        program: ("policy", "test", "stories"),
+        tests: &[],
+        variables: AT_ONCE,
+        judges_named: false,
+    },
     Stage {
         name: "simulation",
         program: ("simulation", "test", "simulation"),
         tests: &["every_seed"],
         variables: &[("SIM_RUNS", "300"), ("SIM_FAILURES", "1")],
+        judges_named: true,
     },
     Stage {
         name: "long simulation",
         program: ("simulation", "test", "simulation"),
         tests: &["every_seed"],
         variables: &[("SIM_RUNS", "1500"), ("SIM_FAILURES", "1")],
+        judges_named: true,
     },
 ];
 
@@ -106,7 +126,8 @@ fn options(words: impl Iterator<Item = String>) -> Result<Options> {
 fn run(options: &Options) -> Result<bool> {
     let root = Path::new(ROOT);
     let mut known = Known::read(&std::fs::read_to_string(root.join(LIST))?)?;
-    let (all, sources) = list::list(root, &options.tool, "policy")?;
+    let (mut all, sources) = list::list(root, &options.tool, "policy")?;
+    all.extend(list::named(&std::fs::read_to_string(root.join(NAMED))?, "extension/policy/src", &sources)?);
     let session = Session {
         plan: Plan { root, mutated: "extension/policy", judges: &["tests/simulation"] },
         package: "policy",
@@ -115,33 +136,37 @@ fn run(options: &Options) -> Result<bool> {
         folder: options.target.clone(),
         time: options.sample.as_ref().map(|(time, _)| *time),
     };
-    let fates = session.run(chosen(&all, &known, options), &sources)?;
+    let listed = known.counts();
+    let is_meant = |mutant: &Mutant| {
+        let is_named = format!("{}: {}", mutant.name.file, mutant.name.change).contains(&options.only);
+        is_named && (!options.is_listed_only || listed.contains_key(&mutant.name))
+    };
+    let fates = session.run(built(&all, options), is_meant, &sources)?;
     std::fs::write(options.target.join("fates.txt"), table(&fates))?;
     let verdict = judge(&all, &fates, &known);
-    print!("{}", told(&verdict));
+    print!("{}", told(&verdict, known.open()));
     if std::env::var_os("UPDATE").is_some() {
         verdict.stale.iter().for_each(|name| known.remove(name));
         known.add(verdict.strange.iter().map(|(name, _)| name.clone()));
         std::fs::write(root.join(LIST), known.text())?;
     }
     // A sample is run with every change: what is listed in vain is said there, and mended in a run of all.
-    let is_complete = options.sample.is_none();
-    Ok(verdict.strange.is_empty() && !(is_complete && !verdict.stale.is_empty()))
+    let is_sample = options.sample.is_some();
+    let is_whole = !is_sample && verdict.untried == 0;
+    Ok(verdict.strange.is_empty()
+        && (is_sample || verdict.stale.is_empty())
+        && !(is_whole && verdict.share() > SHARE_MAX)
+        && known.open() <= OPEN_MAX)
 }
 
-/// The mutants to be tried, in their order.
-fn chosen(all: &[Mutant], known: &Known, options: &Options) -> Vec<Mutant> {
-    let listed = known.counts();
-    let is_asked_for = |mutant: &&Mutant| {
-        let is_named = format!("{}: {}", mutant.name.file, mutant.name.change).contains(&options.only);
-        is_named && (!options.is_listed_only || listed.contains_key(&mutant.name))
-    };
-    let mut chosen: Vec<_> = all.iter().filter(is_asked_for).cloned().collect();
+/// The mutants to be built: all, or those of a sample in its order.
+fn built(all: &[Mutant], options: &Options) -> Vec<Mutant> {
+    let mut built = all.to_vec();
     if let Some((_, order)) = &options.sample {
-        chosen.sort_by_cached_key(|mutant| digest(&format!("{order} {} {}", mutant.line, mutant.name)));
-        chosen.truncate(SAMPLE_MAX);
+        built.sort_by_cached_key(|mutant| digest(&format!("{order} {} {}", mutant.line, mutant.name)));
+        built.truncate(SAMPLE_MAX);
     }
-    chosen
+    built
 }
 
 /// FNV-1a: the same everywhere.
@@ -166,12 +191,15 @@ fn table(fates: &Fates) -> String {
 }
 
 /// What a session came to.
-fn told(verdict: &Verdict) -> String {
-    let viable = verdict.killed + verdict.survived;
-    let share = 100.0 * verdict.survived as f64 / viable.max(1) as f64;
+fn told(verdict: &Verdict, open: usize) -> String {
     let mut text = format!(
-        "{viable} viable mutants: {} killed, {} survive ({share:.1} %); {} unviable, {} untried\n",
-        verdict.killed, verdict.survived, verdict.unviable, verdict.untried
+        "{} viable mutants: {} killed, {} survive ({:.1} %, of at most {SHARE_MAX}); {} unviable, {} untried\n",
+        verdict.killed + verdict.survived,
+        verdict.killed,
+        verdict.survived,
+        verdict.share(),
+        verdict.unviable,
+        verdict.untried
     );
     for (name, line) in &verdict.strange {
         writeln!(text, "survives, and is not listed (line {line}): {name}")
@@ -183,6 +211,10 @@ fn told(verdict: &Verdict) -> String {
     if !verdict.strange.is_empty() {
         let advice = "kill it by a test, or list it with its reason";
         writeln!(text, "{LIST}: {advice} (CONTRIBUTING.md)").expect("a string takes everything");
+    }
+    if open > 0 {
+        writeln!(text, "{open} of those listed are [open], of at most {OPEN_MAX}")
+            .expect("a string takes everything");
     }
     text
 }

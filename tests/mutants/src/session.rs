@@ -28,8 +28,13 @@ pub(crate) struct Session<'a> {
 pub(crate) type Fates = Vec<(Mutant, Option<Fate>)>;
 
 impl Session<'_> {
-    /// Tries the mutants in this order.
-    pub(crate) fn run(&self, mutants: Vec<Mutant>, sources: &Sources) -> Result<Fates> {
+    /// Builds all of the mutants, and tries those that are meant in this order.
+    pub(crate) fn run(
+        &self,
+        mutants: Vec<Mutant>,
+        is_meant: impl Fn(&Mutant) -> bool,
+        sources: &Sources,
+    ) -> Result<Fates> {
         let tree = Tree::copy(&self.plan, self.folder.clone(), sources)?;
         let order: Vec<u32> = (1..).take(mutants.len()).collect();
         let mutants: BTreeMap<u32, Mutant> = order.iter().copied().zip(mutants).collect();
@@ -48,7 +53,7 @@ impl Session<'_> {
         let mut fates = trials.run(&switched, &mutants, self.time)?;
         fates.extend(sorted.unviable.iter().map(|number| (*number, Fate::Unviable)));
         if self.time.is_none() {
-            for number in sorted.misfits {
+            for number in sorted.misfits.into_iter().filter(|number| is_meant(&mutants[number])) {
                 fates.insert(number, self.build_alone(&tree, &mutants[&number], sources, &trials)?);
             }
         }
@@ -67,7 +72,7 @@ impl Session<'_> {
         let text = replaced(source, &(0..source.len()), mutant);
         tree.write_all(&Sources::from([(mutant.path.clone(), text)]))?;
         let fate = match programs(tree, self.packages)? {
-            Some(programs) => trials.fate_of(&programs)?,
+            Some(programs) => trials.fate_of(&programs, mutant)?,
             None => Fate::Unviable,
         };
         tree.write_all(&Sources::from([(mutant.path.clone(), source.clone())]))?;
@@ -103,6 +108,10 @@ pub fn larger(a: u8, b: u8) -> u8 {
     if a > b { a } else { b }
 }
 
+pub fn largest(a: u8, b: u8) -> u8 {
+    larger(a, b) + 0
+}
+
 pub fn count(n: u8) -> u8 {
     let mut i = 0;
     while i < n {
@@ -121,7 +130,7 @@ pub fn is_four(n: Option<u8>, is_sure: bool) -> bool {
 
 #[test]
 fn all() {
-    assert_eq!((larger(1, 2), larger(2, 1), count(3)), (2, 2, 3));
+    assert_eq!((larger(1, 2), largest(2, 1), count(3)), (2, 2, 3));
     assert_eq!((FOUR, is_four(Some(4), false), is_four(None, true)), (4, true, true));
     assert!(!is_four(Some(5), false) && !is_four(None, false) && !is_four(Some(5), true));
 }
@@ -139,6 +148,7 @@ fn all() {
         (Genre::UnaryOperator, "«!»is_sure", "", "the deepest", KILLED),
         (Genre::MatchArmGuard, "«n == FOUR && !is_sure» =>", "false", "the condition as a whole", KILLED),
         (Genre::MatchArm, "«None => is_sure,»", "", "an arm", KILLED),
+        (Genre::Named, "«larger(a, b) + 0»", "b", "what a person thought of", KILLED),
         (Genre::FnValue, "«let mut i = 0;»", "3", "a value that the test happens to expect", Fate::Survived),
         (Genre::FnValue, "«let mut i = 0;»", "String::new()", "a value of another type", Fate::Unviable),
     ];
@@ -168,6 +178,7 @@ fn all() {
             name: "unit tests",
             program: ("planted", "lib", "planted"),
             tests: &[],
+            judges_named: true,
             variables: &[("MUTANT_DIES_AT_ONCE", "1")],
         };
         let session = Session {
@@ -180,7 +191,7 @@ fn all() {
         };
         let mutants: Vec<_> = PLANTED.iter().copied().map(planted).collect();
         let sources = Sources::from([("planted/src/lib.rs".to_owned(), SOURCE.to_owned())]);
-        let fates = session.run(mutants.clone(), &sources).expect("it compiles");
+        let fates = session.run(mutants.clone(), |_| true, &sources).expect("it compiles");
         for ((mutant, fate), (.., due)) in fates.iter().zip(PLANTED) {
             assert_eq!(*fate, Some(*due), "{}", mutant.name);
         }
@@ -190,6 +201,6 @@ fn all() {
         let names = |names: &[Name]| names.iter().map(|name| name.change.clone()).collect::<Vec<_>>();
         assert_eq!(names(&verdict.stale), ["another value"]);
         let strange: Vec<_> = verdict.strange.into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names(&strange), [PLANTED[10].3, PLANTED[3].3]);
+        assert_eq!(names(&strange), [PLANTED[11].3, PLANTED[3].3]);
     }
 }

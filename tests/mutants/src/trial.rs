@@ -11,7 +11,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::Result;
 use crate::build::Programs;
-use crate::list::Mutant;
+use crate::list::{Genre, Mutant};
 
 /// Of memory, in KiB: many times what the tests need. A mutant may want all there is.
 const MEMORY_KIB: &str = "4000000";
@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     /// Which tests of it, in the words that it understands.
     pub(crate) tests: &'static [&'static str],
     pub(crate) variables: &'static [(&'static str, &'static str)],
+    /// Whether a mutant that a person has named must be noticed here.
+    pub(crate) judges_named: bool,
 }
 
 /// What became of a mutant.
@@ -99,7 +101,7 @@ impl<'a> Trials<'a> {
             while time.is_none_or(|time| began.elapsed() < time)
                 && let Some(mutant) = order.get(next.fetch_add(1, Ordering::Relaxed))
             {
-                let fate = self.fate(*mutant).map_err(|error| error.to_string())?;
+                let fate = self.fate(*mutant, &mutants[mutant]).map_err(|error| error.to_string())?;
                 let mut fates = fates.lock().expect("nothing panics with it in hand");
                 fates.insert(*mutant, fate);
                 if fate == Fate::Survived {
@@ -120,14 +122,14 @@ impl<'a> Trials<'a> {
     }
 
     /// What becomes of the mutant of this number. Tests that never come to its switch cannot tell it from none.
-    fn fate(&self, mutant: u32) -> Result<Fate> {
-        for measured in &self.stages {
-            let Some(tests) = measured.reached.get(&mutant) else { continue };
+    fn fate(&self, number: u32, mutant: &Mutant) -> Result<Fate> {
+        for measured in self.stages.iter().filter(|measured| measured.judges(mutant)) {
+            let Some(tests) = measured.reached.get(&number) else { continue };
             let mut words = vec!["--exact"];
             words.extend(tests.iter().map(String::as_str));
             let is_named = tests.iter().all(|test| !test.is_empty());
             let words = if is_named { &words } else { measured.stage.tests };
-            if !self.passes(measured, &mutant.to_string(), words)? {
+            if !self.passes(measured, &number.to_string(), words)? {
                 return Ok(Fate::Killed(measured.stage.name));
             }
         }
@@ -135,9 +137,9 @@ impl<'a> Trials<'a> {
     }
 
     /// What becomes of a mutant without a switch, in programs of its own.
-    pub(crate) fn fate_of(&self, programs: &Programs) -> Result<Fate> {
+    pub(crate) fn fate_of(&self, programs: &Programs, mutant: &Mutant) -> Result<Fate> {
         let trials = Trials { programs, stages: self.stages.clone() };
-        for measured in &trials.stages {
+        for measured in trials.stages.iter().filter(|measured| measured.judges(mutant)) {
             if !trials.passes(measured, "0", measured.stage.tests)? {
                 return Ok(Fate::Killed(measured.stage.name));
             }
@@ -148,6 +150,12 @@ impl<'a> Trials<'a> {
     fn passes(&self, measured: &Measured, mutant: &str, words: &[&str]) -> Result<bool> {
         let mut command = command(self.programs, measured.stage, measured.seconds, mutant, words)?;
         Ok(command.status()?.success())
+    }
+}
+
+impl Measured {
+    fn judges(&self, mutant: &Mutant) -> bool {
+        mutant.genre != Genre::Named || self.stage.judges_named
     }
 }
 

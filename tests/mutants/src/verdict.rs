@@ -21,6 +21,13 @@ pub(crate) struct Verdict {
     pub(crate) stale: Vec<Name>,
 }
 
+impl Verdict {
+    /// How many of a hundred viable mutants survive.
+    pub(crate) fn share(&self) -> f64 {
+        100.0 * self.survived as f64 / (self.killed + self.survived).max(1) as f64
+    }
+}
+
 /// Judges: `all` are the mutants that there are, of which a session may have tried a part.
 pub(crate) fn judge(all: &[Mutant], fates: &Fates, known: &Known) -> Verdict {
     let mut verdict = Verdict::default();

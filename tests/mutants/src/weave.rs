@@ -74,7 +74,7 @@ impl<'a> Weaver<'a> {
     }
 
     /// Wraps an expression, so that the mutants of it can take its place.
-    fn wrap(&mut self, range: &Range<usize>, mutants: Vec<(u32, &'a Mutant)>) {
+    fn wrap(&mut self, range: &Range<usize>, mutants: &[(u32, &'a Mutant)]) {
         if mutants.is_empty() {
             return;
         }
@@ -152,6 +152,12 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
 
     fn visit_expr(&mut self, expr: &'ast syn::Expr) {
         let range = expr.span().byte_range();
+        let named = (Genre::Named, range.start);
+        if self.at.get(&named).is_some_and(|mutants| mutants.iter().all(|(_, mutant)| mutant.range == range))
+        {
+            let mutants = self.take(Genre::Named, range.start);
+            self.wrap(&range, &mutants);
+        }
         let mutants = match expr {
             syn::Expr::Binary(binary) => {
                 self.take(Genre::BinaryOperator, binary.op.span().byte_range().start)
@@ -167,7 +173,7 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
         if is_chain(expr) {
             self.unviable.extend(mutants.iter().map(|(number, _)| *number));
         } else {
-            self.wrap(&range, mutants);
+            self.wrap(&range, &mutants);
         }
         visit::visit_expr(self, expr);
     }
@@ -178,7 +184,7 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
         if let Some(number) = numbers.first() {
             let is_there = format!("!switch::is_any(&[{number}])");
             let open = || Piece::Open(numbers.clone());
-            let code = Piece::Mutant(*number, is_there.clone());
+            let code = Piece::Mutant(*number, is_there);
             if let syn::Pat::Guard(guarded) = &arm.pat {
                 let range = guarded.guard.span().byte_range();
                 let before = vec![open(), code, Piece::Text(" && (".to_owned())];
@@ -195,7 +201,7 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
     fn visit_pat_guard(&mut self, guarded: &'ast syn::PatGuard) {
         let range = guarded.guard.span().byte_range();
         let mutants = self.take(Genre::MatchArmGuard, range.start);
-        self.wrap(&range, mutants);
+        self.wrap(&range, &mutants);
         visit::visit_pat_guard(self, guarded);
     }
 }

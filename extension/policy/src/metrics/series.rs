@@ -514,6 +514,8 @@ mod tests {
             ]
         };
         let taken = room(&store);
+        let series = 2 * MAX + FEW;
+        assert_eq!(taken, [series, series, (MAX + FEW) * TEXT, (MAX + FEW) * TEXT]);
         assert_eq!(store.spare_counts.len(), MAX + FEW / 4);
         assert!(store.spare_counts.iter().all(|room| room.capacity() >= BUCKETS_MAX));
         for _ in 0..3 {
@@ -559,5 +561,20 @@ mod tests {
             };
             assert_eq!(matches!(buckets, Buckets::Explicit { .. }), explicit);
         }
+    }
+
+    #[test]
+    fn a_part_of_one_is_no_point_yet() {
+        let mut store = Store::new(5, false);
+        let both = [Metric::SpanCalls, Metric::SpanDuration];
+        store.count_and_measure(both, &[], 2.0, 0.5);
+        assert!(store.take().is_empty());
+        store.count_and_measure(both, &[], 3.0, 0.5);
+        let lines: Vec<_> = store.take().iter().map(Point::line).collect();
+        assert_eq!(
+            lines,
+            ["traces.span.metrics.calls [] 1", "traces.span.metrics.duration [] 1 values, 3.000000 in all",]
+        );
+        assert_eq!((store.series.len(), store.digests.len()), (0, 0), "nothing is left to carry");
     }
 }
