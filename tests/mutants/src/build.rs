@@ -127,11 +127,9 @@ impl Sorted {
     }
 }
 
-/// Builds the tests of these packages.
-pub(crate) fn programs(tree: &Tree, packages: &[&str]) -> Result<Option<Programs>> {
-    let mut words = vec!["test", "--no-run"];
-    words.extend(packages.iter().flat_map(|package| ["--package", package]));
-    let messages = cargo(tree, &words)?;
+/// Builds the tests that these words choose; `None` if they do not compile.
+pub(crate) fn programs(tree: &Tree, chosen: &[&str]) -> Result<Option<Programs>> {
+    let messages = cargo(tree, &[&["test", "--no-run"], chosen].concat())?;
     Ok(messages.is_success.then_some(messages.programs))
 }
 

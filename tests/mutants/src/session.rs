@@ -45,10 +45,13 @@ impl Session<'_> {
             sorted.unviable.len(),
             sorted.misfits.len()
         );
-        let programs = programs(&tree, self.packages)?.ok_or("the tests do not compile")?;
+        let packages: Vec<_> = self.packages.iter().flat_map(|package| ["--package", package]).collect();
+        let programs = programs(&tree, &packages)?.ok_or("the tests do not compile")?;
         let trials = Trials::new(&programs, self.stages, &tree.root)?;
-        let is_switched =
-            |number: &u32| !sorted.unviable.contains(number) && !sorted.misfits.contains(number);
+        let is_switched = |number: &u32| {
+            let is_sorted_out = sorted.unviable.contains(number) || sorted.misfits.contains(number);
+            !is_sorted_out && is_meant(&mutants[number])
+        };
         let switched: Vec<_> = order.into_iter().filter(is_switched).collect();
         let mut fates = trials.run(&switched, &mutants, self.time)?;
         fates.extend(sorted.unviable.iter().map(|number| (*number, Fate::Unviable)));
@@ -71,10 +74,7 @@ impl Session<'_> {
         let source = &sources[&mutant.path];
         let text = replaced(source, &(0..source.len()), mutant);
         tree.write_all(&Sources::from([(mutant.path.clone(), text)]))?;
-        let fate = match programs(tree, self.packages)? {
-            Some(programs) => trials.fate_of(&programs, mutant)?,
-            None => Fate::Unviable,
-        };
+        let fate = trials.fate_alone(tree, mutant)?;
         tree.write_all(&Sources::from([(mutant.path.clone(), source.clone())]))?;
         Ok(fate)
     }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::Result;
-use crate::build::Programs;
+use crate::build::{Programs, programs};
 use crate::list::{Genre, Mutant};
+use crate::tree::Tree;
 
 /// Of memory, in KiB: many times what the tests need. A mutant may want all there is.
 const MEMORY_KIB: &str = "4000000";
@@ -52,7 +53,6 @@ pub(crate) struct Trials<'a> {
     stages: Vec<Measured>,
 }
 
-#[derive(Clone)]
 struct Measured {
     stage: Stage,
     /// The CPU time that it may take.
@@ -136,11 +136,17 @@ impl<'a> Trials<'a> {
         Ok(Fate::Survived)
     }
 
-    /// What becomes of a mutant without a switch, in programs of its own.
-    pub(crate) fn fate_of(&self, programs: &Programs, mutant: &Mutant) -> Result<Fate> {
-        let trials = Trials { programs, stages: self.stages.clone() };
-        for measured in trials.stages.iter().filter(|measured| measured.judges(mutant)) {
-            if !trials.passes(measured, "0", measured.stage.tests)? {
+    /// What becomes of a mutant without a switch, which `tree` has in its sources: each stage is built when it is needed.
+    pub(crate) fn fate_alone(&self, tree: &Tree, mutant: &Mutant) -> Result<Fate> {
+        for measured in self.stages.iter().filter(|measured| measured.judges(mutant)) {
+            let (package, kind, target) = measured.stage.program;
+            let chosen = match kind {
+                "lib" => vec!["--package", package, "--lib"],
+                _ => vec!["--package", package, "--test", target],
+            };
+            let Some(programs) = programs(tree, &chosen)? else { return Ok(Fate::Unviable) };
+            let alone = Trials { programs: &programs, stages: Vec::new() };
+            if !alone.passes(measured, "0", measured.stage.tests)? {
                 return Ok(Fate::Killed(measured.stage.name));
             }
         }
