@@ -8,6 +8,8 @@ mod init;
 mod invocation;
 mod relatives;
 mod root;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
