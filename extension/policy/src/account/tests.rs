@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::announced::Announced;
-use crate::platform::{Ending, InitType, Response, Usage};
+use crate::platform::{Ending, InitType, Response, Shutdown, ShutdownReason, Usage};
 use crate::span::{Kind, SpanId, TraceId};
 
 const MS: u64 = 1_000_000;
@@ -293,4 +293,323 @@ fn a_flush_request_is_noted_for_the_invocation_that_it_names_or_that_runs() {
             assert!(told.account.is_current_over(true));
         }
     }
+}
+
+#[test]
+fn a_span_inside_of_another_one_of_the_same_process_is_no_entry() {
+    // The parent that a span names, whether it is said to be remote, and whether the span stands for its invocation.
+    for (parent, is_remote, is_entry) in [
+        (None, None, true),
+        (Some(1), None, false),
+        (Some(1), Some(true), true),
+        (Some(1), Some(false), false),
+        (Some(7), None, true),
+        (Some(7), Some(true), true),
+        (Some(7), Some(false), false),
+    ] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).span(&span(1, 101, Kind::Internal, None));
+        let named = Span {
+            parent: parent.map(id),
+            parent_is_remote: is_remote,
+            ..span(2, 102, Kind::Server, Some("r"))
+        };
+        told.span(&named);
+        let place = told.account.open[0].entry.map(|entry| entry.place.span_id);
+        assert_eq!(place, is_entry.then_some(id(2)), "{parent:?} {is_remote:?}");
+        assert_eq!((told.account.take_heard(), told.account.tells_ends()), (is_entry, is_entry));
+        assert!(!told.account.take_heard(), "since the last look");
+    }
+}
+
+#[test]
+fn where_a_function_has_an_sdk_its_own_span_is_awaited() {
+    type Tell = fn(&mut Account, &Config);
+    let tells: [(Tell, bool); 3] = [
+        (|_, _| {}, false),
+        (|account, _| account.on_sdk(), true),
+        (|account, config| account.on_span(config, &span(1, 1, Kind::Internal, None)), true),
+    ];
+    for (index, (tell, is_awaited)) in tells.into_iter().enumerate() {
+        let mut told = Told::new(InitType::OnDemand);
+        tell(&mut told.account, &told.config);
+        told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111);
+        assert_eq!(told.account.is_awaiting(), is_awaited, "{index}");
+        assert_eq!(told.account.take_made().len(), usize::from(!is_awaited), "{index}");
+    }
+}
+
+#[test]
+fn what_the_platform_tells_late_is_of_the_try_that_is_over() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Error)).close(111);
+    let is_earlier = |told: &Told, event: &PlatformEvent| told.account.is_of_earlier_try(event);
+    assert!(!is_earlier(&told, &done("r", 105, EndStatus::Error)), "no other try runs");
+    told.begin("r", 60_000).begin("other", 60_001);
+    for (event, expected) in [
+        (done("r", 110, EndStatus::Error), true),
+        (done("r", 111, EndStatus::Error), false),
+        (done("other", 105, EndStatus::Error), false),
+        (report("r", 60_100, EndStatus::Error), true),
+        (report("other", 105, EndStatus::Error), false),
+        (start("r", 105), false),
+    ] {
+        assert_eq!(is_earlier(&told, &event), expected, "{event:?}");
+    }
+    // Each has one report: a second one is of the try that runs.
+    told.event(&report("r", 120, EndStatus::Error));
+    assert!(!is_earlier(&told, &report("r", 60_100, EndStatus::Error)));
+    assert!(is_earlier(&told, &report("r", 120, EndStatus::Error)), "told twice");
+    assert_eq!(told.account.finished[0].ended_at, at(120));
+    assert!(told.account.open.iter().all(|open| open.finish.is_none()), "nothing was told of those that run");
+}
+
+#[test]
+fn the_latest_try_is_remembered() {
+    let mut told = Told::new(InitType::OnDemand);
+    assert_eq!(told.account.latest_try(&"r".into()), None);
+    for ms in [100, 60_000] {
+        told.begin("r", ms).event(&done("r", ms + 10, EndStatus::Error)).close(ms + 11);
+    }
+    told.begin("s", 120_000).event(&done("s", 120_010, EndStatus::Error)).close(120_011);
+    let latest = ["r", "s", "t"].map(|request_id| told.account.latest_try(&request_id.into()));
+    assert_eq!(latest, [Some(at(60_000)), Some(at(120_000)), None]);
+    let older = ["r", "s", "t"].map(|request_id| told.account.has_older(&request_id.into()));
+    assert_eq!(older, [true, true, false]);
+    for (request_id, ms, is_over) in
+        [("r", 110, true), ("r", 60_010, true), ("r", 60_011, false), ("t", 1, false)]
+    {
+        assert_eq!(told.account.is_over_at(&request_id.into(), at(ms)), is_over, "{request_id} {ms}");
+    }
+}
+
+#[test]
+fn an_end_says_how_and_when_and_how_much_was_produced() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Error));
+    let finish = told.account.open[0].finish.clone().expect("it was told");
+    let Finish { ending, at: told_at, duration, produced_bytes, has_died, is_overlong } = finish;
+    assert_eq!(
+        (ending.status, told_at, duration),
+        (EndStatus::Error, Some(at(110)), Some(Duration::from_millis(5)))
+    );
+    assert_eq!((produced_bytes, has_died, is_overlong), (Some(7), false, false));
+    // A report alone has our own time in it, on demand.
+    for (init_type, is_overlong) in [(InitType::OnDemand, true), (InitType::ManagedInstances, false)] {
+        let mut told = Told::new(init_type);
+        told.begin("r", 100).event(&report("r", 110, EndStatus::Timeout));
+        let finish = told.account.open[0].finish.clone().expect("it was told");
+        assert_eq!((finish.is_overlong, finish.has_died, finish.at), (is_overlong, true, Some(at(110))));
+    }
+}
+
+#[test]
+fn a_start_is_of_the_only_one_of_its_id_or_of_one_received_by_then() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&start("r", 150));
+    assert_eq!(told.account.open[0].started_at, Some(at(150)), "the only one");
+    // A retry: what begins after its INVOKE was received is of another one yet.
+    for (ms, is_its) in [(59_990, true), (60_001, true), (60_002, false), (110, false)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).event(&done("r", 110, EndStatus::Error)).close(111);
+        told.begin("r", 60_000).event(&start("r", ms));
+        assert_eq!(told.account.open[0].started_at, is_its.then_some(at(ms)), "{ms}");
+        let is_early = told.account.early.iter().any(|early| early.started_at == Some(at(ms)));
+        assert_eq!(is_early, ms == 60_002, "{ms}: what is over is told of no more");
+    }
+}
+
+#[test]
+fn an_end_is_of_the_try_that_can_have_ended_then() {
+    // Whether an earlier try is remembered, when the end was, and whether it is of the one that was received at 10 s and
+    // may run until 910 s.
+    for (has_older, ms, is_its) in [
+        (false, 5_000, true),
+        (false, 911_001, true),
+        (true, 8_000, false),
+        (true, 9_000, false),
+        (true, 9_001, true),
+        (true, 20_000, true),
+        (true, 911_000, true),
+        (true, 911_001, false),
+    ] {
+        let mut told = Told::new(InitType::OnDemand);
+        if has_older {
+            told.begin("r", 100).event(&done("r", 110, EndStatus::Error)).close(111);
+        }
+        told.begin("r", 10_000).event(&done("r", ms, EndStatus::Error));
+        assert_eq!(told.account.open[0].finish.is_some(), is_its, "{has_older} {ms}");
+        let is_early = told.account.early.iter().any(|early| early.finish.is_some());
+        assert_eq!(is_early, !is_its, "{has_older} {ms}");
+    }
+}
+
+#[test]
+fn an_end_that_is_told_late_or_twice_changes_nothing_of_the_next_try() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Error)).close(111).begin("r", 60_000);
+    for event in [done("r", 110, EndStatus::Error), report("r", 110, EndStatus::Error)] {
+        told.event(&event);
+        assert!(told.account.open[0].finish.is_none() && told.account.early.is_empty(), "{event:?}");
+    }
+    // Another time is of another try, though it is before the end: its clock was set back.
+    told.event(&done("r", 109, EndStatus::Error));
+    assert_eq!(told.account.early.len(), 1);
+}
+
+#[test]
+fn an_end_that_was_never_told_is_noted_when_it_is() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).begin("s", 200);
+    told.account.close_older(now(201), &told.config, &told.announced, 1);
+    assert_eq!(told.open(), ["s"]);
+    let known = |told: &Told| (told.account.finished[0].is_done, told.account.finished[0].told_at);
+    assert_eq!(known(&told), (false, None));
+    told.event(&done("r", 150, EndStatus::Success));
+    assert_eq!(known(&told), (true, Some(at(150))));
+    assert_eq!((told.account.finished[0].ended_at, told.account.last_end), (at(150), at(150)));
+    assert!(told.account.early.is_empty());
+    // What ended long after its deadline is of one that is to come, and a report of nobody is of nobody.
+    told.account.close_older(now(202), &told.config, &told.announced, 0);
+    told.event(&done("s", 901_201, EndStatus::Success)).event(&report("t", 300, EndStatus::Success));
+    let early: Vec<_> = told.account.early.iter().map(|early| &*early.request_id).collect();
+    assert_eq!((early, told.account.finished[1].is_done), (alloc::vec!["s"], false));
+    told.event(&done("s", 901_200, EndStatus::Success));
+    assert!(told.account.finished[1].is_done);
+}
+
+#[test]
+fn one_that_is_awaited_without_a_word_on_its_end_is_told_of_it() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.account.on_sdk();
+    told.begin("r", 100).begin("s", 200);
+    told.account.close_older(now(201), &told.config, &told.announced, 1);
+    told.event(&done("r", 901_101, EndStatus::Error));
+    let finish = |told: &mut Told| told.account.awaited.find(&"r".into()).and_then(|of| of.finish.clone());
+    assert!(finish(&mut told).is_none(), "it cannot have run so long");
+    told.event(&done("r", 150, EndStatus::Error));
+    assert_eq!(finish(&mut told).and_then(|finish| finish.at), Some(at(150)));
+    told.event(&done("r", 160, EndStatus::Success));
+    assert_eq!(finish(&mut told).and_then(|finish| finish.at), Some(at(150)), "the first word counts");
+}
+
+fn shutdown(reason: ShutdownReason, ms: u64) -> Shutdown {
+    Shutdown { reason, deadline: now(ms + 2_000), received_at: at(ms), waited: Duration::ZERO }
+}
+
+#[test]
+fn one_is_closed_when_its_end_is_known_and_nothing_of_a_dead_one_may_still_come() {
+    for (status, may_come, is_closed) in [
+        (EndStatus::Success, true, true),
+        (EndStatus::Success, false, true),
+        (EndStatus::Timeout, true, false),
+        (EndStatus::Timeout, false, true),
+    ] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100);
+        assert!(told.account.has_unexplained());
+        told.close(101);
+        assert_eq!(told.open(), ["r"], "nothing is known");
+        told.event(&done("r", 110, status));
+        assert!(!told.account.has_unexplained());
+        told.account.close_known(now(111), &told.config, &told.announced, may_come);
+        assert_eq!(told.open().is_empty(), is_closed, "{status:?} {may_come}");
+        assert_eq!(told.account.take_deaths().len(), usize::from(is_closed && status == EndStatus::Timeout));
+    }
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).span(&span(1, 101, Kind::Server, Some("r")));
+    assert!(!told.account.has_unexplained());
+    told.account.close_known(now(111), &told.config, &told.announced, true);
+    assert!(told.open().is_empty(), "its own span has come");
+    let root = |told: &Told, ms| told.account.own_root(&"r".into(), at(ms));
+    assert_eq!((root(&told, 100), root(&told, 101)), (Some((trace(9), id(1))), None));
+}
+
+#[test]
+fn where_many_run_those_that_cannot_run_any_more_are_closed() {
+    let limit = INVOCATION_MAX.as_millis() as u64;
+    for (init_type, is_lost) in [(InitType::ManagedInstances, true), (InitType::OnDemand, false)] {
+        let mut told = Told::new(init_type);
+        told.begin("r", 100).begin("s", 101);
+        told.close(100 + limit - 1);
+        assert_eq!(told.open(), ["r", "s"]);
+        told.close(100 + limit);
+        assert_eq!(told.open().len(), 2 - usize::from(is_lost), "{init_type:?}");
+        let closed: Vec<_> = told.account.take_closed().into_iter().map(|word| word.is_final).collect();
+        assert_eq!(closed.len(), usize::from(is_lost));
+    }
+    let mut told = Told::new(InitType::ManagedInstances);
+    for n in 0..OPEN_MAX as u64 {
+        told.begin(&alloc::format!("r{n}"), 100 + n);
+    }
+    told.close(2_000);
+    assert_eq!(told.open().len(), OPEN_MAX);
+    told.begin("one more", 2_000).close(2_001);
+    assert_eq!((told.open().len(), told.open()[0]), (OPEN_MAX, "r1"));
+}
+
+#[test]
+fn shutdown_cuts_off_the_last_on_demand_and_all_where_several_run() {
+    for (init_type, failures) in [
+        (InitType::OnDemand, [None, Some(crate::sampling::Decision::Timeout)]),
+        (InitType::ManagedInstances, [Some(crate::sampling::Decision::Timeout); 2]),
+    ] {
+        let mut told = Told::new(init_type);
+        told.begin("r", 100).begin("s", 200);
+        let cut = shutdown(ShutdownReason::Timeout, 500);
+        told.account.close_all(now(500), &told.config, &cut, &told.announced);
+        let closed: Vec<_> = told.account.take_closed().into_iter().map(|word| word.failure).collect();
+        assert_eq!(closed, failures, "{init_type:?}");
+        assert!(told.open().is_empty());
+    }
+    // What is awaited is made then.
+    let mut told = Told::new(InitType::OnDemand);
+    told.account.on_sdk();
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111);
+    assert!(told.account.take_made().is_empty() && told.account.is_awaiting());
+    told.account.close_all(now(500), &told.config, &shutdown(ShutdownReason::Spindown, 500), &told.announced);
+    assert_eq!((told.account.take_made().len(), told.account.is_awaiting()), (1, false));
+}
+
+#[test]
+fn so_many_are_remembered_and_each_with_how_it_was_told() {
+    for (init_type, most) in
+        [(InitType::OnDemand, FINISHED_MAX), (InitType::ManagedInstances, FINISHED_MAX_MANAGED)]
+    {
+        let mut told = Told::new(init_type);
+        for n in 0..most as u64 + 5 {
+            let request_id = alloc::format!("r{n}");
+            told.begin(&request_id, 100 * n)
+                .event(&report(&request_id, 100 * n + 10, EndStatus::Success))
+                .close(100 * n + 11);
+        }
+        let finished = &told.account.finished;
+        assert_eq!((finished.len(), &*finished[0].request_id), (most, "r5"));
+        let is_managed = init_type == InitType::ManagedInstances;
+        // On demand a report has our own time in it.
+        assert!(finished.iter().all(|known| known.is_done && known.is_reported == is_managed));
+        assert!(finished.iter().all(|known| known.told_at.is_some() == is_managed));
+        assert_eq!(finished[0].ended_at, at(510));
+    }
+}
+
+#[test]
+fn the_next_ones_spans_begin_after_the_end_of_the_one_before() {
+    // When the next one's begin was told, and from when its spans are: from its INVOKE at the latest.
+    for (started_ms, from) in [(None, at(140)), (Some(110), UnixNanos(110 * MS + 1)), (Some(130), at(130))] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).begin("s", 140);
+        if let Some(ms) = started_ms {
+            told.event(&start("s", ms));
+        }
+        told.event(&done("r", 110, EndStatus::Success)).close(141);
+        let next = &told.account.open[0];
+        assert_eq!((next.from, next.floor), (from, at(110)), "{started_ms:?}");
+    }
+    // Where it begins later, ends are told in whole milliseconds.
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111).begin("s", 140);
+    assert_eq!(told.account.open[0].from, UnixNanos(111 * MS + 1));
+    told.event(&start("s", 105));
+    assert_eq!(told.account.open[0].from, at(110), "not before the one before had ended");
 }
