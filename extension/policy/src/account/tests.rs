@@ -613,3 +613,197 @@ fn the_next_ones_spans_begin_after_the_end_of_the_one_before() {
     told.event(&start("s", 105));
     assert_eq!(told.account.open[0].from, at(110), "not before the one before had ended");
 }
+
+#[test]
+fn the_last_word_on_one_that_is_closed_is_final_unless_only_its_own_span_has_come() {
+    let is_final =
+        |told: &mut Told| told.account.take_closed().iter().map(|word| word.is_final).collect::<Vec<_>>();
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).span(&span(1, 101, Kind::Server, Some("r"))).close(110);
+    assert_eq!(is_final(&mut told), [false]);
+    told.begin("s", 200).event(&done("s", 210, EndStatus::Success)).close(211);
+    assert_eq!(is_final(&mut told), [true]);
+    told.begin("t", 300);
+    told.account.close_older(now(400), &told.config, &told.announced, 0);
+    assert_eq!(is_final(&mut told), [true]);
+}
+
+#[test]
+fn a_process_that_serves_several_lives_on_after_a_time_out() {
+    for (init_type, status, is_awaited) in [
+        (InitType::ManagedInstances, EndStatus::Timeout, true),
+        (InitType::ManagedInstances, EndStatus::Failure, false),
+        (InitType::ManagedInstances, EndStatus::Success, true),
+        (InitType::OnDemand, EndStatus::Timeout, false),
+        (InitType::OnDemand, EndStatus::Success, true),
+    ] {
+        let mut told = Told::new(init_type);
+        told.account.on_sdk();
+        told.begin("r", 100).event(&done("r", 110, status)).close(111);
+        assert_eq!(told.account.is_awaiting(), is_awaited, "{init_type:?} {status:?}");
+        assert_eq!(told.account.take_made().len(), usize::from(!is_awaited), "{init_type:?} {status:?}");
+    }
+    // And the begins of others mean nothing for its spans.
+    let mut told = Told::new(InitType::ManagedInstances);
+    told.begin("r", 100).begin("s", 200).event(&done("r", 110, EndStatus::Success)).close(111);
+    assert_eq!((told.account.open[0].from, told.account.open[0].floor), (UnixNanos(0), UnixNanos(0)));
+}
+
+#[test]
+fn a_dead_ones_entry_is_no_root_if_spans_name_a_parent_that_never_came() {
+    for (status, root) in [(EndStatus::Success, None), (EndStatus::Timeout, Some(id(7)))] {
+        let mut told = Told::new(InitType::OnDemand);
+        let child = Span { parent: Some(id(7)), ..span(2, 103, Kind::Client, None) };
+        told.begin("r", 100).span(&span(1, 101, Kind::Server, None)).span(&child);
+        told.event(&done("r", 110, status)).close(111);
+        let made = told.account.take_made();
+        assert_eq!(made.first().map(|span| span.span_id), root, "{status:?}");
+    }
+}
+
+#[test]
+fn one_parent_that_never_came_is_made_once() {
+    let mut told = Told::new(InitType::OnDemand);
+    let child = |span_id, ms| Span { parent: Some(id(7)), ..span(span_id, ms, Kind::Client, None) };
+    told.begin("r", 100).span(&child(1, 101)).event(&done("r", 110, EndStatus::Timeout)).close(111);
+    told.begin("s", 2_000).span(&child(2, 2_001)).event(&done("s", 2_010, EndStatus::Timeout)).close(2_011);
+    let made = told.account.take_made();
+    assert_eq!((made.len(), made[0].span_id, made[1].trace_id), (2, id(7), trace(9)));
+    assert_ne!(made[1].span_id, id(7), "it has been made");
+    assert_eq!(told.account.take_stand_ins(), [(trace(9), id(7))]);
+}
+
+/// The trace of the root that is made when the environment ends.
+fn root_at_the_end(told: &mut Told) -> Option<TraceId> {
+    let end = shutdown(ShutdownReason::Spindown, 900_000);
+    told.account.close_all(now(900_000), &told.config, &end, &told.announced);
+    told.account.take_made().last().map(|span| span.trace_id)
+}
+
+#[test]
+fn spans_that_began_after_its_end_are_not_of_an_invocation_where_that_is_known() {
+    // A report has our own time in it, and says nothing of when the function was done.
+    for (event, ms, is_its) in [
+        (done("r", 110, EndStatus::Success), 110, true),
+        (done("r", 110, EndStatus::Success), 150, false),
+        (report("r", 110, EndStatus::Success), 150, true),
+    ] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).span(&span(1, ms, Kind::Client, None)).event(&event).close(160);
+        assert_eq!(root_at_the_end(&mut told) == Some(trace(9)), is_its, "{event:?} {ms}");
+    }
+}
+
+#[test]
+fn what_began_before_invoke_in_an_older_trace_is_of_the_one_before_unless_the_begin_is_told() {
+    for (ms, started_ms, is_its) in
+        [(1_500, None, false), (1_500, Some(1_400), true), (2_000, None, true), (2_001, None, true)]
+    {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100)
+            .span(&span(1, 101, Kind::Server, Some("r")))
+            .event(&done("r", 110, EndStatus::Success))
+            .close(111);
+        told.begin("s", 2_000).span(&span(2, ms, Kind::Client, None));
+        if let Some(ms) = started_ms {
+            told.event(&start("s", ms));
+        }
+        told.event(&done("s", 2_010, EndStatus::Success)).close(2_011);
+        assert_eq!(root_at_the_end(&mut told) == Some(trace(9)), is_its, "{ms} {started_ms:?}");
+    }
+    // In a trace of its own it is of the next: the function was faster than INVOKE.
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111);
+    told.begin("s", 2_000)
+        .span(&span(2, 1_500, Kind::Client, None))
+        .event(&done("s", 2_010, EndStatus::Success))
+        .close(2_011);
+    assert_eq!(root_at_the_end(&mut told), Some(trace(9)));
+}
+
+#[test]
+fn what_a_killed_process_left_has_failed_and_has_one_root() {
+    // The spans that were accepted since, and the trace of the root that is made; `None` where there is one already.
+    let named = |remote| Span {
+        parent: Some(id(7)),
+        parent_is_remote: remote,
+        ..span(1, 5_001, Kind::Server, Some("r"))
+    };
+    let client = |ms| span(2, ms, Kind::Client, None);
+    let mut told = Told::new(InitType::OnDemand);
+    let mut recover = |spans: &[Span<()>], earlier: &[Span<()>]| {
+        let invoke = Invoke {
+            request_id: "r".into(),
+            deadline: now(0),
+            deadline_at: at(6_000),
+            received_at: at(5_000),
+            arn: "".into(),
+            xray: None,
+            waited: Duration::ZERO,
+        };
+        told.account.recover(&told.config, (invoke, 7), (earlier, spans), &told.announced);
+        let failures: Vec<_> = told.account.take_closed().into_iter().map(|word| word.failure).collect();
+        assert_eq!(failures, [Some(crate::sampling::Decision::Crash)]);
+        assert_eq!(told.account.last_end, UnixNanos(0), "it is none of this process's");
+        told.account.take_stand_ins();
+        told.account.take_made().first().map(|root| (root.trace_id == trace(9), root.end))
+    };
+    assert_eq!(recover(&[named(None)], &[]), None, "its own span is there");
+    assert_eq!(recover(&[], &[named(Some(true))]), None, "or was before");
+    assert!(recover(&[named(Some(false))], &[]).is_some(), "a part of another");
+    // When the one before ended, nobody knows: what began well before INVOKE was read may be of that.
+    for (ms, is_its) in [(4_500, false), (4_979, false), (4_980, true), (5_500, true)] {
+        let (is_in_trace, _) = recover(&[client(ms)], &[]).expect("it has none");
+        assert_eq!(is_in_trace, is_its, "{ms}");
+    }
+    let other = Span { request_id: None, ..span(3, 4_000, Kind::Client, None) };
+    assert_eq!(
+        recover(&[client(5_500)], &[other]).map(|(is_in_trace, _)| is_in_trace),
+        Some(false),
+        "an older trace"
+    );
+    assert_eq!(
+        recover(&[client(5_500)], &[]).map(|(_, end)| end),
+        Some(at(5_505)),
+        "its last span tells of its end"
+    );
+}
+
+#[test]
+fn only_the_first_invocation_has_a_cold_start() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.event(&init_done(50));
+    for (request_id, ms) in [("r", 100), ("s", 200)] {
+        told.begin(request_id, ms).event(&done(request_id, ms + 10, EndStatus::Success)).close(ms + 11);
+    }
+    let cold: Vec<_> = told.account.take_closed().into_iter().map(|word| word.is_cold).collect();
+    assert_eq!(cold, [true, false]);
+}
+
+#[test]
+fn spans_that_no_open_root_asks_for_are_forgotten() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 10_000).span(&span(1, 10_001, Kind::Client, None));
+    told.event(&done("r", 10_010, EndStatus::Success)).close(10_011);
+    // It is awaited, and its spans are kept.
+    told.begin("s", 20_000).span(&span(2, 20_001, Kind::Client, None));
+    told.account.settle_overdue(now(10_012), &told.config);
+    assert!(told.account.relatives.has(trace(9), id(1)));
+    // A span that began after its end shows that it is awaited in vain.
+    told.account.settle_ripe(&told.config);
+    assert_eq!(told.account.take_made().len(), 1);
+    assert!(!told.account.relatives.has(trace(9), id(1)) && told.account.relatives.has(trace(9), id(2)));
+}
+
+#[test]
+fn an_end_without_a_duration_is_not_the_platforms_own_word() {
+    let mut told = Told::new(InitType::OnDemand);
+    let mut event = done("r", 110, EndStatus::Success);
+    if let PlatformEvent::RuntimeDone { duration, .. } = &mut event {
+        *duration = None;
+    }
+    told.begin("r", 100).event(&event).close(111);
+    told.begin("s", 200).event(&done("s", 210, EndStatus::Success)).close(211);
+    let told_at: Vec<_> = told.account.finished.iter().map(|known| known.told_at).collect();
+    assert_eq!(told_at, [None, Some(at(210))]);
+}
