@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::announced::Announced;
-use crate::platform::{Ending, InitType, Response, Shutdown, ShutdownReason, Usage};
+use crate::platform::{Ending, InitType, Response, Shutdown, ShutdownReason, Usage, XrayContext};
 use crate::span::{Kind, SpanId, TraceId};
 
 const MS: u64 = 1_000_000;
@@ -806,4 +806,37 @@ fn an_end_without_a_duration_is_not_the_platforms_own_word() {
     told.begin("s", 200).event(&done("s", 210, EndStatus::Success)).close(211);
     let told_at: Vec<_> = told.account.finished.iter().map(|known| known.told_at).collect();
     assert_eq!(told_at, [None, Some(at(210))]);
+}
+
+#[test]
+fn what_x_ray_decided_is_told_with_an_invocation() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100);
+    let xray = XrayContext { trace_id: trace(6), parent: None, root: "1-6".into(), sampled: Some(false) };
+    told.account.open[0].invoke.xray = Some(xray);
+    assert!(told.account.flushed(&told.config).is_none(), "nobody says that it is done");
+    told.account.on_flush_request(None);
+    let word = told.account.flushed(&told.config).expect("the function says so");
+    assert_eq!((&*word.request_id, word.xray, word.is_cold, word.is_final), ("r", Some(false), true, false));
+    told.event(&done("r", 110, EndStatus::Success)).close(111);
+    assert_eq!(told.account.take_closed()[0].xray, Some(false));
+}
+
+#[test]
+fn where_several_run_a_death_concerns_the_trace_of_the_announced_span_that_names_it() {
+    let mut told = Told::new(InitType::ManagedInstances);
+    told.begin("r", 100).begin("s", 101);
+    let announced = |trace_id, span_id, request_id| Span {
+        trace_id: trace(trace_id),
+        ..span(span_id, 102, Kind::Server, request_id)
+    };
+    told.announced.add(announced(1, 1, Some("r")), 1);
+    told.announced.add(announced(2, 2, Some("s")), 2);
+    told.event(&done("s", 110, EndStatus::Failure)).close(111);
+    let deaths: Vec<_> = told.account.take_deaths().iter().map(|death| death.trace).collect();
+    assert_eq!(deaths, [Some(trace(2))]);
+    told.event(&done("r", 110, EndStatus::Failure)).close(111);
+    told.begin("t", 200).event(&done("t", 210, EndStatus::Failure)).close(211);
+    let deaths: Vec<_> = told.account.take_deaths().iter().map(|death| death.trace).collect();
+    assert_eq!(deaths, [Some(trace(1))], "nothing names the last one");
 }
