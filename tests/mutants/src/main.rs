@@ -131,7 +131,6 @@ fn run(options: &Options) -> Result<bool> {
     let session = Session {
         plan: Plan { root, mutated: "extension/policy", judges: &["tests/simulation"] },
         package: "policy",
-        packages: &["policy", "simulation"],
         stages: &STAGES,
         folder: options.target.clone(),
         time: options.sample.as_ref().map(|(time, _)| *time),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Result;
-use crate::build::{programs, sort_out};
+use crate::build::{Programs, programs, sort_out};
 use crate::list::{Mutant, Sources};
 use crate::tree::{Plan, Tree};
 use crate::trial::{Fate, Stage, Trials};
@@ -14,9 +14,8 @@ use crate::weave::replaced;
 /// What is tried, and by what.
 pub(crate) struct Session<'a> {
     pub(crate) plan: Plan<'a>,
-    /// The package of the mutants, and those whose tests judge them.
+    /// The package of the mutants.
     pub(crate) package: &'a str,
-    pub(crate) packages: &'a [&'a str],
     pub(crate) stages: &'a [Stage],
     /// Where the copy is made.
     pub(crate) folder: PathBuf,
@@ -45,9 +44,11 @@ impl Session<'_> {
             sorted.unviable.len(),
             sorted.misfits.len()
         );
-        let packages: Vec<_> = self.packages.iter().flat_map(|package| ["--package", package]).collect();
-        let programs = programs(&tree, &packages)?.ok_or("the tests do not compile")?;
-        let trials = Trials::new(&programs, self.stages, &tree.root)?;
+        let mut built = Programs::new();
+        for stage in self.stages {
+            built.extend(programs(&tree, &stage.chosen())?.ok_or("the tests do not compile")?);
+        }
+        let trials = Trials::new(&built, self.stages, &tree.root)?;
         let is_switched = |number: &u32| {
             let is_sorted_out = sorted.unviable.contains(number) || sorted.misfits.contains(number);
             !is_sorted_out && is_meant(&mutants[number])
@@ -184,7 +185,6 @@ fn all() {
         let session = Session {
             plan: Plan { root: &root, mutated: "planted", judges: &[] },
             package: "planted",
-            packages: &["planted"],
             stages: &[stage],
             folder: copy,
             time: None,

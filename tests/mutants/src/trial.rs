@@ -34,6 +34,17 @@ pub(crate) struct Stage {
     pub(crate) judges_named: bool,
 }
 
+impl Stage {
+    /// The words that choose its program, of all that cargo could build.
+    pub(crate) fn chosen(&self) -> Vec<&'static str> {
+        let (package, kind, target) = self.program;
+        match kind {
+            "lib" => vec!["--package", package, "--lib"],
+            _ => vec!["--package", package, "--test", target],
+        }
+    }
+}
+
 /// What became of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -139,12 +150,7 @@ impl<'a> Trials<'a> {
     /// What becomes of a mutant without a switch, which `tree` has in its sources: each stage is built when it is needed.
     pub(crate) fn fate_alone(&self, tree: &Tree, mutant: &Mutant) -> Result<Fate> {
         for measured in self.stages.iter().filter(|measured| measured.judges(mutant)) {
-            let (package, kind, target) = measured.stage.program;
-            let chosen = match kind {
-                "lib" => vec!["--package", package, "--lib"],
-                _ => vec!["--package", package, "--test", target],
-            };
-            let Some(programs) = programs(tree, &chosen)? else { return Ok(Fate::Unviable) };
+            let Some(programs) = programs(tree, &measured.stage.chosen())? else { return Ok(Fate::Unviable) };
             let alone = Trials { programs: &programs, stages: Vec::new() };
             if !alone.passes(measured, "0", measured.stage.tests)? {
                 return Ok(Fate::Killed(measured.stage.name));
