@@ -149,8 +149,11 @@ fn find(source: &str, code: &str) -> Option<Range<usize>> {
     let places: Vec<_> = source.char_indices().filter(is_code).map(|(at, _)| at).collect();
     let dense = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<Vec<_>>();
     let (source_chars, code) = (dense(source), dense(code));
+    if code.is_empty() {
+        return None;
+    }
     let mut found = source_chars.windows(code.len()).enumerate().filter(|(_, window)| **window == code);
-    let (first, _) = found.next().filter(|_| !code.is_empty())?;
+    let (first, _) = found.next()?;
     let last = places[first + code.len() - 1];
     let end = last + source[last..].chars().next().map_or(0, char::len_utf8);
     found.next().is_none().then(|| places[first]..end)
