@@ -525,4 +525,13 @@ mod tests {
         ]);
         assert_eq!(family.family(ALL).missing_parents(trace(), true), [id(7)]);
     }
+
+    #[test]
+    fn a_trace_is_as_old_as_the_first_of_it_that_had_to_be_forgotten() {
+        let mut relatives = relatives(&[span(2, None, None, Kind::Client)]);
+        (0..RELATIVES_MAX).for_each(|_| relatives.add(&span(9, None, None, Kind::Client)));
+        assert!(relatives.has_before(trace(), UnixNanos(3)));
+        relatives.forget_before(UnixNanos(1));
+        assert!(relatives.has_before(trace(), UnixNanos(3)), "nothing began before");
+    }
 }

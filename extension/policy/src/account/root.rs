@@ -407,4 +407,12 @@ mod tests {
             assert_eq!(root.end, UnixNanos(900), "a time-out ends at the deadline");
         }
     }
+
+    #[test]
+    fn what_stands_for_unfinished_spans_begins_with_the_first_that_was_sent() {
+        let open = invocation(EndStatus::Timeout, true);
+        let rebuilt = rebuilt(&open, &family(&[(9, 150, Some(1)), (9, 151, Some(2))]), XrayParent::Link, &[]);
+        let starts: Vec<_> = rebuilt.placeholders.iter().map(|span| span.start).collect();
+        assert_eq!((rebuilt.root.start, &starts[..]), (UnixNanos(100), &[UnixNanos(150); 2][..]));
+    }
 }

@@ -840,3 +840,15 @@ fn where_several_run_a_death_concerns_the_trace_of_the_announced_span_that_names
     let deaths: Vec<_> = told.account.take_deaths().iter().map(|death| death.trace).collect();
     assert_eq!(deaths, [Some(trace(1))], "nothing names the last one");
 }
+
+#[test]
+fn what_a_dead_function_had_announced_is_of_its_invocation() {
+    for (announced_ms, is_its) in [(102, true), (90, false)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100);
+        told.announced.add(span(1, announced_ms, Kind::Client, None), 1);
+        told.event(&done("r", 110, EndStatus::Timeout)).close(111);
+        let root = &told.account.take_made()[0];
+        assert_eq!(root.trace_id == trace(9), is_its, "announced at {announced_ms}");
+    }
+}

@@ -379,3 +379,279 @@ impl<B: Body> Assembly<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampling::{Ratio, Slow};
+    use crate::span::{Kind, Span, SpanId};
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    /// One that keeps failures only.
+    fn assembly() -> Assembly<()> {
+        let ratio = Ratio::new(0.0).expect("a share");
+        let (keeps_cold_starts, slow, keeps_rare) = (false, Slow::Never, false);
+        Assembly::new(Sampling { ratio, keeps_cold_starts, slow, keeps_rare, ..Sampling::default() })
+    }
+
+    fn trace(number: u8) -> TraceId {
+        TraceId::new([number; 16]).expect("not zero")
+    }
+
+    /// A span of this trace, which lasts one nanosecond.
+    fn item(trace_id: u8, start: u64, is_error: bool) -> Item<()> {
+        Item::Received(Span {
+            trace_id: trace(trace_id),
+            span_id: SpanId::new([1; 8]).expect("not zero"),
+            parent: None,
+            parent_is_remote: None,
+            kind: Kind::Client,
+            start: UnixNanos(start),
+            end: UnixNanos(start + 1),
+            is_error,
+            request_id: None,
+            size: 100,
+            body: (),
+        })
+    }
+
+    fn id(request_id: &str) -> RequestId {
+        request_id.into()
+    }
+
+    fn begin(assembly: &mut Assembly<()>, ms: u64, request_id: &str) {
+        assembly.begin(at(ms), &id(request_id), |_| None);
+    }
+
+    /// What was kept, and what was left out.
+    fn ruled(assembly: &mut Assembly<()>) -> (usize, u64) {
+        let rulings = assembly.take_rulings();
+        (rulings.kept.len(), rulings.left_out)
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_left_out_when_two_have_begun_and_a_second_has_passed() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        assembly.judge(at(2), None, |_| false);
+        assert_eq!((assembly.count(), assembly.doubted()), (1, 0), "it runs");
+        assembly.judge(at(10), None, |request_id| *request_id == id("a"));
+        assert_eq!(assembly.doubted(), assembly.size(), "the platform has not said how it ended");
+        begin(&mut assembly, 20, "b");
+        assembly.judge(at(5_000), None, |_| false);
+        assert_eq!(ruled(&mut assembly), (0, 0), "one has begun");
+        begin(&mut assembly, 5_001, "c");
+        let mut quick = assembly.clone();
+        quick.judge(at(1_009), None, |_| false);
+        assert_eq!(ruled(&mut quick), (0, 0), "it is told of within a second");
+        quick.judge(at(1_010), None, |_| false);
+        assert_eq!((ruled(&mut quick), quick.count()), ((0, 1), 0));
+    }
+
+    #[test]
+    fn a_new_try_knows_nothing_of_what_was_said_of_the_first() {
+        let mut assembly = assembly();
+        for request_id in ["a", "b"] {
+            assembly.learn(Circumstances { request_id: id(request_id), ..Circumstances::default() });
+        }
+        begin(&mut assembly, 0, "a");
+        assert_eq!(assembly.words.iter().map(|word| &*word.request_id).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn what_is_said_of_one_invocation_adds_up() {
+        let mut assembly = assembly();
+        let word = |is_cold, failure, xray| Circumstances {
+            request_id: id("a"),
+            is_cold,
+            failure,
+            xray,
+            is_final: false,
+        };
+        assembly.learn(word(false, None, None));
+        assembly.learn(word(true, Some(Decision::Crash), Some(false)));
+        assembly.learn(word(false, Some(Decision::Error), Some(true)));
+        let known = &assembly.words[0];
+        assert_eq!((known.is_cold, known.failure, known.xray), (true, Some(Decision::Crash), Some(false)));
+        for n in 0..WORDS_MAX + 5 {
+            assembly
+                .learn(Circumstances { request_id: id(&alloc::format!("r{n}")), ..Circumstances::default() });
+        }
+        assert_eq!((assembly.words.len(), &*assembly.words[0].request_id), (WORDS_MAX, "r5"));
+    }
+
+    #[test]
+    fn a_trace_is_of_the_invocation_that_is_known_first() {
+        let mut assembly = assembly();
+        let of = |assembly: &Assembly<()>| {
+            assembly.fragments.get(trace(1)).and_then(|fragment| fragment.invocation.clone())
+        };
+        assembly.add(at(1), item(1, 1, false), None);
+        assert_eq!(of(&assembly), None);
+        assembly.add(at(2), item(1, 2, false), Some(&id("a")));
+        assert_eq!(of(&assembly), Some(id("a")));
+        // What may be of the one that began last is not given to an earlier one.
+        begin(&mut assembly, 3, "a");
+        assembly.add(at(4), item(1, 4, false), Some(&id("b")));
+        assert_eq!(of(&assembly), Some(id("a")));
+        begin(&mut assembly, 5, "c");
+        assembly.add(at(6), item(1, 6, false), Some(&id("b")));
+        assert_eq!(of(&assembly), Some(id("b")));
+    }
+
+    #[test]
+    fn a_trace_that_comes_again_is_judged_again_and_what_is_late_is_not() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        assembly.judge(at(2), None, |_| true);
+        assembly.add(at(3), item(1, 2, false), Some(&id("a")));
+        assert_eq!(
+            (assembly.doubted(), assembly.count()),
+            (assembly.size(), 2),
+            "it began before the last had ended"
+        );
+        assembly.add(at(3), item(1, 3, false), Some(&id("a")));
+        assert_eq!((assembly.doubted(), assembly.count()), (0, 3));
+        // A failure that is late settles the doubt.
+        assembly.judge(at(4), None, |_| true);
+        assembly.add(at(5), item(1, 3, true), Some(&id("a")));
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((4, 0), 0));
+        assembly.add(at(6), item(1, 4, false), Some(&id("a")));
+        assert_eq!(ruled(&mut assembly), (1, 0), "the others go its way");
+    }
+
+    #[test]
+    fn what_follows_a_trace_that_was_left_out_is_left_out_unless_it_failed() {
+        let mut assembly = assembly();
+        assembly.add(at(1), item(1, 1, false), None);
+        assembly.finish(at(2));
+        assert_eq!(ruled(&mut assembly), (0, 1));
+        assembly.add(at(3), item(1, 2, false), None);
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
+        assembly.add(at(4), item(1, 2, true), None);
+        assert_eq!(ruled(&mut assembly), (1, 0));
+        assembly.add(at(5), item(1, 2, false), None);
+        assert_eq!(ruled(&mut assembly), (1, 0), "from then on all of it is kept");
+        assembly.add(at(6), item(1, 3, false), None);
+        assert_eq!(assembly.count(), 1, "it began after the last had ended");
+    }
+
+    #[test]
+    fn what_is_said_of_an_earlier_try_is_no_word_on_the_one_that_runs() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        assembly.judge(at(2), None, |_| true);
+        begin(&mut assembly, 60_000, "a");
+        assembly.add(at(60_001), item(2, 60, false), Some(&id("a")));
+        assembly.judge(at(60_002), None, |_| true);
+        assert_eq!(assembly.count(), 2);
+        assembly.learn_of_earlier_try(&id("b"), Some(Decision::Crash));
+        assert_eq!(ruled(&mut assembly), (0, 0));
+        assembly.learn_of_earlier_try(&id("a"), Some(Decision::Crash));
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1));
+        assert!(assembly.fragments.get(trace(2)).is_some());
+    }
+
+    #[test]
+    fn where_invocations_overlap_doubt_ends_with_all_that_ran_then() {
+        const OLD: u64 = OVERLAP_AGE_MAX.as_millis() as u64;
+        let patience = OVERLAP_PATIENCE.as_millis() as u64;
+        let longest = INVOCATION_MAX.as_millis() as u64;
+        let overlap = |oldest_open| Some(Overlap { oldest_open, newest: 7 });
+        // Whether the trace is of some invocation; how long it has been in doubt, the oldest that is open, and whether it
+        // is left out then. Seven had begun when it was judged.
+        for (is_of_some, waited, oldest_open, is_left_out) in [
+            (false, patience, 8, true),
+            (false, patience - 1, 8, false),
+            (false, patience, 7, false),
+            (false, longest, 7, true),
+            (false, longest - 1, 7, false),
+            (true, patience, 8, false),
+            (true, longest, 7, true),
+        ] {
+            let mut assembly = assembly();
+            let invocation = is_of_some.then(|| id("a"));
+            assembly.add(at(0), item(1, 1, false), invocation.as_ref());
+            assembly.judge(at(OLD - 1), overlap(1), |_| false);
+            assert_eq!(assembly.doubted(), 0, "it is not old");
+            assembly.judge(at(OLD), overlap(1), |_| false);
+            assert_eq!(assembly.doubted(), assembly.size());
+            assembly.judge(at(OLD + waited), overlap(oldest_open), |_| false);
+            let told = (is_of_some, waited, oldest_open);
+            assert_eq!(ruled(&mut assembly).1 == 1, is_left_out, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_failed_is_kept_where_invocations_overlap_and_is_not_waited_for() {
+        let mut assembly = assembly();
+        assembly.add(at(0), item(1, 1, true), None);
+        assembly.judge(at(5_000), Some(Overlap { oldest_open: 1, newest: 1 }), |_| false);
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 0));
+    }
+
+    #[test]
+    fn a_failure_of_the_last_keeps_what_belongs_to_none_too() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        assembly.add(at(1), item(2, 1, false), None);
+        assembly.fail_last(Decision::Timeout);
+        assert!(!assembly.has_ended());
+        assembly.finish(at(2));
+        assert!(assembly.has_ended());
+        let rulings = assembly.take_rulings();
+        assert_eq!(
+            (rulings.kept.len(), rulings.left_out, &rulings.decisions[..]),
+            (2, 0, &[Decision::Timeout; 2][..])
+        );
+        assert_eq!(ruled(&mut assembly), (0, 0), "since the last call");
+    }
+
+    #[test]
+    fn room_is_made_with_doubt_then_with_what_is_plain_and_then_early() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        assembly.judge(at(2), None, |_| true);
+        begin(&mut assembly, 3, "b");
+        assembly.add(at(4), item(2, 4, true), Some(&id("b")));
+        assembly.add(at(5), item(3, 5, false), Some(&id("b")));
+        assembly.add(at(5), item(3, 5, false), Some(&id("b")));
+        assert!(assembly.settle_oldest_doubt() && !assembly.settle_oldest_doubt());
+        let rulings = assembly.take_rulings();
+        assert_eq!((rulings.left_out, rulings.left_out_bytes), (1, 100));
+        assert_eq!(assembly.shed(at(6)), Some(2), "what has not failed is given up");
+        assert_eq!(assembly.shed(at(6)), Some(0), "what has is judged early");
+        assert_eq!((ruled(&mut assembly), assembly.shed(at(6))), ((1, 0), None));
+        // What probability would keep is not plain, and is judged early, for that keeps it.
+        let mut all = Assembly::new(Sampling { ratio: Ratio::ALL, ..Sampling::default() });
+        all.add(at(1), item(1, 1, false), Some(&id("b")));
+        assert_eq!((all.shed(at(2)), ruled(&mut all)), (Some(0), (1, 0)));
+    }
+
+    #[test]
+    fn a_begin_gives_what_belongs_to_none_to_the_one_that_was_over_or_to_the_new_one() {
+        let mut assembly = assembly();
+        assembly.add(at(1), item(1, 1, false), None);
+        assembly.add(at(1), item(2, 9, false), None);
+        assembly.begin(at(2), &id("b"), |began| (began < UnixNanos(5)).then(|| id("a")));
+        let of =
+            |number| assembly.fragments.get(trace(number)).and_then(|fragment| fragment.invocation.clone());
+        assert_eq!((of(1), of(2)), (Some(id("a")), Some(id("b"))));
+    }
+
+    #[test]
+    fn what_is_recovered_is_kept_trace_by_trace() {
+        let mut assembly = assembly();
+        assembly.recover([item(1, 1, false), item(2, 1, false), item(1, 2, false)].into_iter());
+        let rulings = assembly.take_rulings();
+        assert_eq!((rulings.kept.len(), &rulings.decisions[..]), (3, &[Decision::Recovered; 2][..]));
+    }
+}
