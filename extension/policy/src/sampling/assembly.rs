@@ -383,7 +383,7 @@ impl<B: Body> Assembly<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampling::{Ratio, Slow};
+    use crate::sampling::{Action, LooksAt, Ratio, Rule, Slow};
     use crate::span::{Kind, Span, SpanId};
 
     fn at(ms: u64) -> Instant {
@@ -653,5 +653,23 @@ mod tests {
         assembly.recover([item(1, 1, false), item(2, 1, false), item(1, 2, false)].into_iter());
         let rulings = assembly.take_rulings();
         assert_eq!((rulings.kept.len(), &rulings.decisions[..]), (3, &[Decision::Recovered; 2][..]));
+    }
+
+    #[test]
+    fn what_a_rule_drops_is_given_up_when_room_runs_out_for_it_may_fail_yet() {
+        let rule = Rule {
+            name: "r".into(),
+            when: Vec::new(),
+            looks_at: LooksAt::Entry,
+            then: Action::Drop,
+            even_failures: false,
+        };
+        let mut assembly = Assembly::new(Sampling { rules: alloc::vec![rule], ..Sampling::default() });
+        assembly.add(at(1), item(1, 1, false), None);
+        assert_eq!((assembly.shed(at(2)), ruled(&mut assembly)), (Some(1), (0, 0)));
+        // With its environment it ends, and nothing more is said of it.
+        assembly.add(at(3), item(2, 1, false), None);
+        assembly.finish(at(4));
+        assert_eq!(ruled(&mut assembly), (0, 1));
     }
 }
