@@ -94,10 +94,10 @@ mod tests {
     fn ids_are_what_a_second_implementation_makes_them() {
         // Computed in Python from the description of `digest`: who reads a record of another process comes to the same ids.
         let digests = [Role::TraceHigh, Role::TraceLow, Role::Invocation, Role::Init]
-            .map(|role| ids(7, "r-1", 9).digest(role));
+            .map(|role| ids(0xff00_1234_5678_9abc, "r-1", 9).digest(role));
         assert_eq!(
             digests,
-            [0x58e8_a8b5_e8b5_0f32, 0x023c_3b9f_d4a3_944a, 0xef71_d4f9_1999_4a25, 0x07cb_d69e_eda4_3458]
+            [0x0d2a_dc82_4d6f_3509, 0x6418_516b_9f86_14df, 0xe779_6040_8708_be04, 0x841f_f7ea_7889_db6f]
         );
     }
 }
