@@ -10,6 +10,7 @@ mod far;
 mod livelock;
 mod made;
 mod managed;
+mod metered;
 mod pace;
 mod probe;
 mod retried;
