@@ -577,4 +577,25 @@ mod tests {
         );
         assert_eq!((store.series.len(), store.digests.len()), (0, 0), "nothing is left to carry");
     }
+
+    #[test]
+    fn where_digests_are_alike_the_labels_themselves_decide() {
+        let mut store = Store::new(2, false);
+        store.count(Metric::Errors, &[("error.type", "a"), ("signal", "b")], 1);
+        store.count(Metric::Errors, &[("error.type", "c")], 1);
+        let is =
+            |index: usize, metric, labels: &[Label<'_>]| store.series[index].is(metric, labels, &store.texts);
+        assert!(is(0, Metric::Errors, &[("error.type", "a"), ("signal", "b")]));
+        assert!(!is(0, Metric::Timeouts, &[("error.type", "a"), ("signal", "b")]));
+        for labels in [
+            &[("error.type", "a")][..],
+            &[("error.type", "a"), ("signal", "b"), ("kind", "c")],
+            &[("error.type", "a"), ("signal", "c")],
+            &[("error.type", "b"), ("signal", "b")],
+            &[("error.type", "a"), ("kind", "b")],
+        ] {
+            assert!(!is(0, Metric::Errors, labels), "{labels:?}");
+        }
+        assert!(store.series[1].is_overflow && !is(1, Metric::Errors, &[]), "it stands for everything else");
+    }
 }
