@@ -3,6 +3,7 @@
 //! One binary for all of them: each further one is a link of a second.
 
 mod announced;
+mod books;
 mod connect;
 mod crowded;
 mod doubt;
