@@ -7,6 +7,7 @@ mod books;
 mod connect;
 mod crowded;
 mod doubt;
+mod ending;
 mod far;
 mod livelock;
 mod made;

@@ -2,8 +2,8 @@
 
 use policy::{
     Agent, BatchId, Bounds, Config, Content, Duration, EndStatus, Ending, FlushMode, Input, Instant, Invoke,
-    Kind, Measured, Measuring, Notice, Outcome, Output, Parcel, PlatformEvent, Point, Reading, Receipt,
-    Response, Shutdown, ShutdownReason, Signal, Span, UnixNanos, Usage,
+    Kind, Ledger, Measured, Measuring, Notice, Outcome, Output, Parcel, PlatformEvent, Point, Reading,
+    Receipt, Response, Shutdown, ShutdownReason, Signal, Span, UnixNanos, Usage,
 };
 
 use crate::made;
@@ -182,7 +182,20 @@ fn the_points_of_a_short_life() {
     life.answer_all();
     life.hear(done("r-2", 62_010));
     life.end();
-    let text: Vec<_> = life.measured.iter().map(told).collect();
+    let ledger = life.agent.ledger();
+    let Ledger {
+        invocations, exports, resent, raw_bytes, sent_bytes, held, flush, billed, billed_own, ..
+    } = ledger;
+    let mut books = format!(
+        "{invocations} invocations, {exports} exports, {resent} resent, {sent_bytes} of {raw_bytes} bytes\n"
+    );
+    books += &format!(
+        "held {held:?}, of that {flush:?} in flushes; billed {billed:?}, of that {billed_own:?} ours\n"
+    );
+    for counts in [ledger.spans, ledger.metrics, ledger.logs] {
+        books += &format!("{counts:?}\n");
+    }
+    let text: Vec<_> = life.measured.iter().map(told).chain([books]).collect();
     let text = text.join("\n");
     if std::env::var_os("UPDATE").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories/metered.txt");
