@@ -40,7 +40,7 @@ const SAMPLE_MAX: usize = 200;
 /// Ends a test program at the first panic, which then is a test that fails.
 const AT_ONCE: &[(&str, &str)] = &[("MUTANT_DIES_AT_ONCE", "1")];
 /// The quick ones first: what they kill, the others need not see.
-const STAGES: [Stage; 4] = [
+const STAGES: [Stage; 3] = [
     Stage {
         name: "unit tests",
         program: ("policy", "lib", "policy"),
@@ -60,13 +60,6 @@ const STAGES: [Stage; 4] = [
         program: ("simulation", "test", "simulation"),
         tests: &["every_seed"],
         variables: &[("SIM_RUNS", "300"), ("SIM_FAILURES", "1")],
-        judges_named: true,
-    },
-    Stage {
-        name: "long simulation",
-        program: ("simulation", "test", "simulation"),
-        tests: &["every_seed"],
-        variables: &[("SIM_RUNS", "1500"), ("SIM_FAILURES", "1")],
         judges_named: true,
     },
 ];
