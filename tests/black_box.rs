@@ -11,6 +11,7 @@ mod black_box {
     mod bounds;
     mod calls;
     mod cardinality;
+    mod causes;
     mod cold_start;
     mod completion;
     mod connections;
@@ -20,6 +21,7 @@ mod black_box {
     mod hostile;
     mod judgement;
     mod late;
+    mod lenient;
     mod listeners;
     mod logs;
     mod managed;
@@ -28,6 +30,7 @@ mod black_box {
     mod narrow;
     mod next;
     mod privacy;
+    mod proxies;
     mod receiver;
     mod residency;
     mod settings;

@@ -63,8 +63,8 @@ pub fn refused(refusal: &dyn std::fmt::Display) {
     say(Level::Error, "destination_refused", message, json!({ "error": refusal.to_string() }));
 }
 
-/// Words policy's notices.
-pub fn notice(notice: &Notice, prices: &Prices) {
+/// Words policy's notices. `about` has what is known of a backend: its host, and why the last request failed.
+pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Option<Signal>) -> Value) {
     match notice {
         Notice::NoDestination(signal) => say(
             Level::Warn,
@@ -72,24 +72,9 @@ pub fn notice(notice: &Notice, prices: &Prices) {
             "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
             json!({ "signal": word(*signal) }),
         ),
-        Notice::Rejected { signal, status } => say(
-            Level::Error,
-            "export_rejected",
-            "the backend refused a request for good; its content is dropped and counted",
-            json!({ "signal": word(*signal), "status": status }),
-        ),
-        Notice::PartlyRejected(signal) => say(
-            Level::Warn,
-            "export_partly_rejected",
-            "the backend accepted a request but not all of its content",
-            json!({ "signal": word(*signal) }),
-        ),
-        Notice::TooLarge(signal) => say(
-            Level::Error,
-            "export_too_large",
-            "the backend refuses even a single item as too large; it is dropped and counted",
-            json!({ "signal": word(*signal) }),
-        ),
+        Notice::Rejected { .. } | Notice::PartlyRejected(_) | Notice::TooLarge(_) => {
+            refusal_notice(notice, about);
+        }
         Notice::SpoolUnreadable(signal) => say(
             Level::Warn,
             "spool_unreadable",
@@ -105,8 +90,8 @@ pub fn notice(notice: &Notice, prices: &Prices) {
         Notice::BackendDown => say(
             Level::Warn,
             "backend_down",
-            "the backend does not answer; data is kept, and functions do not wait for it",
-            Value::Null,
+            "requests to the backend fail one after the other; data is kept, and functions do not wait for it",
+            about(None),
         ),
         Notice::BackendBack => say(Level::Info, "backend_back", "the backend answers again", Value::Null),
         Notice::OutboxFull(signal) => say(
@@ -130,6 +115,36 @@ pub fn notice(notice: &Notice, prices: &Prices) {
             json!({ "spans": spans }),
         ),
         Notice::Summary(ledger) => summary(ledger, prices),
+    }
+}
+
+/// Words what a backend has refused for good.
+fn refusal_notice(notice: &Notice, about: impl Fn(Option<Signal>) -> Value) {
+    match notice {
+        Notice::Rejected { signal, status } => {
+            let mut fields = about(Some(*signal));
+            fields["signal"] = word(*signal).into();
+            fields["status"] = (*status).into();
+            say(
+                Level::Error,
+                "export_rejected",
+                "the backend refused a request for good; its content is dropped and counted",
+                fields,
+            );
+        }
+        Notice::PartlyRejected(signal) => say(
+            Level::Warn,
+            "export_partly_rejected",
+            "the backend accepted a request but not all of its content",
+            json!({ "signal": word(*signal) }),
+        ),
+        Notice::TooLarge(signal) => say(
+            Level::Error,
+            "export_too_large",
+            "the backend refuses even a single item as too large; it is dropped and counted",
+            json!({ "signal": word(*signal) }),
+        ),
+        _ => {}
     }
 }
 
@@ -201,7 +216,8 @@ fn cost(ledger: &Ledger, prices: &Prices) -> Value {
     })
 }
 
-const fn word(signal: Signal) -> &'static str {
+/// What lines call a signal.
+pub const fn word(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "traces",
         Signal::Metrics => "metrics",

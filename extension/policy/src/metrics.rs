@@ -3,6 +3,7 @@
 mod cost;
 mod faas;
 mod histogram;
+mod known;
 mod own;
 mod red;
 mod series;
@@ -141,15 +142,15 @@ impl Metrics {
         self.last.get_or_insert(now);
     }
 
-    pub(crate) fn on_invoke(&mut self, request_id: &RequestId) {
+    pub(crate) fn on_invoke(&mut self, request_id: &RequestId, at: UnixNanos) {
         if self.is_on() {
-            self.faas.on_invoke(&mut self.store, request_id);
+            self.faas.on_invoke(&mut self.store, request_id, at);
         }
     }
 
-    pub(crate) fn on_recovered(&mut self, request_id: &RequestId) {
+    pub(crate) fn on_recovered(&mut self, request_id: &RequestId, at: UnixNanos) {
         if self.is_on() {
-            self.faas.on_recovered(&mut self.store, request_id);
+            self.faas.on_recovered(&mut self.store, request_id, at);
         }
     }
 
@@ -408,10 +409,12 @@ mod tests {
         let ways: [(&str, Told<'_>, usize); 6] = [
             (
                 "an invocation",
-                &|metrics| (metrics.on_invoke(&"r".into()), metrics.on_end(&config, &shutdown)).1,
+                &|metrics| {
+                    (metrics.on_invoke(&"r".into(), UnixNanos(0)), metrics.on_end(&config, &shutdown)).1
+                },
                 1,
             ),
-            ("a recovered one", &|metrics| metrics.on_recovered(&"r".into()), 1),
+            ("a recovered one", &|metrics| metrics.on_recovered(&"r".into(), UnixNanos(0)), 1),
             ("an event", &|metrics| metrics.on_event(&config, &start), 0),
             ("a cold start", &|metrics| metrics.on_first(&config, true), 1),
             ("a span", &|metrics| metrics.on_span(&span(Kind::Server)), 2),
@@ -434,7 +437,7 @@ mod tests {
     fn an_event_is_news_if_it_was_measured_and_our_own_exports_are_none() {
         let mut metrics = metrics(true, false, true);
         let config = Config::default();
-        metrics.on_invoke(&"r".into());
+        metrics.on_invoke(&"r".into(), UnixNanos(0));
         metrics.on_event(&config, &PlatformEvent::Start { request_id: "r".into(), at: UnixNanos(1) });
         assert!(!metrics.has_news(), "nothing is measured by it");
         let done = |at| PlatformEvent::RuntimeDone {

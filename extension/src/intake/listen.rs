@@ -1,7 +1,7 @@
 //! Taking the addresses that the function's SDK sends to; what cannot be had costs a line, and the rest listens.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use serde_json::json;
@@ -37,6 +37,9 @@ impl Intake {
     /// this returns.
     pub async fn listen(&self, Ports(ports): Ports, socket: Option<&Path>) {
         for port in ports.into_iter().flatten() {
+            if let Some(twin) = twin(&port).await {
+                tokio::spawn(self.clone().receive(twin));
+            }
             tokio::spawn(self.clone().receive(port));
         }
         if let Some(path) = socket {
@@ -46,6 +49,15 @@ impl Intake {
             }
         }
     }
+}
+
+/// The same port of the loopback interface in IPv6: some runtimes try that first for `localhost`. Where there is no IPv6,
+/// or somebody else has it, nobody was promised anything.
+async fn twin(port: &TcpListener) -> Option<TcpListener> {
+    let address = port.local_addr().ok()?;
+    let is_loopback = address.ip() == Ipv4Addr::LOCALHOST;
+    let twin = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
+    if is_loopback { TcpListener::bind(twin).await.ok() } else { None }
 }
 
 fn unavailable(level: Level, setting: &str, address: &dyn Display, error: &std::io::Error) {

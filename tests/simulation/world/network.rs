@@ -82,6 +82,11 @@ impl Network {
         self.requests.values().filter(|request| !request.is_over)
     }
 
+    /// Those and what is still on the wire of requests that were cancelled.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Request> {
+        self.requests.values()
+    }
+
     pub(super) fn live_mut(&mut self) -> impl Iterator<Item = &mut Request> {
         self.requests.values_mut().filter(|request| !request.is_over)
     }

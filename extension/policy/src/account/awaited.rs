@@ -69,18 +69,24 @@ impl Waiting {
         self.all.remove(index).map(|awaited| awaited.invocation)
     }
 
-    /// An invocation that began at `began` is over. Takes out those awaited in vain: the function has sent a span
-    /// that began after their end, so that its SDK has sent what ended before; or timers had their chances.
+    /// An invocation that began at `began` is over, at `now`. Takes out those awaited in vain: the function has sent a span
+    /// that began after their end, so that its SDK has sent what ended before; or timers had their chances. While a request
+    /// `is_underway`, it may be theirs, and others may have overtaken it; unless so many came that theirs would be forgotten.
     pub(super) fn ripe(
         &mut self,
-        began: Instant,
+        (began, now): (Instant, Instant),
         until: UnixNanos,
         relatives: &Relatives,
+        is_underway: bool,
     ) -> Vec<Invocation> {
         for awaited in &mut self.all {
             awaited.chances += u8::from(began.since(awaited.since) >= TIMERS_DUE);
         }
+        let may_wait = is_underway && !relatives.is_crowded();
         let is_passed = |awaited: &Awaited| {
+            if may_wait && now.since(awaited.since) < TIMERS_DUE {
+                return false;
+            }
             // Its end is told in whole milliseconds, and may be later by one.
             let from = awaited.ended_at + END_SLACK + Duration::from_nanos(1);
             relatives.has_in(Window { from, until })
@@ -204,11 +210,11 @@ mod tests {
         let ordinals = |all: Vec<Invocation>| all.iter().map(|of| of.ordinal).collect::<Vec<_>>();
         let until = UnixNanos(u64::MAX);
         // The end of `r` was known at 11: an invocation that begins before 17 gives its timers no chance.
-        assert_eq!(ordinals(waiting.ripe(at(16), until, &relatives)), []);
-        assert_eq!(ordinals(waiting.ripe(at(17), until, &relatives)), []);
-        assert_eq!(ordinals(waiting.ripe(at(18), until, &relatives)), [1]);
-        assert_eq!(ordinals(waiting.ripe(at(40), until, &relatives)), []);
-        assert_eq!(ordinals(waiting.ripe(at(41), until, &relatives)), [2]);
+        assert_eq!(ordinals(waiting.ripe((at(16), at(16)), until, &relatives, false)), []);
+        assert_eq!(ordinals(waiting.ripe((at(17), at(17)), until, &relatives, false)), []);
+        assert_eq!(ordinals(waiting.ripe((at(18), at(18)), until, &relatives, false)), [1]);
+        assert_eq!(ordinals(waiting.ripe((at(40), at(40)), until, &relatives, false)), []);
+        assert_eq!(ordinals(waiting.ripe((at(41), at(41)), until, &relatives, false)), [2]);
         assert!(!waiting.is_empty());
         assert_eq!(ordinals(waiting.all()), [3]);
         assert!(waiting.is_empty());
@@ -237,7 +243,7 @@ mod tests {
             waiting.add(at(11), UnixNanos(end), invocation("r", 1, 10));
             let mut relatives = Relatives::default();
             relatives.add(&span(start));
-            let ripe = waiting.ripe(at(12), UnixNanos(50 * SECOND), &relatives);
+            let ripe = waiting.ripe((at(12), at(12)), UnixNanos(50 * SECOND), &relatives, false);
             assert_eq!(ripe.len(), usize::from(is_passed), "a span that began at {start}");
         }
     }

@@ -301,8 +301,10 @@ impl<B: Body> Agent<B> {
         let mut due = now + self.config.export_timeouts[signal as usize];
         if self.phase == Phase::Draining {
             // An answer that takes half of the time there is will not come, unless others took as long: there is still time
-            // for another try.
-            due = due.min(now + (self.flush_end.since(now) / 2).max(self.speed.usual()));
+            // for another try. Where the slowest took longer than that, too, another try is the better chance.
+            let (left, usual) = (self.flush_end.since(now), self.speed.usual());
+            let is_hopeless = usual >= left * 2;
+            due = due.min(now + if is_hopeless { left / 2 } else { usual.max(left / 2) });
         }
         self.outbox.launch(InFlight::new(batch, now, due, is_probe));
     }

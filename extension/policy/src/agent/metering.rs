@@ -19,8 +19,8 @@ const PIECE_POINTS: usize = 256;
 const PIECES_HELD: usize = 4;
 /// About the size of a point.
 const POINT_BYTES: usize = 300;
-/// What a backend that knows no metrics answers to them: not found, not allowed, not implemented.
-const NO_METRICS: [u16; 3] = [404, 405, 501];
+/// What a backend that knows no metrics answers to them: not found, not allowed, not implemented; in gRPC UNIMPLEMENTED.
+const NO_METRICS: [u16; 4] = [404, 405, 501, 12];
 
 impl<B: Body> Agent<B> {
     /// At the begin of a flush: points that are due go with it, and never alone.

@@ -4,23 +4,26 @@
 //! said yet how the invocation ended, it waits a little longer: a crash after the last span must not cost
 //! the trace. What waits so is the first to go when room runs out.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::fragments::{Doubt, Fragment, Fragments};
 use super::item::{Item, local_root};
 use super::judge::{Judge, Verdict};
+use super::judged::{Judged, Owner};
 use super::recent::Recent;
+use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
+use crate::account::INVOCATION_MAX;
 use crate::batch::Entry;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
-/// Traces of which it is remembered what became of them, for spans that come late: 48 KB.
+/// Traces of which it is remembered what became of them, for spans that come late: 56 KB.
 const JUDGED_MAX: usize = 512;
-/// Invocations of which it is remembered what the platform said.
-const WORDS_MAX: usize = 64;
+/// Invocations that one trace is judged with, where it spans several.
+const SPANNED_MAX: usize = 16;
 /// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
 const PATIENCE: u64 = 2;
 /// That is told some 25 ms after the end: invocations of a millisecond, one behind the other, begin before.
@@ -29,11 +32,6 @@ const PATIENCE_MIN: Duration = Duration::from_secs(1);
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
 /// The platform tells of an end within this time, where it tells of it at all.
 const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
-/// No invocation lasts longer than 15 minutes; one that is still open a minute later has lost its end.
-///
-/// # Source
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
-const INVOCATION_MAX: Duration = Duration::from_secs(960);
 
 /// Which invocations run, where several run at once and a span need not say of which it is.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +40,6 @@ pub(crate) struct Overlap {
     pub(crate) oldest_open: u64,
     /// The number of the last that has begun.
     pub(crate) newest: u64,
-}
-
-/// What became of a trace, and of which part of it.
-#[derive(Clone, Copy, Debug)]
-struct Judged {
-    verdict: Verdict,
-    /// The end of its last span: what began later is not a late part of it.
-    until: UnixNanos,
 }
 
 /// What was settled since it was last asked for.
@@ -68,7 +58,9 @@ pub(crate) struct Assembly<B> {
     judge: Judge,
     fragments: Fragments<B>,
     judged: Recent<TraceId, Judged>,
-    words: VecDeque<Circumstances>,
+    /// The latest end among them.
+    latest: UnixNanos,
+    words: Words,
     /// Invocations begun.
     begun: u64,
     /// The last of them.
@@ -86,7 +78,8 @@ impl<B: Body> Assembly<B> {
             judge: Judge::new(sampling),
             fragments: Fragments::new(),
             judged: Recent::new(JUDGED_MAX),
-            words: VecDeque::new(),
+            latest: UnixNanos::default(),
+            words: Words::default(),
             begun: 0,
             last: None,
             is_overlapping: false,
@@ -120,7 +113,7 @@ impl<B: Body> Assembly<B> {
     pub(crate) fn begin(
         &mut self,
         now: Instant,
-        request_id: &RequestId,
+        (request_id, received_at): (&RequestId, UnixNanos),
         over: impl Fn(UnixNanos) -> Option<RequestId>,
     ) {
         self.begun += 1;
@@ -128,40 +121,66 @@ impl<B: Body> Assembly<B> {
         for trace_id in self.fragments.of(Some(request_id), false) {
             self.judge_one(now, trace_id, false);
         }
-        self.words.retain(|word| word.request_id != *request_id);
+        self.words.forget(request_id);
+        // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
+        if self.latest >= received_at {
+            let last = received_at.minus(Duration::from_nanos(1));
+            self.judged.each(|judged| judged.until = judged.until.min(last));
+            self.latest = last;
+        }
         self.last = Some(request_id.clone());
         self.fragments.attribute(|began| over(began).or_else(|| Some(request_id.clone())));
     }
 
-    /// Takes a span in, of the invocation `invocation` where that is known.
-    pub(crate) fn add(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
+    /// Takes a span in.
+    pub(crate) fn add(&mut self, now: Instant, item: Item<B>, owner: Owner<'_>) {
         let trace_id = item.trace_id();
-        let judged = self.judged.touch(&trace_id).copied();
-        let late = judged.filter(|judged| item.start() <= judged.until);
+        let judged = self.judged.touch(&trace_id).cloned();
+        let named = if let Owner::Named(request_id) = owner { Some(request_id) } else { None };
+        let late = judged.as_ref().filter(|judged| judged.concerns(&item, named));
+        let is_late = late.is_some();
+        let invocation = match owner {
+            Owner::Named(request_id) | Owner::Likely(request_id) => Some(request_id.clone()),
+            Owner::OfTrace => self.last_of(trace_id),
+            Owner::Unknown => None,
+        };
+        let invocation = invocation.as_ref();
+        self.let_go_of_many(trace_id, invocation);
         if let Some(fragment) = self.fragments.get(trace_id) {
             let doubt = fragment.doubt;
-            let mut of = fragment.invocation.as_ref().or(invocation);
             let is_failure = item.is_failure();
-            if late.is_none() {
-                // What may be of the invocation that began last is not judged with an earlier one: where INVOKE is read
-                // late, and nothing was heard of that earlier one, its own span was made to join this trace.
-                let is_of_last = self.last.is_some() && of == self.last.as_ref();
-                of = invocation.filter(|_| !is_of_last).or(of);
-            }
-            // The trace has come here again: it is judged as a whole when this invocation is done.
-            let kept = doubt.filter(|_| late.is_some());
-            if of != fragment.invocation.as_ref() || kept.is_some() != doubt.is_some() {
-                let of = of.cloned();
+            let added = invocation.filter(|id| !fragment.invocations.contains(id));
+            // The trace has come here again: it is judged as a whole when all are done.
+            let kept = doubt.filter(|_| is_late);
+            if added.is_some() || kept.is_some() != doubt.is_some() {
+                let of = fragment.invocations.iter().chain(added).cloned().collect();
                 self.fragments.set(trace_id, of, kept);
             }
             self.fragments.push(now, item, invocation);
-            if let (Some(doubt), true, true) = (doubt, late.is_some(), is_failure) {
+            if let (Some(doubt), true, true) = (doubt, is_late, is_failure) {
                 self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
             }
         } else if let Some(judged) = late {
-            self.follow(judged, item);
+            self.follow(judged.clone(), item);
         } else {
             self.fragments.push(now, item, invocation);
+        }
+    }
+
+    /// The invocation that `trace` was last found to be of.
+    fn last_of(&self, trace: TraceId) -> Option<RequestId> {
+        let waiting = self.fragments.get(trace).and_then(|fragment| fragment.invocations.last());
+        let judged = || self.judged.peek(&trace).and_then(|judged| judged.invocations.last());
+        waiting.or_else(judged).cloned()
+    }
+
+    /// What waits of a trace waits for no more than [`SPANNED_MAX`] invocations: where nobody tells how they ended, and one more
+    /// begins, it is settled.
+    fn let_go_of_many(&mut self, trace_id: TraceId, invocation: Option<&RequestId>) {
+        let Some(fragment) = self.fragments.get(trace_id) else { return };
+        let is_new = invocation.is_some_and(|id| !fragment.invocations.contains(id));
+        if let Some(doubt) = fragment.doubt.filter(|_| is_new && fragment.invocations.len() >= SPANNED_MAX) {
+            self.settle(trace_id, doubt.verdict);
         }
     }
 
@@ -179,22 +198,10 @@ impl<B: Body> Assembly<B> {
 
     /// The platform has said something of an invocation.
     pub(crate) fn learn(&mut self, word: Circumstances) {
-        let known = self.words.iter_mut().find(|known| known.request_id == word.request_id);
-        let word = if let Some(known) = known {
-            known.is_cold |= word.is_cold;
-            known.is_final |= word.is_final;
-            known.failure = known.failure.or(word.failure);
-            known.xray = known.xray.or(word.xray);
-            known.clone()
-        } else {
-            if self.words.len() == WORDS_MAX {
-                self.words.pop_front();
-            }
-            self.words.push_back(word.clone());
-            word
-        };
+        let word = self.words.learn(word);
         if word.is_final {
-            self.settle_doubts(word.failure, self.fragments.of(Some(&word.request_id), true));
+            let traces = self.fragments.of(Some(&word.request_id), true);
+            self.resolve(&word.request_id, word.failure, traces);
         }
     }
 
@@ -203,7 +210,25 @@ impl<B: Body> Assembly<B> {
         let begun = |trace_id: &TraceId| Some(self.fragments.get(*trace_id)?.doubt?.begun);
         let mut earlier = self.fragments.of(Some(request_id), true);
         earlier.retain(|trace_id| begun(trace_id).is_some_and(|begun| begun < self.begun));
-        self.settle_doubts(failure, earlier);
+        self.resolve(request_id, failure, earlier);
+    }
+
+    /// An invocation of `traces`, which are in doubt, has failed or not. Those that are of others, too, wait for these.
+    fn resolve(&mut self, request_id: &RequestId, failure: Option<Decision>, mut traces: Vec<TraceId>) {
+        if failure.is_none() {
+            traces.retain(|trace_id| {
+                let Some(fragment) = self.fragments.get(*trace_id) else { return false };
+                let mut rest = fragment.invocations.clone();
+                rest.retain(|id| id != request_id);
+                if !rest.is_empty() {
+                    let doubt = fragment.doubt;
+                    self.fragments.set(*trace_id, rest, doubt);
+                    return false;
+                }
+                true
+            });
+        }
+        self.settle_doubts(failure, traces);
     }
 
     /// Judges what is ready: fragments of invocations that `is_done` says are done. Where invocations
@@ -318,24 +343,28 @@ impl<B: Body> Assembly<B> {
     /// kept if that fails: then nothing is settled, for itself or for what may still come of it.
     fn judge_one(&mut self, now: Instant, trace_id: TraceId, is_early: bool) -> bool {
         let Some(fragment) = self.fragments.get(trace_id) else { return true };
-        let of_it = |word: &&Circumstances| Some(&word.request_id) == fragment.invocation.as_ref();
+        // Where invocations overlap, what has named none by now is of those that its trace was of.
+        let is_unnamed = self.is_overlapping && fragment.invocations.is_empty();
+        let of_trace = self.judged.peek(&trace_id).filter(|_| is_unnamed).map(|judged| &judged.invocations);
+        let invocations = of_trace.unwrap_or(&fragment.invocations).clone();
         // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
-        let is_final = fragment.invocation.is_none() && !is_early && (!self.is_overlapping || self.has_ended);
-        let unknown = Circumstances { is_final, ..Circumstances::default() };
-        let word = self.words.iter().find(of_it).unwrap_or(&unknown);
-        let verdict = self.judge.judge(now, &fragment.items, word);
+        let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
+        let mut word = self.words.on(&invocations);
+        word.is_final |= is_nobodys;
+        let verdict = self.judge.judge(now, &fragment.items, &word);
         let is_settled = verdict.decision.is_keep() || word.is_final;
         if is_early && !is_settled {
             return false;
         }
         let until = fragment.items.iter().map(Item::end).max().unwrap_or_default();
-        self.judged.put(trace_id, Judged { verdict, until });
+        self.latest = self.latest.max(until);
+        self.judged.put(trace_id, Judged { verdict, invocations: invocations.clone(), until });
         if is_settled {
             self.settle(trace_id, verdict);
         } else {
-            let (invocation, doubt) =
-                (fragment.invocation.clone(), Doubt { verdict, begun: self.begun, at: now });
-            self.fragments.set(trace_id, invocation, Some(doubt));
+            let mut open = invocations;
+            open.retain(|id| !self.words.is_final(id));
+            self.fragments.set(trace_id, open, Some(Doubt { verdict, begun: self.begun, at: now }));
         }
         true
     }
@@ -385,6 +414,7 @@ mod tests {
     use super::*;
     use crate::sampling::{Action, LooksAt, Ratio, Rule, Slow};
     use crate::span::{Kind, Span, SpanId};
+    use alloc::string::ToString;
 
     fn at(ms: u64) -> Instant {
         Instant::from_nanos(ms * 1_000_000)
@@ -418,12 +448,16 @@ mod tests {
         })
     }
 
+    fn add(assembly: &mut Assembly<()>, now: Instant, item: Item<()>, invocation: Option<&RequestId>) {
+        assembly.add(now, item, invocation.map_or(Owner::Unknown, Owner::Likely));
+    }
+
     fn id(request_id: &str) -> RequestId {
         request_id.into()
     }
 
     fn begin(assembly: &mut Assembly<()>, ms: u64, request_id: &str) {
-        assembly.begin(at(ms), &id(request_id), |_| None);
+        assembly.begin(at(ms), (&id(request_id), UnixNanos(ms * 1_000_000)), |_| None);
     }
 
     /// What was kept, and what was left out.
@@ -436,7 +470,7 @@ mod tests {
     fn what_is_in_doubt_is_left_out_when_two_have_begun_and_a_second_has_passed() {
         let mut assembly = assembly();
         begin(&mut assembly, 0, "a");
-        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
         assembly.judge(at(2), None, |_| false);
         assert_eq!((assembly.count(), assembly.doubted()), (1, 0), "it runs");
         assembly.judge(at(10), None, |request_id| *request_id == id("a"));
@@ -453,91 +487,55 @@ mod tests {
     }
 
     #[test]
-    fn a_new_try_knows_nothing_of_what_was_said_of_the_first() {
-        let mut assembly = assembly();
-        for request_id in ["a", "b"] {
-            assembly.learn(Circumstances { request_id: id(request_id), ..Circumstances::default() });
-        }
-        begin(&mut assembly, 0, "a");
-        assert_eq!(assembly.words.iter().map(|word| &*word.request_id).collect::<Vec<_>>(), ["b"]);
-    }
-
-    #[test]
-    fn what_is_said_of_one_invocation_adds_up() {
-        let mut assembly = assembly();
-        let word = |is_cold, failure, xray| Circumstances {
-            request_id: id("a"),
-            is_cold,
-            failure,
-            xray,
-            is_final: false,
-        };
-        assembly.learn(word(false, None, None));
-        assembly.learn(word(true, Some(Decision::Crash), Some(false)));
-        assembly.learn(word(false, Some(Decision::Error), Some(true)));
-        let known = &assembly.words[0];
-        assert_eq!((known.is_cold, known.failure, known.xray), (true, Some(Decision::Crash), Some(false)));
-        for n in 0..WORDS_MAX + 5 {
-            assembly
-                .learn(Circumstances { request_id: id(&alloc::format!("r{n}")), ..Circumstances::default() });
-        }
-        assert_eq!((assembly.words.len(), &*assembly.words[0].request_id), (WORDS_MAX, "r5"));
-    }
-
-    #[test]
-    fn a_trace_is_of_the_invocation_that_is_known_first() {
+    fn a_trace_is_of_all_invocations_that_it_came_with() {
         let mut assembly = assembly();
         let of = |assembly: &Assembly<()>| {
-            assembly.fragments.get(trace(1)).and_then(|fragment| fragment.invocation.clone())
+            let fragment = assembly.fragments.get(trace(1)).expect("it waits");
+            fragment.invocations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
-        assembly.add(at(1), item(1, 1, false), None);
-        assert_eq!(of(&assembly), None);
-        assembly.add(at(2), item(1, 2, false), Some(&id("a")));
-        assert_eq!(of(&assembly), Some(id("a")));
-        // What may be of the one that began last is not given to an earlier one.
-        begin(&mut assembly, 3, "a");
-        assembly.add(at(4), item(1, 4, false), Some(&id("b")));
-        assert_eq!(of(&assembly), Some(id("a")));
-        begin(&mut assembly, 5, "c");
-        assembly.add(at(6), item(1, 6, false), Some(&id("b")));
-        assert_eq!(of(&assembly), Some(id("b")));
+        add(&mut assembly, at(1), item(1, 1, false), None);
+        assert_eq!(of(&assembly), "");
+        for (invocation, expected) in [("a", "a"), ("a", "a"), ("b", "a b"), ("a", "a b")] {
+            add(&mut assembly, at(2), item(1, 2, false), Some(&id(invocation)));
+            assert_eq!(of(&assembly), expected);
+        }
     }
 
     #[test]
     fn a_trace_that_comes_again_is_judged_again_and_what_is_late_is_not() {
         let mut assembly = assembly();
         begin(&mut assembly, 0, "a");
-        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
         assembly.judge(at(2), None, |_| true);
-        assembly.add(at(3), item(1, 2, false), Some(&id("a")));
+        add(&mut assembly, at(3), item(1, 2, false), Some(&id("a")));
         assert_eq!(
             (assembly.doubted(), assembly.count()),
             (assembly.size(), 2),
             "it began before the last had ended"
         );
-        assembly.add(at(3), item(1, 3, false), Some(&id("a")));
+        add(&mut assembly, at(3), item(1, 3, false), Some(&id("a")));
         assert_eq!((assembly.doubted(), assembly.count()), (0, 3));
         // A failure that is late settles the doubt.
         assembly.judge(at(4), None, |_| true);
-        assembly.add(at(5), item(1, 3, true), Some(&id("a")));
+        add(&mut assembly, at(5), item(1, 3, true), Some(&id("a")));
         assert_eq!((ruled(&mut assembly), assembly.count()), ((4, 0), 0));
-        assembly.add(at(6), item(1, 4, false), Some(&id("a")));
+        add(&mut assembly, at(6), item(1, 4, false), Some(&id("a")));
         assert_eq!(ruled(&mut assembly), (1, 0), "the others go its way");
     }
 
     #[test]
     fn what_follows_a_trace_that_was_left_out_is_left_out_unless_it_failed() {
         let mut assembly = assembly();
-        assembly.add(at(1), item(1, 1, false), None);
+        add(&mut assembly, at(1), item(1, 1, false), None);
         assembly.finish(at(2));
         assert_eq!(ruled(&mut assembly), (0, 1));
-        assembly.add(at(3), item(1, 2, false), None);
+        add(&mut assembly, at(3), item(1, 2, false), None);
         assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
-        assembly.add(at(4), item(1, 2, true), None);
+        add(&mut assembly, at(4), item(1, 2, true), None);
         assert_eq!(ruled(&mut assembly), (1, 0));
-        assembly.add(at(5), item(1, 2, false), None);
+        add(&mut assembly, at(5), item(1, 2, false), None);
         assert_eq!(ruled(&mut assembly), (1, 0), "from then on all of it is kept");
-        assembly.add(at(6), item(1, 3, false), None);
+        add(&mut assembly, at(6), item(1, 3, false), None);
         assert_eq!(assembly.count(), 1, "it began after the last had ended");
     }
 
@@ -545,10 +543,10 @@ mod tests {
     fn what_is_said_of_an_earlier_try_is_no_word_on_the_one_that_runs() {
         let mut assembly = assembly();
         begin(&mut assembly, 0, "a");
-        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
         assembly.judge(at(2), None, |_| true);
         begin(&mut assembly, 60_000, "a");
-        assembly.add(at(60_001), item(2, 60, false), Some(&id("a")));
+        add(&mut assembly, at(60_001), item(2, 60, false), Some(&id("a")));
         assembly.judge(at(60_002), None, |_| true);
         assert_eq!(assembly.count(), 2);
         assembly.learn_of_earlier_try(&id("b"), Some(Decision::Crash));
@@ -577,7 +575,7 @@ mod tests {
         ] {
             let mut assembly = assembly();
             let invocation = is_of_some.then(|| id("a"));
-            assembly.add(at(0), item(1, 1, false), invocation.as_ref());
+            add(&mut assembly, at(0), item(1, 1, false), invocation.as_ref());
             assembly.judge(at(OLD - 1), overlap(1), |_| false);
             assert_eq!(assembly.doubted(), 0, "it is not old");
             assembly.judge(at(OLD), overlap(1), |_| false);
@@ -591,7 +589,7 @@ mod tests {
     #[test]
     fn what_failed_is_kept_where_invocations_overlap_and_is_not_waited_for() {
         let mut assembly = assembly();
-        assembly.add(at(0), item(1, 1, true), None);
+        add(&mut assembly, at(0), item(1, 1, true), None);
         assembly.judge(at(5_000), Some(Overlap { oldest_open: 1, newest: 1 }), |_| false);
         assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 0));
     }
@@ -600,8 +598,8 @@ mod tests {
     fn a_failure_of_the_last_keeps_what_belongs_to_none_too() {
         let mut assembly = assembly();
         begin(&mut assembly, 0, "a");
-        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
-        assembly.add(at(1), item(2, 1, false), None);
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
+        add(&mut assembly, at(1), item(2, 1, false), None);
         assembly.fail_last(Decision::Timeout);
         assert!(!assembly.has_ended());
         assembly.finish(at(2));
@@ -618,12 +616,12 @@ mod tests {
     fn room_is_made_with_doubt_then_with_what_is_plain_and_then_early() {
         let mut assembly = assembly();
         begin(&mut assembly, 0, "a");
-        assembly.add(at(1), item(1, 1, false), Some(&id("a")));
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
         assembly.judge(at(2), None, |_| true);
         begin(&mut assembly, 3, "b");
-        assembly.add(at(4), item(2, 4, true), Some(&id("b")));
-        assembly.add(at(5), item(3, 5, false), Some(&id("b")));
-        assembly.add(at(5), item(3, 5, false), Some(&id("b")));
+        add(&mut assembly, at(4), item(2, 4, true), Some(&id("b")));
+        add(&mut assembly, at(5), item(3, 5, false), Some(&id("b")));
+        add(&mut assembly, at(5), item(3, 5, false), Some(&id("b")));
         assert!(assembly.settle_oldest_doubt() && !assembly.settle_oldest_doubt());
         let rulings = assembly.take_rulings();
         assert_eq!((rulings.left_out, rulings.left_out_bytes), (1, 100));
@@ -632,18 +630,20 @@ mod tests {
         assert_eq!((ruled(&mut assembly), assembly.shed(at(6))), ((1, 0), None));
         // What probability would keep is not plain, and is judged early, for that keeps it.
         let mut all = Assembly::new(Sampling { ratio: Ratio::ALL, ..Sampling::default() });
-        all.add(at(1), item(1, 1, false), Some(&id("b")));
+        add(&mut all, at(1), item(1, 1, false), Some(&id("b")));
         assert_eq!((all.shed(at(2)), ruled(&mut all)), (Some(0), (1, 0)));
     }
 
     #[test]
     fn a_begin_gives_what_belongs_to_none_to_the_one_that_was_over_or_to_the_new_one() {
         let mut assembly = assembly();
-        assembly.add(at(1), item(1, 1, false), None);
-        assembly.add(at(1), item(2, 9, false), None);
-        assembly.begin(at(2), &id("b"), |began| (began < UnixNanos(5)).then(|| id("a")));
-        let of =
-            |number| assembly.fragments.get(trace(number)).and_then(|fragment| fragment.invocation.clone());
+        add(&mut assembly, at(1), item(1, 1, false), None);
+        add(&mut assembly, at(1), item(2, 9, false), None);
+        assembly
+            .begin(at(2), (&id("b"), UnixNanos(2_000_000)), |began| (began < UnixNanos(5)).then(|| id("a")));
+        let of = |number| {
+            assembly.fragments.get(trace(number)).and_then(|fragment| fragment.invocations.first().cloned())
+        };
         assert_eq!((of(1), of(2)), (Some(id("a")), Some(id("b"))));
     }
 
@@ -665,10 +665,10 @@ mod tests {
             even_failures: false,
         };
         let mut assembly = Assembly::new(Sampling { rules: alloc::vec![rule], ..Sampling::default() });
-        assembly.add(at(1), item(1, 1, false), None);
+        add(&mut assembly, at(1), item(1, 1, false), None);
         assert_eq!((assembly.shed(at(2)), ruled(&mut assembly)), (Some(1), (0, 0)));
         // With its environment it ends, and nothing more is said of it.
-        assembly.add(at(3), item(2, 1, false), None);
+        add(&mut assembly, at(3), item(2, 1, false), None);
         assembly.finish(at(4));
         assert_eq!(ruled(&mut assembly), (0, 1));
     }

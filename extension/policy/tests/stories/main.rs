@@ -4,7 +4,9 @@
 
 mod announced;
 mod books;
+mod borders;
 mod connect;
+mod counted;
 mod crowded;
 mod doubt;
 mod ending;
@@ -20,6 +22,7 @@ mod room;
 mod roots;
 mod said;
 mod sampling;
+mod spanning;
 mod story;
 mod thaw;
 mod told;
