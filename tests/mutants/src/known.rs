@@ -2,7 +2,8 @@
 //!
 //! A heading in brackets says what holds of the mutants below it: `[equal]` if no test can tell them from the original,
 //! `[accepted]` if one could and it is not worth it, each with its reason; and `[open]`, without one, for those that nobody
-//! has looked at yet. Each line below names a mutant as [`Name`] prints it.
+//! has looked at yet. Each line below names a mutant as [`Name`] prints it. Below `[unread]` are files, or the begins of their
+//! paths, whose survivors nobody has gone through yet.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,6 +20,8 @@ pub(crate) enum Why {
     Accepted(String),
     /// Nobody has looked at it yet.
     Open,
+    /// Nobody has gone through the survivors of these files.
+    Unread,
 }
 
 /// The list: how many mutants of each name, for equal lines of one function share theirs.
@@ -38,8 +41,8 @@ impl Known {
             }
             if let Some(heading) = line.strip_prefix('[') {
                 known.groups.push((why(heading)?, Vec::new()));
-            } else if let Some((_, names)) = known.groups.last_mut() {
-                names.push(name(line)?);
+            } else if let Some((why, names)) = known.groups.last_mut() {
+                names.push(if *why == Why::Unread { file(line) } else { name(line)? });
             } else {
                 known.head.push_str(line);
                 known.head.push('\n');
@@ -56,9 +59,13 @@ impl Known {
                 Why::Equal(reason) => format!("[equal] {reason}"),
                 Why::Accepted(reason) => format!("[accepted] {reason}"),
                 Why::Open => "[open]".to_owned(),
+                Why::Unread => "[unread]".to_owned(),
             };
             write!(text, "\n{heading}\n").expect("a string takes everything");
-            names.iter().for_each(|name| writeln!(text, "  {name}").expect("a string takes everything"));
+            for name in names {
+                let line = if *why == Why::Unread { name.file.clone() } else { name.to_string() };
+                writeln!(text, "  {line}").expect("a string takes everything");
+            }
         }
         text
     }
@@ -66,16 +73,23 @@ impl Known {
     /// How many are listed, by name.
     pub(crate) fn counts(&self) -> BTreeMap<&Name, usize> {
         let mut counts = BTreeMap::new();
-        self.groups
-            .iter()
-            .flat_map(|(_, names)| names)
-            .for_each(|name| *counts.entry(name).or_default() += 1);
+        let groups = self.groups.iter().filter(|(why, _)| *why != Why::Unread);
+        groups.flat_map(|(_, names)| names).for_each(|name| *counts.entry(name).or_default() += 1);
         counts
     }
 
-    /// How many nobody has looked at.
-    pub(crate) fn open(&self) -> usize {
-        self.groups.iter().filter(|(why, _)| *why == Why::Open).map(|(_, names)| names.len()).sum()
+    /// How many mutants nobody has looked at, and how many files, or begins of paths, nobody has gone through.
+    pub(crate) fn left(&self) -> [usize; 2] {
+        [Why::Open, Why::Unread].map(|why| self.of(&why).count())
+    }
+
+    /// Whether nobody has gone through the survivors of this file.
+    pub(crate) fn is_unread(&self, file: &str) -> bool {
+        self.of(&Why::Unread).any(|unread| file.starts_with(&unread.file))
+    }
+
+    fn of(&self, why: &Why) -> impl Iterator<Item = &Name> {
+        self.groups.iter().filter(move |(other, _)| other == why).flat_map(|(_, names)| names)
     }
 
     /// Takes this one off.
@@ -107,11 +121,15 @@ fn why(heading: &str) -> Result<Why> {
         ("equal", false) => Ok(Why::Equal(reason)),
         ("accepted", false) => Ok(Why::Accepted(reason)),
         ("open", true) => Ok(Why::Open),
+        ("unread", true) => Ok(Why::Unread),
         _ => {
-            Err(format!("neither [equal] and a reason, nor [accepted] and a reason, nor [open]: [{heading}")
-                .into())
+            Err(format!("[equal] or [accepted] with a reason, [open] or [unread] without: [{heading}").into())
         }
     }
+}
+
+fn file(line: &str) -> Name {
+    Name { file: line.trim().to_owned(), change: String::new(), code: String::new() }
 }
 
 fn name(line: &str) -> Result<Name> {
@@ -124,12 +142,13 @@ fn name(line: &str) -> Result<Name> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# A head.\n\n[equal] Both are the same.\n  a.rs: replace + with - in f\tx «+» 0\n\n[open]\n  b.rs: replace g with ()\n";
+    const TEXT: &str = "# A head.\n\n[equal] Both are the same.\n  a.rs: replace + with - in f\tx «+» 0\n\n[open]\n  b.rs: replace g with ()\n\n[unread]\n  agent/\n";
 
     #[test]
     fn a_list_reads_as_it_was_written() {
         let mut known = Known::read(TEXT).expect("it is a list");
-        assert_eq!((known.text(), known.open(), known.counts().len()), (TEXT.to_owned(), 1, 2));
+        assert_eq!((known.text(), known.left(), known.counts().len()), (TEXT.to_owned(), [1, 1], 2));
+        assert!(known.is_unread("agent/a.rs") && !known.is_unread("b.rs"));
         let name = name("b.rs: replace g with ()").expect("it is a name");
         known.add([name.clone()]);
         assert_eq!(known.counts()[&name], 2);

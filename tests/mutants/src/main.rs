@@ -30,8 +30,9 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const LIST: &str = "extension/policy/mutants.txt";
 /// Mutants of policy that people have named, for the simulation.
 const NAMED: &str = "tests/simulation/mutants.tsv";
-/// Of the survivors, how many nobody has looked at yet: this number may only become smaller.
-const OPEN_MAX: usize = 1_000;
+/// How many survivors nobody has looked at yet, and how many files, or begins of paths, nobody has gone through: these numbers
+/// may only become smaller.
+const LEFT_MAX: [usize; 2] = [1_000, 100];
 /// Of the viable mutants, how many may survive, in a hundredth.
 const SHARE_MAX: f64 = 5.0;
 /// A sample has at most so many: fewer are built sooner.
@@ -136,7 +137,7 @@ fn run(options: &Options) -> Result<bool> {
     let fates = session.run(built(&all, options), is_meant, &sources)?;
     std::fs::write(options.target.join("fates.txt"), table(&fates))?;
     let verdict = judge(&all, &fates, &known);
-    print!("{}", told(&verdict, known.open()));
+    print!("{}", told(&verdict, known.left()));
     if std::env::var_os("UPDATE").is_some() {
         verdict.stale.iter().for_each(|name| known.remove(name));
         known.add(verdict.strange.iter().map(|(name, _)| name.clone()));
@@ -148,7 +149,12 @@ fn run(options: &Options) -> Result<bool> {
     Ok(verdict.strange.is_empty()
         && (is_sample || verdict.stale.is_empty())
         && !(is_whole && verdict.share() > SHARE_MAX)
-        && known.open() <= OPEN_MAX)
+        && is_within(known.left()))
+}
+
+/// Whether no more is left to look at than may be.
+fn is_within(left: [usize; 2]) -> bool {
+    left.iter().zip(LEFT_MAX).all(|(left, most)| *left <= most)
 }
 
 /// The mutants to be built: all, or those of a sample in its order.
@@ -183,7 +189,7 @@ fn table(fates: &Fates) -> String {
 }
 
 /// What a session came to.
-fn told(verdict: &Verdict, open: usize) -> String {
+fn told(verdict: &Verdict, left: [usize; 2]) -> String {
     let mut text = format!(
         "{} viable mutants: {} killed, {} survive ({:.1} %, of at most {SHARE_MAX}); {} unviable, {} untried\n",
         verdict.killed + verdict.survived,
@@ -204,9 +210,13 @@ fn told(verdict: &Verdict, open: usize) -> String {
         let advice = "kill it by a test, or list it with its reason";
         writeln!(text, "{LIST}: {advice} (CONTRIBUTING.md)").expect("a string takes everything");
     }
-    if open > 0 {
-        writeln!(text, "{open} of those listed are [open], of at most {OPEN_MAX}")
-            .expect("a string takes everything");
-    }
+    let ([open, files], [open_max, files_max]) = (left, LEFT_MAX);
+    writeln!(
+        text,
+        "to be looked at: {open} mutants listed as [open], of at most {open_max}, and {} in {files} [unread] files, of at most \
+         {files_max}",
+        verdict.unread
+    )
+    .expect("a string takes everything");
     text
 }

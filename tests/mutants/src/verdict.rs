@@ -15,6 +15,8 @@ pub(crate) struct Verdict {
     pub(crate) unviable: usize,
     /// There was no time for these.
     pub(crate) untried: usize,
+    /// Of the survivors, those in files that nobody has gone through.
+    pub(crate) unread: usize,
     /// Survivors that are not listed, with the line that each is in.
     pub(crate) strange: Vec<(Name, usize)>,
     /// Listed, and killed or not there any more.
@@ -47,8 +49,13 @@ pub(crate) fn judge(all: &[Mutant], fates: &Fates, known: &Known) -> Verdict {
         *tried.entry(&mutant.name).or_default() += usize::from(fate.is_some());
     }
     for (name, mutants) in &survivors {
-        let known = listed.get(name).copied().unwrap_or_default();
-        verdict.strange.extend(mutants.iter().skip(known).map(|mutant| ((*name).clone(), mutant.line)));
+        let count = listed.get(name).copied().unwrap_or_default();
+        let strange = mutants.iter().skip(count).map(|mutant| ((*name).clone(), mutant.line));
+        if known.is_unread(&name.file) {
+            verdict.unread += strange.count();
+        } else {
+            verdict.strange.extend(strange);
+        }
     }
     for (name, count) in listed {
         let there = all.iter().filter(|mutant| mutant.name == *name).count();
@@ -89,6 +96,8 @@ mod tests {
             ("", [survived, killed, survived], 2, 0),
             (f, [survived, killed, killed], 0, 0),
             (f, [survived, survived, killed], 1, 0),
+            ("[unread]\n  b\n", [survived, survived, killed], 0, 0),
+            ("[unread]\n  c\n", [survived, survived, killed], 2, 0),
             (f, [killed, killed, killed], 0, 1),
             (f, [killed, None, killed], 0, 0),
             (f, [Some(Fate::Unviable), killed, killed], 0, 1),
