@@ -231,4 +231,13 @@ mod tests {
         announced.add(Span { size: 30, ..span(1) }, 1);
         assert_eq!((announced.open.len(), announced.bytes), (1, 30));
     }
+
+    #[test]
+    fn what_began_before_all_that_run_is_forgotten() {
+        let mut announced = Announced::new(1_000);
+        (1..=3).for_each(|id| announced.add(span(id), 1));
+        announced.forget_begun_before(UnixNanos(2));
+        assert_eq!((announced.open.len(), announced.bytes), (2, 20));
+        assert_eq!(ids(&announced.close(None, UnixNanos(9), "x")), [2, 3]);
+    }
 }

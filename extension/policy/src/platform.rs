@@ -311,6 +311,9 @@ mod tests {
         for status in [EndStatus::Error, EndStatus::Failure] {
             assert_eq!(class(status, None).as_deref(), Some("_OTHER"));
             assert_eq!(class(status, Some("E")).as_deref(), Some("E"));
+            for named in TIMEOUTS {
+                assert_eq!(class(status, Some(named)).as_deref(), Some("timeout"), "{named}");
+            }
         }
     }
 }

@@ -281,4 +281,30 @@ mod tests {
         let given = waiting.add(at(0), UnixNanos(0), invocation("r", 9_999, 0));
         assert_eq!((given.map(|of| of.ordinal), waiting.all.len()), (Some(0), AWAITED_MAX));
     }
+
+    #[test]
+    fn while_a_request_is_underway_it_may_be_the_one_that_is_awaited_until_timers_are_due() {
+        for (is_underway, now, is_passed) in
+            [(false, 12, true), (true, 12, false), (true, 16, false), (true, 17, true)]
+        {
+            let mut waiting = Waiting::default();
+            waiting.add(at(11), UnixNanos(11 * SECOND), invocation("r", 1, 10));
+            let mut relatives = Relatives::default();
+            relatives.add(&Span {
+                trace_id: TraceId::new([9; 16]).expect("not zero"),
+                span_id: SpanId::new([1; 8]).expect("not zero"),
+                parent: None,
+                parent_is_remote: None,
+                kind: Kind::Internal,
+                start: UnixNanos(12 * SECOND),
+                end: UnixNanos(12 * SECOND),
+                is_error: false,
+                request_id: None,
+                size: 1,
+                body: (),
+            });
+            let ripe = waiting.ripe((at(12), at(now)), UnixNanos(u64::MAX), &relatives, is_underway);
+            assert_eq!(ripe.len(), usize::from(is_passed), "{is_underway} {now}");
+        }
+    }
 }

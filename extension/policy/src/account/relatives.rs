@@ -546,4 +546,13 @@ mod tests {
         relatives.forget_before(UnixNanos(1));
         assert!(relatives.has_before(trace(), UnixNanos(3)), "nothing began before");
     }
+
+    #[test]
+    fn half_of_the_room_is_a_crowd() {
+        let mut relatives = Relatives::default();
+        (1..RELATIVES_MAX / 2).for_each(|_| relatives.add(&span(9, None, None, Kind::Client)));
+        assert!(!relatives.is_crowded());
+        relatives.add(&span(9, None, None, Kind::Client));
+        assert!(relatives.is_crowded());
+    }
 }

@@ -466,3 +466,69 @@ fn one_that_is_awaited_without_a_word_on_its_end_is_told_of_it() {
     told.event(&done("r", 160, EndStatus::Success));
     assert_eq!(finish(&mut told).and_then(|finish| finish.at), Some(at(150)), "the first word counts");
 }
+
+#[test]
+fn the_last_word_is_awaited_where_the_platform_tells_of_ends_and_not_yet_of_the_last() {
+    for (init_type, is_expected) in [(InitType::OnDemand, true), (InitType::ManagedInstances, false)] {
+        let mut told = Told::new(init_type);
+        let awaits = |told: &Told| told.account.awaits_last_word(&told.config);
+        assert!(!awaits(&told), "nothing has begun");
+        told.begin("r", 100);
+        assert!(!awaits(&told), "the platform has told of none");
+        told.event(&done("r", 110, EndStatus::Success));
+        assert!(!awaits(&told), "it has told of the last");
+        told.close(111).begin("s", 200);
+        assert_eq!(awaits(&told), is_expected, "{init_type:?}");
+        told.span(&span(1, 201, Kind::Server, Some("s"))).close(210);
+        assert_eq!(awaits(&told), is_expected, "its own span has come, and it is closed");
+        told.event(&done("s", 211, EndStatus::Success));
+        assert!(!awaits(&told));
+    }
+}
+
+#[test]
+fn one_is_over_that_has_run_and_does_not_run_again() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111).begin("s", 200);
+    let over = |told: &Told| ["r", "s", "t"].map(|request_id| told.account.is_over(&request_id.into()));
+    assert_eq!(over(&told), [true, false, false]);
+    told.begin("r", 60_000);
+    assert_eq!(over(&told), [false, false, false]);
+}
+
+#[test]
+fn where_several_run_all_are_over_that_began_before_the_oldest_that_is_open() {
+    let mut told = Told::new(InitType::ManagedInstances);
+    assert_eq!(told.account.all_over_before(), UnixNanos(0));
+    told.begin("r", 100).begin("s", 200).begin("t", 300);
+    assert_eq!(told.account.all_over_before(), at(99), "less what the platform may be off by");
+    told.event(&done("r", 310, EndStatus::Success)).close(311);
+    assert_eq!(told.account.all_over_before(), at(199));
+    told.event(&done("t", 320, EndStatus::Success)).event(&done("s", 320, EndStatus::Success)).close(321);
+    assert_eq!(told.account.all_over_before(), at(299), "none is open");
+}
+
+#[test]
+fn a_span_that_began_long_after_the_deadline_is_of_a_retry() {
+    // The deadline is 900 s after INVOKE; retries end six hours after it.
+    let (last, retries) = (900_100 + 1_000, 900_100 + 6 * 3_600 * 1_000);
+    for (ms, is_its) in [(101, true), (last, true), (last + 1, false), (retries, false), (retries + 1, true)]
+    {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).span(&span(1, ms, Kind::Server, Some("r")));
+        assert_eq!(told.account.open[0].entry.is_some(), is_its, "{ms}");
+        assert_eq!(told.account.early.iter().any(|early| early.entry.is_some()), !is_its, "{ms}");
+    }
+}
+
+#[test]
+fn of_two_tries_under_one_id_a_span_is_of_the_last_that_had_begun() {
+    for (ms, of) in [(150, 0), (60_010, 1)] {
+        let mut told = Told::new(InitType::ManagedInstances);
+        told.begin("r", 100).begin("r", 60_000);
+        (told.account.open[0].from, told.account.open[1].from) = (at(100), at(60_000));
+        told.span(&span(1, ms, Kind::Server, Some("r")));
+        let named: Vec<_> = told.account.open.iter().map(|open| open.entry.is_some()).collect();
+        assert_eq!(named, [of == 0, of == 1], "{ms}");
+    }
+}

@@ -672,4 +672,20 @@ mod tests {
         assembly.finish(at(4));
         assert_eq!(ruled(&mut assembly), (0, 1));
     }
+
+    #[test]
+    fn what_waits_for_as_many_invocations_as_may_be_is_settled_when_one_more_begins() {
+        let mut assembly = assembly();
+        for n in 0..SPANNED_MAX {
+            add(&mut assembly, at(1), item(1, 1, false), Some(&id(&alloc::format!("r{n}"))));
+        }
+        assembly.judge(at(2), None, |_| true);
+        assert_eq!(assembly.doubted(), assembly.size());
+        add(&mut assembly, at(3), item(1, 1, false), Some(&id("r3")));
+        assert_eq!(ruled(&mut assembly), (0, 0), "it is one of those");
+        add(&mut assembly, at(4), item(1, 1, false), None);
+        assert_eq!(ruled(&mut assembly), (0, 0), "it names none");
+        add(&mut assembly, at(5), item(1, 9, false), Some(&id("one more")));
+        assert_eq!((ruled(&mut assembly).1, assembly.count()), (SPANNED_MAX as u64 + 2, 1));
+    }
 }

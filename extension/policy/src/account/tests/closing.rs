@@ -358,3 +358,14 @@ fn what_a_dead_function_had_announced_is_of_its_invocation() {
         assert_eq!(root.trace_id == trace(9), is_its, "announced at {announced_ms}");
     }
 }
+
+#[test]
+fn where_nothing_told_of_an_end_it_is_no_later_than_the_next_one_was_heard_of() {
+    let mut told = Told::new(InitType::OnDemand);
+    let own = Span { end: at(400), ..span(1, 150, Kind::Client, None) };
+    told.begin("r", 100).span(&own).begin("s", 200);
+    told.account.close_older(now(400), &told.config, &told.announced, 1);
+    let known = &told.account.finished[0];
+    assert_eq!((&*known.request_id, known.ended_at), ("r", told.account.open[0].from));
+    assert_eq!(told.account.last_end, UnixNanos(0), "it is no border");
+}
