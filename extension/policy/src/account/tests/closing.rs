@@ -369,3 +369,36 @@ fn where_nothing_told_of_an_end_it_is_no_later_than_the_next_one_was_heard_of() 
     assert_eq!((&*known.request_id, known.ended_at), ("r", told.account.open[0].from));
     assert_eq!(told.account.last_end, UnixNanos(0), "it is no border");
 }
+
+#[test]
+fn a_parent_of_what_a_killed_process_left_is_of_its_invocation_though_it_began_before() {
+    for (ms, start) in [(4_500, at(4_500)), (3_900, at(5_000))] {
+        let mut told = Told::new(InitType::OnDemand);
+        let parent = span(3, ms, Kind::Client, None);
+        let child = Span { parent: Some(id(3)), ..span(2, 5_500, Kind::Client, None) };
+        let invoke = Invoke {
+            request_id: "r".into(),
+            deadline: now(0),
+            deadline_at: at(6_000),
+            received_at: at(5_000),
+            arn: "".into(),
+            xray: None,
+            waited: Duration::ZERO,
+        };
+        told.account.recover(&told.config, (invoke, 7), (&[], &[parent, child]), &told.announced);
+        assert_eq!(told.account.take_made()[0].start, start, "the parent began at {ms}");
+    }
+}
+
+#[test]
+fn an_announced_span_that_names_nothing_stands_for_a_dead_one_if_it_began_in_it() {
+    for (ms, stands) in [(2_001, true), (110, true), (109, false), (50, false)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).event(&unmeasured("r", 110)).close(111).begin("s", 2_000);
+        told.account.take_made();
+        told.announced.add(span(1, ms, Kind::Server, None), 2);
+        told.event(&done("s", 2_010, EndStatus::Timeout)).close(2_011);
+        let is_made = !told.account.take_made().is_empty();
+        assert_eq!(is_made, !stands, "announced at {ms}");
+    }
+}
