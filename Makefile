@@ -43,9 +43,9 @@ sim: ## Replay a simulation: make sim SEED=7, or N=100000 seeds
 
 # A sample is another one for each commit.
 ORDER ?= $(shell git rev-parse HEAD)
-mutants: $(CARGO_MUTANTS) ## Change policy in one place at a time; a test must notice: make mutants, T=60 for a sample, F=pace.rs, LISTED=1
+mutants: $(CARGO_MUTANTS) ## Change policy in one place at a time; a test must notice: make mutants SAMPLE=60, F=pace.rs, LISTED=1
 	cargo run --quiet --package mutants -- --tool $(CARGO_MUTANTS) --target $(TARGET)/mutants \
-		$(if $(T),--seconds $(T) --order "$(ORDER)") $(if $(F),--only "$(F)") $(if $(LISTED),--listed)
+		$(if $(SAMPLE),--seconds $(SAMPLE) --order "$(ORDER)") $(if $(F),--only "$(F)") $(if $(LISTED),--listed)
 
 soak: build ## Drive the real binary through N invocations with a flapping backend: make soak N=20000
 	SOAK=$(or $(N),10000) cargo test -p tests --test reliability soak -- --nocapture
