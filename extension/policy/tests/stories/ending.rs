@@ -4,8 +4,10 @@ use policy::{EndStatus, Input, Instant, Output, ShutdownReason, UnixNanos};
 
 use crate::story::{MS, Story, on_demand};
 
-/// After how many milliseconds the shell is asked for the last of what it has, with a backend that answers at once.
-fn closes_after(mut story: Story, reason: ShutdownReason) -> u64 {
+const DELIVERED: policy::Outcome = policy::Outcome::Delivered { rejected: 0 };
+
+/// After how many milliseconds the shell is asked for the last of what it has, with a backend that answers so at once.
+fn closes_after(mut story: Story, reason: ShutdownReason, outcome: policy::Outcome) -> u64 {
     let began = story.now;
     let shutdown = policy::Shutdown {
         reason,
@@ -21,7 +23,6 @@ fn closes_after(mut story: Story, reason: ShutdownReason) -> u64 {
                 match output {
                     Output::Close => return (story.now - began) / MS,
                     Output::Export { id, .. } => {
-                        let outcome = policy::Outcome::Delivered { rejected: 0 };
                         inputs.push(Input::Exported { id, outcome, raw_bytes: 1, sent_bytes: 1 });
                     }
                     _ => {}
@@ -79,6 +80,21 @@ fn the_platforms_last_words_are_waited_for_where_there_may_be_any() {
         ("a request is on its way to us", receiving(), ShutdownReason::Spindown, 200),
     ];
     for (what, story, reason, after) in rows {
-        assert_eq!(closes_after(story, reason), after, "{what}, {reason:?}");
+        assert_eq!(closes_after(story, reason, DELIVERED), after, "{what}, {reason:?}");
+    }
+}
+
+#[test]
+fn nothing_is_waited_for_that_the_backend_does_not_want_before_the_end() {
+    // What the backend asks for, and when the environment ends: at once, or when it had its second try.
+    for (pause, after) in [(Some(60_000), 0), (Some(1_799), 1_799), (Some(1_800), 0)] {
+        let mut story = on_demand();
+        story.invoke();
+        let request_id = story.request_id();
+        story.send(Some(&request_id));
+        story.answer();
+        story.send(None);
+        let outcome = policy::Outcome::Retry { after: pause.map(policy::Duration::from_millis) };
+        assert_eq!(closes_after(story, ShutdownReason::Spindown, outcome), after, "{pause:?}");
     }
 }
