@@ -15,8 +15,8 @@ use policy::sampling::trace_state::{self, ThresholdEdit};
 use policy::sampling::{Ratio, Sampling, Slow, Threshold};
 use policy::{
     Agent, BatchId, Body as _, Config, Content, EndStatus, Ending, Entry, Fact, InitPhase, Input, Instant,
-    Invoke, Kind, Measuring, Outcome, Output, Parcel, Parked, Place, PlatformEvent, Receipt, Response, Rng,
-    Shutdown, ShutdownReason, Signal, SpanId, SpoolMode, TraceId, UnixNanos, Usage,
+    Invoke, Kind, LaneId, Measuring, Outcome, Output, Parcel, Parked, Place, PlatformEvent, Receipt,
+    Response, Rng, Shutdown, ShutdownReason, Signal, SpanId, SpoolMode, TraceId, UnixNanos, Usage,
 };
 use prost::Message;
 use wire::otlp::{Body, Identity, from_json, pieces, request, scan};
@@ -480,6 +480,9 @@ impl policy::Body for Number {
 fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
     let request_id = || -> policy::RequestId { "r".into() };
     let soon = |rng: &mut Rng| Instant::from_nanos(now.saturating_add(rng.below(5_000_000_000)));
+    let signal = if rng.below(4) > 0 { Signal::Traces } else { Signal::ALL[rng.below(3) as usize] };
+    // A record may name a lane that this process does not have.
+    let lane = LaneId { signal, destination: u8::from(rng.below(20) == 0) };
     match rng.below(16) {
         0 => Input::Ready,
         1 | 2 => Input::Invoke(Invoke {
@@ -512,17 +515,17 @@ fn any_input(rng: &mut Rng, now: u64, flying: &[BatchId]) -> Input<Number> {
                 parcels: (0..rng.below(3)).map(|_| any_logs(rng)).collect(),
             },
         },
-        12 => Input::Parked { place: (rng.below(3) > 0).then(|| Place(rng.number())) },
+        12 => Input::Parked { lane, place: (rng.below(3) > 0).then(|| Place(rng.number())) },
         13 => Input::Found(Parked {
             place: Place(rng.number()),
-            signal: Signal::Traces,
+            lane,
             count: FOUND,
             size: rng.below(1_000) as usize,
         }),
-        14 => Input::Unparked(Receipt {
-            spans: (0..rng.below(FOUND + 1)).map(|_| any_span(rng)).collect(),
-            parcels: Vec::new(),
-        }),
+        14 => {
+            let spans = (0..rng.below(FOUND + 1)).map(|_| any_span(rng)).collect();
+            Input::Unparked { lane, receipt: Receipt { spans, parcels: Vec::new() } }
+        }
         10 if rng.below(20) == 0 => Input::Recovered {
             seed: 0,
             earlier: Receipt::EMPTY,
@@ -599,11 +602,12 @@ fn any_event(rng: &mut Rng) -> PlatformEvent {
 
 fn any_outcome(rng: &mut Rng) -> Outcome {
     let after = (rng.below(2) == 0).then(|| policy::Duration::from_nanos(rng.number()));
-    match rng.below(5) {
+    match rng.below(6) {
         0 => Outcome::Delivered { rejected: rng.below(4) as u32 },
         1 => Outcome::Lost,
         2 => Outcome::Retry { after },
         3 => Outcome::TooLarge,
+        4 => Outcome::Refused { status: 401 },
         _ => Outcome::Rejected { status: rng.below(600) as u16 },
     }
 }
