@@ -11,6 +11,7 @@ mod black_box {
     mod bounds;
     mod calls;
     mod cardinality;
+    mod causes;
     mod cold_start;
     mod completion;
     mod connections;
@@ -21,6 +22,7 @@ mod black_box {
     mod judgement;
     mod lanes;
     mod late;
+    mod lenient;
     mod listeners;
     mod logs;
     mod managed;
@@ -29,6 +31,7 @@ mod black_box {
     mod narrow;
     mod next;
     mod privacy;
+    mod proxies;
     mod receiver;
     mod residency;
     mod settings;

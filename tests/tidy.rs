@@ -40,6 +40,7 @@ const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
     documents::read_variables_are_documented,
     documents::named_commands_exist,
     documents::explained_events_are_said,
+    documents::said_events_are_explained,
     documents::anchors_lead_to_headings,
     makefile::named_targets_exist,
     makefile::artefacts_have_targets,

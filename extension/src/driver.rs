@@ -15,7 +15,8 @@ use crate::caught::caught;
 use crate::clock::{Alarm, Clock, NEXT_FIRST, pause};
 use crate::exporter::Exporter;
 use crate::guarding::Guarding;
-use crate::intake::Socket;
+use crate::instance;
+use crate::intake::{Refusals, Socket};
 use crate::log::{self, Level};
 use crate::recovery::{self, Recovery};
 use crate::spool::{Kind, Spool};
@@ -104,8 +105,12 @@ pub struct Driver {
     pub invocation: Option<OnRecord>,
     /// Keeps count of what was hidden.
     pub guarding: Guarding,
+    /// Keeps count of what was refused.
+    pub refusals: Refusals,
     /// Whether this is a snapshot that nothing has been asked of since it was restored.
     pub is_snapshot: bool,
+    /// Whether the settings name this environment (`service.instance.id`).
+    pub names_instance: bool,
     /// What the agent was told of that last.
     pub guarded: Guarded,
     /// Whether `/next` was asked ever.
@@ -176,7 +181,12 @@ impl Driver {
             self.invocation = spool.and_then(|spool| OnRecord::begin(spool, invoke, self.agent.seed()));
         }
         if matches!(input, Input::Invoke(_) | Input::Shutdown(_)) && std::mem::take(&mut self.is_snapshot) {
-            self.agent.handle(self.clock.now(), Input::Restored { seed: self.clock.seed() });
+            let seed = self.clock.seed();
+            // Each environment that is restored from one snapshot is another.
+            if !self.names_instance {
+                instance::name(Arc::make_mut(&mut self.identity), seed);
+            }
+            self.agent.handle(self.clock.now(), Input::Restored { seed });
             self.carry_out();
         }
         let now = self.clock.now();
@@ -217,7 +227,11 @@ impl Driver {
                 Output::Connect(lane) => self.exporter.connect(lane),
                 Output::Measured(measured) => self.write_line(&measured),
                 Output::Say(notice) => {
-                    log::notice(&notice, &self.prices);
+                    if matches!(notice, Notice::Summary(_)) {
+                        self.exporter.conclude();
+                        self.refusals.summarize();
+                    }
+                    log::notice(&notice, &self.prices, |signal| self.exporter.about(signal));
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
                         self.spool.iter().for_each(log_unrecorded);

@@ -5,9 +5,14 @@
 
 mod backend;
 mod call;
+mod failure;
 mod gzip;
+mod health;
 mod packing;
+mod probe;
 mod trust;
+
+pub use probe::Finding;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,9 +21,11 @@ use bytes::Bytes;
 use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::task::AbortHandle;
+use wire::collector::Answer;
 use wire::otlp::{Body, Identity};
 
 use self::backend::{Backend, Origin};
+use self::failure::{Cause, Failure};
 use self::gzip::Gzip;
 use self::packing::{Agreement, may_be_packing, pack};
 use crate::caught::caught_async;
@@ -35,11 +42,18 @@ pub struct Exporter {
     routes: BTreeMap<LaneId, Route>,
     /// Each is there once, whatever number of signals goes there, and they share its connections.
     backends: Vec<Backend>,
-    /// Each with its backend.
-    running: HashMap<BatchId, (usize, AbortHandle)>,
+    running: HashMap<BatchId, Running>,
     gzip: Gzip,
     inbox: Inbox,
     clock: Clock,
+}
+
+/// A request under way.
+struct Running {
+    signal: Signal,
+    /// Which of [`Exporter::backends`].
+    backend: usize,
+    task: AbortHandle,
 }
 
 /// How requests of one lane reach their backend.
@@ -81,7 +95,7 @@ impl Exporter {
         effort: Effort,
         identity: Arc<Identity>,
     ) {
-        self.running.retain(|_, (_, task)| !task.is_finished());
+        self.running.retain(|_, running| !running.task.is_finished());
         let (inbox, clock) = (self.inbox.clone(), self.clock);
         let Some((route, client)) = self.routes.get(&lane).cloned().and_then(|route| {
             let client = self.backends[route.backend].client()?;
@@ -92,23 +106,49 @@ impl Exporter {
         };
         let backend = route.backend;
         let agreement = self.backends[backend].agreement.clone();
+        let health = self.backends[backend].health.clone();
         let sender = Sender { route, client, agreement, gzip: self.gzip.clone(), clock };
         let task = tokio::spawn(async move {
             let delivered = caught_async(sender.deliver(&entries, &identity, effort)).await;
             // A request in which a bug shows would show it again: its content is dropped and counted.
-            let (outcome, raw_bytes, sent_bytes) =
-                delivered.unwrap_or((Outcome::Rejected { status: 0 }, 0, 0));
+            let (Ended { outcome, failure }, raw_bytes, sent_bytes) =
+                delivered.unwrap_or((Ended::unusable(), 0, 0));
+            health.note(lane.signal, outcome, failure);
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
-        self.running.insert(id, (backend, task.abort_handle()));
+        self.running.insert(id, Running { signal: lane.signal, backend, task: task.abort_handle() });
     }
 
     /// Lets go of a request: its connection is not used again, and nothing is reported.
     pub fn cancel(&mut self, id: BatchId) {
-        if let Some((backend, task)) = self.running.remove(&id) {
+        if let Some(Running { signal, backend, task }) = self.running.remove(&id) {
+            if !task.is_finished() {
+                self.backends[backend].health.note_cancelled(signal);
+            }
             task.abort();
             self.backends[backend].on_cancelled();
         }
+    }
+
+    /// The process is about to end: a backend that never answered anything is logged now or never.
+    pub fn conclude(&self) {
+        for Running { signal, backend, task } in self.running.values() {
+            if !task.is_finished() {
+                self.backends[*backend].health.note_cancelled(*signal);
+            }
+        }
+        self.backends.iter().for_each(|backend| backend.health.conclude());
+    }
+
+    /// Fields for a log line about the backend of `signal`, or about the first that fails: its host, and why the last
+    /// request failed.
+    pub fn about(&self, signal: Option<Signal>) -> serde_json::Value {
+        let of_signal =
+            self.routes.iter().filter(|(lane, _)| signal.is_none_or(|signal| lane.signal == signal));
+        let mut known = of_signal.map(|(_, route)| self.backends[route.backend].health.about(signal));
+        let first = known.next().unwrap_or_default();
+        let is_told = |about: &serde_json::Value| about.get("cause").is_some();
+        if is_told(&first) { first } else { known.find(is_told).unwrap_or(first) }
     }
 
     /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is
@@ -145,15 +185,15 @@ impl Sender {
         entries: &[Entry<Body>],
         identity: &Identity,
         effort: Effort,
-    ) -> (Outcome, u64, u64) {
+    ) -> (Ended, u64, u64) {
         let packing = self.agreement.packing(self.route.destination.packing);
-        let (outcome, raw_bytes, sent_bytes) = self.attempt(entries, identity, packing, effort).await;
-        if packing != Packing::Zstd || !may_be_packing(outcome) {
-            return (outcome, raw_bytes, sent_bytes);
+        let (first, raw_bytes, sent_bytes) = self.attempt(entries, identity, packing, effort).await;
+        if packing != Packing::Zstd || !may_be_packing(first.outcome) {
+            return (first, raw_bytes, sent_bytes);
         }
         // Spliced again rather than kept: 4 MiB less are held beside every export, for what happens once.
         let (second, raw_bytes, sent_bytes) = self.attempt(entries, identity, Packing::Gzip, effort).await;
-        self.agreement.note_fallback(outcome, second);
+        self.agreement.note_fallback(first.outcome, second.outcome);
         (second, raw_bytes, sent_bytes)
     }
 
@@ -163,7 +203,7 @@ impl Sender {
         identity: &Identity,
         packing: Packing,
         effort: Effort,
-    ) -> (Outcome, u64, u64) {
+    ) -> (Ended, u64, u64) {
         let size = entries.iter().map(|entry| entry.size as usize).sum();
         let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, identity, take);
         let (body, raw_bytes) = pack(pieces, size, packing, effort, &self.gzip);
@@ -171,11 +211,11 @@ impl Sender {
         let Route { destination, headers, .. } = &self.route;
         let url = &destination.url[..];
         let request = Request { client: &self.client, url, headers, packing, body, now: self.clock.wall() };
-        let outcome = match destination.protocol {
+        let ended = match destination.protocol {
             Protocol::HttpProtobuf => post(request).await,
             Protocol::Grpc => call::call(request).await,
         };
-        (outcome, raw_bytes, sent_bytes)
+        (ended, raw_bytes, sent_bytes)
     }
 }
 
@@ -189,7 +229,36 @@ struct Request<'a> {
     now: UnixNanos,
 }
 
-async fn post(request: Request<'_>) -> Outcome {
+/// How a try has ended: for the agent, and for people.
+struct Ended {
+    outcome: Outcome,
+    failure: Option<Failure>,
+}
+
+impl Ended {
+    /// An answer with this status means this.
+    const fn answered(outcome: Outcome, status: u16) -> Self {
+        Self { outcome, failure: Failure::in_answer(outcome, status) }
+    }
+
+    /// Nothing was answered.
+    fn unanswered(error: &reqwest::Error) -> Self {
+        let outcome = match error {
+            // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
+            _ if error.is_builder() => return Self::unusable(),
+            _ if error.is_connect() => Outcome::Retry { after: None },
+            _ => Outcome::Lost,
+        };
+        Self { outcome, failure: Some(Failure::unanswered(error, error.is_connect())) }
+    }
+
+    /// No request could be made.
+    const fn unusable() -> Self {
+        Self { outcome: Outcome::Rejected { status: 0 }, failure: Some(Failure::of(Cause::RefusedOtherwise)) }
+    }
+}
+
+async fn post(request: Request<'_>) -> Ended {
     let Request { client, url, headers, packing, body, now } = request;
     let mut headers = headers.clone();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
@@ -198,11 +267,11 @@ async fn post(request: Request<'_>) -> Outcome {
     }
     let mut response = match client.post(url).headers(headers).body(body).send().await {
         Ok(response) => response,
-        Err(error) => return unanswered(&error),
+        Err(error) => return Ended::unanswered(&error),
     };
     let status = response.status().as_u16();
-    let retry_after =
-        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (retry_after, content_type) = (text(RETRY_AFTER), text(CONTENT_TYPE));
     let mut answer = Vec::new();
     while answer.len() < ANSWER_MAX {
         match response.chunk().await {
@@ -211,17 +280,20 @@ async fn post(request: Request<'_>) -> Outcome {
             Ok(None) | Err(_) => break,
         }
     }
-    wire::collector::outcome(status, retry_after.as_deref(), &answer, now)
-}
-
-/// What a request came to that nothing was answered to.
-fn unanswered(error: &reqwest::Error) -> Outcome {
-    match error {
-        // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
-        _ if error.is_builder() => Outcome::Rejected { status: 0 },
-        _ if error.is_connect() => Outcome::Retry { after: None },
-        _ => Outcome::Lost,
+    let answer = Answer {
+        status,
+        retry_after: retry_after.as_deref(),
+        content_type: content_type.as_deref(),
+        body: &answer,
+    };
+    let outcome = answer.outcome(now);
+    if answer.is_web_page() && (200..300).contains(&status) {
+        return Ended {
+            outcome,
+            failure: Some(Failure { status: Some(status), ..Failure::of(Cause::NotOtlp) }),
+        };
     }
+    Ended::answered(outcome, status)
 }
 
 fn headers(destination: &Destination) -> HeaderMap {

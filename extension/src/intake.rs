@@ -9,15 +9,18 @@ mod body;
 mod grpc;
 mod listen;
 mod memory;
+mod reading;
+mod refusals;
 mod socket;
 
 pub use listen::{Ports, Socket};
+pub use refusals::Refusals;
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use policy::{Input, Receipt, RequestId, Signal};
 use wire::otlp::{self, Body, Scanned};
@@ -26,8 +29,9 @@ use crate::driver::{Inbox, Message};
 use crate::guarding::{Guarded, Guarding};
 use crate::http::{Answer, BodyError, Listener, answer, read_within, serve};
 use crate::spool::{Kind, Spool};
-use body::{Fault, Format, Packing, Refusal, Unfolded, refusal, unfold};
+use body::{Fault, Format, Refusal, Unfolded, refusal, unfold, unpack};
 use memory::{Full, Share};
+use reading::Asked;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -46,6 +50,8 @@ pub struct Intake {
     pub guarding: Guarding,
     /// No body longer than this is read, packed or unpacked, in bytes.
     pub max_body: usize,
+    /// Counts what is refused.
+    pub refusals: Refusals,
 }
 
 impl Intake {
@@ -84,6 +90,10 @@ impl Intake {
 }
 
 async fn route(request: Request<Incoming>, intake: Intake) -> Answer {
+    if reading::is_from_ourselves(request.headers()) {
+        // Answered in HTTP over gRPC, too: as a refusal for good.
+        return answer(StatusCode::LOOP_DETECTED, TEXT, "this is Prefreeze's own receiver\n");
+    }
     if grpc::is_for(request.headers()) {
         grpc::handle(request, intake).await
     } else {
@@ -92,30 +102,65 @@ async fn route(request: Request<Incoming>, intake: Intake) -> Answer {
 }
 
 async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
-    let signal = match request.uri().path() {
-        "/v1/traces" => Signal::Traces,
-        "/v1/metrics" => Signal::Metrics,
-        "/v1/logs" => Signal::Logs,
-        "/v1/started" => return started(request, &intake).await,
-        "/v1/flush" => return flush(&request, &intake.inbox),
-        _ => return answer(StatusCode::NOT_FOUND, TEXT, "not an OTLP path\n"),
+    let Some(asked) = reading::asked(request.uri().path()) else {
+        return unknown(&request, &intake, StatusCode::NOT_FOUND, "not an OTLP path");
     };
     if request.method() != Method::POST {
-        return only_post();
+        let mut refusal = unknown(&request, &intake, StatusCode::METHOD_NOT_ALLOWED, "POST only");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return refusal;
     }
-    let Some(format) = format_of(request.headers()) else { return no_format() };
+    if asked == Asked::Flush {
+        return flush(&request, &intake.inbox);
+    }
+    let Ok(format) = reading::format_of(request.headers()) else {
+        let why = "only application/x-protobuf and application/json are understood";
+        return unknown(&request, &intake, StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+    };
+    let path = request.uri().path().to_owned();
+    let content_type = request.headers().get(CONTENT_TYPE).cloned();
+    let mut format = Known { said: format, found: format.unwrap_or(Format::Protobuf) };
+    let result = match asked {
+        Asked::Export(signal) => export(signal, &mut format, request, &intake).await,
+        Asked::Started | Asked::Flush => started(&mut format, request, &intake).await,
+    };
+    match result {
+        Ok((signal, items)) => {
+            intake.refusals.note_items(items, REFUSED_SPANS);
+            accepted(signal, format.found, items)
+        }
+        Err(refusal) => {
+            let answer = refused(format.found, &refusal);
+            if refusal.fault.is_senders() {
+                let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
+                intake.refusals.note(answer.status().as_u16(), &path, content_type, &refusal.why);
+            }
+            answer
+        }
+    }
+}
+
+/// How a body is written: by its sender's word, and by what it turned out to be where that says nothing.
+struct Known {
+    said: Option<Format>,
+    found: Format,
+}
+
+/// Takes a request of `signal`; gives back how many of its items are refused.
+async fn export(
+    signal: Signal,
+    format: &mut Known,
+    request: Request<Incoming>,
+    intake: &Intake,
+) -> Result<(Signal, u32), Refusal> {
     let receiving = Receiving::begin(intake.inbox.clone());
     let mut share = Share::new(intake.max_body);
-    let message = message(signal, format, request, &intake, &mut share).await;
-    match message.and_then(|message| intake.take(signal, &message)) {
-        Ok(scanned) => {
-            if !receiving.end(scanned.receipt) {
-                return refused(format, &over(&intake.inbox));
-            }
-            accepted(signal, format, scanned.refused)
-        }
-        Err(refusal) => refused(format, &refusal),
+    let message = message(signal, format, request, intake, &mut share).await?;
+    let scanned = intake.take(signal, &message)?;
+    if !receiving.end(scanned.receipt) {
+        return Err(over(&intake.inbox));
     }
+    Ok((signal, scanned.refused))
 }
 
 /// The environment ends: what comes now can neither be sent nor be kept.
@@ -124,22 +169,24 @@ fn over(inbox: &Inbox) -> Refusal {
         refusal(Fault::Over, "the environment is shutting down")
     } else {
         // A bug has stopped the loop, and the function runs on: nothing that it might try again.
-        refusal(Fault::Bad, "nothing is traced any more in this environment")
+        refusal(Fault::Stopped, "nothing is traced any more in this environment")
     }
 }
 
 /// The protobuf message that a request brings, or means.
 async fn message(
     signal: Signal,
-    format: Format,
+    format: &mut Known,
     request: Request<Incoming>,
     intake: &Intake,
     share: &mut Share,
 ) -> Result<Guarded, Refusal> {
-    let packing = packing_of(request.headers())
-        .ok_or(refusal(Fault::Unsupported, "only gzip, deflate, zstd and identity are understood"))?;
+    let packing = reading::packing_of(request.headers())
+        .map_err(|_| refusal(Fault::Unsupported, "only gzip, deflate, zstd and identity are understood"))?;
     let body = received(request, intake.max_body, share).await?;
-    let body = unfold(signal, format, packing, body, intake.max_body, share).await?;
+    let body = unpack(packing, body, intake.max_body, share).await?;
+    format.found = format.said.unwrap_or_else(|| reading::format_by_look(&body));
+    let body = unfold(signal, format.found, body, intake.max_body, share)?;
     share.make_room_for_copy(body.bytes.len())?;
     intake.admit(signal, body)
 }
@@ -154,23 +201,19 @@ async fn received(request: Request<Incoming>, max: usize, share: &mut Share) -> 
     }
 }
 
-/// `POST /v1/started`: the function says which spans it has begun.
-async fn started(request: Request<Incoming>, intake: &Intake) -> Answer {
-    if request.method() != Method::POST {
-        return only_post();
-    }
-    let Some(format) = format_of(request.headers()) else { return no_format() };
+/// `POST /v1/started`: the function says which spans it has begun. Gives back how many of them are left out.
+async fn started(
+    format: &mut Known,
+    request: Request<Incoming>,
+    intake: &Intake,
+) -> Result<(Signal, u32), Refusal> {
     let mut share = Share::new(intake.max_body);
-    let message = message(Signal::Traces, format, request, intake, &mut share).await;
-    match message.and_then(|message| announced::take(&message, intake.spool.get())) {
-        Ok((spans, left_out)) => {
-            if !intake.inbox.offer(Input::Announced(spans)) {
-                return refused(format, &over(&intake.inbox));
-            }
-            accepted(Signal::Traces, format, left_out)
-        }
-        Err(refusal) => refused(format, &refusal),
+    let message = message(Signal::Traces, format, request, intake, &mut share).await?;
+    let (spans, left_out) = announced::take(&message, intake.spool.get())?;
+    if !intake.inbox.offer(Input::Announced(spans)) {
+        return Err(over(&intake.inbox));
     }
+    Ok((Signal::Traces, left_out))
 }
 
 fn broken(error: BodyError) -> Refusal {
@@ -202,7 +245,7 @@ fn refused(format: Format, refusal: &Refusal) -> Answer {
     let status = match refusal.fault {
         Fault::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Fault::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-        Fault::Bad => StatusCode::BAD_REQUEST,
+        Fault::Bad | Fault::Stopped => StatusCode::BAD_REQUEST,
         Fault::Over => StatusCode::SERVICE_UNAVAILABLE,
     };
     match format {
@@ -211,40 +254,22 @@ fn refused(format: Format, refusal: &Refusal) -> Answer {
     }
 }
 
-fn no_format() -> Answer {
-    let why = "only application/x-protobuf and application/json are understood\n";
-    answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, TEXT, why)
-}
-
-fn only_post() -> Answer {
-    let mut refusal = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n");
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-    refusal
+/// The answer to a request that is refused before its body is read.
+fn unknown(request: &Request<Incoming>, intake: &Intake, status: StatusCode, why: &'static str) -> Answer {
+    // Whoever asks for something has no telemetry to lose: a health check, or a person.
+    if request.method() == Method::POST {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        intake.refusals.note(status.as_u16(), request.uri().path(), content_type, why);
+    }
+    answer(status, TEXT, format!("{why}\n"))
 }
 
 /// `POST /v1/flush?request_id=…`: the function says that it is done.
 fn flush(request: &Request<Incoming>, inbox: &Inbox) -> Answer {
-    if request.method() != Method::POST {
-        return only_post();
-    }
     let pairs = request.uri().query().unwrap_or_default().split('&');
     let request_id = pairs.filter_map(|pair| pair.strip_prefix("request_id=")).find(|id| !id.is_empty());
     inbox.send(Message::Input(Input::Flush { request_id: request_id.map(Into::into) }));
     answer(StatusCode::ACCEPTED, TEXT, "")
-}
-
-fn format_of(headers: &HeaderMap) -> Option<Format> {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    match media_type {
-        _ if media_type.eq_ignore_ascii_case(PROTOBUF) => Some(Format::Protobuf),
-        _ if media_type.eq_ignore_ascii_case(JSON) => Some(Format::Json),
-        _ => None,
-    }
-}
-
-fn packing_of(headers: &HeaderMap) -> Option<Packing> {
-    Packing::named(headers.get(CONTENT_ENCODING).map_or(Some(""), |value| value.to_str().ok())?)
 }
 
 /// A request under way. However it ends, policy hears of the end: it waits for no request that is gone.

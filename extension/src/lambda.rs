@@ -5,6 +5,7 @@
 
 pub(crate) mod bare;
 mod connection;
+mod naming;
 mod subscription;
 
 pub use bare::Progress;
@@ -27,8 +28,6 @@ use crate::clock::{Clock, Moment, pause};
 use crate::driver::{Inbox, Message};
 use crate::log;
 
-/// The name it registers under, which must be that of its file in the layer.
-pub const NAME: &str = "prefreeze";
 /// Between two tries of a `/next` that could not even be asked.
 const NEXT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -162,7 +161,7 @@ pub async fn asked_to_subscribe() {
 /// Registers, and returns what keeps the events coming.
 ///
 /// # Errors
-/// When the platform refuses both INVOKE with SHUTDOWN, and SHUTDOWN alone.
+/// When the platform refuses, under every name that its file may have, both INVOKE with SHUTDOWN, and SHUTDOWN alone.
 pub async fn register(
     events: Events,
     is_managed: bool,
@@ -171,9 +170,12 @@ pub async fn register(
     let wanted: &[&[&str]] =
         if is_managed { &[&["SHUTDOWN"]] } else { &[&["INVOKE", "SHUTDOWN"], &["SHUTDOWN"]] };
     let mut refusal: Error = "nothing was asked".into();
-    for types in wanted {
+    let names = naming::candidates();
+    // Every name with every list of events.
+    for attempt in 0..names.len() * wanted.len() {
+        let (name, types) = (&names[attempt / wanted.len()], wanted[attempt % wanted.len()]);
         let extension = Extension::new()
-            .with_extension_name(NAME)
+            .with_extension_name(name)
             .with_events(types)
             .with_events_processor(handler(events.clone()));
         match extension.register().await {

@@ -2,11 +2,13 @@
 
 mod caught;
 pub mod clock;
+pub mod doctor;
 pub mod driver;
 pub mod explain;
 pub mod exporter;
 pub mod guarding;
 mod http;
+mod instance;
 pub mod intake;
 pub mod lambda;
 mod life;

@@ -10,7 +10,8 @@ use wire::otlp::{Body, Identity};
 use crate::clock::Clock;
 use crate::driver::{Driver, Inbox};
 use crate::exporter::Exporter;
-use crate::intake::{Intake, Ports, Socket};
+use crate::instance;
+use crate::intake::{Intake, Ports, Refusals, Socket};
 use crate::lambda::Registration;
 use crate::log;
 use crate::memory;
@@ -30,6 +31,7 @@ pub(crate) struct Listening {
     records: Arc<OnceLock<Spool>>,
     /// The Unix socket, if it is there.
     socket: Option<Socket>,
+    refusals: Refusals,
 }
 
 impl Listening {
@@ -37,16 +39,18 @@ impl Listening {
     pub(crate) async fn begin(variables: Variables, ports: Ports, inbox: &Inbox, clock: Clock) -> Self {
         let settings = variables.understand();
         let records = Arc::<OnceLock<Spool>>::default();
+        let refusals = Refusals::default();
         let intake = Intake {
             inbox: inbox.clone(),
             spool: records.clone(),
             guarding: settings.guarding.clone(),
             max_body: settings.max_body,
+            refusals: refusals.clone(),
         };
         let socket = intake.listen(ports, settings.receivers.socket.as_deref()).await;
         let delivery = Delivery::default();
         let telemetry_port = listen_for_events(intake, settings.logs, delivery.clone(), clock).await;
-        Self { settings, telemetry_port, delivery, records, socket }
+        Self { settings, telemetry_port, delivery, records, socket, refusals }
     }
 
     /// Says what is wrong with the settings, opens the spool, and builds the driver.
@@ -57,7 +61,7 @@ impl Listening {
         clock: Clock,
         next: mpsc::UnboundedSender<()>,
     ) -> Box<Driver> {
-        let Self { mut settings, records, socket, .. } = self;
+        let Self { mut settings, records, socket, refusals, .. } = self;
         memory::keep_what_is_freed();
         for problem in &settings.problems {
             log::degraded("setting_ignored", "an invalid setting is ignored", problem);
@@ -65,12 +69,20 @@ impl Listening {
         for refusal in &settings.refused {
             log::refused(refusal);
         }
+        for hint in &settings.hints {
+            log::degraded(
+                "sdk_elsewhere",
+                "the function's OpenTelemetry SDK sends its data past Prefreeze",
+                hint,
+            );
+        }
         let spool = open_spool(&mut settings);
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());
         }
-        let driver = driver(settings, registration, inbox, clock, next, spool);
-        Box::new(Driver { socket, ..*driver })
+        let mut driver = driver(settings, registration, inbox, clock, next, spool);
+        (driver.refusals, driver.socket) = (refusals, socket);
+        driver
     }
 }
 
@@ -125,6 +137,9 @@ fn driver(
     let recovery = recovery.map(|spool| Recovery::new(spool, policy.bounds.held_bytes / 2));
     let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
+    if !settings.names_instance {
+        instance::name(&mut identity, policy.seed);
+    }
     if let Some(account) = &registration.account_id {
         identity.set_if_missing("cloud.account.id", account);
     }
@@ -144,7 +159,9 @@ fn driver(
         records_invocations,
         invocation: None,
         guarding: settings.guarding,
+        refusals: Refusals::default(),
         is_snapshot,
+        names_instance: settings.names_instance,
         guarded: Guarded::default(),
         is_asked: false,
     })

@@ -63,8 +63,8 @@ pub fn refused(refusal: &dyn std::fmt::Display) {
     say(Level::Error, "destination_refused", message, json!({ "error": refusal.to_string() }));
 }
 
-/// Words policy's notices.
-pub fn notice(notice: &Notice, prices: &Prices) {
+/// Words policy's notices. `about` has what is known of a backend: its host, and why the last request failed.
+pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Option<Signal>) -> Value) {
     match notice {
         Notice::NoMetrics(status) => say(
             Level::Info,
@@ -87,12 +87,12 @@ pub fn notice(notice: &Notice, prices: &Prices) {
             json!({ "spans": spans }),
         ),
         Notice::Summary(ledger) => summary(ledger, prices),
-        of_lane => lane_notice(of_lane),
+        of_lane => lane_notice(of_lane, about),
     }
 }
 
 /// Words what a lane has to say.
-fn lane_notice(notice: &Notice) {
+fn lane_notice(notice: &Notice, about: impl Fn(Option<Signal>) -> Value) {
     match notice {
         Notice::NoDestination(signal) => say_of(
             Level::Warn,
@@ -104,13 +104,13 @@ fn lane_notice(notice: &Notice) {
             Level::Error,
             "export_rejected",
             "the backend refused a request for good; its content is dropped and counted",
-            json!({ "signal": word(*signal), "status": status }),
+            of_backend(about, *signal, Some(*status)),
         ),
         Notice::Refused { signal, status } => say(
             Level::Error,
             "export_refused",
             "the backend refuses the key, or it has no right to this; data is kept, and it is asked again once a minute",
-            json!({ "signal": word(*signal), "status": status }),
+            of_backend(about, *signal, Some(*status)),
         ),
         Notice::PartlyRejected(signal) => say_of(
             Level::Warn,
@@ -130,11 +130,11 @@ fn lane_notice(notice: &Notice) {
             "spool_unreadable",
             "what was put on disk cannot be read back; it is dropped and counted",
         ),
-        Notice::BackendDown(signal) => say_of(
+        Notice::BackendDown(signal) => say(
             Level::Warn,
-            *signal,
             "backend_down",
-            "the backend does not answer; data is kept, and functions do not wait for it",
+            "requests to the backend fail one after the other; data is kept, and functions do not wait for it",
+            of_backend(about, *signal, None),
         ),
         Notice::BackendBack(signal) => {
             say_of(Level::Info, *signal, "backend_back", "the backend answers again");
@@ -156,6 +156,16 @@ fn lane_notice(notice: &Notice) {
 /// A line of one signal.
 fn say_of(level: Level, signal: Signal, event: &str, message: &str) {
     say(level, event, message, json!({ "signal": word(signal) }));
+}
+
+/// What is known of the backend of `signal`, and what it has answered.
+fn of_backend(about: impl Fn(Option<Signal>) -> Value, signal: Signal, status: Option<u16>) -> Value {
+    let mut fields = about(Some(signal));
+    fields["signal"] = word(signal).into();
+    if let Some(status) = status {
+        fields["status"] = status.into();
+    }
+    fields
 }
 
 fn summary(ledger: &Ledger, prices: &Prices) {
@@ -226,7 +236,8 @@ fn cost(ledger: &Ledger, prices: &Prices) -> Value {
     })
 }
 
-const fn word(signal: Signal) -> &'static str {
+/// What lines call a signal.
+pub const fn word(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "traces",
         Signal::Metrics => "metrics",

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     match command.as_deref() {
         None => extend(),
         Some("config") => config(),
+        Some("doctor") => doctor(),
         Some("explain") => explain(),
         Some("metrics") => metrics(),
         Some("--version" | "-V") => print(concat!("prefreeze ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -29,6 +30,10 @@ prefreeze: a tracing extension for AWS Lambda
   prefreeze config     show the effective settings, and every problem in them
   prefreeze config --markdown
                        the reference of all settings
+  prefreeze doctor     check the settings, and send an empty request of each signal to its backend;
+                       exits with 1 where something is wrong
+  prefreeze doctor --env-file FILE
+                       the same with the variables of a file: NAME=value, one on a line
   prefreeze metrics    every metric that is emitted: name, instrument, unit, attributes
   prefreeze metrics --markdown
                        the reference of them
@@ -59,10 +64,35 @@ fn config() -> ExitCode {
     }
     let settings = Settings::from_environment();
     print(&settings.describe());
-    if settings.problems.is_empty() && settings.refused.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    if settings.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Exits with 0, with 1 when something is wrong, with 2 when it was called wrongly.
+fn doctor() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(2).collect();
+    let settings = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Settings::from_environment(),
+        ["--env-file", path] => match extension::doctor::variables_of(path) {
+            Ok(variables) => Settings::from_variables(variables.into_iter()),
+            Err(error) => {
+                print(&format!("{path}: {error}\n"));
+                return ExitCode::from(2);
+            }
+        },
+        _ => {
+            print(HELP);
+            return ExitCode::from(2);
+        }
+    };
+    match extension::doctor::examine(settings) {
+        Ok(diagnosis) => {
+            print(&diagnosis.text);
+            if diagnosis.is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            print(&format!("no client can be made: {error}\n"));
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -12,7 +12,9 @@ Written by `prefreeze metrics --markdown` from the table in the code; a test kee
 Metrics see all of the traffic: they are taken before sampling. They leave with a flush, at most every
 `PREFREEZE_METRICS_INTERVAL_MS`, and always at SHUTDOWN; `PREFREEZE_METRICS` says how (see
 [configuration.md](configuration.md)). Their resource is that of the spans that Prefreeze makes: `faas.*`, `cloud.*`,
-and what the function calls itself (`service.*`, `deployment.*`).
+and what the function calls itself (`service.*`, `deployment.*`). `service.instance.id` is a random UUID, one for each
+environment, unless `OTEL_RESOURCE_ATTRIBUTES` has one: a store that keeps series by resource needs it, or the points of
+all environments of a function contradict each other; where only sums are wanted, drop it on the way in.
 
 * **Counters** and **histograms** have delta temporality: a point tells what came since the one before, from
   `start_time` to `time`, and intervals of one environment never overlap. A sandbox freezes, dies and has thousands

@@ -2,8 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
 
+mod endpoint;
 mod guarding;
 mod prices;
+mod proxies;
 mod residency;
 mod sampling;
 mod sdk;
@@ -22,6 +24,8 @@ use wire::logs::Wanted;
 use wire::otlp::Identity;
 
 use crate::guarding::Guarding;
+use endpoint::{UrlPath, shown};
+use proxies::Way;
 use table::{Setting, TABLE};
 pub use variables::Variables;
 
@@ -33,6 +37,8 @@ pub struct Settings {
     pub destinations: [Option<Destination>; Signal::ALL.len()],
     /// Who the function is.
     pub identity: Identity,
+    /// Whether that has a `service.instance.id`.
+    pub names_instance: bool,
     /// Where the function sends to.
     pub receivers: Receivers,
     /// Which log records are made of what the platform tells.
@@ -49,6 +55,8 @@ pub struct Settings {
     pub problems: Vec<Problem>,
     /// Destinations and proxies that data may not go to, and does not.
     pub refused: Vec<Problem>,
+    /// Variables of the function that are valid, and most likely not meant so.
+    pub hints: Vec<Problem>,
     /// The variables that are set, for [`Settings::describe`].
     set: BTreeMap<String, String>,
 }
@@ -94,6 +102,15 @@ pub struct Destination {
     pub tls: TlsFiles,
     /// Whether the proxies that the environment names are passed by.
     pub is_direct: bool,
+    /// Host and port of the proxy that requests go through, where there is one.
+    pub proxy: Option<String>,
+}
+
+impl Destination {
+    /// Its URL, for people: without what may be secret in it.
+    pub fn shown(&self) -> String {
+        shown(&self.url)
+    }
 }
 
 /// How a request is made.
@@ -143,6 +160,11 @@ pub fn runtime_api() -> Option<String> {
     std::env::var("AWS_LAMBDA_RUNTIME_API").ok()
 }
 
+/// The path that this process was started by.
+pub fn program() -> PathBuf {
+    std::env::args_os().next().unwrap_or_default().into()
+}
+
 /// The reference of all settings, as a Markdown page.
 pub fn reference() -> String {
     table::markdown()
@@ -178,16 +200,19 @@ impl Settings {
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
         let guarding = Guarding::new(reader.guarding());
         let identity = reader.identity(&guarding);
+        let names_instance = identity.has("service.instance.id");
         let spool_dir = reader.spool_dir();
         let levels = [("none", Wanted::None), ("errors", Wanted::Errors), ("all", Wanted::All)];
         let logs = reader.word("PREFREEZE_LOGS", Wanted::None, &levels);
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
+        let hints = reader.sdk_hints(&receivers);
         let Reader { set, mut problems, refused } = reader;
         problems.dedup();
         Self {
             policy,
             destinations,
             identity,
+            names_instance,
             receivers,
             logs,
             emf_namespace,
@@ -196,6 +221,7 @@ impl Settings {
             guarding,
             problems,
             refused,
+            hints,
             set,
         }
     }
@@ -206,9 +232,10 @@ impl Settings {
         for setting in &TABLE {
             for name in setting.names() {
                 let value = match self.set.get(&name) {
-                    Some(_) if setting.is_secret => "(set, not shown)",
-                    Some(value) => value,
-                    None if name == setting.name => setting.default,
+                    Some(_) if setting.is_secret => "(set, not shown)".to_owned(),
+                    Some(value) if setting.kind == "URL" => shown(value),
+                    Some(value) => value.clone(),
+                    None if name == setting.name => setting.default.to_owned(),
                     None => continue,
                 };
                 let is_ignored = self.problems.iter().any(|problem| problem.name == name);
@@ -221,7 +248,8 @@ impl Settings {
             }
         }
         for (signal, destination) in Signal::ALL.iter().zip(&self.destinations) {
-            let url = destination.as_ref().map_or("nowhere", |destination| &destination.url);
+            let url =
+                destination.as_ref().map_or("nowhere".to_owned(), |destination| shown(&destination.url));
             let _ = writeln!(text, "{signal:?} go to {url}");
         }
         for problem in &self.problems {
@@ -230,7 +258,22 @@ impl Settings {
         for refusal in &self.refused {
             let _ = writeln!(text, "refused: {refusal}");
         }
+        for hint in &self.hints {
+            let _ = writeln!(text, "look at: {hint}");
+        }
+        if self.goes_nowhere() {
+            let _ = writeln!(text, "problem: no data goes anywhere: set PREFREEZE_EXPORTER_OTLP_ENDPOINT");
+        }
         text
+    }
+
+    /// Whether everything is as it should be: each value makes sense, and data goes somewhere.
+    pub fn is_well(&self) -> bool {
+        self.problems.is_empty() && self.refused.is_empty() && self.hints.is_empty() && !self.goes_nowhere()
+    }
+
+    fn goes_nowhere(&self) -> bool {
+        self.destinations.iter().all(Option::is_none)
     }
 }
 
@@ -268,6 +311,9 @@ const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 /// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
 /// megabyte, and is there twice while it is read or packed; and the allocator leaves gaps, a tenth of what is held.
 const IN_TRANSIT: u64 = 5;
+
+/// A shorter time-out for exports is taken for one in seconds, which is what some SDKs have.
+const TIMEOUT_MIN_MS: u64 = 50;
 
 /// Reads variables, and keeps what is wrong with them.
 struct Reader {
@@ -317,8 +363,14 @@ impl Reader {
 
     fn word<T: Copy>(&mut self, name: &str, default: T, words: &[(&str, T)]) -> T {
         let Some(text) = self.get(name) else { return default };
-        let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-        if let Some((_, value)) = found {
+        let named = |name: &str| words.iter().find(|(word, _)| word.eq_ignore_ascii_case(name));
+        // `off` and `none` are one, and YAML writes `off` and `no` as `false`, `on` as `true`.
+        let switched = || match text.to_ascii_lowercase().as_str() {
+            "off" | "none" | "false" | "no" => named("off").or_else(|| named("none")),
+            "true" | "yes" => named("on"),
+            _ => None,
+        };
+        if let Some((_, value)) = named(text).or_else(switched) {
             return *value;
         }
         let list: Vec<_> = words.iter().map(|(word, _)| *word).collect();
@@ -345,7 +397,7 @@ impl Reader {
             Protocol::HttpProtobuf => UrlPath::AsItIs,
             Protocol::Grpc => UrlPath::Method(wire::grpc::path_of(signal)),
         };
-        let url = match endpoint(&text, path, receivers) {
+        let url = match endpoint::url(&text, path, receivers) {
             Ok(url) => url,
             Err(reason) => {
                 self.problem(&name, reason);
@@ -356,13 +408,18 @@ impl Reader {
         let packings = [("gzip", Packing::Gzip), ("zstd", Packing::Zstd), ("none", Packing::None)];
         let packing = self.word(&packing, Packing::Gzip, &packings);
         let headers = self.headers(signal);
-        let path = |name| self.get(&self.form(name, signal)).map(str::to_owned);
+        // A relative path begins in the function's package, as those of other files.
+        let path = |name| {
+            let path = self.get(&self.form(name, signal))?;
+            Some(self.package().join(path).to_string_lossy().into_owned())
+        };
         let tls = TlsFiles {
             certificate: path("PREFREEZE_EXPORTER_OTLP_CERTIFICATE"),
             client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
             client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
         };
-        Some(Destination { url, headers, protocol, packing, tls, is_direct: false })
+        let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
+        Some(Destination { url, headers, protocol, packing, tls, is_direct, proxy })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
@@ -440,6 +497,12 @@ impl Reader {
         match self.number(&name, 10_000, 0..=3_600_000) {
             // No limit of its own: that of the longest invocation holds all the same.
             0 => Duration::from_secs(900),
+            millis @ 1..TIMEOUT_MIN_MS => {
+                let reason =
+                    format!("{millis} ms is shorter than any backend answers; the unit is milliseconds");
+                self.problem(&name, reason);
+                Duration::from_millis(10_000)
+            }
             millis => Duration::from_millis(millis),
         }
     }
@@ -462,6 +525,11 @@ impl Reader {
 
     fn temporary(&self) -> &Path {
         Path::new(self.get("TMPDIR").unwrap_or("/tmp"))
+    }
+
+    /// Where the function's package is.
+    fn package(&self) -> &Path {
+        Path::new(self.get("LAMBDA_TASK_ROOT").unwrap_or("/var/task"))
     }
 
     fn memory_mib(&self) -> u64 {
@@ -511,47 +579,6 @@ impl Reader {
 
 fn is_header(name: &str, value: &str) -> bool {
     http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(value).is_ok()
-}
-
-/// What becomes of the path of an endpoint.
-#[derive(Clone, Copy)]
-enum UrlPath {
-    /// It is a base: this is appended.
-    Append(&'static str),
-    /// It is a signal's own.
-    AsItIs,
-    /// gRPC: the path is the method.
-    Method(&'static str),
-}
-
-/// The URL for a signal.
-///
-/// # Source
-/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp>
-fn endpoint(text: &str, path: UrlPath, receivers: &Receivers) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|_| "not a URL")?;
-    let Some(authority) = uri.authority().filter(|_| matches!(uri.scheme_str(), Some("http" | "https")))
-    else {
-        return Err("not an http:// or https:// URL".into());
-    };
-    let port = authority.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    let mut own = receivers.http.iter().chain(&receivers.grpc);
-    if own.any(|own| own.port() == port) && is_here(authority.host()) {
-        return Err("it is Prefreeze's own address: data would go round in a circle".into());
-    }
-    Ok(match path {
-        UrlPath::Append(path) => format!("{}/{path}", text.trim_end_matches('/')),
-        UrlPath::AsItIs if uri.path() == "/" && !text.ends_with('/') => format!("{text}/"),
-        UrlPath::AsItIs => text.to_owned(),
-        UrlPath::Method(path) => format!("{}://{authority}{path}", uri.scheme_str().unwrap_or("https")),
-    })
-}
-
-fn is_here(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback =
-        host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified());
-    is_loopback || matches!(host, "localhost" | "sandbox" | "sandbox.localdomain")
 }
 
 #[cfg(test)]

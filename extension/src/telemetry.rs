@@ -135,8 +135,13 @@ mod tests {
     #[test]
     fn a_batch_is_read_after_another_one_has_panicked() {
         let (inbox, mut received) = Inbox::new();
-        let intake =
-            Intake { inbox, spool: Arc::default(), guarding: Guarding::default(), max_body: BODY_MAX };
+        let intake = Intake {
+            inbox,
+            spool: Arc::default(),
+            guarding: Guarding::default(),
+            max_body: BODY_MAX,
+            refusals: crate::intake::Refusals::default(),
+        };
         let (reader, clock) = (Arc::<Mutex<Reader>>::default(), Clock::start());
         let holder = reader.clone();
         let panicked = std::thread::spawn(move || {

@@ -205,7 +205,7 @@ fn what_is_no_announcement_is_refused() {
     let status =
         |body: &[u8], headers: &Headers| world.platform.post_otlp("/v1/started", body, headers).status;
     assert_eq!(status(b"\x0a\xff", &protobuf()), 400);
-    assert_eq!(status(b"", &Headers::from([("Content-Type", "text/plain")])), 415);
+    assert_eq!(status(b"", &Headers::from([("Content-Type", "text/csv")])), 415);
     let get = tests::http1::send(world.platform.receiver(), "GET", "/v1/started", &Headers::default(), b"");
     assert_eq!(get.expect("an answer").status, 405);
     announce(&world, []);

@@ -29,7 +29,7 @@ const LENGTHS: [usize; 2] = [256 << 10, 15 << 20];
 /// the memory held, and itself.
 const RESIDENT_MAX_KIB: u64 = 72 << 10;
 
-const UNITS: [&str; 14] = [
+const UNITS: [&str; 20] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -44,6 +44,12 @@ const UNITS: [&str; 14] = [
     "('password','",
     "ABCPE1234",
     "<password>",
+    "password abc12345 ",
+    "curl -u a:b@c:1 -p",
+    "%5C%22&#x3d;",
+    "<name>password</name>",
+    "OTP is 1234 is your ",
+    "DE89 3704 +1 (4.1e+15 ",
 ];
 
 fn json() -> Headers {
@@ -141,18 +147,20 @@ fn memory_is_bounded_whatever_is_sent() {
         let status = world.platform.post_otlp("/v1/traces", &packed, &headers).status;
         assert!([200, 413].contains(&status), "{status}");
     });
-    assert_memory("announcements with a large resource", |world| {
-        let value = Some(AnyValue { value: Some(Any::StringValue("x".repeat(60_000))) });
-        let attributes = vec![KeyValue { key: "large".into(), value, ..KeyValue::default() }];
-        let spans = (1..20_000).map(|seed| span("begun", Ids::new(seed))).collect();
-        let group = ResourceSpans {
-            resource: Some(Resource { attributes, ..Resource::default() }),
-            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
-            ..ResourceSpans::default()
-        };
-        let request = ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec();
-        assert_eq!(world.platform.post_otlp("/v1/started", &request, &protobuf()).status, 200);
-    });
+    for count in [5_000, 10_000, 20_000] {
+        assert_memory(&format!("{count} announcements with a large resource"), |world| {
+            let value = Some(AnyValue { value: Some(Any::StringValue("x".repeat(60_000))) });
+            let attributes = vec![KeyValue { key: "large".into(), value, ..KeyValue::default() }];
+            let spans = (1..=count).map(|seed| span("begun", Ids::new(seed))).collect();
+            let group = ResourceSpans {
+                resource: Some(Resource { attributes, ..Resource::default() }),
+                scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
+                ..ResourceSpans::default()
+            };
+            let request = ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec();
+            assert_eq!(world.platform.post_otlp("/v1/started", &request, &protobuf()).status, 200);
+        });
+    }
     assert_memory("spans of thirty bytes", |world| {
         let request = traces((1..300_000).map(|seed| {
             let ids = Ids::new(seed);
@@ -164,10 +172,17 @@ fn memory_is_bounded_whatever_is_sent() {
 }
 
 #[test]
-fn bodies_that_stall_share_what_there_is() {
+fn bodies_that_stall_share_what_there_is_however_many() {
+    for count in [4, 8, 16] {
+        assert_stalled_share(count);
+    }
+}
+
+#[track_caller]
+fn assert_stalled_share(count: usize) {
     let world = World::start();
     let length = 15 << 20;
-    let stalled: Vec<TcpStream> = (0..8)
+    let stalled: Vec<TcpStream> = (0..count)
         .map(|_| {
             let mut stream = TcpStream::connect(world.platform.receiver()).expect("it listens");
             let head = format!(
@@ -182,7 +197,7 @@ fn bodies_that_stall_share_what_there_is() {
         .collect();
     world.platform.barrier();
     let most = resident_most_kib(&world);
-    println!("bodies that stall: {most} KiB");
+    println!("{count} bodies that stall: {most} KiB");
     assert!(most < RESIDENT_MAX_KIB, "{most} KiB");
     world.invoke_well("r-well", 1);
     drop(stalled);

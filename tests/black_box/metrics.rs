@@ -6,7 +6,8 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
-use tests::collector::{Answer, Decoded, attribute_text};
+use tests::collector::{Answer, Collector, Decoded, attribute_text};
+use tests::grpc::{Ending, GrpcBackend, Seen};
 use tests::http1::Headers;
 use tests::metrics::{Points, Value as Reading};
 use tests::otlp::{Ids, SpanExt};
@@ -14,7 +15,7 @@ use tests::platform::events::{
     event, init_report, init_runtime_done, init_start, iso, now_unix_ms, report, runtime_done,
     runtime_done_error, start,
 };
-use tests::platform::{Invoke, Reason, Script};
+use tests::platform::{Invoke, Platform, Reason, Script};
 
 use super::world::{LONG, World, nanos, server_span, span};
 
@@ -232,6 +233,26 @@ fn a_backend_without_metrics_is_noticed_and_left_alone() {
     assert!(world.platform.log("export_rejected").is_empty(), "nothing is wrong");
 }
 
+/// In gRPC a backend for traces alone answers UNIMPLEMENTED.
+#[test]
+fn a_grpc_backend_without_metrics_is_noticed_and_left_alone() {
+    let (traces, metrics) = (GrpcBackend::start(&[]), GrpcBackend::start(&[Ending::Unimplemented; 10]));
+    let script = at_every_flush(Script::new())
+        .env("PREFREEZE_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .env("PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT", traces.endpoint())
+        .env("PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT", metrics.endpoint());
+    let world = World { platform: Platform::ready(&script), collector: Collector::start() };
+    for n in 0..4 {
+        world.invoke_well(&format!("r-{n}"), n);
+    }
+    let summary = world.close();
+    assert_eq!(summary.count("exported"), 4);
+    let calls = metrics.seen().concat().iter().filter(|seen| matches!(seen, Seen::Call(_))).count();
+    assert_eq!(calls, 1, "once is enough");
+    assert_eq!(world.platform.log("no_metrics").len(), 1);
+    assert!(world.platform.log("export_rejected").is_empty(), "nothing is wrong");
+}
+
 #[test]
 fn without_an_endpoint_for_metrics_none_are_made_and_nothing_is_said() {
     let world = World::with_endpoint("PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces", at_every_flush);
@@ -426,4 +447,36 @@ fn a_response_is_measured_as_the_platform_saw_it() {
     assert_eq!(sum("aws.lambda.response_duration"), 20_000);
     assert_eq!(sum("aws.lambda.produced_bytes"), 16_000_000);
     assert!(points.0.iter().all(|seen| seen.time < nanos(now + 60_000) && seen.start >= nanos(now - 60_000)));
+}
+
+/// The `service.instance.id` of everything that an environment sends.
+fn instances(settings: &[(&str, &str)]) -> BTreeSet<String> {
+    let shape = |script| {
+        settings.iter().fold(at_every_flush(script), |script, (name, value)| script.env(name, *value))
+    };
+    let world = World::with(shape);
+    world.invoke_well("r-1", 1);
+    world.runtime_done("r-1");
+    world.close();
+    let metrics = world.collector.requests().into_iter().filter_map(|request| match request.decoded {
+        Decoded::Metrics(metrics) => Some(metrics.resource_metrics),
+        _ => None,
+    });
+    let metrics = metrics.flatten().filter_map(|group| group.resource);
+    let resources: Vec<_> = metrics.chain([world.span("r-1").resource]).collect();
+    assert!(resources.len() >= 2, "metrics and spans");
+    let name = |resource: opentelemetry_proto::tonic::resource::v1::Resource| {
+        attribute_text(&resource.attributes, "service.instance.id").map(str::to_owned).unwrap_or_default()
+    };
+    resources.into_iter().map(name).collect()
+}
+
+/// Without it, the series of all environments of a function are one, whose points contradict each other.
+#[test]
+fn each_environment_is_an_instance_of_its_own() {
+    let (one, other) = (instances(&[]), instances(&[]));
+    assert_eq!((one.len(), other.len()), (1, 1), "of all signals");
+    assert!(one.is_disjoint(&other) && !one.contains(""), "{one:?} {other:?}");
+    let named = instances(&[("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=mine")]);
+    assert_eq!(named, BTreeSet::from(["mine".to_owned()]));
 }

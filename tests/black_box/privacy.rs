@@ -22,9 +22,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Exemplar, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use prost::Message;
 use tests::collector::Collector;
 use tests::http1::Headers;
@@ -497,6 +497,47 @@ fn a_request_that_cannot_be_read_is_refused_and_the_next_one_works() {
     world.post_spans([server_span("r-1", Ids::new(1), "r-1")]);
     world.platform.wait_next();
     assert_eq!(world.close().count("exported"), 1, "of the torn request nothing was taken");
+}
+
+/// A request whose only span is these bytes.
+fn request_of(span: &[u8]) -> Vec<u8> {
+    let wrap = |number: u32, content: &[u8]| {
+        let mut out = Vec::new();
+        wire::proto::put_bytes(&mut out, number, content);
+        out
+    };
+    wrap(1, &wrap(2, &wrap(2, span)))
+}
+
+#[test]
+fn what_is_refused_and_what_is_not_searched_is_counted() {
+    let world = World::with(|script| {
+        script.with_metrics().env("PREFREEZE_METRICS_INTERVAL_MS", "0").env("PREFREEZE_REDACT", r#"["all"]"#)
+    });
+    world.invoke("r-1");
+    // A field of a type that there is not: of this span nothing can be told.
+    for _ in 0..2 {
+        assert_eq!(world.post("/v1/traces", &request_of(&[0x0f])).status, 200);
+    }
+    // More text than is searched of one request.
+    let status = Some(Status { code: 2, message: "no match ".repeat(600_000) });
+    world.post_spans([Span { status, ..span("long", Ids::new(2)) }, server_span("r-1", Ids::new(1), "r-1")]);
+    world.platform.wait_next();
+    world.invoke_well("r-2", 3);
+    world.close();
+    let long = world.span("long").span.status.expect("it has one");
+    assert_eq!(long.message, "[redacted]");
+    let points = Points::of(&world.collector);
+    let line = &world.platform.log("guarded")[0];
+    for (change, field, expected) in
+        [("item_refused", "items_refused", 2), ("value_unsearched", "values_unsearched", 1)]
+    {
+        let told = points.sum_where("prefreeze.guard.changes", |seen| seen.text("change") == Some(change));
+        assert_eq!((told as u64, line[field].as_u64()), (expected, Some(expected)), "{change}: {line}");
+    }
+    for event in ["item_refused", "value_unsearched"] {
+        assert_eq!(world.platform.log(event).len(), 1, "{event}: the first time is logged");
+    }
 }
 
 #[test]

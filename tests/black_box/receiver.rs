@@ -90,7 +90,7 @@ fn a_chunked_body_is_understood() {
 fn bad_requests_are_told_apart() {
     let world = World::start();
     let good = traces([span("one", Ids::new(1))]).encode_to_vec();
-    let text = Headers::from([("Content-Type", "text/plain")]);
+    let text = Headers::from([("Content-Type", "text/csv")]);
     let rot13 = Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", "rot13")]);
     let gzip = Headers::from([("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")]);
     assert_eq!(status(&world, "/v1/nothing", &protobuf(), &good), 404);

@@ -114,10 +114,11 @@ fn a_redirect_is_not_followed() {
     assert_eq!(wire.touched(), 0);
 }
 
-/// The backend as `localhost`, which a proxy would be asked for, and a proxy from this variable.
+/// The backend under a name that does not say that it is here: a proxy would be asked for it. And a proxy from this
+/// variable.
 fn with_proxy(variable: &str, proxy: &str, allowed: Option<&str>) -> World {
     let collector = Collector::start();
-    let endpoint = collector.endpoint().replace("127.0.0.1", "localhost");
+    let endpoint = collector.endpoint().replace("127.0.0.1", "[::ffff:127.0.0.1]");
     let script = Script::new().env(BASE, endpoint).env(variable, proxy);
     let script = allowed.into_iter().fold(script, |script, list| script.env(ALLOWED, list));
     World { platform: Platform::ready(&script), collector }
@@ -128,7 +129,7 @@ fn a_proxy_that_is_not_listed_is_passed_by() {
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         let wire = Tripwire::new();
         let proxy = format!("http://127.0.0.1:{}", wire.port);
-        let world = with_proxy(variable, &proxy, Some("localhost"));
+        let world = with_proxy(variable, &proxy, Some("[::ffff:127.0.0.1]"));
         world.invoke_well("r-1", 1);
         world.span("r-1");
         world.close();
@@ -139,7 +140,7 @@ fn a_proxy_that_is_not_listed_is_passed_by() {
 
 #[test]
 fn a_proxy_is_used_where_it_is_listed_or_nothing_is() {
-    for allowed in [None, Some("localhost,127.0.0.1")] {
+    for allowed in [None, Some("[::ffff:127.0.0.1],127.0.0.1")] {
         let wire = Tripwire::new();
         let world = with_proxy("http_proxy", &format!("http://127.0.0.1:{}", wire.port), allowed);
         world.invoke_well("r-1", 1);

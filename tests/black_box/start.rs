@@ -26,6 +26,28 @@ fn it_registers_under_its_file_name_for_invoke_and_shutdown() {
     assert_eq!(calls[0].json()["events"], json!(["INVOKE", "SHUTDOWN"]));
 }
 
+/// People rename the file, because extensions start in the order of their names, or start it by a script.
+#[test]
+fn a_renamed_file_registers_under_its_own_name() {
+    // Where the binary lies, the name of the file in `/opt/extensions`, and how often it asks until it has it right.
+    let rows = [
+        ("extensions/prefreeze", "prefreeze", 1),
+        ("extensions/00-prefreeze", "00-prefreeze", 1),
+        ("bin/prefreeze-traces", "prefreeze", 1),
+        ("bin/traces", "traces", 3),
+    ];
+    for (path, name, calls) in rows {
+        let script = Script::new().registration(Registration::Named(name));
+        let program = script.scratch().join(path);
+        std::fs::create_dir_all(program.parent().expect("it has one")).expect("the folder can be made");
+        std::os::unix::fs::symlink(script.binary(), &program).expect("it is not there yet");
+        let platform = Platform::ready(&script.program([program]));
+        platform.spin_down();
+        assert_eq!(platform.state().calls_of(Kind::Register).len(), calls, "{path}");
+        assert_eq!(platform.log("summary").len(), 1, "{path}");
+    }
+}
+
 #[test]
 fn the_subscription_lands_before_the_first_next() {
     let world = World::start();

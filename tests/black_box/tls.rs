@@ -85,6 +85,24 @@ fn a_certificate_that_has_expired_gets_nothing() {
     assert!(backend.bodies().is_empty());
 }
 
+/// curl, Python, Node and Go take one, where it is the certificate that they were told to trust.
+#[test]
+fn a_certificate_that_signs_itself_is_trusted_where_it_is_named_and_only_there() {
+    // Whether it is named, whether it has expired, whether it is met under its own name, and what is delivered.
+    let rows =
+        [(true, false, true, 1), (true, true, true, 0), (true, false, false, 0), (false, false, true, 0)];
+    for (is_named, is_expired, is_own_name, delivered) in rows {
+        let backend = TlsBackend::start_self_signed(is_expired);
+        let script = if is_named { backend.trusted_by(Script::new()) } else { Script::new() };
+        let endpoint = if is_own_name { backend.endpoint() } else { backend.endpoint_by_address() };
+        let platform = Platform::ready(&script.env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", endpoint));
+        invoke(&platform);
+        let what = format!("named {is_named}, expired {is_expired}, own name {is_own_name}");
+        assert_eq!(summary(&platform)["exported"], delivered, "{what}");
+        assert_eq!(backend.bodies().len(), delivered, "{what}");
+    }
+}
+
 /// Says these bytes to whoever has said something, and nothing more; its port. It ends with the process of the test.
 fn parrot(words: Vec<u8>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");

@@ -64,6 +64,8 @@ fn what_went_wrong_is_told_by_its_class() {
         ("error", None, "_OTHER"),
         ("failure", Some("Sandbox.Failure"), "Sandbox.Failure"),
         ("timeout", None, "timeout"),
+        ("timeout", Some("Sandbox.Timedout"), "timeout"),
+        ("error", Some("Sandbox.Timedout"), "timeout"),
     ];
     for (status, error_type, class) in table {
         let world = World::start();
@@ -78,6 +80,8 @@ fn what_went_wrong_is_told_by_its_class() {
         let root = root(&world, "r-1");
         assert!(root.is_error(), "{status}");
         assert_eq!(root.text("error.type"), Some(class), "{status} {error_type:?}");
+        let message = root.span.status.map(|status| status.message).unwrap_or_default();
+        assert!(message.contains(' '), "{status} {error_type:?}: {message:?} is a sentence");
     }
 }
 

@@ -5,6 +5,9 @@ use policy::Rng;
 /// Rounds of one target in `make test`: a few seconds for all.
 const ROUNDS: u64 = 60_000;
 
+/// A long run says how far it is, so often.
+const PROGRESS: u64 = 500_000;
+
 /// Rounds of a target whose round does a hundred times as much.
 const LONG_ROUNDS: u64 = 2_000;
 
@@ -13,25 +16,35 @@ pub fn long_rounds(target: &str, round: impl FnMut(u64)) {
     run(target, LONG_ROUNDS, round);
 }
 
-/// Calls `round` with ever new seeds: a fixed number of times, or for `FUZZ_SECONDS` where that is set.
+/// Calls `round` with ever new seeds: a fixed number of times, `FUZZ_ROUNDS` times, or for `FUZZ_SECONDS`; from seed
+/// `FUZZ_FROM` on where that is set, so that several processes can share a long run.
 /// The same seed gives the same round; a round that panics names it.
 pub fn rounds(target: &str, round: impl FnMut(u64)) {
     run(target, ROUNDS, round);
 }
 
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
 fn run(target: &str, count: u64, mut round: impl FnMut(u64)) {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let count = number("FUZZ_ROUNDS").unwrap_or(count);
+    let seconds = number("FUZZ_SECONDS");
     let until = seconds.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds));
-    let only = std::env::var("FUZZ_SEED").ok().and_then(|text| text.parse().ok());
-    if let Some(seed) = only {
+    if let Some(seed) = number("FUZZ_SEED") {
         round(seed);
         return;
     }
-    for seed in 0.. {
-        let is_over = until.map_or(seed >= count, |until| std::time::Instant::now() >= until);
+    let from = number("FUZZ_FROM").unwrap_or(0);
+    for seed in from.. {
+        let done = seed - from;
+        let is_over = until.map_or(done >= count, |until| std::time::Instant::now() >= until);
         if is_over {
-            println!("{target}: {seed} rounds");
+            println!("{target}: {done} rounds");
             return;
+        }
+        if done > 0 && done.is_multiple_of(PROGRESS) {
+            println!("{target}: {done} rounds so far");
         }
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| round(seed)));
         if let Err(panic) = outcome {

@@ -384,6 +384,7 @@ impl World {
         checks::after_step(&self.agent, self.config.is_managed());
         self.check_requests();
         self.check_reason_to_hold();
+        self.note_regarded_as_over();
         self.check_value();
         if self.given_up() > full_before {
             self.check_full(&before);

@@ -43,6 +43,8 @@ pub enum Seen {
 pub enum Ending {
     /// It is answered with OK.
     Ok,
+    /// It is answered with UNIMPLEMENTED.
+    Unimplemented,
     /// It is not answered.
     Hold,
     /// Its connection is closed without an answer.
@@ -192,6 +194,7 @@ fn serve(mut stream: &TcpStream, connection: usize, shared: &Shared) -> std::io:
                 let ending = shared.state().endings.pop().unwrap_or(Ending::Ok);
                 match ending {
                     Ending::Ok => answer(stream, number)?,
+                    Ending::Unimplemented => answer_with(stream, number, "12")?,
                     Ending::Hold => {}
                     Ending::Late(pause) => {
                         thread::sleep(pause);
@@ -210,10 +213,15 @@ fn serve(mut stream: &TcpStream, connection: usize, shared: &Shared) -> std::io:
     }
 }
 
-/// OK, in trailers alone: `:status` is in the static table, the others are literals.
+/// OK.
 fn answer(stream: &TcpStream, number: u32) -> std::io::Result<()> {
+    answer_with(stream, number, "0")
+}
+
+/// A status, in trailers alone: `:status` is in the static table, the others are literals.
+fn answer_with(stream: &TcpStream, number: u32, status: &str) -> std::io::Result<()> {
     let mut block = vec![0x88];
-    for (name, value) in [("content-type", "application/grpc"), ("grpc-status", "0")] {
+    for (name, value) in [("content-type", "application/grpc"), ("grpc-status", status)] {
         block.push(0);
         for text in [name, value] {
             block.push(u8::try_from(text.len()).expect("a short text"));

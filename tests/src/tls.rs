@@ -64,6 +64,23 @@ impl TlsBackend {
         Self::start_with("localhost", false, mute)
     }
 
+    /// Starts it with a certificate that signs itself, as `openssl req -x509` makes them: it is its own authority.
+    pub fn start_self_signed(is_expired: bool) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = rcgen::date_time_ymd(1990, 1, 1);
+        params.not_after = rcgen::date_time_ymd(if is_expired { 1999 } else { FOR_EVER }, 12, 31);
+        let certificate = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificate.key().serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has the usual versions");
+        let config = builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key);
+        Self::serve_as("localhost", 0, Arc::new(config.expect("a matching key")), &certificate)
+    }
+
     fn start_with(name: &'static str, wants_client_certificate: bool, mute: usize) -> Self {
         Self::start_as(name, wants_client_certificate, mute, FOR_EVER)
     }
@@ -71,6 +88,10 @@ impl TlsBackend {
     fn start_as(name: &'static str, wants_client_certificate: bool, mute: usize, expiry: i32) -> Self {
         let authority = authority();
         let config = server_config(&authority, name, wants_client_certificate, expiry);
+        Self::serve_as(name, mute, config, &authority)
+    }
+
+    fn serve_as(name: &'static str, mute: usize, config: Arc<ServerConfig>, authority: &Authority) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let taken = Taken::default();
@@ -88,7 +109,7 @@ impl TlsBackend {
                 thread::spawn(move || serve(stream, config, &taken, &seen).ok());
             }
         });
-        let (certificate, key) = issue(&authority, "client", FOR_EVER);
+        let (certificate, key) = issue(authority, "client", FOR_EVER);
         Self {
             address,
             name,

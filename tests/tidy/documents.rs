@@ -105,6 +105,30 @@ pub(crate) fn explained_events_are_said(tree: &Tree) -> Vec<Violation> {
     found
 }
 
+/// Every line that the extension says is on the page on troubleshooting, by its name.
+pub(crate) fn said_events_are_explained(tree: &Tree) -> Vec<Violation> {
+    let page = tree.files.get(TROUBLESHOOTING).map_or("", String::as_str);
+    let mut found = Vec::new();
+    for (path, text) in tree.rust("extension/src/") {
+        let code = keep(text, Look::CodeAndStrings);
+        let code = without_tests(&code);
+        for (at, _) in code.match_indices("say(").chain(code.match_indices("degraded(")) {
+            let arguments = &code[at..];
+            let arguments = &arguments[..arguments.find(';').unwrap_or(arguments.len())];
+            let Some(name) = arguments.split('"').nth(1) else { continue };
+            let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            if is_name && !name.is_empty() && !page.contains(&format!("`{name}`")) {
+                found.push(Violation::at(
+                    path,
+                    line_of(&code, at),
+                    format!("{TROUBLESHOOTING} lacks {name}"),
+                ));
+            }
+        }
+    }
+    found
+}
+
 /// Every link to a part of a document leads to a heading.
 pub(crate) fn anchors_lead_to_headings(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();

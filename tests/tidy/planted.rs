@@ -137,6 +137,11 @@ pub(crate) const GUILTY: &[(&str, &str, &str)] = &[
         "| `event` | means |\n|---|---|\n| `no_luck` | bad |\n",
         "nothing says no_luck",
     ),
+    (
+        DRIVER,
+        "//! D.\nfn f() { say(Level::Warn, \"new_luck\", \"m\"); }\n",
+        "docs/troubleshooting.md lacks new_luck",
+    ),
     ("docs/start.md", "Run `prefreeze confi`.\n", "prefreeze has no confi"),
     ("docs/start.md", "Run `prefreeze config --fast`.\n", "prefreeze has no --fast"),
     ("docs/start.md", "See [it](../README.md#x).\n", "no heading for ../README.md#x"),

@@ -1,7 +1,8 @@
 //! What a key says of its value: worked out once per key, remembered in bounded memory.
 
+use crate::detect::numbers::Called;
 use crate::words::{
-    ABOUT, ACCOUNTS, FORBIDDEN, FORBIDDEN_PAIRS, HARMLESS, LAST_SECRETS, PERSONAL, PHONES, POSTAL,
+    ABOUT, ACCOUNTS, FORBIDDEN, FORBIDDEN_PAIRS, HARMLESS, LAST_SECRETS, MEASURES, PERSONAL, PHONES, POSTAL,
     REFERENCES, SECRET_ENDINGS, SECRET_PAIRS, SECRETS, TAILS, TIMES, TRACKS,
 };
 
@@ -23,6 +24,8 @@ struct Words {
     lower: [u8; KEY_MAX],
     places: [(u8, u8); WORDS_MAX],
     count: usize,
+    /// Where the last run of letters and digits begins, whatever humps it has: `APIkey`.
+    unbroken: u8,
 }
 
 const KEY_MAX: usize = 128;
@@ -32,7 +35,7 @@ impl Words {
     fn of(key: &[u8]) -> Self {
         // Of a long key the end says the most.
         let key = &key[key.len().saturating_sub(KEY_MAX)..];
-        let mut words = Self { lower: [0; KEY_MAX], places: [(0, 0); WORDS_MAX], count: 0 };
+        let mut words = Self { lower: [0; KEY_MAX], places: [(0, 0); WORDS_MAX], count: 0, unbroken: 0 };
         let mut start = None;
         for (index, byte) in key.iter().enumerate() {
             words.lower[index] = byte.to_ascii_lowercase();
@@ -47,6 +50,9 @@ impl Words {
             }
             if is_part && start.is_none() {
                 start = Some(index);
+                if !before.is_ascii_alphanumeric() {
+                    words.unbroken = index as u8;
+                }
             }
         }
         if let Some(from) = start {
@@ -77,8 +83,18 @@ impl Words {
         (1..self.count).any(|index| pairs.contains(&(self.word(index - 1), self.word(index))))
     }
 
+    fn ends_with(&self, pairs: &[(&[u8], &[u8])]) -> bool {
+        self.count > 1 && pairs.contains(&(self.word(self.count - 2), self.word(self.count - 1)))
+    }
+
     fn last(&self) -> &[u8] {
         self.count.checked_sub(1).map_or(&[], |index| self.word(index))
+    }
+
+    /// The last word with all of its humps; empty where it has none.
+    fn humped(&self) -> &[u8] {
+        let (start, end) = self.count.checked_sub(1).map_or((0, 0), |index| self.places[index]);
+        if start > self.unbroken { &self.lower[usize::from(self.unbroken)..usize::from(end)] } else { &[] }
     }
 
     /// Without the words at the end that say nothing.
@@ -90,21 +106,26 @@ impl Words {
     }
 }
 
-/// What words of secrets end in: most words are told by it.
+/// What words of secrets end in, by their last two letters: most words are told by it.
 const SECRET_LAST: [bool; 256] = {
     let mut last = [false; 256];
     let mut index = 0;
     while index < SECRETS.len() {
-        last[SECRETS[index][SECRETS[index].len() - 1] as usize] = true;
+        last[last_two(SECRETS[index])] = true;
         index += 1;
     }
     index = 0;
     while index < SECRET_ENDINGS.len() {
-        last[SECRET_ENDINGS[index][SECRET_ENDINGS[index].len() - 1] as usize] = true;
+        last[last_two(SECRET_ENDINGS[index])] = true;
         index += 1;
     }
     last
 };
+
+/// A place in a table for the last two letters of a word that has as many; some share one.
+const fn last_two(word: &[u8]) -> usize {
+    ((word[word.len() - 1] as usize) * 7 + word[word.len() - 2] as usize) % 256
+}
 
 /// `word` without a number behind it: `password1`.
 fn unnumbered(word: &[u8]) -> &[u8] {
@@ -115,7 +136,7 @@ fn unnumbered(word: &[u8]) -> &[u8] {
 fn is_secret_word(word: &[u8]) -> bool {
     let word = unnumbered(word);
     // No word of either list is shorter, or ends otherwise.
-    if word.len() < 2 || !SECRET_LAST[usize::from(word[word.len() - 1])] {
+    if word.len() < 2 || !SECRET_LAST[last_two(word)] {
         return false;
     }
     let ends_so = SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending));
@@ -133,7 +154,8 @@ fn naming(key: &[u8], words: &Words) -> Naming {
     if is_forbidden && !words.has_pair(&[POSTAL]) {
         return Naming::Forbidden;
     }
-    let has_secret = (0..words.count).any(|index| is_secret_word(words.word(index)));
+    let has_secret =
+        (0..words.count).any(|index| is_secret_word(words.word(index))) || is_secret_word(words.humped());
     let ends_so = LAST_SECRETS.contains(&unnumbered(words.last()));
     if has_secret || ends_so || words.has_pair(SECRET_PAIRS) { Naming::Secret } else { Naming::Plain }
 }
@@ -144,20 +166,27 @@ pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
     if HARMLESS.contains(&name) || all.has_pair(&[POSTAL]) {
         return Naming::Plain;
     }
+    // `security_code` ends in a word that says nothing elsewhere.
+    let is_pair = all.ends_with(FORBIDDEN_PAIRS);
     let words = all.without_tails();
     let last = words.last();
-    let ends_with_pair = |pairs: &[(&[u8], &[u8])]| {
-        words.count > 1 && pairs.contains(&(words.word(words.count - 2), words.word(words.count - 1)))
-    };
-    let is_track = ends_with_pair(TRACKS) && (words.count == 2 || words.any(PERSONAL));
-    if FORBIDDEN.contains(&last) || ends_with_pair(FORBIDDEN_PAIRS) || is_track {
+    let is_track = words.ends_with(TRACKS) && (words.count == 2 || words.any(PERSONAL));
+    if FORBIDDEN.contains(&last) || is_pair || words.ends_with(FORBIDDEN_PAIRS) || is_track {
         Naming::Forbidden
-    } else if is_secret_word(last) || LAST_SECRETS.contains(&unnumbered(last)) || ends_with_pair(SECRET_PAIRS)
+    } else if is_secret_word(last)
+        || is_secret_word(words.humped())
+        || LAST_SECRETS.contains(&unnumbered(last))
+        || words.ends_with(SECRET_PAIRS)
     {
         Naming::Secret
     } else {
         Naming::Plain
     }
+}
+
+/// Whether a name ends in a word that is a secret's only where a sign follows: `auth`, `pass`, `sign`.
+pub(crate) fn is_last_secret(name: &[u8]) -> bool {
+    LAST_SECRETS.contains(&unnumbered(Words::of(name).last()))
 }
 
 /// Whether a name in a text may well be a word of a sentence: then what stands behind it must look like a secret.
@@ -166,6 +195,20 @@ pub(crate) fn is_weak(name: &[u8]) -> bool {
     let last = unnumbered(words.last());
     LAST_SECRETS.contains(&last)
         || matches!(last, b"session" | b"token" | b"secret" | b"pin" | b"otp" | b"authentication")
+}
+
+/// What the name of a number in a text says that it is.
+pub(crate) fn call(name: &[u8]) -> Called {
+    let words = Words::of(name);
+    if words.any(PHONES) {
+        Called::Phone
+    } else if !words.any(PERSONAL)
+        && (words.any(REFERENCES) || words.any(MEASURES) || TIMES.contains(&words.last()))
+    {
+        Called::Reference
+    } else {
+        Called::Nothing
+    }
 }
 
 /// What a key says of its value.
@@ -242,7 +285,7 @@ impl Facts {
             is_phone: words.any(PHONES),
             is_measure: (TIMES.contains(&words.last()) && !words.any(PERSONAL) && !words.any(PHONES))
                 || ACCOUNTS.contains(&key),
-            is_reference: words.any(REFERENCES) && !words.any(PERSONAL),
+            is_reference: (words.any(REFERENCES) || words.any(MEASURES)) && !words.any(PERSONAL),
             is_sql: matches!(key, b"db.statement" | b"db.query.text" | b"db.query" | b"sql" | b"db.sql")
                 || key.starts_with(b"db.query.parameter."),
             is_query: matches!(key, b"url.query" | b"http.query" | b"query_string" | b"url.fragment"),
@@ -399,7 +442,12 @@ mod tests {
 
     #[test]
     fn words_give_a_key_away() {
-        let rows: [(&[u8], Naming); 45] = [
+        let rows: [(&[u8], Naming); 50] = [
+            (b"APIkey", Naming::Secret),
+            (b"DBpass", Naming::Secret),
+            (b"PaSsWoRd", Naming::Secret),
+            (b"x.SetAPIkey", Naming::Secret),
+            (b"MonKey", Naming::Plain),
             (b"password1", Naming::Secret),
             (b"secret_key", Naming::Secret),
             (b"secretKey", Naming::Secret),

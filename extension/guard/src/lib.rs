@@ -221,6 +221,8 @@ impl Guard {
             limited.events,
             limited.links,
             limited.items,
+            limited.refused,
+            limited.unsearched,
             counts.dropped,
             counts.changed,
             counts.templated,

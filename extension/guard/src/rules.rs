@@ -21,6 +21,8 @@ pub enum Kind {
     Aadhaar,
     /// Indian income-tax numbers.
     Pan,
+    /// Numbers of bank accounts (IBAN).
+    Ibans,
     /// Payment addresses of UPI.
     Upi,
     /// E-mail addresses.
@@ -39,13 +41,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which a text is searched: what is known by its surroundings first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Keys,
         Self::Sql,
         Self::Urls,
         Self::Tokens,
         Self::Emails,
         Self::Upi,
+        Self::Ibans,
         Self::Cards,
         Self::Aadhaar,
         Self::Phones,
@@ -58,6 +61,7 @@ impl Kind {
             Self::Cards => "cards",
             Self::Aadhaar => "aadhaar",
             Self::Pan => "pan",
+            Self::Ibans => "ibans",
             Self::Upi => "upi",
             Self::Emails => "emails",
             Self::Phones => "phones",

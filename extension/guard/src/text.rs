@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::detect::{aadhaar, addresses, cards, pan, phones, secrets, sql, tokens, urls};
+use crate::detect::{aadhaar, addresses, cards, ibans, pan, phones, secrets, sql, tokens, urls};
 use crate::keys::{Facts, Naming};
 use crate::pattern::Pattern;
 use crate::rewrite::{Action, REDACTED, Rewrite};
@@ -26,6 +26,8 @@ const SIGN: u8 = 4;
 const QUERY: u8 = 8;
 /// Something may be escaped, and be anything.
 const ESCAPE: u8 = 16;
+/// Words stand beside each other.
+const BLANK: u8 = 32;
 
 /// The classes of bytes without which a kind is not there; none where it is told otherwise.
 pub(crate) const fn telling(kind: Kind) -> u8 {
@@ -33,7 +35,7 @@ pub(crate) const fn telling(kind: Kind) -> u8 {
         Kind::Keys => SIGN | ESCAPE,
         Kind::Urls => QUERY | ESCAPE,
         Kind::Emails | Kind::Upi => AT | ESCAPE,
-        Kind::Pan | Kind::Cards | Kind::Aadhaar | Kind::Phones | Kind::Tokens | Kind::Sql => 0,
+        Kind::Pan | Kind::Ibans | Kind::Cards | Kind::Aadhaar | Kind::Phones | Kind::Tokens | Kind::Sql => 0,
     }
 }
 
@@ -47,6 +49,7 @@ pub(crate) const fn shortest(kind: Kind) -> usize {
         Kind::Pan => 10,
         Kind::Aadhaar => 12,
         Kind::Cards => 13,
+        Kind::Ibans => 15,
     }
 }
 
@@ -63,6 +66,7 @@ const CLASSES: [u8; 256] = {
             b':' => SIGN | QUERY,
             b'>' | b',' | b'-' | b'\t' => SIGN,
             b'?' | b'#' => QUERY,
+            b' ' => BLANK,
             _ => 0,
         };
         byte += 1;
@@ -165,8 +169,9 @@ pub(crate) fn is_quiet(text: &[u8], facts: &Facts, rules: &Redaction) -> bool {
 /// The digits without which nothing is possible that has digits, where `kind` is looked for.
 pub(crate) const fn fewest_digits(kind: Kind) -> u32 {
     match kind {
+        Kind::Keys => 1,
         Kind::Pan => PAN_DIGITS,
-        Kind::Cards | Kind::Aadhaar | Kind::Phones => DIGITS_MIN,
+        Kind::Ibans | Kind::Cards | Kind::Aadhaar | Kind::Phones => DIGITS_MIN,
         _ => u32::MAX,
     }
 }
@@ -267,12 +272,13 @@ impl<'a> Reading<'a> {
     /// Whether its bytes allow for a value of `kind`.
     fn may_hold(&self, kind: Kind, facts: &Facts) -> bool {
         match kind {
-            Kind::Keys => self.classes & SIGN != 0,
+            // A code or a password that stands behind its name has a digit, and no sign.
+            Kind::Keys => self.classes & SIGN != 0 || (self.classes & BLANK != 0 && self.digits > 0),
             Kind::Sql => facts.is_sql,
             Kind::Urls => self.classes & QUERY != 0,
             Kind::Tokens => self.came.len() >= TOKEN_MIN,
             Kind::Emails | Kind::Upi => self.classes & AT != 0,
-            Kind::Cards | Kind::Aadhaar | Kind::Phones => self.digits >= DIGITS_MIN,
+            Kind::Ibans | Kind::Cards | Kind::Aadhaar | Kind::Phones => self.digits >= DIGITS_MIN,
             Kind::Pan => self.digits >= PAN_DIGITS,
         }
     }
@@ -296,6 +302,7 @@ fn search(kind: Kind, text: &[u8], facts: &Facts, rules: &Redaction, action: Act
         Kind::Tokens => tokens::redact(text, out),
         Kind::Emails => addresses::redact_emails(text, rules.hasher.as_ref(), action, out),
         Kind::Upi => addresses::redact_upi(text, out),
+        Kind::Ibans => ibans::redact(text, out),
         Kind::Cards => cards::redact(text, out),
         Kind::Aadhaar => aadhaar::redact(text, out),
         Kind::Phones => phones::redact(text, facts.is_phone, out),

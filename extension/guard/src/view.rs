@@ -22,9 +22,34 @@ pub(crate) fn may_be_escaped(byte: u8) -> bool {
     matches!(byte, b'\\' | b'%' | b'&')
 }
 
+/// Escapes of different kinds within each other: JSON in the query of a URL that is in JSON.
+const ROUNDS_MAX: usize = 4;
+
 impl View {
     /// The reading of `text`; `None` when nothing in it is escaped.
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
+        let mut view = Self::once(text)?;
+        for _ in 1..ROUNDS_MAX {
+            let Some(inner) = Self::once(&view.bytes) else { break };
+            view = view.with(inner);
+        }
+        Some(view)
+    }
+
+    /// The reading of this reading: `inner` is of its bytes.
+    fn with(&self, inner: Self) -> Self {
+        // An escape is at least as deep as each of the characters that it is made of.
+        let level = |(level, places): (&u8, &[u32])| {
+            let made_of = &self.levels[places[0] as usize..places[1] as usize];
+            level.saturating_add(made_of.iter().copied().max().unwrap_or(0))
+        };
+        let levels = inner.levels.iter().zip(inner.places.windows(2)).map(level).collect();
+        let places = inner.places.iter().map(|place| self.places[*place as usize]).collect();
+        Self { bytes: inner.bytes, places, levels }
+    }
+
+    /// The reading of `text` with escapes of one kind undone in each place.
+    fn once(text: &[u8]) -> Option<Self> {
         let first = text.iter().position(|byte| may_be_escaped(*byte))?;
         let mut view = Self::default();
         let (mut at, mut is_escaped) = (first, false);
@@ -151,6 +176,13 @@ fn unicode(text: &[u8], count: usize) -> Option<Escape> {
 /// `%3D`, `%253D`, and so on; of a character of several bytes all of them, or none: `%B4` may begin what the stripe of a
 /// card holds.
 fn percent(text: &[u8]) -> Option<Escape> {
+    percent_character(text).or_else(|| {
+        // `%25B4` is `%B4`, and no byte of its own.
+        text.starts_with(b"%25").then(|| Escape::byte(b'%', 3, 1))
+    })
+}
+
+fn percent_character(text: &[u8]) -> Option<Escape> {
     let (byte, mut length, level) = percent_byte(text)?;
     let count = match byte {
         0..0x80 => 1,
@@ -182,20 +214,30 @@ fn percent_byte(text: &[u8]) -> Option<(u8, usize, usize)> {
     }
 }
 
-/// `&quot;` and its like.
+/// `&quot;`, `&#61;`, `&#x3d;` and their like.
 fn entity(text: &[u8]) -> Option<Escape> {
-    const NAMED: [(&[u8], u8); 10] = [
+    const NAMED: [(&[u8], u8); 8] = [
         (b"&quot;", b'"'),
-        (b"&#34;", b'"'),
-        (b"&#x22;", b'"'),
-        (b"&#39;", b'\''),
-        (b"&#x27;", b'\''),
         (b"&apos;", b'\''),
         (b"&amp;", b'&'),
         (b"&lt;", b'<'),
         (b"&gt;", b'>'),
-        (b"&#61;", b'='),
+        (b"&equals;", b'='),
+        (b"&colon;", b':'),
+        (b"&commat;", b'@'),
     ];
+    if let Some(number) = text.strip_prefix(b"&#") {
+        /// The last character has seven digits.
+        const DIGITS_MAX: usize = 8;
+        let end = number.iter().take(DIGITS_MAX).position(|byte| *byte == b';')?;
+        let (radix, digits) = match number.get(..end).filter(|digits| !digits.is_empty())? {
+            [b'x' | b'X', digits @ ..] if !digits.is_empty() => (16, digits),
+            digits => (10, digits),
+        };
+        let digit = |byte: &u8| char::from(*byte).to_digit(radix);
+        let code = digits.iter().try_fold(0_u32, |code, byte| Some(code * radix + digit(byte)?))?;
+        return Some(Escape::character(char::from_u32(code)?, 2 + end + 1, 1));
+    }
     let (name, byte) = NAMED.iter().find(|(name, _)| text.starts_with(name))?;
     Some(Escape::byte(*byte, name.len(), 1))
 }
@@ -223,6 +265,10 @@ mod tests {
             ("a%3D1%26b%253D2%25", "a=1&b=2%"),
             ("jos%C3%A9", "josé"),
             ("&quot;a&quot;&#x27;&amp;b", r#""a"'&b"#),
+            ("a&#61;b&#x3D;c&commat;&#233;", "a=b=c@é"),
+            ("%7B%5C%22a%5C%22%7D", r#"{"a"}"#),
+            (r"a\u0026lt;b\u0026amp;quot;", "a<b\""),
+            ("%25B4111%255E", "%B4111^"),
             (r"C:\temp \k4 \kx", "C:\temp  4 \\kx"),
         ];
         for (text, expected) in rows {
@@ -234,7 +280,22 @@ mod tests {
 
     #[test]
     fn what_is_not_escaped_has_no_other_reading() {
-        for text in ["", "plain", r"C:\Users", "100 %", "a & b", "50%zz", "\\", "%B4111", "%C3", "%C3x"] {
+        for text in [
+            "",
+            "plain",
+            r"C:\Users",
+            "100 %",
+            "a & b",
+            "50%zz",
+            "\\",
+            "%B4111",
+            "%C3",
+            "%C3x",
+            "&#;",
+            "&#x;",
+            "&#+1;",
+            "&#55296;",
+        ] {
             assert!(View::of(text.as_bytes()).is_none(), "{text}");
         }
     }

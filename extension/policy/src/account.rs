@@ -2,10 +2,14 @@
 //! then remembered for late data.
 
 mod awaited;
+mod burying;
 mod closing;
 mod ending;
+mod entries;
+mod hearing;
 mod init;
 mod invocation;
+mod recovering;
 mod relatives;
 mod root;
 
@@ -13,20 +17,20 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::config::Config;
-use crate::platform::{EndStatus, Invoke, PlatformEvent};
+use crate::platform::{EndStatus, Invoke};
 use crate::sampling::Circumstances;
 use crate::span::{PlatformSpan, RequestId, Span};
 use crate::stand_ins::Key;
 use crate::time::{Duration, Instant, UnixNanos};
 
 use awaited::Waiting;
-pub(crate) use closing::Death;
+pub(crate) use burying::Death;
 use ending::Finish;
 pub(crate) use ending::has_died;
 use init::Init;
 pub(crate) use init::counts as counts_as_init;
 pub(crate) use invocation::Invocation;
-use invocation::{Early, Entry, Finished};
+use invocation::{Early, Finished};
 use relatives::{Place, Relatives};
 
 /// Finished invocations remembered for data that comes late, and for what is told twice: on demand, and where as many end
@@ -42,11 +46,16 @@ const OPEN_MAX: usize = 1_024;
 ///
 /// # Source
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
-const INVOCATION_MAX: Duration = Duration::from_secs(960);
+pub(crate) const INVOCATION_MAX: Duration = Duration::from_secs(960);
 /// The platform tells of ends in whole milliseconds: something may have begun this much later, and before the end.
 const END_SLACK: Duration = Duration::from_millis(1);
+/// An asynchronous invocation is retried for so long at the most. What claims to be later claims any time.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
+const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
-const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
+pub(crate) const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +85,8 @@ pub(crate) struct Account {
     entries_mislead: bool,
     /// Requests received.
     receipts: u64,
+    /// Whether the platform has told anything.
+    is_told: bool,
     /// Whether the end of some invocation was heard since the last look.
     was_heard: bool,
     made: Vec<PlatformSpan>,
@@ -113,8 +124,9 @@ impl Account {
             open.from = self.begin_of_spans(&open);
         }
         let ordinal = open.ordinal;
+        let began = early.started_at.or(open.finish.as_ref().and_then(Finish::began));
         self.open.push(open);
-        self.on_start(config, ordinal, early.started_at);
+        self.on_start(config, ordinal, began);
     }
 
     /// When the spans of an invocation may begin that begins now, as long as nothing says when it did.
@@ -164,6 +176,14 @@ impl Account {
     /// Whether the platform may yet tell of such an invocation, or of its end.
     pub(crate) fn may_be_untold(&self) -> bool {
         self.begun == 0 && !self.early.iter().any(|early| early.finish.is_some())
+    }
+
+    /// Whether the platform, which tells of others, has yet to say how the last invocation ended. What it says is delivered
+    /// after a freeze, where the function's own span said first that the invocation is over.
+    pub(crate) fn awaits_last_word(&self, config: &Config) -> bool {
+        let open = self.open.last().map(|open| open.finish.is_none());
+        let last = open.or_else(|| self.finished.back().map(|known| !known.is_done));
+        self.is_told && !config.is_managed() && last.unwrap_or(false)
     }
 
     /// Where to note what is heard of `request_id` before it begins.
@@ -235,6 +255,12 @@ impl Account {
         self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id)
     }
 
+    /// Whether a span that begins is a part of one that had ended by then: it is left over from that one's invocation, and
+    /// no sign of another.
+    pub(crate) fn is_left_over<B>(&self, span: &Span<B>) -> bool {
+        span.parent.is_some_and(|parent| self.relatives.has_ended((span.trace_id, parent), span.start))
+    }
+
     /// Whether the function itself says when its invocations are over.
     pub(crate) const fn tells_ends(&self) -> bool {
         self.tells_ends
@@ -242,7 +268,7 @@ impl Account {
 
     /// Whether `request_id` has begun, as far as is remembered.
     fn has_begun(&self, request_id: &RequestId) -> bool {
-        self.is_open(request_id) || self.finished.iter().any(|finished| finished.request_id == *request_id)
+        self.is_open(request_id) || self.has_older(request_id)
     }
 
     /// Whether `platform.start` of `request_id` at `at` is of an invocation that is known already.
@@ -250,6 +276,11 @@ impl Account {
         let open = self.open.iter().map(|open| (&open.invoke.request_id, open.invoke.received_at));
         let finished = self.finished.iter().map(|finished| (&finished.request_id, finished.began_at));
         open.chain(finished).any(|known| known == (request_id, at))
+    }
+
+    /// Whether `request_id` is over, and does not run again.
+    pub(crate) fn is_over(&self, request_id: &RequestId) -> bool {
+        !self.is_open(request_id) && self.has_older(request_id)
     }
 
     /// Whether `request_id` is open.
@@ -262,6 +293,14 @@ impl Account {
         self.open.first().map_or(self.begun + 1, |open| open.ordinal)
     }
 
+    /// Every invocation that began before this time is over: the platform tells of begins in their order. For Managed
+    /// Instances.
+    pub(crate) fn all_over_before(&self) -> UnixNanos {
+        let oldest_open = self.open.iter().map(|open| open.invoke.received_at).min();
+        let newest_finished = || self.finished.iter().map(|finished| finished.began_at).max();
+        oldest_open.or_else(newest_finished).unwrap_or_default().minus(END_SLACK)
+    }
+
     /// Another request of the function has come, whose spans follow.
     pub(crate) const fn on_receipt(&mut self) {
         self.receipts += 1;
@@ -272,171 +311,14 @@ impl Account {
         self.has_sdk = true;
     }
 
-    /// A span was received.
-    pub(crate) fn on_span<B>(&mut self, config: &Config, span: &Span<B>) {
-        self.has_sdk = true;
-        if let Some(request_id) = &span.request_id {
-            self.on_entry(config, request_id, span);
-        }
-        if !config.is_managed() {
-            self.relatives.add(span);
-        }
-    }
-
-    /// A span names the invocation that it is of. One whose parent is in the same process is a part of another.
-    fn on_entry<B>(&mut self, config: &Config, request_id: &RequestId, span: &Span<B>) {
-        let is_inner = span.parent_is_remote != Some(true)
-            && span.parent.is_some_and(|parent| self.relatives.has(span.trace_id, parent));
-        if span.parent_is_remote == Some(false) || is_inner {
-            return;
-        }
-        self.was_heard = true;
-        self.tells_ends = true;
-        let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
-        // An asynchronous invocation is retried under its own request id: what began before the retry is of the first try.
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
-        let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
-        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
-        if let Some(index) = after.or_else(first) {
-            self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
-            note_entry(&mut self.open[index].entry, entry);
-        } else if let Some(invocation) =
-            self.awaited.take(request_id, span.start, self.latest_try(request_id))
-        {
-            // It came after all: none is made.
-            self.placed(&invocation, entry.place);
-            self.tell_init(config);
-        } else if let Some(known) = self.finished.iter().rfind(|known| known.request_id == *request_id)
-            && span.start <= known.ended_at
-        {
-            self.entries_mislead |= known.entry.is_some_and(|known| misled(&known, &entry));
-        } else if let Some(early) = self.early(request_id) {
-            note_entry(&mut early.entry, entry);
-        }
-    }
-
     /// Whether what happened at `at` is of an invocation of this request id that is over.
     fn is_over_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
         self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at)
     }
 
-    /// Whether what `event` says is of an earlier try of a request id under which another one runs.
-    pub(crate) fn is_of_earlier_try(&self, event: &PlatformEvent) -> bool {
-        let (PlatformEvent::RuntimeDone { request_id, at, .. }
-        | PlatformEvent::Report { request_id, at, .. }) = event
-        else {
-            return false;
-        };
-        let is_report = matches!(event, PlatformEvent::Report { .. });
-        let is_it = |known: &Finished| known.request_id == *request_id;
-        let is_its = |known: &Finished| *at <= known.ended_at || is_report && !known.is_reported;
-        self.is_open(request_id) && self.finished.iter().any(|known| is_it(known) && is_its(known))
-    }
-
-    /// When the latest try of `request_id` that is over began, as far as is remembered.
-    fn latest_try(&self, request_id: &RequestId) -> Option<UnixNanos> {
-        let mut tries = self.finished.iter().rev().filter(|finished| finished.request_id == *request_id);
-        tries.next().map(|latest| latest.began_at)
-    }
-
     /// Whether an earlier try of `request_id` is remembered.
     fn has_older(&self, request_id: &RequestId) -> bool {
         self.finished.iter().any(|finished| finished.request_id == *request_id)
-    }
-
-    /// The platform told something.
-    pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
-        match event {
-            PlatformEvent::Start { request_id, at } => {
-                if let Some(ordinal) = self.started(request_id, *at) {
-                    self.on_start(config, ordinal, Some(*at));
-                } else if !self.is_over_at(request_id, *at)
-                    && let Some(early) = self.early(request_id)
-                {
-                    early.started_at = Some(*at);
-                }
-            }
-            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
-                let finish =
-                    Finish { produced_bytes: *produced_bytes, ..Finish::told(ending, *at, *duration) };
-                self.finish(request_id, *at, finish);
-            }
-            // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
-            PlatformEvent::Report { request_id, at, ending, duration, .. } => {
-                // Each invocation has one: the first try's is no word on a retry that has begun.
-                let is_of_it = |known: &&mut Finished| known.request_id == *request_id && !known.is_reported;
-                if let Some(known) = self.finished.iter_mut().find(is_of_it) {
-                    known.is_reported = true;
-                    known.ended_at = known.ended_at.max(*at);
-                    self.last_end = self.last_end.max(*at);
-                    if self.awaited.find(request_id).is_none() {
-                        return;
-                    }
-                }
-                let is_overlong = !config.is_managed();
-                let finish = Finish { is_overlong, ..Finish::told(ending, *at, *duration) };
-                self.finish(request_id, *at, finish);
-            }
-            _ => self.init.on_event(config, event),
-        }
-    }
-
-    /// The invocation of this request id that began at `at`: INVOKE reached us then, or later.
-    fn started(&self, request_id: &RequestId, at: UnixNanos) -> Option<u64> {
-        let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
-        let mut tries = self.open.iter().filter(is_it);
-        let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
-        let open = tries.find(|open| is_sole || open.invoke.received_at + END_SLACK >= at);
-        let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
-        open.or_else(|| self.awaited.started(request_id, at))
-    }
-
-    fn finish(&mut self, request_id: &RequestId, at: UnixNanos, finish: Finish) {
-        self.was_heard = true;
-        // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
-        // twice has the same time: another one is of another try, whose clock may have been set back.
-        let is_it = |known: &&mut Finished| {
-            known.request_id == *request_id
-                && at <= known.ended_at
-                && known.told_at.is_none_or(|told| told == at || finish.is_overlong)
-        };
-        // One that is awaited without a word on its end is served below.
-        let is_unexplained = self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none());
-        if !is_unexplained && let Some(known) = self.finished.iter_mut().find(is_it) {
-            known.on_told(at, &finish);
-            return;
-        }
-        // A retry under the same id begins a minute later: what happened before is of the first try, and what happened
-        // after the deadline of that one of a retry whose INVOKE is yet to be heard.
-        let is_in_time =
-            |deadline: Option<UnixNanos>| deadline.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
-        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
-        let after = self.open.iter().rposition(|open| {
-            is_it(open) && is_in_time(open.deadline_at) && at + INVOKE_DELAY_MAX > open.invoke.received_at
-        });
-        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
-        if let Some(index) = after.or_else(first) {
-            self.open[index].finish.get_or_insert(finish);
-        } else if let Some(awaited) = self
-            .awaited
-            .find(request_id)
-            .filter(|awaited| awaited.finish.is_none() && is_in_time(awaited.deadline_at))
-        {
-            awaited.finish.get_or_insert(finish);
-        } else if let Some(known) = self
-            .finished
-            .iter_mut()
-            .rfind(|known| known.request_id == *request_id && !known.is_done && is_in_time(known.deadline_at))
-        {
-            known.is_done = true;
-            known.ended_at = known.ended_at.max(at);
-            self.last_end = self.last_end.max(at);
-            known.on_told(at, &finish);
-        } else if !finish.is_overlong
-            && let Some(early) = self.early(request_id)
-        {
-            early.finish.get_or_insert(finish);
-        }
     }
 
     /// The deaths found since the last call.
@@ -458,18 +340,4 @@ impl Account {
     pub(crate) fn take_made(&mut self) -> Vec<PlatformSpan> {
         core::mem::take(&mut self.made)
     }
-}
-
-/// Notes a span that names an invocation. Of two the outer one stands for it: a CONSUMER span inside a SERVER span.
-fn note_entry(known: &mut Option<Entry>, entry: Entry) {
-    let is_outer = known.is_none_or(|known| known.place.parent == Some(entry.place.span_id));
-    if is_outer {
-        *known = Some(entry);
-    }
-}
-
-/// Whether `entry` shows that `known`, which came in a request before, was not the end of the invocation.
-fn misled(known: &Entry, entry: &Entry) -> bool {
-    let is_other = known.place.span_id != entry.place.span_id;
-    is_other && entry.receipt > known.receipt && entry.end > known.end
 }

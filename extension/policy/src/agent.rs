@@ -376,7 +376,7 @@ impl<B: Body> Agent<B> {
     fn begin_without_invoke(&mut self, now: Instant, request_id: &RequestId, at: UnixNanos) {
         self.ledger.invocations += 1;
         self.metrics.on_time(now, at);
-        self.metrics.on_invoke(request_id);
+        self.metrics.on_invoke(request_id, at);
         let (request_id, arn, waited) = (request_id.clone(), "".into(), Duration::ZERO);
         let invoke =
             Invoke { request_id, deadline: now, deadline_at: at, received_at: at, arn, xray: None, waited };
@@ -404,7 +404,7 @@ impl<B: Body> Agent<B> {
         if now >= self.next_beat {
             self.next_beat = now + MANAGED_BEAT;
             self.account.settle_overdue(now, &self.config);
-            self.announced.forget_before(self.account.oldest_open().min(self.ledger.invocations));
+            self.announced.forget_begun_before(self.account.all_over_before());
             self.store_made(now);
             self.store_logs(now);
             self.meter_if_due(now);

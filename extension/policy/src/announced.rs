@@ -78,9 +78,19 @@ impl<B: Body> Announced<B> {
 
     /// Forgets what was announced before invocation `ordinal` began: what it belonged to has ended well.
     pub(crate) fn forget_before(&mut self, ordinal: Ordinal) {
+        self.forget(|open| open.ordinal < ordinal);
+    }
+
+    /// The same by time, where it is not known in which invocation a span was announced: the platform may tell of a begin
+    /// later than the function announces spans in it.
+    pub(crate) fn forget_begun_before(&mut self, at: UnixNanos) {
+        self.forget(|open| open.span.start < at);
+    }
+
+    fn forget(&mut self, is_meant: impl Fn(&Open<B>) -> bool) {
         let bytes = &mut self.bytes;
         self.open.retain(|_, open| {
-            let is_kept = open.ordinal >= ordinal;
+            let is_kept = !is_meant(open);
             *bytes -= if is_kept { 0 } else { open.span.size as usize };
             is_kept
         });

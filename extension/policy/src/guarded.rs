@@ -13,15 +13,18 @@ pub struct Guarded {
 
 impl Guarded {
     /// The kinds of rules; own rules are one, however many there are.
-    pub const RULES: [&'static str; 11] =
-        ["keys", "sql", "urls", "tokens", "emails", "upi", "cards", "aadhaar", "phones", "pan", "own"];
+    pub const RULES: [&'static str; 12] = [
+        "keys", "sql", "urls", "tokens", "emails", "upi", "ibans", "cards", "aadhaar", "phones", "pan", "own",
+    ];
     /// What can be done to what is sent.
-    pub const CHANGES: [&'static str; 11] = [
+    pub const CHANGES: [&'static str; 13] = [
         "value_cut",
         "attribute_left_out",
         "event_left_out",
         "link_left_out",
         "item_too_large",
+        "item_refused",
+        "value_unsearched",
         "attribute_ruled_out",
         "attribute_hashed",
         "name_templated",

@@ -3,6 +3,7 @@
 mod cost;
 mod faas;
 mod histogram;
+mod known;
 mod own;
 mod red;
 mod series;
@@ -141,15 +142,15 @@ impl Metrics {
         self.last.get_or_insert(now);
     }
 
-    pub(crate) fn on_invoke(&mut self, request_id: &RequestId) {
+    pub(crate) fn on_invoke(&mut self, request_id: &RequestId, at: UnixNanos) {
         if self.is_on() {
-            self.faas.on_invoke(&mut self.store, request_id);
+            self.faas.on_invoke(&mut self.store, request_id, at);
         }
     }
 
-    pub(crate) fn on_recovered(&mut self, request_id: &RequestId) {
+    pub(crate) fn on_recovered(&mut self, request_id: &RequestId, at: UnixNanos) {
         if self.is_on() {
-            self.faas.on_recovered(&mut self.store, request_id);
+            self.faas.on_recovered(&mut self.store, request_id, at);
         }
     }
 

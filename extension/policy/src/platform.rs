@@ -115,6 +115,14 @@ pub enum InitPhase {
     Invoke,
 }
 
+/// The `error.type` of a time-out.
+///
+/// # Source
+/// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>
+const TIMEOUT: &str = "timeout";
+/// What the platform calls one.
+const TIMEOUTS: [&str; 3] = ["Sandbox.Timedout", "Sandbox.Timeout", "Runtime.InvokeTimeout"];
+
 /// How something the platform ran has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -130,13 +138,14 @@ impl Ending {
 
     /// The `error.type` of a span that ended so, or `None` for a good end.
     ///
-    /// Shape: the platform's `errorType` where it gave one, else `timeout`, else `_OTHER`, which is the
-    /// OpenTelemetry word for a class that is not known.
+    /// Shape: `timeout` for every time-out, which the platform names or not, by where it runs; else its `errorType`
+    /// where it gave one, else `_OTHER`, which is the OpenTelemetry word for a class that is not known.
     pub fn error_class(&self) -> Option<Arc<str>> {
         match (&self.status, &self.error_type) {
             (EndStatus::Success, _) => None,
+            (EndStatus::Timeout, _) => Some(TIMEOUT.into()),
+            (_, Some(given)) if TIMEOUTS.contains(&&**given) => Some(TIMEOUT.into()),
             (_, Some(given)) => Some(given.clone()),
-            (EndStatus::Timeout, None) => Some("timeout".into()),
             (EndStatus::Error | EndStatus::Failure, None) => Some("_OTHER".into()),
         }
     }

@@ -19,6 +19,7 @@ mod bucket;
 mod fragments;
 mod item;
 mod judge;
+mod judged;
 mod operations;
 mod rare;
 mod recent;
@@ -26,6 +27,7 @@ mod rules;
 mod slow;
 mod threshold;
 pub mod trace_state;
+mod words;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -33,6 +35,7 @@ use alloc::vec::Vec;
 pub(crate) use assembly::{Assembly, Overlap};
 pub(crate) use item::Item;
 pub use judge::{Judge, Verdict};
+pub(crate) use judged::Owner;
 pub use rules::{Action, Condition, LooksAt, Pattern, Rule, Test};
 pub use threshold::{Randomness, Ratio, Threshold};
 

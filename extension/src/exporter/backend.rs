@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::health::Health;
 use super::packing::Agreement;
 use super::trust;
 use crate::clock::{NEXT_FIRST, pause};
@@ -27,6 +28,8 @@ pub(super) struct Origin {
     url: String,
     files: TlsFiles,
     is_direct: bool,
+    /// For people.
+    proxy: Option<String>,
     protocol: Protocol,
 }
 
@@ -38,7 +41,8 @@ impl Origin {
             _ => destination.url.clone(),
         };
         let Destination { protocol, is_direct, .. } = *destination;
-        Self { url, files: destination.tls.clone(), protocol, is_direct }
+        let proxy = destination.proxy.clone();
+        Self { url, files: destination.tls.clone(), protocol, is_direct, proxy }
     }
 }
 
@@ -46,6 +50,7 @@ impl Origin {
 pub(super) struct Backend {
     pub(super) origin: Origin,
     pub(super) agreement: Agreement,
+    pub(super) health: Arc<Health>,
     /// Built when first needed; empty where they cannot be, which is said once.
     clients: Arc<OnceLock<Option<Clients>>>,
     ahead: Ahead,
@@ -77,8 +82,16 @@ impl Clients {
 impl Backend {
     /// A backend that nothing has been built for yet.
     pub(super) fn new(origin: Origin) -> Self {
-        let (agreement, ahead) = (Agreement::default(), Ahead::default());
-        Self { origin, agreement, clients: Arc::default(), ahead, opening: None }
+        let health = Arc::new(Health::of(&origin.url, origin.proxy.clone()));
+        let ahead = Ahead { connection: Arc::default(), health: health.clone() };
+        Self {
+            origin,
+            agreement: Agreement::default(),
+            health,
+            clients: Arc::default(),
+            ahead,
+            opening: None,
+        }
     }
 
     fn clients(&self) -> Option<&Clients> {
@@ -155,16 +168,20 @@ fn client(tls: rustls::ClientConfig, origin: &Origin, connecting: Connecting) ->
 }
 
 /// The connection that was opened ahead, if one is there. Its type is the client's secret.
-#[derive(Clone, Default)]
-struct Ahead(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+#[derive(Clone)]
+struct Ahead {
+    connection: Arc<Mutex<Option<Box<dyn Any + Send>>>>,
+    /// Told of every connection that was established.
+    health: Arc<Health>,
+}
 
 impl Ahead {
     fn take(&self) -> Option<Box<dyn Any + Send>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn put(&self, connection: Box<dyn Any + Send>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
     }
 }
 
@@ -220,13 +237,22 @@ where
             To::Open => {
                 let (connected, ahead) = (self.connector.call(request), ahead.clone());
                 Box::pin(async move {
-                    ahead.put(Box::new(connected.await?));
+                    let connection = connected.await?;
+                    ahead.health.note_connected();
+                    ahead.put(Box::new(connection));
                     Err("opened ahead: there is no request to send".into())
                 })
             }
             To::Send => match ahead.take().and_then(|connection| connection.downcast().ok()) {
                 Some(connection) => Box::pin(std::future::ready(Ok(*connection))),
-                None => Box::pin(self.connector.call(request)),
+                None => {
+                    let (connected, health) = (self.connector.call(request), ahead.health.clone());
+                    Box::pin(async move {
+                        let connection = connected.await?;
+                        health.note_connected();
+                        Ok(connection)
+                    })
+                }
             },
         }
     }

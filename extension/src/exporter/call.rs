@@ -9,20 +9,23 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
-use policy::Outcome;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, TE};
-use wire::grpc::{self, Ended};
+use wire::collector::Answer;
+use wire::grpc;
 
-use super::{ANSWER_MAX, Request};
+use super::failure::{Cause, Failure};
+use super::{ANSWER_MAX, Ended, Request};
 use crate::settings::Packing;
 
 /// UNKNOWN: what a call has come to that ends without saying so.
 const UNKNOWN: u16 = 2;
 
 /// Makes the call. Its connection is HTTP/2 from the first byte: over TLS that was agreed on, without it both know.
-pub(super) async fn call(request: Request<'_>) -> Outcome {
+pub(super) async fn call(request: Request<'_>) -> Ended {
     let Request { client, url, headers, packing, body, now } = request;
-    let Ok(length) = u32::try_from(body.len()) else { return Outcome::TooLarge };
+    let Ok(length) = u32::try_from(body.len()) else {
+        return Ended { outcome: policy::Outcome::TooLarge, failure: Some(Failure::of(Cause::TooLarge)) };
+    };
     let head = Bytes::copy_from_slice(&grpc::head(packing != Packing::None, length));
     let message = Message(VecDeque::from([head, body]));
     let mut headers = headers.clone();
@@ -39,7 +42,7 @@ pub(super) async fn call(request: Request<'_>) -> Outcome {
     let sent = client.post(url).headers(headers).body(reqwest::Body::wrap(message)).send().await;
     let response = match sent {
         Ok(response) => response,
-        Err(error) => return super::unanswered(&error),
+        Err(error) => return Ended::unanswered(&error),
     };
     let (parts, mut answer) = http::Response::<reqwest::Body>::from(response).into_parts();
     if parts.headers.contains_key("grpc-status") {
@@ -48,11 +51,16 @@ pub(super) async fn call(request: Request<'_>) -> Outcome {
     // Something between us and the backend has answered, in HTTP.
     if parts.status != 200 {
         let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        return wire::collector::outcome(parts.status.as_u16(), retry_after, b"", now);
+        let status = parts.status.as_u16();
+        let answer = Answer { status, retry_after, content_type: None, body: b"" };
+        return Ended::answered(answer.outcome(now), status);
     }
     let mut body = Vec::new();
     while let Some(frame) = answer.frame().await {
-        let Ok(frame) = frame else { return Outcome::Lost };
+        let Ok(frame) = frame else {
+            let failure = Some(Failure::of(Cause::ConnectionClosed));
+            return Ended { outcome: policy::Outcome::Lost, failure };
+        };
         match frame.into_data() {
             Ok(data) if body.len() < ANSWER_MAX => body.extend_from_slice(&data),
             Ok(_) => {}
@@ -66,14 +74,16 @@ pub(super) async fn call(request: Request<'_>) -> Outcome {
 }
 
 /// What the call came to, by what its trailers say.
-fn ended(trailers: &HeaderMap, body: &[u8]) -> Outcome {
+fn ended(trailers: &HeaderMap, body: &[u8]) -> Ended {
     let text = |name| trailers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    grpc::outcome(&Ended {
-        status: text("grpc-status").parse().unwrap_or(UNKNOWN),
+    let status = text("grpc-status").parse().unwrap_or(UNKNOWN);
+    let outcome = grpc::outcome(&grpc::Ended {
+        status,
         message: text("grpc-message"),
         details: text("grpc-status-details-bin").as_bytes(),
         body,
-    })
+    });
+    Ended::answered(outcome, status)
 }
 
 /// A body of a few pieces, none of them copied: the same packed bytes may go to several backends.

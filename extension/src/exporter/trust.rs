@@ -1,7 +1,10 @@
 //! Whom a backend must be signed by, and who we say that we are: the TLS settings of its connections.
 
+mod pinned;
+
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -12,19 +15,23 @@ use crate::settings::TlsFiles;
 /// handshake may resume.
 pub(super) fn tls(files: &TlsFiles) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = &files.certificate {
-        let added = CertificateDer::pem_file_iter(path)
-            .map(|certificates| roots.add_parsable_certificates(certificates.filter_map(Result::ok)).0);
-        if !matches!(added, Ok(1..)) {
-            let message = "PREFREEZE_EXPORTER_OTLP_CERTIFICATE holds no readable certificate; the built-in roots are used";
-            log::say(log::Level::Error, "certificate_unusable", message, serde_json::Value::Null);
-        }
+    let trusted = files.certificate.as_ref().map_or_else(Vec::new, |path| certificates(path));
+    if files.certificate.is_some() && roots.add_parsable_certificates(trusted.iter().cloned()).0 == 0 {
+        let message =
+            "PREFREEZE_EXPORTER_OTLP_CERTIFICATE holds no readable certificate; the built-in roots are used";
+        log::say(log::Level::Error, "certificate_unusable", message, serde_json::Value::Null);
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
+    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .expect("ring has the cipher suites of TLS 1.2 and 1.3")
-        .with_root_certificates(roots);
+        .expect("ring has the cipher suites of TLS 1.2 and 1.3");
+    let builder = if trusted.is_empty() {
+        builder.with_root_certificates(roots)
+    } else {
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let inner = inner.expect("there are roots, and no list of revocations");
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned::Verifier { inner, trusted }))
+    };
     match client_identity(files) {
         Some((chain, key)) => builder.clone().with_client_auth_cert(chain, key).unwrap_or_else(|error| {
             log::degraded("client_certificate_unusable", "going on without it", &error);
@@ -32,6 +39,12 @@ pub(super) fn tls(files: &TlsFiles) -> rustls::ClientConfig {
         }),
         None => builder.with_no_client_auth(),
     }
+}
+
+/// The readable certificates of a PEM file.
+fn certificates(path: &str) -> Vec<CertificateDer<'static>> {
+    let read = CertificateDer::pem_file_iter(path);
+    read.map(|certificates| certificates.filter_map(Result::ok).collect()).unwrap_or_default()
 }
 
 type ClientIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Once;
 
 use bytes::Bytes;
-use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use policy::Signal;
 use serde_json::json;
 use wire::otlp;
@@ -44,6 +44,15 @@ pub(super) enum Fault {
     Bad,
     /// Nothing is wrong with it: it has come too late.
     Over,
+    /// Nothing is wrong with it: a bug has ended the tracing.
+    Stopped,
+}
+
+impl Fault {
+    /// Whether the request itself is at fault.
+    pub(super) const fn is_senders(self) -> bool {
+        !matches!(self, Self::Over | Self::Stopped)
+    }
 }
 
 impl From<Full> for Refusal {
@@ -83,8 +92,8 @@ pub(super) enum Format {
 pub(super) enum Packing {
     None,
     Gzip,
-    /// What HTTP calls `deflate`: in the wrapping of zlib. Python's exporter can be told to.
-    Zlib,
+    /// What HTTP calls `deflate`: in the wrapping of zlib, as it should be, or without, as some senders have it.
+    Deflate,
     Zstd,
 }
 
@@ -93,8 +102,8 @@ impl Packing {
     pub(super) fn named(name: &str) -> Option<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Some(Self::None),
-            "gzip" => Some(Self::Gzip),
-            "deflate" => Some(Self::Zlib),
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "deflate" => Some(Self::Deflate),
             "zstd" => Some(Self::Zstd),
             _ => None,
         }
@@ -109,21 +118,27 @@ pub(super) struct Unfolded {
     pub(super) refused: u32,
 }
 
-/// The protobuf of a request of `signal`, of at most `max` bytes.
-pub(super) async fn unfold(
-    signal: Signal,
-    format: Format,
+/// A body as it was before it was packed.
+pub(super) async fn unpack(
     packing: Packing,
     body: Bytes,
     max: usize,
     share: &mut Share,
-) -> Result<Unfolded, Refusal> {
-    let body = match packing {
-        Packing::None => body,
-        _ => unpacked(packing, body, max, share).await?,
-    };
+) -> Result<Bytes, Refusal> {
+    let unpacked = unpacked(packing, body, max, share).await?;
     // What it was made of is gone.
-    share.shrink_to(body.len());
+    share.shrink_to(unpacked.len());
+    Ok(unpacked)
+}
+
+/// The protobuf of a request of `signal`, of at most `max` bytes.
+pub(super) fn unfold(
+    signal: Signal,
+    format: Format,
+    body: Bytes,
+    max: usize,
+    share: &mut Share,
+) -> Result<Unfolded, Refusal> {
     match format {
         Format::Protobuf => Ok(Unfolded { bytes: body, refused: 0 }),
         Format::Json => from_json(signal, &body, max, share),
@@ -134,16 +149,29 @@ async fn unpacked(packing: Packing, body: Bytes, max: usize, share: &mut Share) 
     let (unpacked, not_so) = match packing {
         Packing::None => return Ok(body),
         Packing::Gzip => (
-            unpack(MultiGzDecoder::new(&body[..]), body.len(), max, share).await,
+            inflate(MultiGzDecoder::new(&body[..]), body.len(), max, share).await,
             "the body is not gzip, though it says so",
         ),
-        Packing::Zlib => (
-            unpack(ZlibDecoder::new(&body[..]), body.len(), max, share).await,
+        Packing::Deflate if is_zlib(&body) => (
+            inflate(ZlibDecoder::new(&body[..]), body.len(), max, share).await,
             "the body is not zlib, though it says deflate",
+        ),
+        Packing::Deflate => (
+            inflate(DeflateDecoder::new(&body[..]), body.len(), max, share).await,
+            "the body is not deflate, though it says so",
         ),
         Packing::Zstd => (unpack_zstd(&body, max, share).await, "the body is not zstd, though it says so"),
     };
     unpacked.map_err(|failed| explain(failed, not_so))
+}
+
+/// Whether a body begins as zlib's wrapping does: with its method, and a check of the first two bytes.
+///
+/// # Source
+/// RFC 1950 §2.2.
+fn is_zlib(body: &[u8]) -> bool {
+    matches!(body, [method, flags, ..] if method & 0x0f == 8
+        && (u32::from(*method) << 8 | u32::from(*flags)).is_multiple_of(31))
 }
 
 /// Why a body was not unpacked.
@@ -195,11 +223,11 @@ fn report_mended(converted: &otlp::Converted) {
 async fn unpack_zstd(body: &[u8], max: usize, share: &mut Share) -> Result<Bytes, Failed> {
     let mut decoder = ZstdDecoder::with_buffer(body).map_err(|_| Failed::As(Fault::Bad))?;
     decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| Failed::As(Fault::Bad))?;
-    unpack(decoder, body.len(), max, share).await
+    inflate(decoder, body.len(), max, share).await
 }
 
 /// Unpacks at most `max` bytes of what was `packed` bytes long: a bomb is noticed at the bound.
-async fn unpack(
+async fn inflate(
     mut packed_body: impl Read,
     packed: usize,
     max: usize,
@@ -242,16 +270,8 @@ mod tests {
     }
 
     async fn gunzip(packed: Vec<u8>, max: usize) -> Result<Bytes, Fault> {
-        let unfolded = unfold(
-            Signal::Traces,
-            Format::Protobuf,
-            Packing::Gzip,
-            packed.into(),
-            max,
-            &mut Share::new(64 << 20),
-        )
-        .await;
-        unfolded.map(|unfolded| unfolded.bytes).map_err(|refusal| refusal.fault)
+        let unpacked = unpack(Packing::Gzip, packed.into(), max, &mut Share::new(64 << 20)).await;
+        unpacked.map_err(|refusal| refusal.fault)
     }
 
     #[tokio::test]
@@ -280,16 +300,8 @@ mod tests {
     #[tokio::test]
     async fn zstd_is_unpacked_to_the_bound_and_with_a_bounded_window() {
         let unzstd = async |packed: Vec<u8>, max| {
-            let unfolded = unfold(
-                Signal::Traces,
-                Format::Protobuf,
-                Packing::Zstd,
-                packed.into(),
-                max,
-                &mut Share::new(64 << 20),
-            )
-            .await;
-            unfolded.map(|unfolded| unfolded.bytes).map_err(|refusal| refusal.fault)
+            let unpacked = unpack(Packing::Zstd, packed.into(), max, &mut Share::new(64 << 20)).await;
+            unpacked.map_err(|refusal| refusal.fault)
         };
         let zstd = |content: &[u8]| zstd::encode_all(content, 1).expect("memory");
         let packed = zstd(&vec![0; 1_000_000]);
@@ -311,15 +323,18 @@ mod tests {
         let content: Vec<u8> = (0..1_500_u32).map(|at| (at * at % 251) as u8).collect();
         let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
         zlib.write_all(&content).expect("memory");
+        let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        raw.write_all(&content).expect("memory");
         let samples = [
             (Packing::Gzip, gzip(&content)),
-            (Packing::Zlib, zlib.finish().expect("memory")),
+            (Packing::Deflate, zlib.finish().expect("memory")),
+            (Packing::Deflate, raw.finish().expect("memory")),
             (Packing::Zstd, zstd::encode_all(&content[..], 1).expect("memory")),
         ];
         let (mut read, mut refused) = (0, 0);
         for seed in 0..3_000 {
             let mut rng = policy::Rng::new(seed);
-            let (packing, sample) = &samples[rng.below(3) as usize];
+            let (packing, sample) = &samples[rng.below(samples.len() as u64) as usize];
             let mut body = sample.clone();
             for _ in 0..rng.below(4) {
                 let at = rng.below(body.len() as u64) as usize;
@@ -329,18 +344,8 @@ mod tests {
                     _ => body.splice(at..at, sample.clone()).for_each(drop),
                 }
             }
-            match unfold(
-                Signal::Traces,
-                Format::Protobuf,
-                *packing,
-                body.into(),
-                MAX,
-                &mut Share::new(1 << 20),
-            )
-            .await
-            {
+            match unpack(*packing, body.into(), MAX, &mut Share::new(1 << 20)).await {
                 Ok(body) => {
-                    let body = body.bytes;
                     assert!(body.len() <= MAX, "seed {seed}: {} bytes", body.len());
                     read += 1;
                 }

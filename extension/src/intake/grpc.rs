@@ -10,7 +10,7 @@ use policy::Signal;
 use wire::grpc::{self, Code};
 use wire::otlp;
 
-use super::body::{Fault, Format, Packing, Refusal, refusal, unfold};
+use super::body::{Fault, Format, Packing, Refusal, refusal, unfold, unpack};
 use super::memory::Share;
 use super::{Intake, REFUSED_SPANS, Receiving, over, received};
 use crate::http::{Answer, Payload};
@@ -29,25 +29,37 @@ pub(super) fn is_for(headers: &HeaderMap) -> bool {
 }
 
 pub(super) async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
-    let Some(signal) = grpc::signal_of(request.uri().path()).filter(|_| request.method() == Method::POST)
-    else {
-        return failure(Code::Unimplemented, "not a method of OTLP");
-    };
-    let packing = request.headers().get(ENCODING).map_or(Some(""), |value| value.to_str().ok());
-    let Some(packing) = packing.and_then(Packing::named) else {
-        return failure(Code::Unimplemented, "only gzip, deflate, zstd and identity are understood");
-    };
-    let receiving = Receiving::begin(intake.inbox.clone());
-    match take(signal, packing, request, &intake).await {
-        Ok(scanned) => {
-            if !receiving.end(scanned.receipt) {
-                let refusal = over(&intake.inbox);
-                return failure(code_of(refusal.fault), &refusal.why);
-            }
-            success(&otlp::success(scanned.refused, REFUSED_SPANS))
+    let path = request.uri().path().to_owned();
+    match answered(request, &intake).await {
+        Ok(items) => {
+            intake.refusals.note_items(items, REFUSED_SPANS);
+            success(&otlp::success(items, REFUSED_SPANS))
         }
-        Err(refusal) => failure(code_of(refusal.fault), &refusal.why),
+        Err((code, refusal)) => {
+            if refusal.fault.is_senders() {
+                intake.refusals.note(code as u16, &path, Some(GRPC), &refusal.why);
+            }
+            failure(code, &refusal.why)
+        }
     }
+}
+
+/// Takes a request; gives back how many of its items are refused.
+async fn answered(request: Request<Incoming>, intake: &Intake) -> Result<u32, (Code, Refusal)> {
+    let unimplemented = |why: &'static str| (Code::Unimplemented, refusal(Fault::Unsupported, why));
+    let signal = grpc::signal_of(request.uri().path()).filter(|_| request.method() == Method::POST);
+    let signal = signal.ok_or_else(|| unimplemented("not a method of OTLP"))?;
+    let packing = request.headers().get(ENCODING).map_or(Some(""), |value| value.to_str().ok());
+    let packing = packing.and_then(Packing::named);
+    let packing =
+        packing.ok_or_else(|| unimplemented("only gzip, deflate, zstd and identity are understood"))?;
+    let receiving = Receiving::begin(intake.inbox.clone());
+    let with_code = |refusal: Refusal| (code_of(refusal.fault), refusal);
+    let scanned = take(signal, packing, request, intake).await.map_err(with_code)?;
+    if !receiving.end(scanned.receipt) {
+        return Err(with_code(over(&intake.inbox)));
+    }
+    Ok(scanned.refused)
 }
 
 async fn take(
@@ -64,7 +76,8 @@ async fn take(
     if is_packed && packing == Packing::None {
         return Err(refusal(Fault::Bad, "the message is packed, and nothing says how"));
     }
-    let message = unfold(signal, Format::Protobuf, packing, message, intake.max_body, &mut share).await?;
+    let message = unpack(packing, message, intake.max_body, &mut share).await?;
+    let message = unfold(signal, Format::Protobuf, message, intake.max_body, &mut share)?;
     drop(body);
     share.make_room_for_copy(message.bytes.len())?;
     intake.take(signal, &intake.admit(signal, message)?)
@@ -75,7 +88,7 @@ const fn code_of(fault: Fault) -> Code {
         Fault::Unsupported => Code::Unimplemented,
         // Without `RetryInfo`: the sender is not to try again.
         Fault::TooLong => Code::ResourceExhausted,
-        Fault::Bad => Code::InvalidArgument,
+        Fault::Bad | Fault::Stopped => Code::InvalidArgument,
         Fault::Over => Code::Unavailable,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -39,6 +39,9 @@ impl Intake {
     /// this returns: it is looked after from then on.
     pub async fn listen(&self, Ports(ports): Ports, socket: Option<&Path>) -> Option<Socket> {
         for port in ports.into_iter().flatten() {
+            if let Some(twin) = twin(&port).await {
+                tokio::spawn(self.clone().receive(twin));
+            }
             tokio::spawn(self.clone().receive(port));
         }
         let path = socket?;
@@ -79,6 +82,15 @@ impl Socket {
         };
         self.receiving = tokio::spawn(receiving).abort_handle();
     }
+}
+
+/// The same port of the loopback interface in IPv6: some runtimes try that first for `localhost`. Where there is no IPv6,
+/// or somebody else has it, nobody was promised anything.
+async fn twin(port: &TcpListener) -> Option<TcpListener> {
+    let address = port.local_addr().ok()?;
+    let is_loopback = address.ip() == Ipv4Addr::LOCALHOST;
+    let twin = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
+    if is_loopback { TcpListener::bind(twin).await.ok() } else { None }
 }
 
 fn unavailable(level: Level, setting: &str, address: &dyn Display, error: &std::io::Error) {

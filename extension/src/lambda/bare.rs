@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use wire::extensions_api;
 
-use super::{Error, NAME, NEXT_AGAIN};
+use super::{Error, NEXT_AGAIN, naming};
 use crate::clock::pause_thread;
 use crate::settings;
 
@@ -69,12 +69,16 @@ pub(crate) fn idle(progress: &Progress) -> Result<(), Error> {
 
 /// For SHUTDOWN alone: an invocation has nothing to wait for.
 fn register() -> Result<String, Error> {
-    let header = format!("Lambda-Extension-Name: {NAME}");
-    let answer = ask("POST", "/2020-01-01/extension/register", &header, r#"{"events":["SHUTDOWN"]}"#)?;
-    match (answer.status, answer.header("Lambda-Extension-Identifier")) {
-        (200, Some(identifier)) => Ok(identifier.to_owned()),
-        (status, _) => Err(format!("the platform answered {status}").into()),
+    let mut refusal: Error = "nothing was asked".into();
+    for name in naming::candidates() {
+        let header = format!("Lambda-Extension-Name: {name}");
+        let answer = ask("POST", "/2020-01-01/extension/register", &header, r#"{"events":["SHUTDOWN"]}"#)?;
+        match (answer.status, answer.header("Lambda-Extension-Identifier")) {
+            (200, Some(identifier)) => return Ok(identifier.to_owned()),
+            (status, _) => refusal = format!("the platform answered {status}").into(),
+        }
     }
+    Err(refusal)
 }
 
 /// An answer as it came.

@@ -99,7 +99,9 @@ impl Reader {
             let uri: http::Uri = destination.url.parse().unwrap_or_default();
             let host = uri.host().unwrap_or_default();
             if hosts.allow(host) {
-                return Some(Destination { is_direct, ..destination });
+                let is_direct = is_direct || destination.is_direct;
+                let proxy = destination.proxy.filter(|_| !is_direct);
+                return Some(Destination { is_direct, proxy, ..destination });
             }
             let variable = self.form("PREFREEZE_EXPORTER_OTLP_ENDPOINT", signal);
             self.refuse(

@@ -1,13 +1,13 @@
 //! Settings of sampling: numbers, words, and the list of rules, inline or in a file of the function's package.
 
 use std::io::Read;
-use std::path::Path;
 use std::time::Duration;
 
 use policy::sampling::{Ratio, Rule, Sampling, Slow};
 use wire::{key_values, rules};
 
 use super::Reader;
+use super::variables::is_off;
 
 const RATIO: &str = "PREFREEZE_SAMPLING_RATIO";
 const RULES: &str = "PREFREEZE_SAMPLING_RULES";
@@ -47,7 +47,7 @@ impl Reader {
     }
 
     fn boost(&mut self, ratio: Ratio) -> Option<Ratio> {
-        let is_off = self.get(BOOST).is_some_and(|text| text.eq_ignore_ascii_case("off"));
+        let is_off = self.get(BOOST).is_some_and(is_off);
         let default = ratio.times(BOOST_FACTOR);
         (!is_off).then(|| self.ratio(BOOST).unwrap_or(default))
     }
@@ -57,7 +57,7 @@ impl Reader {
         let Some(text) = self.get(SLOW).map(str::to_ascii_lowercase) else { return SLOW_DEFAULT };
         let percentile = text.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
         let read = match percentile {
-            _ if text == "off" => Some(Slow::Never),
+            _ if is_off(&text) => Some(Slow::Never),
             Some(number) => (number > 0.0 && number < 100.0).then_some(Slow::Above(number / 100.0)),
             None => text.parse().ok().map(|ms| Slow::From(Duration::from_millis(ms))),
         };
@@ -92,8 +92,7 @@ impl Reader {
 
     /// A file of the function's package: a path that is not absolute begins there.
     fn read_file(&self, path: &str) -> std::io::Result<String> {
-        let package = self.get("LAMBDA_TASK_ROOT").unwrap_or("/var/task");
-        let file = std::fs::File::open(Path::new(package).join(path))?;
+        let file = std::fs::File::open(self.package().join(path))?;
         let mut text = String::new();
         let read = file.take(FILE_MAX + 1).read_to_string(&mut text)?;
         if read as u64 > FILE_MAX {

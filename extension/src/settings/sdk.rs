@@ -1,6 +1,6 @@
 //! Whether the function's variables say that it runs an OpenTelemetry SDK.
 
-use super::Reader;
+use super::{Problem, Reader, Receivers, endpoint};
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 /// Variables that load an SDK where their value has this word in it: agents, and the layers' wrappers.
@@ -15,9 +15,20 @@ const LOADERS: [(&str, &str); 5] = [
 /// without.
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 
+/// Where an SDK sends to, by default `localhost:4318`: that is us.
+const ENDPOINTS: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+];
+
 /// Whether variable `name` is one of them.
 pub(super) fn is_read(name: &str) -> bool {
-    name == DISABLED || name == EXPORTER || LOADERS.iter().any(|(loader, _)| *loader == name)
+    name == DISABLED
+        || name == EXPORTER
+        || ENDPOINTS.contains(&name)
+        || LOADERS.iter().any(|(loader, _)| *loader == name)
 }
 
 impl Reader {
@@ -32,5 +43,27 @@ impl Reader {
         }
         let loads = |(name, word): &(&str, &str)| self.get(name).is_some_and(|value| value.contains(word));
         LOADERS.iter().any(loads) || self.get(EXPORTER).is_some()
+    }
+
+    /// Where the function's SDK is told to send its data to somewhere else than to us.
+    pub(super) fn sdk_hints(&self, receivers: &Receivers) -> Vec<Problem> {
+        let hint = |name: &&str| {
+            let text = self.get(name)?;
+            let uri: http::Uri = text.parse().ok()?;
+            let host = uri.host()?;
+            let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+            let mut own = receivers.http.iter().chain(&receivers.grpc);
+            let reason = if !endpoint::is_here(host) {
+                format!("the function's SDK sends to {host}, past Prefreeze")
+            } else if own.any(|own| own.port() == port) {
+                return None;
+            } else {
+                format!("the function's SDK sends to port {port}, where Prefreeze does not listen")
+            };
+            let ours =
+                receivers.http.map_or_else(String::new, |own| format!("; Prefreeze is at http://{own}"));
+            Some(Problem { name: (*name).to_owned(), reason: reason + &ours })
+        };
+        ENDPOINTS.iter().filter_map(hint).collect()
     }
 }

@@ -308,7 +308,7 @@ pub(super) static TABLE: [Setting; 52] = [
         name: "PREFREEZE_REDACT",
         kind: "JSON list",
         default: "none",
-        help: "What is hidden before anything is kept: `all`, or some of `cards`, `aadhaar`, `pan`, `upi`, `emails`, `phones`, `tokens`, `keys`, `urls`, `sql`, and own rules; see [privacy](privacy.md).",
+        help: "What is hidden before anything is kept: `all`, or some of `cards`, `aadhaar`, `pan`, `ibans`, `upi`, `emails`, `phones`, `tokens`, `keys`, `urls`, `sql`, and own rules; see [privacy](privacy.md).",
         ..PLAIN
     },
     Setting {
@@ -399,12 +399,16 @@ pub(super) static TABLE: [Setting; 52] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 12] = [
+pub(super) static FOREIGN: [(&str, &str); 13] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     (
         "OTEL_TRACES_EXPORTER",
         "With the other variables that load or set up an SDK (`OTEL_SDK_DISABLED`, `NODE_OPTIONS`, `JAVA_TOOL_OPTIONS`, `AWS_LAMBDA_EXEC_WRAPPER` …): whether the function's own spans are expected, and awaited past the end of an invocation.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "With its forms for one signal: where the function's SDK sends to. A line says so where that is not Prefreeze.",
     ),
     ("AWS_LAMBDA_RUNTIME_API", "The platform's API."),
     ("AWS_LAMBDA_FUNCTION_NAME", "`faas.name`, and the names of spans that Prefreeze makes."),
@@ -416,7 +420,7 @@ pub(super) static FOREIGN: [(&str, &str); 12] = [
         "HTTPS_PROXY",
         "A proxy on the way to an HTTP backend, as are `HTTP_PROXY`, `ALL_PROXY` and their forms in small letters; `NO_PROXY` names hosts that need none.",
     ),
-    ("LAMBDA_TASK_ROOT", "Where a relative `PREFREEZE_SAMPLING_RULES_FILE` begins."),
+    ("LAMBDA_TASK_ROOT", "Where relative paths of rules and certificates begin."),
     ("TMPDIR", "Where the spool's folder and the Unix socket are by default."),
 ];
 

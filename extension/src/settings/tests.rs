@@ -20,6 +20,18 @@ fn endpoints_follow_the_specification() {
         (BASE, "http://c:4318/x/", Some("http://c:4318/x/v1/traces")),
         (TRACES, "https://c/x", Some("https://c/x")),
         (TRACES, "https://c", Some("https://c/")),
+        (BASE, "http://c:4318/?token=abc", Some("http://c:4318/v1/traces?token=abc")),
+        (BASE, "http://c:4318/x?token=abc&a=/b", Some("http://c:4318/x/v1/traces?token=abc&a=/b")),
+        (BASE, "http://c:4318#part", Some("http://c:4318/v1/traces")),
+        (TRACES, "https://c/x?token=abc", Some("https://c/x?token=abc")),
+        (BASE, "https://user:pass@c", Some("https://user:pass@c/v1/traces")),
+        (BASE, "http://[::2]:4318", Some("http://[::2]:4318/v1/traces")),
+        (BASE, "http://c:99999", None),
+        (BASE, "http://c:0", None),
+        (BASE, "http://c:", None),
+        (BASE, "http://:4318", None),
+        (BASE, "http://", None),
+        (BASE, "http:///v1", None),
         (BASE, "c:4318", None),
         (BASE, "ftp://c", None),
         (BASE, "", None),
@@ -34,7 +46,8 @@ fn endpoints_follow_the_specification() {
 
 #[test]
 fn our_own_address_is_no_backend() {
-    for url in ["http://127.0.0.1:4318", "http://localhost:4318/", "http://[::1]:4318", "http://0.0.0.0:4318"]
+    for url in
+        ["http://127.0.0.1:4318", "http://LocalHost.:4318/", "http://[::1]:4318", "http://0.0.0.0:4318"]
     {
         let settings = read(&[(BASE, url)]);
         assert_eq!(settings.destinations, [None, None, None], "{url}");
@@ -235,4 +248,91 @@ fn an_sdk_is_expected_where_the_variables_load_or_set_up_one() {
     for (variables, expected) in rows {
         assert_eq!(read(variables).policy.expects_spans, expected, "{variables:?}");
     }
+}
+
+#[test]
+fn words_of_yaml_are_taken_by_their_intent() {
+    for word in ["off", "false", "No"] {
+        let settings = read(&[
+            (BASE, "http://c"),
+            ("PREFREEZE_SPOOL", word),
+            ("PREFREEZE_METRICS", word),
+            ("PREFREEZE_LOGS", word),
+            ("PREFREEZE_SAMPLING_RARE", word),
+            ("PREFREEZE_SAMPLING_SLOW", word),
+            ("PREFREEZE_RECEIVER_GRPC", word),
+        ]);
+        assert_eq!(settings.problems, [], "{word}");
+        assert_eq!(settings.policy.spool, SpoolMode::Off, "{word}");
+        assert!(!settings.policy.measuring.otlp && !settings.policy.sampling.keeps_rare, "{word}");
+        assert_eq!(settings.receivers.grpc, None, "{word}");
+    }
+    assert!(read(&[("PREFREEZE_SAMPLING_RARE", "true")]).policy.sampling.keeps_rare);
+    assert_eq!(read(&[("PREFREEZE_FLUSH", "false")]).problems.len(), 1, "it cannot be switched off");
+}
+
+#[test]
+fn a_time_out_in_seconds_by_habit_is_named_and_not_taken() {
+    const NAME: &str = "PREFREEZE_EXPORTER_OTLP_TIMEOUT";
+    for (value, millis, problems) in
+        [("10", 10_000, 1), ("49", 10_000, 1), ("50", 50, 0), ("0", 900_000, 0), ("3000", 3_000, 0)]
+    {
+        let settings = read(&[(NAME, value), (BASE, "http://c")]);
+        assert_eq!(settings.policy.export_timeouts, [Duration::from_millis(millis); 3], "{value}");
+        assert_eq!(settings.problems.len(), problems, "{value}: {:?}", settings.problems);
+    }
+}
+
+#[test]
+fn certificates_lie_in_the_package_like_other_files() {
+    let tls = |path: &str| {
+        let settings = read(&[
+            (BASE, "https://c"),
+            ("LAMBDA_TASK_ROOT", "/package"),
+            ("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", path),
+            ("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", path),
+        ]);
+        settings.destinations.into_iter().flatten().next().expect("there is one").tls
+    };
+    for (path, expected) in [("ca.pem", "/package/ca.pem"), ("/opt/ca.pem", "/opt/ca.pem")] {
+        let tls = tls(path);
+        assert_eq!(tls.certificate.as_deref(), Some(expected));
+        assert_eq!(tls.client_key.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn nothing_secret_of_a_url_is_described() {
+    let settings =
+        read(&[(BASE, "https://user:s3cret@c:4318/x?token=t0ken"), (TRACES, "https://c/?key=t0ken")]);
+    let text = settings.describe();
+    assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
+    assert!(text.contains("https://…@c:4318/x?…") && text.contains("https://…@c:4318/x/v1/logs?…"), "{text}");
+}
+
+#[test]
+fn an_sdk_that_sends_past_us_is_named() {
+    let rows = [
+        ("http://127.0.0.1:4318", 0),
+        ("http://localhost:4317", 0),
+        ("http://localhost:4318/v1/traces", 0),
+        ("https://otlp.example.com:4318", 1),
+        ("http://127.0.0.1:9999", 1),
+        ("http://localhost", 1),
+        ("localhost:4317", 0),
+        ("", 0),
+    ];
+    for (value, hints) in rows {
+        for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] {
+            let settings = read(&[(name, value), (BASE, "http://c")]);
+            assert_eq!(settings.hints.len(), hints, "{value}: {:?}", settings.hints);
+            assert_eq!(settings.is_well(), hints == 0, "{value}");
+        }
+    }
+    let moved = read(&[
+        ("PREFREEZE_RECEIVER_HTTP", "127.0.0.1:9999"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9999"),
+    ]);
+    assert_eq!(moved.hints, []);
+    assert!(!read(&[]).is_well(), "nothing goes anywhere");
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use policy::InitType;
 
 use super::table::FOREIGN;
-use super::{Reader, Receivers, Settings, residency, sdk};
+use super::{Reader, Receivers, Settings, proxies, residency, sdk};
 
 /// What we were told. Little of it is needed to register; the rest can be understood while the platform answers.
 pub struct Variables {
@@ -21,6 +21,7 @@ impl Variables {
             name.starts_with("PREFREEZE_")
                 || FOREIGN.iter().any(|(own, _)| *own == name)
                 || residency::PROXIES.contains(&name)
+                || proxies::EXCEPTED.contains(&name)
                 || sdk::is_read(name)
         };
         let set = variables.filter(|(name, value)| is_known(name) && !value.trim().is_empty()).collect();
@@ -95,6 +96,7 @@ impl Reader {
     }
 }
 
-fn is_off(text: &str) -> bool {
-    text.eq_ignore_ascii_case("off") || text.eq_ignore_ascii_case("none")
+/// Whether a setting is switched off; YAML writes `off` as `false`.
+pub(super) fn is_off(text: &str) -> bool {
+    ["off", "none", "false", "no"].iter().any(|word| word.eq_ignore_ascii_case(text))
 }

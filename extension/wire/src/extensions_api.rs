@@ -36,11 +36,36 @@ pub fn next_event(body: &[u8]) -> Result<NextEvent, serde_json::Error> {
     serde_json::from_slice(body)
 }
 
-/// What a SHUTDOWN reason means; compared without case, because AWS's own sources disagree on it.
+/// What a SHUTDOWN reason means; compared without case, because AWS's own sources disagree on it. A reason that is not
+/// known says nothing of how the last invocation ended: AWS's emulator says `SandboxTerminated` after a success.
 pub fn shutdown_reason(text: &str) -> policy::ShutdownReason {
     match text.to_ascii_lowercase().as_str() {
         "spindown" => policy::ShutdownReason::Spindown,
         "timeout" => policy::ShutdownReason::Timeout,
-        _ => policy::ShutdownReason::Failure,
+        reason if reason.contains("fail") => policy::ShutdownReason::Failure,
+        _ => policy::ShutdownReason::Spindown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy::ShutdownReason::{Failure, Spindown, Timeout};
+
+    #[test]
+    fn a_reason_that_is_not_known_is_no_failure() {
+        let rows = [
+            ("spindown", Spindown),
+            ("SPINDOWN", Spindown),
+            ("timeout", Timeout),
+            ("Timeout", Timeout),
+            ("FAILURE", Failure),
+            ("ReleaseFail", Failure),
+            ("SandboxTerminated", Spindown),
+            ("", Spindown),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(shutdown_reason(text), expected, "{text:?}");
+        }
     }
 }

@@ -87,7 +87,7 @@ pub fn batch_with_logs(body: &[u8], received_at: UnixNanos, reader: &mut Reader,
             Ok(envelope) => {
                 read(&mut batch, &envelope, received_at);
                 if wanted != Wanted::None {
-                    let at = rfc3339(&envelope.time).unwrap_or(received_at);
+                    let at = envelope.at(received_at);
                     let record = envelope.record.map_or("{}", RawValue::get);
                     batch.logs.extend(reader.read(&envelope.kind, at, record, wanted));
                 }
@@ -100,39 +100,73 @@ pub fn batch_with_logs(body: &[u8], received_at: UnixNanos, reader: &mut Reader,
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
+    /// A text, in events that can be read.
     #[serde(default)]
-    time: String,
+    time: Value,
     #[serde(rename = "type", default)]
     kind: String,
     #[serde(borrow)]
     record: Option<&'a RawValue>,
 }
 
-/// Every field of every platform record that is read, all optional.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Record {
-    request_id: Option<Arc<str>>,
-    phase: Option<String>,
-    status: Option<String>,
-    error_type: Option<Arc<str>>,
-    runtime_version: Option<Arc<str>>,
-    instance_id: Option<String>,
-    /// Read by hand: a number that the platform one day writes otherwise costs only itself.
-    metrics: Value,
-    spans: Value,
-    dropped_records: Option<u64>,
-    dropped_bytes: Option<u64>,
+impl Envelope<'_> {
+    /// What happened matters more than when: an event without a readable time is not thrown away.
+    fn at(&self, received_at: UnixNanos) -> UnixNanos {
+        self.time.as_str().and_then(rfc3339).unwrap_or(received_at)
+    }
 }
 
-impl Record {
+/// A platform record. Each field is read when it is asked for: one that the platform one day writes otherwise costs only
+/// itself.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Record<'a> {
+    #[serde(borrow)]
+    request_id: Raw<'a>,
+    #[serde(borrow)]
+    phase: Raw<'a>,
+    #[serde(borrow)]
+    status: Raw<'a>,
+    #[serde(borrow)]
+    error_type: Raw<'a>,
+    #[serde(borrow)]
+    runtime_version: Raw<'a>,
+    #[serde(borrow)]
+    instance_id: Raw<'a>,
+    #[serde(borrow)]
+    metrics: Raw<'a>,
+    #[serde(borrow)]
+    spans: Raw<'a>,
+    #[serde(borrow)]
+    dropped_records: Raw<'a>,
+    #[serde(borrow)]
+    dropped_bytes: Raw<'a>,
+}
+
+/// A value that is not read yet; `null` is none.
+type Raw<'a> = Option<&'a RawValue>;
+
+/// The value, if it is of this type.
+fn readable<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// A text that is not empty.
+fn text(raw: Raw<'_>) -> Option<String> {
+    readable(raw).filter(|text: &String| !text.is_empty())
+}
+
+/// The numbers of a record's `metrics`.
+struct Metrics(Value);
+
+impl Metrics {
     fn millis(&self, metric: &str) -> Option<Duration> {
-        self.metrics[metric].as_f64().and_then(millis)
+        self.0[metric].as_f64().and_then(millis)
     }
 
     /// What the platform writes as MB are units of 1,048,576 bytes.
     fn megabytes(&self, metric: &str) -> Option<u64> {
-        self.metrics[metric].as_u64().map(|megabytes| megabytes.saturating_mul(1 << 20))
+        self.0[metric].as_u64().map(|megabytes| megabytes.saturating_mul(1 << 20))
     }
 
     fn usage(&self) -> Usage {
@@ -144,14 +178,36 @@ impl Record {
             restore: self.millis("restoreDurationMs"),
         }
     }
+}
+
+impl Record<'_> {
+    fn request_id(&self) -> Option<Arc<str>> {
+        text(self.request_id).map(Into::into)
+    }
+
+    fn metrics(&self) -> Metrics {
+        Metrics(readable(self.metrics).unwrap_or_default())
+    }
 
     fn response(&self) -> Response {
-        let spans = self.spans.as_array().map_or(&[][..], Vec::as_slice);
+        let spans: Value = readable(self.spans).unwrap_or_default();
+        let spans = spans.as_array().map_or(&[][..], Vec::as_slice);
         let named = |name: &str| {
             let span = spans.iter().find(|span| span["name"] == name)?;
             span["durationMs"].as_f64().and_then(millis)
         };
         Response { latency: named("responseLatency"), duration: named("responseDuration") }
+    }
+
+    /// No status at all is success (init events of older schemas); one that is not known is a failure.
+    fn ending(&self) -> Ending {
+        let status = match self.status.map(RawValue::get) {
+            None | Some("\"success\"") => EndStatus::Success,
+            Some("\"error\"") => EndStatus::Error,
+            Some("\"timeout\"") => EndStatus::Timeout,
+            Some(_) => EndStatus::Failure,
+        };
+        Ending { status, error_type: text(self.error_type).map(Into::into) }
     }
 }
 
@@ -160,29 +216,31 @@ fn read(batch: &mut Batch, envelope: &Envelope<'_>, received_at: UnixNanos) {
         return;
     }
     let record = envelope.record.map_or("{}", RawValue::get);
-    let Ok(record) = serde_json::from_str::<Record>(record) else {
-        batch.unreadable += 1;
-        return;
-    };
-    // What ended matters more than when: an event without a readable time is not thrown away.
-    let at = rfc3339(&envelope.time).unwrap_or(received_at);
-    if record.instance_id.is_some() {
-        batch.instance_id.clone_from(&record.instance_id);
+    let record: Record<'_> = serde_json::from_str(record).unwrap_or_default();
+    if let Some(instance_id) = text(record.instance_id) {
+        batch.instance_id = Some(instance_id);
     }
-    batch.events.extend(event(&envelope.kind, at, record));
+    let event = event(&envelope.kind, envelope.at(received_at), &record);
+    batch.unreadable += u32::from(event.is_none() && NAME_AN_INVOCATION.contains(&envelope.kind.as_str()));
+    batch.events.extend(event);
 }
 
-fn event(kind: &str, at: UnixNanos, record: Record) -> Option<PlatformEvent> {
+/// Events that mean nothing where they do not say of which invocation they are.
+const NAME_AN_INVOCATION: [&str; 3] = ["platform.start", "platform.runtimeDone", "platform.report"];
+
+fn event(kind: &str, at: UnixNanos, record: &Record<'_>) -> Option<PlatformEvent> {
     let restore = kind.starts_with("platform.restore");
-    let ending = ending(&record);
-    let phase = if record.phase.as_deref() == Some("invoke") { InitPhase::Invoke } else { InitPhase::Init };
-    let duration = record.millis("durationMs");
+    let ending = record.ending();
+    let phase =
+        if text(record.phase).as_deref() == Some("invoke") { InitPhase::Invoke } else { InitPhase::Init };
+    let metrics = record.metrics();
+    let duration = metrics.millis("durationMs");
     Some(match kind {
         "platform.initStart" | "platform.restoreStart" => PlatformEvent::InitStart {
             at,
             restore,
             phase,
-            runtime_version: record.runtime_version.filter(|version| !version.is_empty()),
+            runtime_version: text(record.runtime_version).map(Into::into),
         },
         "platform.initRuntimeDone" | "platform.restoreRuntimeDone" => {
             PlatformEvent::InitRuntimeDone { at, restore, ending }
@@ -190,33 +248,22 @@ fn event(kind: &str, at: UnixNanos, record: Record) -> Option<PlatformEvent> {
         "platform.initReport" | "platform.restoreReport" => {
             PlatformEvent::InitReport { at, phase, restore, ending, duration }
         }
-        "platform.start" => PlatformEvent::Start { request_id: record.request_id?, at },
+        "platform.start" => PlatformEvent::Start { request_id: record.request_id()?, at },
         "platform.runtimeDone" => {
-            let produced_bytes = record.metrics["producedBytes"].as_u64();
-            let (response, request_id) = (record.response(), record.request_id?);
+            let produced_bytes = metrics.0["producedBytes"].as_u64();
+            let (response, request_id) = (record.response(), record.request_id()?);
             PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, response }
         }
         "platform.report" => {
-            let usage = record.usage();
-            PlatformEvent::Report { request_id: record.request_id?, at, ending, duration, usage }
+            let usage = metrics.usage();
+            PlatformEvent::Report { request_id: record.request_id()?, at, ending, duration, usage }
         }
         "platform.logsDropped" => PlatformEvent::LogsDropped {
-            records: record.dropped_records.unwrap_or(1),
-            bytes: record.dropped_bytes.unwrap_or(0),
+            records: readable(record.dropped_records).unwrap_or(1),
+            bytes: readable(record.dropped_bytes).unwrap_or(0),
         },
         _ => return None,
     })
-}
-
-/// No status at all is success (init events of older schemas); one that is not known is a failure.
-fn ending(record: &Record) -> Ending {
-    let status = match record.status.as_deref() {
-        None | Some("success") => EndStatus::Success,
-        Some("error") => EndStatus::Error,
-        Some("timeout") => EndStatus::Timeout,
-        Some(_) => EndStatus::Failure,
-    };
-    Ending { status, error_type: record.error_type.clone().filter(|class| !class.is_empty()) }
 }
 
 fn millis(ms: f64) -> Option<Duration> {
@@ -290,6 +337,49 @@ mod tests {
     }
 
     #[test]
+    fn one_unreadable_field_costs_only_itself() {
+        let whole = serde_json::json!({
+            "time": "2026-11-22T07:58:30.000Z",
+            "type": "platform.runtimeDone",
+            "record": {
+                "requestId": "r1", "status": "error", "errorType": "Runtime.ExitError",
+                "metrics": { "durationMs": 140.25, "producedBytes": 16 },
+                "spans": [{ "name": "responseLatency", "durationMs": 70.0 }],
+                "tracing": { "spanId": "x", "type": "X-Amzn-Trace-Id", "value": "y" },
+            },
+        });
+        let odd =
+            [serde_json::json!(17), serde_json::json!(["x"]), serde_json::json!({ "x": 1 }), Value::Null];
+        let fields = [
+            "/time",
+            "/record/status",
+            "/record/errorType",
+            "/record/metrics",
+            "/record/metrics/durationMs",
+            "/record/metrics/producedBytes",
+            "/record/spans",
+            "/record/spans/0",
+            "/record/spans/0/durationMs",
+            "/record/tracing",
+        ];
+        for (field, odd) in fields.iter().flat_map(|field| odd.iter().map(move |odd| (field, odd))) {
+            let mut event = whole.clone();
+            *event.pointer_mut(field).expect("it is there") = odd.clone();
+            let read = batch(serde_json::json!([event]).to_string().as_bytes(), UnixNanos(7));
+            let [PlatformEvent::RuntimeDone { request_id, ending, .. }] = &read.events[..] else {
+                panic!("{field} as {odd}: {read:?}");
+            };
+            assert_eq!((&**request_id, read.unreadable), ("r1", 0), "{field} as {odd}");
+            let is_success = ending.status == EndStatus::Success;
+            assert_eq!(
+                is_success,
+                *field == "/record/status" && odd.is_null(),
+                "{field} as {odd}: {ending:?}"
+            );
+        }
+    }
+
+    #[test]
     fn the_log_stream_is_learned_from_init() {
         let read = batch(
             br#"[{"time":"2026-11-22T07:58:29.858Z","type":"platform.initStart",
@@ -301,10 +391,7 @@ mod tests {
 
     #[test]
     fn an_unknown_status_is_a_failure_and_a_missing_one_is_not() {
-        let status = |json: &str| {
-            let record: Record = serde_json::from_str(json).expect("valid");
-            ending(&record).status
-        };
+        let status = |json: &str| serde_json::from_str::<Record<'_>>(json).expect("valid").ending().status;
         assert_eq!(status("{}"), EndStatus::Success);
         assert_eq!(status(r#"{"status":"melted"}"#), EndStatus::Failure);
     }

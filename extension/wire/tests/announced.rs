@@ -90,7 +90,8 @@ fn a_span_that_is_closed_differs_in_its_end_alone() {
     let sent = sent(closed, size);
     let mut expected = span(2);
     expected.end_time_unix_nano = 5_000;
-    expected.status = Some(Status { code: StatusCode::Error.into(), message: String::new() });
+    expected.status =
+        Some(Status { code: StatusCode::Error.into(), message: "the invocation timed out".into() });
     expected.attributes.push(text("error.type", "timeout"));
     expected.attributes.push(attribute("prefreeze.unfinished", any_value::Value::BoolValue(true)));
     let scope = &sent.resource_spans[0].scope_spans[0];

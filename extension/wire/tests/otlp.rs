@@ -192,6 +192,41 @@ fn resources_are_completed_and_never_overwritten() {
     assert_eq!(resource.attributes[0], text("service.name", "mine"));
 }
 
+/// What an SDK calls a service that nobody named is no name.
+#[test]
+fn a_service_that_its_sdk_does_not_know_gets_its_name() {
+    let rows = [
+        ("unknown_service", "ours"),
+        ("unknown_service:/usr/bin/node", "ours"),
+        ("unknown_service:python", "ours"),
+        ("unknown_services", "unknown_services"),
+        ("my unknown_service", "my unknown_service"),
+        ("", ""),
+    ];
+    for (sent, expected) in rows {
+        let mut request_of = one_span(Vec::new(), 2);
+        let resource = request_of.resource_spans[0].resource.as_mut().expect("it has one");
+        resource.attributes = vec![text("a", "1"), text("service.name", sent), text("b", "2")];
+        let entries = entries(&request_of);
+        for is_seen in [false, true] {
+            let mut identity = Identity::default();
+            identity.set("service.name", "ours");
+            if is_seen && let Content::Received(body) = &entries[0].content {
+                identity.observe(body);
+            }
+            let spliced = decode(&request(&entries, &identity));
+            let attributes = &spliced.resource_spans[0].resource.as_ref().expect("it has one").attributes;
+            let names: Vec<_> = attributes.iter().filter(|pair| pair.key == "service.name").collect();
+            assert_eq!(names, [&text("service.name", expected)], "{sent:?}, seen {is_seen}");
+            assert_eq!(attributes.len(), 3, "{sent:?}: nothing else is lost");
+        }
+        // Without a name of ours there is nothing better.
+        let spliced = decode(&request(&entries, &Identity::default()));
+        let attributes = &spliced.resource_spans[0].resource.as_ref().expect("it has one").attributes;
+        assert_eq!(attributes[1], text("service.name", sent));
+    }
+}
+
 #[test]
 fn a_span_without_valid_ids_is_refused_alone() {
     let mut sent = one_span(Vec::new(), 2);

@@ -1,10 +1,10 @@
 //! Whether work grows in line with what it is done on: the same at one length, at twice and at four times that.
 
-use crate::waiting;
+use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 58] = [
+const UNITS: [&str; 76] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -63,6 +63,24 @@ const UNITS: [&str; 58] = [
     "4111-",
     "+91 ",
     "ABCPE1234",
+    "password abc12345 ",
+    "password (",
+    "OTP is 1234",
+    "otp ",
+    " is your ",
+    "curl -u a:b ",
+    "mysql -p",
+    "-p",
+    "--user a:b",
+    "a:b@",
+    "a:b@c:1",
+    "thin:a/b@",
+    "&#x3d;",
+    "%5C%22",
+    "<name>password</name>",
+    "<key><![CDATA[",
+    "DE89 3704 ",
+    "+1 (4.1e+15 ",
 ];
 /// Own patterns that make other engines search again and again.
 const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];
@@ -78,7 +96,14 @@ pub(crate) const FAMILIES: &[(&str, Family)] = &[
     ("statements", statements),
     ("waiting-traces", waiting::traces),
     ("relatives", waiting::relatives),
+    ("empty-groups", |length| payload::empty_groups(length * REQUEST)),
+    ("empty-groups-json", |length| payload::empty_groups_json(length * REQUEST)),
+    ("small-spans", |length| payload::small_spans(length * REQUEST)),
+    ("spool-replay", |length| spool::replay(length * FILE)),
 ];
+/// A request is so many times as long as a text, and a file so many times.
+const REQUEST: usize = 16;
+const FILE: usize = 16;
 /// A kind of work that takes the square of this grows by three to four from one to the next.
 pub(crate) const LENGTHS: [usize; 3] = [8 << 10, 16 << 10, 32 << 10];
 /// In tenths: twice the length may take so many times the instructions.

@@ -2,12 +2,15 @@
 //!
 //! Time says nothing on a shared machine; instructions say the same on every one, as far as the compiler is the
 //! same. `counts check` compares, `counts write` sets the figures anew, `counts run CASE N` is what is counted.
-//! `counts growth` counts hostile texts at three lengths: what is done on them must grow in line with that.
+//! `counts growth` counts hostile texts, requests and files at three lengths, and measures the memory that requests take:
+//! both must grow in line with the length.
 
 mod cases;
 mod figures;
 mod growth;
 mod payload;
+mod peak;
+mod spool;
 mod valgrind;
 mod waiting;
 
@@ -46,16 +49,23 @@ fn command() -> Result<ExitCode> {
             run(length.parse()?);
             Ok(ExitCode::SUCCESS)
         }
+        ["peak", name, length] => {
+            let kind = peak::PEAKS.iter().find(|kind| kind.name == name).ok_or("no such kind")?;
+            (kind.run)(length.parse()?);
+            println!("{}", peak::of_this_process()?);
+            Ok(ExitCode::SUCCESS)
+        }
         ["check"] => check(),
         ["growth"] => Ok(if grows_in_line()? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         ["write"] => {
             std::fs::write(FIGURES, Figures { compiler: compiler()?, counts: count_all()? }.to_string())?;
             Ok(ExitCode::SUCCESS)
         }
-        _ => {
-            Err("counts check | counts growth | counts write | counts run CASE N | counts grow FAMILY LENGTH"
-                .into())
-        }
+        _ => Err(
+            "counts check | counts growth | counts write | counts run CASE N | counts grow FAMILY LENGTH \
+                  | counts peak KIND LENGTH"
+                .into(),
+        ),
     }
 }
 
@@ -94,9 +104,11 @@ fn grows_in_line() -> Result<bool> {
         }
         counted.push(((*name).to_owned(), counts));
     }
-    let (lines, is_held) = growth::compare(&counted);
+    let (lines, is_linear) = growth::compare(&counted);
     println!("growth\n{lines}");
-    Ok(is_held)
+    let (lines, is_small) = peak::compare(&peak::measure()?);
+    println!("memory\n{lines}");
+    Ok(is_linear && is_small)
 }
 
 fn count_all() -> Result<Vec<(String, u64)>> {

@@ -66,3 +66,34 @@ fn attributes(pairs: &[(&str, &str)]) -> String {
         pairs.iter().map(|(key, value)| format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#));
     texts.collect::<Vec<_>>().join(",")
 }
+
+/// Receives a request of so many bytes that has nothing but empty groups.
+pub(crate) fn empty_groups(length: usize) {
+    let bytes = Bytes::from([0x0a, 0].repeat(length / 2));
+    let scanned = otlp::scan(Signal::Traces, &bytes).expect("it is OTLP");
+    assert_eq!(scanned.receipt.spans.len(), 0);
+}
+
+/// The same as JSON.
+pub(crate) fn empty_groups_json(length: usize) {
+    let json = format!("{{\"resourceSpans\":[{}{{}}]}}", "{},".repeat(length / 3));
+    let converted = otlp::convert_json(Signal::Traces, json.as_bytes(), length).expect("it is OTLP");
+    let scanned = otlp::scan(Signal::Traces, &converted.bytes.into()).expect("it is OTLP");
+    assert_eq!(scanned.receipt.spans.len(), 0);
+}
+
+/// As many spans as fit, of nothing but their ids, under a resource of 60 KB: what an announcement may be.
+pub(crate) fn small_spans(length: usize) {
+    let field = |number: u8, content: &[u8]| {
+        let mut out = vec![number << 3 | 2];
+        wire::proto::put_varint(&mut out, content.len() as u64);
+        out.extend_from_slice(content);
+        out
+    };
+    let large = field(1, &[field(1, b"large"), field(2, &field(1, &[b'x'; 60_000]))].concat());
+    let span = field(2, &[field(1, &[1; 16]), field(2, &[2; 8])].concat());
+    let group = [field(1, &large), field(2, &span.repeat(length / span.len()))].concat();
+    let bytes = Bytes::from(field(1, &group));
+    let scanned = otlp::scan(Signal::Traces, &bytes).expect("it is OTLP");
+    assert!(!scanned.receipt.spans.is_empty());
+}

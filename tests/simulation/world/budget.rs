@@ -209,6 +209,16 @@ impl World {
         assert!(is_over, "/next was asked {} ms before anything told of the end", (patience - now) / MS);
     }
 
+    /// An invocation that is held for its data is known to be over, or taken to be.
+    pub(super) fn note_regarded_as_over(&mut self) {
+        let (now, current) = (self.now, self.current);
+        if self.agent.phase() == Phase::Flushing
+            && let Some(life) = self.truth.life_mut(current)
+        {
+            life.known_at.get_or_insert(now);
+        }
+    }
+
     /// What has been waited for once is not waited for again; and an invocation that is let go of is known to be over.
     pub(super) fn note_next(&mut self) {
         if self.held.receives {
@@ -319,23 +329,30 @@ impl World {
         if (is_let_go && (is_brief || is_much)) || (is_brief && is_much) || is_in_pieces {
             return;
         }
+        // What went to the disk is read back beside the handlers, record by record: brief ones have time for a few each.
+        if is_brief && !self.disk.found().is_empty() {
+            return;
+        }
         // Once flushes have cost what they may in a minute, an invocation is let go of at once as well: handlers that are
-        // shorter than answers take have their requests, and their probes, cut off by the freezes between them.
+        // shorter than answers take have their requests, and their probes, cut off by the freezes between them. Where a freeze
+        // loses the answers, too, handlers that are shorter than the grace for those are of no use.
         let is_spent =
             self.config.cost_cap.is_some() && self.invocations < self.costs.spent_in + super::HEALTHY;
-        if is_spent && is_brief {
+        if is_spent && (is_brief || self.faults.freezes_machine) {
             return;
         }
         // Some invocations must follow on the one in which it was found well.
         if self.invocations < self.held.back_in + 4 {
             return;
         }
-        // The backend has asked for patience, in an answer that was read after the respite.
-        if self.now < self.deliveries.retries_until[HOLDER as usize] {
+        // The backend has asked for patience, in an answer that was read after the respite: what it has asked for is sent beside
+        // the invocations that follow.
+        let since = if self.config.is_managed() { self.now } else { self.before[0].1 };
+        if since < self.deliveries.retries_until[HOLDER as usize] {
             return;
         }
-        // A probe that freezes have cut off, or whose failure was read after the respite, is followed by a pause of the
-        // breaker's, 30 s at the most.
+        // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most; whether it was given up,
+        // or its connection broke after the thaw.
         let failed_at = self.cancelled_at.max(self.deliveries.excused_at[HOLDER as usize]);
         if self.held.is_down() && self.now < failed_at + 31_000 * MS {
             return;

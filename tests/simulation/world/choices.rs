@@ -78,7 +78,7 @@ impl World {
 
     /// These are sent: not before the backend wants them.
     pub(super) fn check_patience_kept(&mut self, entries: &[Entry<Body>]) {
-        let is_last = self.agent.phase() == Phase::Draining || self.kills > 0;
+        let is_last = matches!(self.agent.phase(), Phase::Draining | Phase::Exited) || self.kills > 0;
         for id in spans_of(entries) {
             let until = self.choices.patience.remove(&id).unwrap_or_default();
             assert!(
@@ -114,8 +114,8 @@ impl World {
         assert!(plain.is_none(), "span {precious}, a failure, is given up before span {plain:?}");
     }
 
-    /// Spans that are held in memory, neither under way nor being written, and whether each is an error. A request that was
-    /// given up on its way still holds what the agent may have let go of.
+    /// Spans that are held in memory, neither under way nor being written, and whether each is an error. What was cancelled
+    /// and is on the wire yet is left out: who else holds it, nobody knows here.
     fn waiting(&self) -> impl Iterator<Item = (u64, bool)> {
         let requests = self.network.all().flat_map(|request| request.entries.iter());
         let being_read = self.pending.values().flat_map(|event| match event {

@@ -211,7 +211,9 @@ impl World {
     pub(super) fn note_cancelled(&mut self, request: &Request) {
         let awake = self.now - request.launched.max(self.held.begun_at).min(self.now);
         let in_all = (self.now - request.launched).saturating_sub(self.waited - request.waited_before);
-        let is_old = in_all >= STALL_MIN || request.waits >= WAITS_MAX;
+        // Packing takes time, which the agent does not see: the requests of one step begin together for it.
+        let packing = self.character.cpu.1 * 100;
+        let is_old = in_all + packing >= STALL_MIN || request.waits >= WAITS_MAX;
         let is_ending = matches!(self.agent.phase(), Phase::Draining | Phase::Exited);
         let signal = request.id.lane.signal as usize;
         let is_excused = self.deliveries.excused_at[signal] == self.now || is_ending;

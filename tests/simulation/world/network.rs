@@ -89,7 +89,7 @@ impl Network {
         self.requests.values().filter(|request| !request.is_over)
     }
 
-    /// Those, and such as were given up on their way.
+    /// Those and what is still on the wire of requests that were cancelled.
     pub(super) fn all(&self) -> impl Iterator<Item = &Request> {
         self.requests.values()
     }

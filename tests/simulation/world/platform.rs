@@ -84,7 +84,9 @@ impl World {
             self.note_came(span);
             if let Some(request_id) = &span.request_id {
                 self.logged.learn(request_id, (span.trace_id, span.span_id));
-                self.note_named(span.body.of);
+                if tells_end(span) {
+                    self.note_named(span.body.of);
+                }
             }
         }
         self.receiving = self.receiving.saturating_sub(1);
@@ -98,9 +100,12 @@ impl World {
         let sampling = &self.config.sampling;
         let is_sampled = sampling.rules.is_empty() && is_sampled(sampling, span.trace_id);
         let number = span.body.of;
-        // Where a span of the trace claims to end in the future, all that follow seem to be late parts of what was judged.
-        let is_late = self.character.has_bogus_times && self.character.traces == Traces::Spanning;
-        let is_main = !is_late
+        // In a trace that spans several invocations, one that claims to be of 1970 seems a late part of what was judged before;
+        // and on Managed Instances, where they run at once, one that comes before any that names its own may be of any of them.
+        let is_unknowable = span.start.0 == 0 || self.config.is_managed() && self.faults.announces;
+        let is_vague =
+            self.character.traces == Traces::Spanning && span.request_id.is_none() && is_unknowable;
+        let is_main = !is_vague
             && self.truth.life(number).is_some_and(|_| {
                 span.trace_id == super::super::function::spans::trace_for(&self.character, number)
             });
@@ -239,6 +244,11 @@ impl World {
             self.later(self.now + after + again, Event::Tell(number, event));
         }
     }
+}
+
+/// Whether a span tells that its invocation is over: it names it, and is no part of another span of the same process.
+pub(super) fn tells_end(span: &policy::Span<Body>) -> bool {
+    span.request_id.is_some() && span.parent_is_remote != Some(false)
 }
 
 fn ending_of(fate: Fate) -> Ending {

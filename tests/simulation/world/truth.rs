@@ -9,6 +9,7 @@ use super::super::disk::Body;
 use super::super::function::{Fate, MS, Plan};
 use super::World;
 use super::logged::Place;
+use super::platform::tells_end;
 
 /// A span of an invocation that was accepted.
 #[derive(Clone, Copy)]
@@ -161,7 +162,7 @@ impl World {
         if life.entries.contains(&(span.trace_id, span.span_id)) {
             life.entry_at.get_or_insert(now);
         }
-        if span.request_id.is_some() {
+        if tells_end(span) {
             life.known_at.get_or_insert(now);
         }
     }

@@ -149,7 +149,11 @@ impl Server {
         let events: Vec<String> = body["events"].as_array().map_or_else(Vec::new, |events| {
             events.iter().map(|event| event.as_str().unwrap_or_default().to_owned()).collect()
         });
-        if name.as_deref() != Some(NAME) {
+        if let Registration::Named(expected) = self.registration {
+            if name.as_deref() != Some(expected) {
+                return error(403, "Extension.InvalidEventType");
+            }
+        } else if name.as_deref() != Some(NAME) {
             state.violate(format!("registered as {name:?}, but the file is {NAME}"));
         }
         if state.registered.is_some() {
@@ -166,7 +170,9 @@ impl Server {
                 let body = r#"{"errorMessage":"INVOKE: ErrorInvalidEventType","errorType":"Extension.InvalidEventType"}"#;
                 return Response::new(403).header("Content-Type", "application/json").body(body);
             }
-            Registration::Accept | Registration::RefuseInvoke => state.registered = Some(events),
+            Registration::Accept | Registration::RefuseInvoke | Registration::Named(_) => {
+                state.registered = Some(events);
+            }
         }
         let mut answer =
             json!({"functionName": "orders", "functionVersion": "$LATEST", "handler": "app.handler"});

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,6 +19,8 @@ pub enum Registration {
     RefuseInvoke,
     /// Always this status.
     Status(u16),
+    /// As usual for this name, which is that of the file; 403 for any other.
+    Named(&'static str),
 }
 
 /// How `PUT /telemetry` is answered.
@@ -144,13 +146,11 @@ impl Script {
         self
     }
 
-    /// What to start.
-    pub(super) fn command(&self) -> Command {
-        if let Some([program, arguments @ ..]) = self.program.as_deref() {
-            let mut command = Command::new(program);
-            command.args(arguments);
-            return command;
-        }
+    /// The extension's binary.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn binary(&self) -> PathBuf {
         let built = || {
             let test = env::current_exe().expect("a test knows its own path");
             test.parent()
@@ -160,7 +160,29 @@ impl Script {
         };
         let path = env::var_os("PREFREEZE_BIN").map_or_else(built, PathBuf::from);
         assert!(path.is_file(), "no extension at {}: build it first, or set PREFREEZE_BIN", path.display());
-        Command::new(path)
+        path
+    }
+
+    /// Runs the extension's binary as a person does, with these arguments and the variables of the script and nothing
+    /// else.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.binary());
+        command.args(arguments).env_clear().env("TMPDIR", self.scratch());
+        command.envs(self.environment.iter().cloned());
+        command.output().expect("it starts")
+    }
+
+    /// What to start.
+    pub(super) fn command(&self) -> Command {
+        if let Some([program, arguments @ ..]) = self.program.as_deref() {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            return command;
+        }
+        Command::new(self.binary())
     }
 }
 

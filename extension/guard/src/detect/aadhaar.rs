@@ -2,8 +2,8 @@
 //!
 //! The last four digits stay, as on a masked Aadhaar (UIDAI, <https://uidai.gov.in>).
 
-use super::is_apart;
-use super::numbers::{Run, end_of_first, is_part_of_another, next_run};
+use super::numbers::{Called, Run, called, end_of_first, float_at, is_part_of_another, next_run};
+use super::{goes_on, number_goes_on};
 use crate::rewrite::Rewrite;
 
 const SHOWN: usize = 4;
@@ -11,6 +11,13 @@ const SHOWN: usize = 4;
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let mut at = 0;
     while let Some(run) = next_run(text, at) {
+        if let Some((end, digits)) = float_at(text, run.start()).filter(|(_, digits)| is_aadhaar(digits)) {
+            let mut shown = vec![b'*'; digits.len() - SHOWN];
+            shown.extend_from_slice(&digits[digits.len() - SHOWN..]);
+            out.put(run.start(), end, &shown);
+            at = end;
+            continue;
+        }
         let candidates = [run.first(3), run.first(1)];
         let found = candidates.into_iter().find(|part| is_number(text, part));
         at = match found {
@@ -25,10 +32,21 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 
 fn is_number(text: &[u8], run: &Run) -> bool {
     (run.has_form(&[12]) || run.has_form(&[4, 4, 4]))
-        && is_apart(text, run.start(), run.end())
+        && !goes_on(text, run.start())
+        && !number_goes_on(text, run.end())
         && is_aadhaar(&run.digits(text))
         && !run.is_among_others(text)
         && !is_part_of_another(text, run.start(), run.end())
+        && called(text, run.start()) != Called::Reference
+        && !has_unit(&text[run.end()..])
+}
+
+/// Whether a unit follows: `234123412346 ns`.
+fn has_unit(rest: &[u8]) -> bool {
+    const UNITS: [&[u8]; 6] = [b"ns", b"us", b"ms", b"bytes", b"\xc2\xb5s", b"B"];
+    let rest = rest.strip_prefix(b" ").unwrap_or_default();
+    let ends = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_alphanumeric);
+    UNITS.iter().any(|unit| rest.strip_prefix(*unit).is_some_and(ends))
 }
 
 /// The digits of `number` are those of an Aadhaar.
@@ -90,6 +108,7 @@ mod tests {
             ("2341 2341 2346", "**** **** 2346"),
             ("uid 2341-2341-2346.", "uid ****-****-2346."),
             (r"uid\n234123412346", r"uid\n********2346"),
+            ("2.34123412346e+11", "********2346"),
         ];
         for (text, expected) in rows {
             assert_eq!(redacted(text), expected);
@@ -109,6 +128,7 @@ mod tests {
             "2341-2341-2346-1234",
             "1234-2341-2341-2346",
             "rrn 234123412346",
+            "234123412346 ns",
         ] {
             assert_eq!(redacted(text), text);
         }

@@ -202,10 +202,11 @@ fn local_start(text: &[u8], at: usize, floor: usize) -> usize {
 
 fn domain_end(text: &[u8], start: usize) -> usize {
     let rest = &text[start..text.len().min(start + DOMAIN_MAX)];
-    let is_domain_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(*byte, b'.' | b'-');
+    let is_domain_byte =
+        |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || matches!(*byte, b'.' | b'-');
     let length = rest.iter().take_while(|byte| is_domain_byte(byte)).count();
     // A full stop ends a sentence, not a domain.
-    let trimmed = rest[..length].iter().rev().take_while(|byte| !is_inside(**byte)).count();
+    let trimmed = rest[..length].iter().rev().take_while(|byte| !is_inside(**byte) && **byte < 0x80).count();
     start + length - trimmed
 }
 
@@ -217,7 +218,7 @@ fn is_domain(domain: &[u8]) -> bool {
         && domain[0] != b'.'
         && domain[0] != b'-'
         && (2..=24).contains(&top.len())
-        && top.iter().all(u8::is_ascii_alphabetic)
+        && top.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
         && !INTERNAL.iter().any(|name| top.eq_ignore_ascii_case(name))
         && !FILES.iter().any(|file| top.eq_ignore_ascii_case(file))
 }
@@ -244,6 +245,7 @@ mod tests {
             ("<a@b.io>, c@d.org", "<*@b.io>, *@d.org"),
             ("?mail=jane%40example.com&x=1", "?mail=****%40example.com&x=1"),
             ("josé@example.com", "*****@example.com"),
+            ("jane@müller.de, 用户@例子.广告", "****@müller.de, ******@例子.广告"),
             (r"jos\u00e9@example.com\n", r"*****@example.com\n"),
             ("?mail=%22jane%40example.com", "?mail=%22****%40example.com"),
         ];

@@ -2,8 +2,8 @@
 //!
 //! The first six digits and the last four may be shown (PCI DSS 4.0, requirement 3.4.1); the rest becomes stars.
 
-use super::numbers::{Run, begins_stripe, end_of_first, is_part_of_another, next_run};
-use super::{goes_on, is_inside};
+use super::numbers::{Run, begins_stripe, end_of_first, float_at, is_part_of_another, next_run};
+use super::{goes_on, number_goes_on};
 use crate::rewrite::Rewrite;
 
 /// As many digits are shown at the beginning, and at the end.
@@ -17,6 +17,16 @@ const STRIPE_MAX: usize = 80;
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let mut at = 0;
     while let Some(run) = next_run(text, at) {
+        if let Some((end, digits)) = float_at(text, run.start()).filter(|(_, digits)| is_card(digits)) {
+            let shown = [
+                &digits[..SHOWN.0],
+                &vec![b'*'; digits.len() - SHOWN.0 - SHOWN.1],
+                &digits[digits.len() - SHOWN.1..],
+            ];
+            out.put(run.start(), end, &shown.concat());
+            at = end;
+            continue;
+        }
         at = match card_in(text, &run) {
             Some(card) => {
                 let (start, end) = (card.start(), card.end());
@@ -52,7 +62,7 @@ fn card_in(text: &[u8], run: &Run) -> Option<Run> {
 /// On its own; or behind the `B` that begins the first track of a stripe, or before the `D` of a second track.
 fn stands_apart(text: &[u8], start: usize, end: usize) -> bool {
     let is_track_2 = text.get(end) == Some(&b'D') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
-    let end_is_apart = is_track_2 || !text.get(end).copied().is_some_and(is_inside);
+    let end_is_apart = is_track_2 || !number_goes_on(text, end);
     (begins_stripe(text, start) || !goes_on(text, start)) && end_is_apart
 }
 
@@ -151,6 +161,10 @@ mod tests {
             ("5555555555554444 4111111111111111", "555555******4444 411111******1111"),
             ("4111 1111 1111 1111 2026", "4111 11** **** 1111 2026"),
             ("4111111111111111.0", "411111******1111.0"),
+            ("{ number: 4111111111111111n }", "{ number: 411111******1111n }"),
+            ("4111—1111—1111—1111", "4111—11**—****—1111"),
+            ("map[card:4.111111111111111e+15]", "map[card:411111******1111]"),
+            ("5.5E15, 4.111111111111111e15", "5.5E15, 411111******1111"),
             ("4111  1111  1111  1111", "4111  11**  ****  1111"),
             ("4111\t1111\t1111\t1111", "4111\t11**\t****\t1111"),
             ("4111–1111–1111–1111", "4111–11**–****–1111"),

@@ -6,6 +6,8 @@
 pub(crate) mod aadhaar;
 pub(crate) mod addresses;
 pub(crate) mod cards;
+mod commands;
+pub(crate) mod ibans;
 pub(crate) mod numbers;
 pub(crate) mod pan;
 pub(crate) mod phones;
@@ -39,6 +41,13 @@ pub(crate) fn goes_on(text: &[u8], at: usize) -> bool {
 /// Whether `text[start..end]` stands on its own.
 pub(crate) fn is_apart(text: &[u8], start: usize, end: usize) -> bool {
     !goes_on(text, start) && !text.get(end).copied().is_some_and(is_inside)
+}
+
+/// Whether a number that ends at `end` goes on there. A letter that says its type, as in JavaScript's `41n`, does not.
+pub(crate) fn number_goes_on(text: &[u8], end: usize) -> bool {
+    let is_typed =
+        matches!(text.get(end), Some(b'n' | b'L')) && !text.get(end + 1).copied().is_some_and(is_inside);
+    !is_typed && text.get(end).copied().is_some_and(is_inside)
 }
 
 /// Whether `text` goes on with `word` at `at`, in any case.

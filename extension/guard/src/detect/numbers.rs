@@ -1,6 +1,7 @@
 //! Runs of digits in a text, with what may separate their groups: what cards, Aadhaar numbers and phones are made of.
 
 use super::goes_on;
+use crate::keys::call;
 
 /// Groups of one run at most: a card has five, and what has more is no number that anyone writes so.
 const GROUPS_MAX: usize = 5;
@@ -84,7 +85,7 @@ impl Run {
 }
 
 /// The separators that people and programs write: each run keeps to one of them.
-const SEPARATORS: [&[u8]; 14] = [
+const SEPARATORS: [&[u8]; 15] = [
     b" ",
     b"  ",
     b"-",
@@ -97,6 +98,7 @@ const SEPARATORS: [&[u8]; 14] = [
     b"\xc2\xa0",
     b"\xe2\x80\x91",
     b"\xe2\x80\x93",
+    b"\xe2\x80\x94",
     b"\xe2\x80\xaf",
     b"\xe2\x88\x92",
 ];
@@ -133,6 +135,35 @@ pub(crate) fn begins_stripe(text: &[u8], at: usize) -> bool {
     at >= 2 && text[at - 2..at].eq_ignore_ascii_case(b"%b")
 }
 
+/// A whole number in floating point as Go and C print it, `4.111111111111111e+15`: where it ends, and its digits.
+pub(crate) fn float_at(text: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
+    /// No number of interest has more digits.
+    const DIGITS_MAX: usize = 19;
+    let rest = &text[start..text.len().min(start + DIGITS_MAX + 6)];
+    let (first, places) = match rest {
+        [first, b'.', places @ ..] if first.is_ascii_digit() => (*first, places),
+        _ => return None,
+    };
+    let count = places.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (places, exponent) = places.split_at(count);
+    let exponent = exponent.strip_prefix(b"e").or_else(|| exponent.strip_prefix(b"E"))?;
+    let digits = exponent.strip_prefix(b"+").unwrap_or(exponent);
+    let power = match digits {
+        [tens, ones, ..] if tens.is_ascii_digit() && ones.is_ascii_digit() => {
+            usize::from(tens - b'0') * 10 + usize::from(ones - b'0')
+        }
+        _ => return None,
+    };
+    let end = start + rest.len() - digits.len() + 2;
+    let is_whole = count <= power && power < DIGITS_MAX && super::is_apart(text, start, end);
+    is_whole.then(|| {
+        let mut all = vec![first];
+        all.extend_from_slice(places);
+        all.resize(power + 1, b'0');
+        (end, all)
+    })
+}
+
 /// Whether `separator` and a digit come at `at`.
 fn follows(text: &[u8], at: usize, separator: &[u8]) -> bool {
     text[at..].strip_prefix(separator).is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
@@ -149,6 +180,8 @@ pub(crate) const fn end_of_first(run: &Run) -> usize {
 
 /// Whether the digits at `start..end` are a part of something longer that is no secret: a UUID, a fraction, an IP
 /// address, a version, the account in an ARN or in a queue's URL.
+///
+/// A number whose name says that it refers to something is another thing: [`is_named`].
 pub(crate) fn is_part_of_another(text: &[u8], start: usize, end: usize) -> bool {
     is_fraction(text, start, end) || is_in_uuid(text, start) || is_account(text, start)
 }
@@ -192,53 +225,48 @@ fn is_account(text: &[u8], at: usize) -> bool {
     let head = &text[at.saturating_sub(LOOK_BACK)..at];
     let word = head.rsplit(|byte| byte.is_ascii_whitespace() || *byte == b'"').next().unwrap_or(head);
     let is_arn = word.ends_with(b":") && word.windows(4).any(|part| part == b"arn:");
-    is_arn || word.ends_with(b".amazonaws.com/") || is_named_reference(head)
+    is_arn || word.ends_with(b".amazonaws.com/")
 }
 
-/// What is written before a number that refers to something: an account, a payment, an order.
-const REFERENCE_WORDS: [&[u8]; 20] = [
-    b"account",
-    b"accountid",
-    b"acct",
-    b"account_id",
-    b"owner",
-    b"ownerid",
-    b"owner_id",
-    b"rrn",
-    b"utr",
-    b"ref",
-    b"refno",
-    b"ref_no",
-    b"reference",
-    b"txn",
-    b"txnid",
-    b"txn_id",
-    b"transaction",
-    b"transactionid",
-    b"transaction_id",
-    b"upi",
-];
+/// What a word before a number says that it is: `account 123456789012`, `"rrn":"…"`, `offset=…`, `phone: …`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// Nothing of these.
+    Nothing,
+    /// It refers to something, or is the measure of something.
+    Reference,
+    /// Somebody's telephone.
+    Phone,
+}
 
-/// Whether a word before the number at the end of `head` says what it refers to: `account 123456789012`, `"rrn":"…"`.
-fn is_named_reference(head: &[u8]) -> bool {
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let mut rest = head;
+/// What the number that begins at `at` is called.
+pub(crate) fn called(text: &[u8], at: usize) -> Called {
+    /// As far back as a name may begin, and what may stand between it and the number.
+    const LOOK_BACK: usize = 64;
+    const BETWEEN_MAX: usize = 24;
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_between = |byte: &&u8| !byte.is_ascii_alphanumeric();
+    let mut rest = &text[at.saturating_sub(LOOK_BACK)..at];
     // `UPI Ref No: ` says it in its second word from the end.
-    for _ in 0..3 {
-        let between = rest.iter().rev().take(6).take_while(|byte| !is_word(byte)).count();
+    for _ in 0..4 {
+        let between = rest.iter().rev().take(BETWEEN_MAX).take_while(is_between).count();
         rest = &rest[..rest.len() - between];
         let length = rest.iter().rev().take_while(|byte| is_word(byte)).count();
-        let word = &rest[rest.len() - length..];
-        if REFERENCE_WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)) {
-            return true;
+        let name = &rest[rest.len() - length..];
+        let found = call(name);
+        if found != Called::Nothing {
+            return found;
         }
-        if ![&b"no"[..], b"id", b"number", b"num"].iter().any(|more| word.eq_ignore_ascii_case(more)) {
-            return false;
+        if name.len() > 1 && !FILLERS.iter().any(|more| name.eq_ignore_ascii_case(more)) {
+            break;
         }
         rest = &rest[..rest.len() - length];
     }
-    false
+    Called::Nothing
 }
+
+/// Words that only say that a number, or a value, follows.
+const FILLERS: [&[u8]; 8] = [b"no", b"id", b"number", b"num", b"is", b"value", b"some", b"string"];
 
 #[cfg(test)]
 mod tests {
@@ -263,15 +291,39 @@ mod tests {
     }
 
     #[test]
+    fn a_name_says_what_a_number_is() {
+        let rows = [
+            ("account ", Called::Reference),
+            ("{\"AccountId\":\"", Called::Reference),
+            ("UPI Ref No: ", Called::Reference),
+            ("UPI/", Called::Reference),
+            ("txn_id=", Called::Reference),
+            ("offset: ", Called::Reference),
+            ("\"contentLength\":", Called::Reference),
+            ("bytes_total ", Called::Reference),
+            ("phone: ", Called::Phone),
+            ("\"mobileNumber\":\"", Called::Phone),
+            ("Mobile No. ", Called::Phone),
+            ("account_phone=", Called::Phone),
+            ("number ", Called::Nothing),
+            ("aadhaar:", Called::Nothing),
+            ("customer account ", Called::Reference),
+            ("customer_account=", Called::Nothing),
+            ("account.id=", Called::Reference),
+            ("https://shop.example.com/x/", Called::Nothing),
+            ("", Called::Nothing),
+        ];
+        for (head, expected) in rows {
+            let text = format!("{head}234123412346");
+            assert_eq!(called(text.as_bytes(), head.len()), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_part_of_another_is_known() {
-        let rows: [(&str, &str, bool); 13] = [
+        let rows: [(&str, &str, bool); 8] = [
             ("4111111111111111.0", "4111111111111111", false),
             ("4111111111111111.05", "4111111111111111", true),
-            ("account 234123412346", "234123412346", true),
-            ("{\"AccountId\":\"234123412346\"}", "234123412346", true),
-            ("UPI Ref No: 234123412346", "234123412346", true),
-            ("UPI/234123412346/pay", "234123412346", true),
-            ("number 234123412346", "234123412346", false),
             ("550e8400-e29b-41d4-a716-446655440000", "446655440000", true),
             ("0.4111111111111111", "4111111111111111", true),
             ("arn:aws:lambda:eu-west-1:234123412346:function:f", "234123412346", true),

@@ -1,9 +1,12 @@
-//! Values that their name gives away: `password=…`, `"cvv":"123"`, `[pin] => 1234`, `<secret>…</secret>`, `Cookie: …`, and
-//! so on: the ways in which programs print a name and its value.
+//! Values that their name gives away: `password=…`, `"cvv":"123"`, `[pin] => 1234`, `<secret>…</secret>`, `Cookie: …`,
+//! `--token …`, `OTP is 123456`, and so on: the ways in which programs and people write a name and its value.
 
-use super::has_word;
+use std::ops::Range;
+
+use super::commands::Commands;
+use super::{before, has_word};
 use crate::hash::LETTERS as HASH_LETTERS;
-use crate::keys::{Naming, is_weak, naming_in_text};
+use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 use crate::words::STATES;
 
@@ -21,6 +24,16 @@ const TAG_MAX: usize = 128;
 const PAIR_MAX: usize = 96;
 /// Fewer digits are a number of something, where the name is a word like others: `session: 3`.
 const DIGITS_MIN: usize = 4;
+/// Words of a quoted value that are read to know that it says how a secret is.
+const STATE_WORDS_MAX: usize = 8;
+/// Digits that stand behind a name with nothing between but a blank: `cvv 123`, `OTP is 123456`.
+const CODE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=8;
+/// Bytes before such digits that may name them.
+const CODE_NAME_MAX: usize = 48;
+/// What stands between such digits and what they are.
+const SAID: [&[u8]; 4] = [b" is your ", b" is the ", b" as your ", b" as the "];
+/// Bytes behind such digits that may name them: `123456 is your OTP`.
+const CODE_TAIL_MAX: usize = 40;
 /// What stands for a value that has gone already.
 const GONE: [&[u8]; 2] = [REDACTED, b"REDACTED"];
 /// The values of these names go to the end of the line: they have spaces in them.
@@ -38,11 +51,21 @@ const NAMES: [&[u8]; 9] = [
     b"attribute",
 ];
 const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
+/// What names of two words end in.
+const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
+/// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
+const RANDOM_MIN: usize = 8;
+/// What `var_dump` writes before a text.
+const PHP: &[u8] = b"string(";
+/// Where XML has text as it is, and where that ends.
+const CDATA: (&[u8], &[u8]) = (b"<![CDATA[", b"]]>");
+/// Bytes before a line's first word.
+const INDENT_MAX: usize = 256;
 
 /// Each value is found from the sign before it. What is looked at of it is looked at once: it is replaced, or known by its
 /// first bytes to stay.
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut search = Search { text, out, named_until: 0 };
+    let mut search = Search { text, out, named_until: 0, commands: Commands::of(text) };
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         at = if SIGNS[usize::from(*byte)] { search.at(at).max(at + 1) } else { at + 1 };
@@ -50,7 +73,7 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 }
 
 const fn is_sign(byte: u8) -> bool {
-    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t')
+    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t' | b' ' | b'0'..=b'9')
 }
 
 const SIGNS: [bool; 256] = {
@@ -68,9 +91,17 @@ struct Search<'a, 'b, 'c> {
     out: &'b mut Rewrite<'c>,
     /// Before this, the value of `value` is that of a secret that has been named.
     named_until: usize,
+    commands: Commands<'a>,
 }
 
-impl Search<'_, '_, '_> {
+/// A name, and what stands before it: a quotation mark there ends its value, too.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    text: &'a [u8],
+    before: Option<u8>,
+}
+
+impl<'a> Search<'a, '_, '_> {
     /// Hides the value behind the sign at `sign`, if its name says so; says where to go on.
     fn at(&mut self, sign: usize) -> usize {
         match self.text[sign] {
@@ -79,13 +110,16 @@ impl Search<'_, '_, '_> {
             b',' => self.listed(sign),
             b'-' => self.option(sign),
             b'\t' => self.column(sign),
+            b'0'..=b'9' => self.code(sign),
+            b' ' => self.spoken(sign),
             _ => self.named(sign, sign + 1),
         }
     }
 
     /// `name = value` in all its spellings.
     fn named(&mut self, sign: usize, from: usize) -> usize {
-        let name = name_before(self.text, sign);
+        let place = name_before(self.text, sign);
+        let name = &self.text[place.clone()];
         // The scheme of a URL, or a time: most signs are one of these.
         let is_url = self.text[from..].starts_with(b"//");
         if is_url || name.last().is_none_or(|last| last.is_ascii_digit() && name.len() < 3) {
@@ -93,23 +127,46 @@ impl Search<'_, '_, '_> {
         }
         let start = self.skip_signs(from);
         if naming_in_text(name) != Naming::Plain {
-            return self.value(start, name, from);
+            let is_no_name = is_in_arn(self.text, &place) || is_of_parser(self.text, &place);
+            return if is_no_name { from } else { self.value(start, self.name(place), from) };
         }
         let last = last_word(name);
         let is_one_of = |words: &[&[u8]]| words.iter().any(|word| last.eq_ignore_ascii_case(word));
+        // `API key: …`: half of the name stands before a blank.
+        if is_one_of(&SECOND_HALVES) && before(self.text, place.start) == Some(b' ') {
+            let head = &self.text[..place.start - 1];
+            let first =
+                head.iter().rev().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
+            let both = head.len() - first..place.end;
+            if naming_in_text(&self.text[both.clone()]) != Naming::Plain {
+                return self.value(start, self.name(both), from);
+            }
+        }
         if is_one_of(&NAMES) {
             self.note_name(start, from)
         } else if start < self.named_until && is_one_of(&VALUES) {
-            self.value(start, name, from)
+            self.named_until = 0;
+            self.value(start, self.name(place), from)
         } else {
             from
         }
     }
 
-    /// Further signs and blanks: `=>`, `:=`, `==`, ` : `.
+    fn name(&self, place: Range<usize>) -> Name<'a> {
+        Name { before: before(self.text, place.start), text: &self.text[place] }
+    }
+
+    /// Further signs and blanks: `=>`, `:=`, `==`, ` : `; and the next line, where a value in quotation marks begins it.
     fn skip_signs(&self, from: usize) -> usize {
         let is_more = |byte: &&u8| matches!(byte, b'=' | b':' | b'>' | b'~' | b' ' | b'\t');
-        from + self.text[from..].iter().take(BLANKS_MAX).take_while(is_more).count()
+        let end = from + self.text[from..].iter().take(BLANKS_MAX).take_while(is_more).count();
+        if !matches!(self.text.get(end), Some(b'\n' | b'\r')) {
+            return end;
+        }
+        let rest = &self.text[end..];
+        let blanks = rest.iter().take(BLANKS_MAX).take_while(|byte| byte.is_ascii_whitespace()).count();
+        let is_quoted = matches!(rest.get(blanks), Some(b'"' | b'\'')) || rest[blanks..].starts_with(PHP);
+        if is_quoted { end + blanks } else { end }
     }
 
     /// A value that is a name: the `value` behind it is its value, and so is the next line but one of a form.
@@ -120,8 +177,10 @@ impl Search<'_, '_, '_> {
         let length = rest[around..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
         let name = &rest[around..around + length];
         if length == 0 || naming_in_text(name) == Naming::Plain {
+            self.named_until = 0;
             return from;
         }
+        let name = Name { text: name, before: None };
         let mut end = start + around + length;
         self.named_until = end + PAIR_MAX;
         end += self.text[end..].iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
@@ -131,20 +190,52 @@ impl Search<'_, '_, '_> {
     }
 
     /// Hides the value that begins at `start`; goes on from `from` where it stays.
-    fn value(&mut self, start: usize, name: &[u8], from: usize) -> usize {
+    fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
         let (start, quote) = self.unwrapped(start);
         let rest = &self.text[start..];
-        if rest.is_empty() || start < self.out.done() || is_gone(rest) || is_plain(rest, name) {
+        if rest.is_empty() || start < self.out.done() || is_gone(rest) {
+            return from;
+        }
+        if is_plain(rest, name.text, quote.map(|(quote, _)| quote)) {
             return from;
         }
         let end = match quote {
             Some(quote) => self.end_of_quoted(start, quote),
-            None => start + unquoted(rest, name),
+            None => match self.block(start, from) {
+                Some(end) => end,
+                None => start + unquoted(rest, name),
+            },
         };
         if start < end {
             self.out.put(start, end, REDACTED);
         }
         end
+    }
+
+    /// Where a block of YAML ends that begins at `start`, behind a name before `from`: `|` or `>`, and lines that are
+    /// further in than that of the name.
+    fn block(&self, start: usize, from: usize) -> Option<usize> {
+        let indent = |line: &[u8]| line.iter().take(INDENT_MAX).take_while(|byte| **byte == b' ').count();
+        // The sign `>` is skipped with others.
+        let begins = start - usize::from(before(self.text, start) == Some(b'>'));
+        let mut at = begins + 1;
+        if !matches!(self.text[begins], b'|' | b'>') {
+            return None;
+        }
+        at += self.text[at..].iter().take(2).take_while(|byte| matches!(byte, b'-' | b'+')).count();
+        if self.text.get(at) != Some(&b'\n') {
+            return None;
+        }
+        let head = &self.text[from.saturating_sub(INDENT_MAX)..from];
+        let of_name = indent(head.rsplit(|byte| *byte == b'\n').next().unwrap_or(head));
+        while let Some(line) = self.text.get(at + 1..) {
+            let length = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
+            if length == 0 || indent(&line[..length]) <= of_name {
+                break;
+            }
+            at += 1 + length;
+        }
+        Some(at)
     }
 
     /// Where the value begins behind a quotation mark and what is before that (`b"…"`, `Some("…")`), and the mark and how
@@ -172,7 +263,16 @@ impl Search<'_, '_, '_> {
             )
         };
         let prefix = rest.iter().take(2).take_while(is_prefix).count();
-        let wrapper = if rest.get(word) == Some(&b'(') { word + 1 } else { prefix };
+        let wrapper = match rest.get(word) {
+            Some(b'(') if rest.starts_with(PHP) => {
+                let digits =
+                    rest[PHP.len()..].iter().take(WRAPPER_MAX).take_while(|byte| byte.is_ascii_digit());
+                // A bracket and a blank follow.
+                PHP.len() + digits.count() + 2
+            }
+            Some(b'(') => word + 1,
+            _ => prefix,
+        };
         let opens = |behind: Option<&u8>| behind.is_some_and(|byte| !ends_value(*byte));
         match rest.get(wrapper) {
             Some(quote @ (b'"' | b'\'' | b'`')) if wrapper == 0 || opens(rest.get(wrapper + 1)) => {
@@ -183,14 +283,20 @@ impl Search<'_, '_, '_> {
         }
     }
 
-    /// The next quotation mark that is escaped no more often than the first one.
+    /// The next quotation mark that is escaped no more often than the first one, and that is not doubled, as in SQL's
+    /// `'it''s'` and Python's `'''it'''`.
     fn end_of_quoted(&self, start: usize, (quote, level): (u8, u8)) -> usize {
         let mut at = start;
         while let Some(byte) = self.text.get(at) {
             match byte {
                 // In a text without escapes of its own one backslash still is before what it escapes.
                 b'\\' if self.out.level(at) == 0 => at += 2,
-                byte if *byte == quote && self.out.level(at) <= level => return at,
+                byte if *byte == quote && self.out.level(at) <= level => {
+                    if self.text.get(at + 1) != Some(&quote) {
+                        return at;
+                    }
+                    at += 2;
+                }
                 _ => at += 1,
             }
         }
@@ -204,16 +310,63 @@ impl Search<'_, '_, '_> {
         let tag = &head[open + 1..];
         let length = tag.iter().take_while(|byte| is_name(**byte) || **byte == b':').count();
         let name = tag[..length].rsplit(|byte| *byte == b':').next().unwrap_or(tag);
-        if name.is_empty() || tag.ends_with(b"/") || naming_in_text(name) == Naming::Plain {
+        if name.is_empty() || tag.ends_with(b"/") {
             return sign + 1;
         }
-        let rest = &self.text[sign + 1..];
-        let length = rest.iter().position(|byte| *byte == b'<').unwrap_or(rest.len());
-        let is_value = rest[..length].iter().any(|byte| !byte.is_ascii_whitespace()) && !is_gone(rest);
-        if is_value && sign + 1 >= self.out.done() {
-            self.out.put(sign + 1, sign + 1 + length, REDACTED);
+        // What is the value of a name that came before: `<key>password</key><string>…`, `<string name="password">…`.
+        let is_named = sign < self.named_until;
+        let is_of_name = NAMES.iter().any(|word| name.eq_ignore_ascii_case(word));
+        if !is_named && !is_of_name && naming_in_text(name) == Naming::Plain {
+            return sign + 1;
         }
-        sign + 1 + length
+        let (start, stop) = match self.text[sign + 1..].starts_with(CDATA.0) {
+            true => (sign + 1 + CDATA.0.len(), CDATA.1),
+            false => (sign + 1, &b"<"[..]),
+        };
+        let rest = &self.text[start..];
+        let length = rest.windows(stop.len()).position(|part| part == stop).unwrap_or(rest.len());
+        let value = rest[..length].trim_ascii();
+        if !is_named && is_of_name {
+            if !value.is_empty() && value.len() <= NAME_MAX && naming_in_text(value) != Naming::Plain {
+                self.named_until = start + length + PAIR_MAX;
+            }
+            return start + length;
+        }
+        if !value.is_empty() && !is_gone(rest) && start >= self.out.done() {
+            self.out.put(start, start + length, REDACTED);
+            self.named_until = 0;
+        }
+        start + length
+    }
+
+    /// A name, a blank, and what is no word but letters and digits in disorder: `password hunter2X9zz`, and the same in
+    /// quotation marks or brackets, or behind `is`.
+    fn spoken(&mut self, blank: usize) -> usize {
+        let from = blank + 1;
+        let opens =
+            usize::from(matches!(self.text.get(from), Some(b'"' | b'\'' | b'(' | b'[' | b'<' | b'`')));
+        let start = from + opens;
+        let rest = &self.text[start..];
+        let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let word = &rest[..length];
+        let is_random = length >= RANDOM_MIN
+            && word.iter().any(u8::is_ascii_digit)
+            && word.iter().any(u8::is_ascii_alphabetic);
+        if !is_random || start < self.out.done() {
+            return from;
+        }
+        let name = last_words(&self.text[blank.saturating_sub(NAME_MAX)..blank]);
+        let is_secret = || {
+            let name = name.strip_suffix(b" is").unwrap_or(name);
+            naming_in_text(name) == Naming::Secret && !is_last_secret(name)
+        };
+        if name.is_empty() || !is_secret() {
+            return from;
+        }
+        let ends = |byte: &u8| ends_value(*byte) || matches!(byte, b'>' | b'`');
+        let end = start + rest.iter().position(ends).unwrap_or(rest.len());
+        self.out.put(start, end, REDACTED);
+        end
     }
 
     /// `("name", "value")`: two quoted words beside each other, in round brackets or where the second looks like a secret.
@@ -241,36 +394,128 @@ impl Search<'_, '_, '_> {
             // A value that stays is read again from its sign: no further than it is long.
             return end.min(self.text.len());
         }
+        let name = Name { text: name, before: None };
         self.value(sign + 1 + blanks, name, sign + 1)
     }
 
-    /// `--name value`.
+    /// `--name value`, and the short options of commands that take a password: `mysql -p…`.
     fn option(&mut self, sign: usize) -> usize {
-        if super::before(self.text, sign).is_some_and(is_name) {
+        if before(self.text, sign).is_some_and(is_name) {
             return sign + 1;
         }
         let start = sign + self.text[sign..].iter().take(2).take_while(|byte| **byte == b'-').count();
         let length = self.text[start..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
-        let name = &self.text[start..start + length];
         let end = start + length;
+        let name = self.name(start..end);
+        if let Some(secret) = self.commands.secret_of(sign, start, end) {
+            let is_new = !secret.is_empty() && secret.start >= self.out.done();
+            if is_new && !is_gone(&self.text[secret.start..]) {
+                self.out.put(secret.start, secret.end, REDACTED);
+                return secret.end;
+            }
+            return start;
+        }
         let is_option = length > 0 && self.text.get(end) == Some(&b' ');
-        if !is_option || naming_in_text(name) == Naming::Plain || self.text.get(end + 1) == Some(&b'-') {
+        let is_next = self.text.get(end + 1) == Some(&b'-');
+        if !is_option || is_next || naming_in_text(name.text) == Naming::Plain {
             return start;
         }
         self.value(end + 1, name, end)
     }
 
+    /// Digits behind a name with nothing between but a blank, or `is`; or before it: data that must never be stored is
+    /// hidden as people write it, too.
+    fn code(&mut self, start: usize) -> usize {
+        let length = self.text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let end = start + length;
+        let is_apart = before(self.text, start).is_none_or(|byte| byte == b' ')
+            && self.text.get(end).is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<'));
+        if !is_apart || !CODE_LENGTHS.contains(&length) || start < self.out.done() {
+            return end;
+        }
+        let head = &self.text[start.saturating_sub(CODE_NAME_MAX)..start];
+        if is_code(last_words(head), length)
+            || (head.ends_with(b" is ") && is_about_otp(head, length))
+            || is_named_behind(&self.text[end..], length)
+        {
+            self.out.put(start, end, REDACTED);
+        }
+        end
+    }
+
     /// A name that begins a line, and its value behind a tab.
     fn column(&mut self, sign: usize) -> usize {
-        let name = name_before(self.text, sign);
-        let begins = self.text[..sign].ends_with(name)
-            && matches!(super::before(self.text, sign - name.len()), None | Some(b'\n' | b'\r'));
-        if name.is_empty() || !begins || naming_in_text(name) == Naming::Plain {
+        let place = name_before(self.text, sign);
+        let begins =
+            place.end == sign && matches!(before(self.text, place.start), None | Some(b'\n' | b'\r'));
+        if place.is_empty() || !begins || naming_in_text(&self.text[place.clone()]) == Naming::Plain {
             return sign + 1;
         }
         let start = self.skip_signs(sign + 1);
-        self.value(start, name, sign + 1)
+        self.value(start, self.name(place), sign + 1)
     }
+}
+
+/// The last two words before a number, without `is` and blanks behind them.
+fn last_words(head: &[u8]) -> &[u8] {
+    let head = head.trim_ascii_end();
+    let head =
+        head.strip_suffix(b" is").or_else(|| head.strip_suffix(b" was")).unwrap_or(head).trim_ascii_end();
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let mut words = 0;
+    let mut start = head.len();
+    for (index, byte) in head.iter().enumerate().rev() {
+        match byte {
+            byte if is_word(byte) => start = index,
+            b' ' if words == 0 && start < head.len() => words += 1,
+            _ => break,
+        }
+    }
+    &head[start..]
+}
+
+/// Whether a number of `length` digits is what `name` says: the code on a card, a PIN, a one-time password.
+fn is_code(name: &[u8], length: usize) -> bool {
+    // A postal PIN has six digits, and three of them are no password.
+    let fits = match last_word(name).to_ascii_lowercase().as_slice() {
+        b"pin" => length == 4,
+        word if word.starts_with(b"cv") || word == b"csc" => length <= 4,
+        _ => length >= 4,
+    };
+    fits && naming_in_text(name) == Naming::Forbidden
+}
+
+/// `OTP for the payment is 123456`.
+fn is_about_otp(head: &[u8], length: usize) -> bool {
+    let mut words = head.split(|byte| !byte.is_ascii_alphanumeric());
+    length >= DIGITS_MIN && words.any(|word| word.eq_ignore_ascii_case(b"otp"))
+}
+
+/// `123456 is your OTP`.
+fn is_named_behind(rest: &[u8], length: usize) -> bool {
+    let said = SAID.iter().find_map(|words| rest.strip_prefix(*words));
+    let tail = said.map_or(&b""[..], |tail| &tail[..tail.len().min(CODE_TAIL_MAX)]);
+    let mut words = tail.split(|byte| !byte.is_ascii_alphanumeric());
+    length >= DIGITS_MIN
+        && words.any(|word| {
+            [&b"otp"[..], b"code", b"password", b"passcode", b"pin"]
+                .iter()
+                .any(|name| word.eq_ignore_ascii_case(name))
+        })
+}
+
+/// Whether the name is a part of an ARN: `arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db` names a secret.
+fn is_in_arn(text: &[u8], name: &Range<usize>) -> bool {
+    let head = &text[name.start.saturating_sub(NAME_MAX)..name.start];
+    let word = head.rsplit(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'')).next();
+    head.ends_with(b":") && word.is_some_and(|word| word.windows(4).any(|part| part == b"arn:"))
+}
+
+/// Whether the name is a parser's word for what it reads: `Unexpected token: <`.
+fn is_of_parser(text: &[u8], name: &Range<usize>) -> bool {
+    let head = text[..name.start].trim_ascii_end();
+    ends_with_word(&text[name.clone()], b"token")
+        && [&b"unexpected"[..], b"expected", b"illegal"].iter().any(|word| ends_with_word(head, word))
 }
 
 /// Whether what begins here has gone already: it is nothing but a word that says so, stars, or a hash.
@@ -288,18 +533,48 @@ fn is_gone(rest: &[u8]) -> bool {
 }
 
 /// Whether a value says how a secret is and is none; or is a count, where the name is a word like others.
-fn is_plain(rest: &[u8], name: &[u8]) -> bool {
-    let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let word = rest[..length].to_ascii_lowercase();
+fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let ends =
         |at: usize| rest.get(at).is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<'));
-    if STATES.contains(&&*word) && ends(length) {
+    let length = state_len(rest);
+    let is_state = match quote {
+        // A password may be a sentence: of one that is quoted each word has to say how it is.
+        Some(quote) if !is_weak(name) => is_all_states(rest, quote),
+        // One letter is a word where a sentence follows.
+        _ if length == 1 => quote.is_none() && rest.get(1) == Some(&b' '),
+        _ => length > 0 && ends(length),
+    };
+    if is_state {
         return true;
     }
     let digits = rest.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
     // The working directory has the name of a password.
     let is_folder = rest[0] == b'/' && has_word(name, name.len().saturating_sub(3), b"pwd");
     (digits > 0 && digits < DIGITS_MIN && ends(digits) && is_weak(name) && !is_forbidden(name)) || is_folder
+}
+
+/// The length of the word that `rest` begins with, if it says how a secret is.
+fn state_len(rest: &[u8]) -> usize {
+    let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let word = rest[..length].to_ascii_lowercase();
+    if STATES.contains(&&*word) { length } else { 0 }
+}
+
+/// Whether each word up to `quote` says how a secret is.
+fn is_all_states(mut rest: &[u8], quote: u8) -> bool {
+    if state_len(rest) < 2 {
+        return false;
+    }
+    for _ in 0..STATE_WORDS_MAX {
+        rest = &rest[state_len(rest)..];
+        match rest.first() {
+            None => return true,
+            Some(byte) if *byte == quote => return rest.get(1) != Some(&quote),
+            Some(b' ') if state_len(&rest[1..]) > 0 => rest = &rest[1..],
+            _ => return false,
+        }
+    }
+    false
 }
 
 fn is_forbidden(name: &[u8]) -> bool {
@@ -310,8 +585,8 @@ const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']')
 }
 
-/// The word before the sign at `sign`, without the quotes, brackets and blanks around it.
-fn name_before(text: &[u8], sign: usize) -> &[u8] {
+/// Where the word before the sign at `sign` is, without the quotes, brackets and blanks around it.
+fn name_before(text: &[u8], sign: usize) -> Range<usize> {
     let count = |text: &[u8], max: usize, is_it: fn(u8) -> bool| {
         text.iter().rev().take(max).take_while(|byte| is_it(**byte)).count()
     };
@@ -320,7 +595,7 @@ fn name_before(text: &[u8], sign: usize) -> &[u8] {
     let closers =
         count(head, CLOSERS_MAX, |byte| matches!(byte, b'"' | b'\'' | b'\\' | b'`' | b']' | b')' | b' '));
     let head = &head[..head.len() - closers];
-    &head[head.len() - count(head, NAME_MAX, is_name)..]
+    head.len() - count(head, NAME_MAX, is_name)..head.len()
 }
 
 /// The last word of a name: behind a dot, a bracket or a hyphen.
@@ -329,15 +604,37 @@ fn last_word(name: &[u8]) -> &[u8] {
 }
 
 /// The length of a value that is not quoted.
-fn unquoted(rest: &[u8], name: &[u8]) -> usize {
-    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
+fn unquoted(rest: &[u8], name: Name<'_>) -> usize {
+    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name.text, line));
     match rest.first() {
         Some(b'[' | b'{' | b'(') => bracketed(rest),
-        _ if is_line => {
-            rest.iter().position(|byte| matches!(byte, b'\n' | b'\r' | b'"')).unwrap_or(rest.len())
+        _ if is_line => line(rest, name.before),
+        // A password's hash in the form of PHC has commas in it.
+        Some(b'$') => {
+            let ends = |byte: &u8| {
+                byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'&' | b';' | b')' | b'}' | b']')
+            };
+            rest.iter().position(ends).unwrap_or(rest.len())
         }
         _ => rest.iter().position(|byte| ends_value(*byte)).unwrap_or(rest.len()),
     }
+}
+
+/// The length of a value that goes to the end of the line, or to the quotation mark before its name: `-H 'Cookie: …'`. What
+/// is quoted within it (`username="jane"`) is a part of it.
+fn line(rest: &[u8], before: Option<u8>) -> usize {
+    let mut is_quoted = false;
+    for (index, byte) in rest.iter().enumerate() {
+        match byte {
+            b'\n' | b'\r' => return index,
+            b'\'' if before == Some(b'\'') => return index,
+            b'"' if is_quoted => is_quoted = false,
+            b'"' if before != Some(b'"') && index > 0 && rest[index - 1] == b'=' => is_quoted = true,
+            b'"' => return index,
+            _ => {}
+        }
+    }
+    rest.len()
 }
 
 fn ends_with_word(name: &[u8], word: &[u8]) -> bool {

@@ -1,7 +1,7 @@
 //! Credentials that are known by their shape: JWTs, what follows `Bearer` and `Basic`, keys of AWS and others, PEM.
 
 use super::has_word;
-use super::prefixes::PREFIXES;
+use super::prefixes::{BOT, PREFIXES};
 use crate::rewrite::{REDACTED, Rewrite};
 
 /// A JWT begins with `{"` in Base64.
@@ -83,12 +83,10 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 /// The credential of the word that begins at `at`.
 fn credential(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let found = match text[at] {
-        b'e' => jwt_end(text, at).map(|end| (at, end)),
-        b'b' | b'B' => {
-            bearer(text, at).or_else(|| basic(text, at)).or_else(|| key_end(text, at).map(|end| (at, end)))
-        }
+        b'e' => jwt_end(text, at).map(|end| (at, end)).or_else(|| key(text, at)),
+        b'b' | b'B' => bearer(text, at).or_else(|| basic(text, at)).or_else(|| key(text, at)),
         b'-' => pem_end(text, at).map(|end| (at, end)),
-        _ => key_end(text, at).map(|end| (at, end)),
+        _ => key(text, at),
     };
     found.filter(|(start, end)| start < end)
 }
@@ -119,6 +117,11 @@ fn bearer(text: &[u8], at: usize) -> Option<(usize, usize)> {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
     });
     let word = &text[start..end];
+    // Base64 ends in `=`, and `Bearer expires_in=3600` is no credential.
+    let pad = word.iter().position(|byte| *byte == b'=').unwrap_or(word.len());
+    if word[pad..].iter().any(|byte| *byte != b'=') {
+        return None;
+    }
     let has_digit = word.iter().any(u8::is_ascii_digit);
     (word.len() >= BEARER_SURE || (word.len() >= BEARER_MIN && has_digit)).then_some((start, end))
 }
@@ -165,9 +168,13 @@ fn holds_colon(word: &[u8]) -> bool {
         && plain.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte >= 0x80)
 }
 
-/// A prefix and at least as much as its keys have. Where keys have capitals or digits, a word without both is a word:
-/// `sk-learn-contrib-…`.
-fn key_end(text: &[u8], at: usize) -> Option<usize> {
+/// Letters of both cases that no word has without a break.
+const UNBROKEN_MIN: usize = 16;
+
+/// A prefix and at least as much as its keys have: where the key begins, and where it ends. Where keys have capitals or
+/// digits, a word without both is a word: `sk-learn-contrib-…`. Of an address that lets everyone in who knows it the host
+/// stays.
+fn key(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let (from, to) = OF_FIRST[usize::from(text[at])];
     let second = *text.get(at + 1)?;
     let same = PREFIXES[usize::from(from)..usize::from(to)].iter();
@@ -178,13 +185,21 @@ fn key_end(text: &[u8], at: usize) -> Option<usize> {
     let end = end_while(text, at, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~' | b'/' | b'+')
     });
+    // The key of a bot is a number, a colon and letters.
+    let is_bot = text[at..].starts_with(BOT) && text.get(end) == Some(&b':');
+    let end = if is_bot { end_while(text, end + 1, is_token) } else { end };
     // A full stop ends a sentence.
     let end = end - text[at..end].iter().rev().take(2).take_while(|byte| **byte == b'.').count();
     let is_key = |(prefix, length_min): &(&[u8], usize)| {
         let body = &text[at + prefix.len()..end];
-        end - at >= *length_min && body.iter().any(u8::is_ascii_digit)
+        let has_capital_in =
+            |part: &[u8]| part.len() >= UNBROKEN_MIN && part.iter().any(u8::is_ascii_uppercase);
+        let is_unbroken = || body.split(|byte| !byte.is_ascii_alphanumeric()).any(has_capital_in);
+        end - at >= *length_min && (body.iter().any(u8::is_ascii_digit) || is_unbroken())
     };
-    known.any(|known| is_key(known) || has_no_digits(known.0, &text[at..end], known.1)).then_some(end)
+    let (prefix, _) = known.find(|known| is_key(known) || has_no_digits(known.0, &text[at..end], known.1))?;
+    let host = prefix.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    Some((at + host, end))
 }
 
 /// Keys of AWS may have no digit, and are all capitals.
@@ -199,7 +214,9 @@ fn pem_end(text: &[u8], at: usize) -> Option<usize> {
     let label = text[at..].strip_prefix(PEM)?;
     let label = &label[..label.len().min(PEM_LABEL_MAX)];
     let dashes = label.windows(5).position(|part| part == b"-----")?;
-    if !label[..dashes].ends_with(b"PRIVATE KEY") {
+    let label = &label[..dashes];
+    // PGP's are blocks.
+    if !label.strip_suffix(b" BLOCK").unwrap_or(label).ends_with(b"PRIVATE KEY") {
         return None;
     }
     let body = at + PEM.len() + dashes + 5;
@@ -246,6 +263,7 @@ mod tests {
         for text in [
             "Bearer authentication failed",
             "Basic authentication",
+            "token_type=Bearer expires_in=3600",
             "basic access",
             "eyJ.x",
             "keyJhbGciOiJIUzI1NiJ9.x",

@@ -7,6 +7,13 @@
 use crate::rewrite::Rewrite;
 
 const REDACTED: &[u8] = b"REDACTED";
+const BOTH: &[u8] = b"REDACTED:REDACTED";
+/// Bytes of a name, and of a password behind it, where no scheme is before them.
+const PART_MAX: usize = 64;
+/// What stands behind the at-sign of a driver's address: `user:password@tcp(db:3306)/app`.
+const PLACES: [&[u8]; 5] = [b"tcp(", b"udp(", b"unix(", b"//", b"localhost"];
+/// What Oracle's drivers write before `user/password@`.
+const ORACLE: [&[u8]; 3] = [b"thin", b"oci", b"oci8"];
 
 /// Replaces the values of every query and fragment in a text, and the user before a host. In a value that is
 /// nothing but a query (`url.query`), there is no question mark before it.
@@ -63,17 +70,58 @@ fn values(text: &[u8], start: usize, out: &mut Rewrite<'_>) -> usize {
 fn user(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
     let start = colon + 3;
     if !text[colon..].starts_with(b"://") {
-        return colon + 1;
+        return user_of_driver(text, colon, out);
     }
     let rest = &text[start..];
     let ends = |at: &usize| ends_query(text, *at) || matches!(text[*at], b'/' | b'?' | b'#');
     let end = (start..text.len()).find(ends).unwrap_or(text.len());
     let authority = &rest[..end - start];
     if let Some(at) = authority.iter().rposition(|byte| *byte == b'@') {
-        let with: &[u8] = if authority[..at].contains(&b':') { b"REDACTED:REDACTED" } else { REDACTED };
+        let with: &[u8] = if authority[..at].contains(&b':') { BOTH } else { REDACTED };
         out.put(start, start + at, with);
     }
     start + authority.len()
+}
+
+/// Replaces `name:password` where no scheme is before it, and what follows is a place; says where to go on.
+fn user_of_driver(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
+    let is_name = |byte: &&u8| {
+        !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b':' | b'@' | b'"' | b'\'' | b'=' | b',' | b'(')
+    };
+    let head = &text[..colon];
+    let start = colon - head.iter().rev().take(PART_MAX).take_while(is_name).count();
+    // What is read behind the colon ends at the next one: each byte is read once.
+    let rest = &text[colon + 1..];
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b':' | b'@' | b'"' | b'\'');
+    let Some(at) = rest.iter().take(PART_MAX).position(ends).filter(|at| *at > 0 && rest[*at] == b'@') else {
+        return colon + 1;
+    };
+    let (password, place) = (&rest[..at], &rest[at + 1..]);
+    let name = &text[start..colon];
+    if ORACLE.iter().any(|driver| name.eq_ignore_ascii_case(driver)) {
+        if password.contains(&b'/') {
+            out.put(colon + 1, colon + 1 + at, REDACTED);
+        }
+        return colon + 1 + at;
+    }
+    let is_relative = text[..start].ends_with(b"//");
+    let is_place = PLACES.iter().any(|known| place.starts_with(known)) || has_port(place);
+    if !name.is_empty() && start >= out.done() && !password.contains(&b'/') && (is_relative || is_place) {
+        out.put(start, colon + 1 + at, BOTH);
+        return colon + 1 + at;
+    }
+    colon + 1
+}
+
+/// Whether a host and its port are what follows.
+fn has_port(place: &[u8]) -> bool {
+    let is_host = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let host = place.iter().take(PART_MAX).take_while(is_host).count();
+    let Some([b':', port @ ..]) = place.get(host..) else { return false };
+    let digits = port.iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
+    // `baz.js:12:4` is a line and a column.
+    let goes_on = port.get(digits).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b':');
+    host > 0 && (1..=5).contains(&digits) && !goes_on
 }
 
 #[cfg(test)]
@@ -104,6 +152,10 @@ mod tests {
             ("/cb?x=y%26z", "/cb?x=REDACTED"),
             ("https://jane:pw@a.io/p", "https://REDACTED:REDACTED@a.io/p"),
             ("https://jane@a.io", "https://REDACTED@a.io"),
+            ("app:pw@tcp(db:3306)/app", "REDACTED:REDACTED@tcp(db:3306)/app"),
+            ("dsn=app:pw@db:5432/app", "dsn=REDACTED:REDACTED@db:5432/app"),
+            ("'//app:pw@db/x'", "'//REDACTED:REDACTED@db/x'"),
+            ("jdbc:oracle:thin:scott/tiger@//db:1521/o", "jdbc:oracle:thin:REDACTED@//db:1521/o"),
             ("GET /p?x=1 took 3 ms", "GET /p?x=REDACTED took 3 ms"),
             ("https://a.io/cb#access_token=abc&t=1", "https://a.io/cb#access_token=REDACTED&t=REDACTED"),
         ];
@@ -117,7 +169,20 @@ mod tests {
 
     #[test]
     fn texts_stay() {
-        for text in ["https://a.io/p", "really? yes = no", "12:30", "a?b", "C#", "mailto:a@b.c", "?", "://"] {
+        for text in [
+            "https://a.io/p",
+            "really? yes = no",
+            "12:30",
+            "a?b",
+            "C#",
+            "mailto:a@b.c",
+            "?",
+            "://",
+            "nginx:1.25@sha256:e3b0",
+            "npm:react@18.2.0",
+            "a:b@c",
+            "foo:bar@baz.js:12:4",
+        ] {
             assert_eq!(redacted(text, false), text);
         }
     }

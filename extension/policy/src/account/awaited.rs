@@ -69,18 +69,24 @@ impl Waiting {
         self.all.remove(index).map(|awaited| awaited.invocation)
     }
 
-    /// An invocation that began at `began` is over. Takes out those awaited in vain: the function has sent a span
-    /// that began after their end, so that its SDK has sent what ended before; or timers had their chances.
+    /// An invocation that began at `began` is over, at `now`. Takes out those awaited in vain: the function has sent a span
+    /// that began after their end, so that its SDK has sent what ended before; or timers had their chances. While a request
+    /// `is_underway`, it may be theirs, and others may have overtaken it; unless so many came that theirs would be forgotten.
     pub(super) fn ripe(
         &mut self,
-        began: Instant,
+        (began, now): (Instant, Instant),
         until: UnixNanos,
         relatives: &Relatives,
+        is_underway: bool,
     ) -> Vec<Invocation> {
         for awaited in &mut self.all {
             awaited.chances += u8::from(began.since(awaited.since) >= TIMERS_DUE);
         }
+        let may_wait = is_underway && !relatives.is_crowded();
         let is_passed = |awaited: &Awaited| {
+            if may_wait && now.since(awaited.since) < TIMERS_DUE {
+                return false;
+            }
             // Its end is told in whole milliseconds, and may be later by one.
             let from = awaited.ended_at + END_SLACK + Duration::from_nanos(1);
             relatives.has_in(Window { from, until })

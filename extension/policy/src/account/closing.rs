@@ -3,31 +3,20 @@
 use alloc::vec::Vec;
 
 use super::awaited::Waiting;
+use super::burying::{bury, dying};
 use super::ending::Finish;
 use super::invocation::{Finished, Invocation};
-use super::relatives::{Family, Place, Relatives, Window};
+use super::relatives::{Family, Place, Window};
 use super::{
     Account, END_SLACK, FINISHED_MAX, FINISHED_MAX_MANAGED, INVOCATION_MAX, INVOKE_DELAY_MAX, OPEN_MAX, root,
 };
 use crate::announced::Announced;
 use crate::config::Config;
 use crate::facts::Body;
-use crate::platform::{EndStatus, Ending, Invoke, Shutdown};
+use crate::platform::{EndStatus, Shutdown};
 use crate::sampling::{Circumstances, failure_of};
 use crate::span::{RequestId, Span, SpanId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
-
-/// INVOKE reaches us no later after the function than this, where our process has its share of the processor.
-const INVOKE_DELAY: Duration = Duration::from_millis(20);
-
-/// The death of a function in one of its invocations.
-#[derive(Clone, Debug)]
-pub(crate) struct Death {
-    pub(crate) at: UnixNanos,
-    pub(crate) ending: Ending,
-    /// The only trace that is concerned, where others run beside it.
-    pub(crate) trace: Option<TraceId>,
-}
 
 impl Account {
     /// Closes every invocation whose end, or whose own root, is known; those whose function has died only where nothing
@@ -70,11 +59,12 @@ impl Account {
         }
     }
 
-    /// The invocation that runs is over: makes the roots of earlier ones that were awaited long enough.
-    pub(crate) fn settle_ripe(&mut self, config: &Config) {
+    /// The invocation that runs is over: makes the roots of earlier ones that were awaited long enough. `is_underway` while a
+    /// request of the function is being received.
+    pub(crate) fn settle_ripe(&mut self, now: Instant, config: &Config, is_underway: bool) {
         let Some(current) = self.open.last() else { return };
         let (began, until) = (current.began, current.deadline_at.unwrap_or(UnixNanos(u64::MAX)));
-        let ripe = self.awaited.ripe(began, until, &self.relatives);
+        let ripe = self.awaited.ripe((began, now), until, &self.relatives, is_underway);
         self.settle(config, ripe);
     }
 
@@ -113,55 +103,6 @@ impl Account {
         self.open.iter().any(|open| open.finish.is_none() && open.entry.is_none())
     }
 
-    /// An invocation that a killed process leaves behind, with the spans accepted since it began: it has failed. Its ids
-    /// are those that the killed process would have made, from its `seed`. A trace that had begun in `earlier` is not its.
-    pub(crate) fn recover<B: Body>(
-        &mut self,
-        config: &Config,
-        (invoke, seed): (Invoke, u64),
-        (earlier, spans): (&[Span<B>], &[Span<B>]),
-        announced: &Announced<B>,
-    ) {
-        let (request_id, received_at) = (invoke.request_id.clone(), invoke.received_at);
-        let deadline_at = Some(invoke.deadline_at);
-        // It is none of this process's: the first of those is still to come.
-        let mut open = Invocation::new(Instant::default(), seed, 0, invoke, deadline_at);
-        open.from = received_at.minus(INVOKE_DELAY_MAX);
-        let last_end = self.last_end;
-        for span in spans.iter().chain(earlier) {
-            if span.request_id.as_ref() == Some(&request_id) && span.parent_is_remote != Some(false) {
-                let entry = super::Entry { place: Place::of(span), end: span.end, receipt: 0 };
-                super::note_entry(&mut open.entry, entry);
-            }
-        }
-        if let Some((_, place)) = self.rooted.take().filter(|(id, _)| *id == request_id) {
-            // Where it is not here any more, it has been delivered.
-            open.entry.get_or_insert(super::Entry { place, end: received_at, receipt: 0 });
-        }
-        let is_other = |trace: TraceId| {
-            let mut of_trace = earlier.iter().filter(|span| span.trace_id == trace);
-            of_trace.any(|span| span.request_id.as_ref() != Some(&request_id))
-        };
-        let mut relatives = Relatives::default();
-        spans.iter().for_each(|span| relatives.add(span));
-        // When the one before had ended, nobody knows here: what began well before INVOKE was read may be of that, unless
-        // what began later names it as a parent.
-        let from = received_at.minus(INVOKE_DELAY);
-        let family = relatives.family(Window { from, ..open.window() });
-        let family = relatives.with_ancestors(family, open.window());
-        let family = family.without(|place, _| is_other(place.trace_id));
-        let begun = announced.in_order(None).into_iter().map(|span| span.start).max();
-        let latest = family.latest(open.invoke.deadline_at);
-        open.finish = Some(Finish::of_a_kill(latest.max(begun)));
-        self.close_with(Instant::default(), config, open, family, announced);
-        self.last_end = last_end;
-    }
-
-    /// The invocation that is recovered next has its root already.
-    pub(crate) fn on_rooted(&mut self, request_id: RequestId, trace_id: TraceId, span_id: SpanId) {
-        self.rooted = Some((request_id, Place { trace_id, span_id, parent: None }));
-    }
-
     /// The function's own span of the invocation of `request_id` that was received at `at`.
     pub(crate) fn own_root(&self, request_id: &RequestId, at: UnixNanos) -> Option<(TraceId, SpanId)> {
         let open =
@@ -183,13 +124,15 @@ impl Account {
             open.from = open.from.max(self.init.ended_at(config).unwrap_or_default());
         }
         let is_bare = open.entry.is_none() || open.has_died();
-        let family = if is_bare { self.family_of(&open) } else { Family::default() };
-        self.close_with(now, config, open, family, announced);
+        let begun = dying(config, &open, announced);
+        let family = if is_bare { self.family_of(&open, &begun) } else { Family::default() };
+        self.close_with(now, config, open, &family, announced);
     }
 
-    fn family_of(&self, open: &Invocation) -> Family {
-        let told = open.finish.as_ref().filter(|finish| !finish.is_overlong).and_then(|finish| finish.at);
-        // Of the next one, INVOKE may not have reached us when its first spans did.
+    /// The spans of `open`, with those that had `begun` and were still open when its function died.
+    fn family_of<B>(&self, open: &Invocation, begun: &[&Span<B>]) -> Family {
+        let told = open.finish.as_ref().and_then(|finish| finish.at);
+        // Of the next one, INVOKE may not have reached us when its first spans did. It begins after the report on this one.
         let until = told.map_or(open.until, |at| open.until.min(at + END_SLACK));
         let window = Window { until, ..open.window() };
         let (from, received_at) = (open.from, open.invoke.received_at);
@@ -201,45 +144,55 @@ impl Account {
         });
         // What its spans name as their parents is its all the same: clocks differ, and INVOKE may be late.
         let earliest = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(from);
-        self.relatives.with_ancestors(family, Window { from: earliest, until })
+        self.relatives.with_ancestors(family.and(begun), Window { from: earliest, until })
     }
 
-    fn close_with<B: Body>(
+    pub(super) fn close_with<B: Body>(
         &mut self,
         now: Instant,
         config: &Config,
         mut open: Invocation,
-        mut family: Family,
+        family: &Family,
         announced: &Announced<B>,
     ) {
         let finish = open.finish.clone();
         let mut word = self.word(config, &open);
         word.failure = finish.as_ref().and_then(|finish| failure_of(finish.ending.status, finish.has_died));
-        // Without an entry, too, it is only closed when nothing more will be said.
-        word.is_final = finish.is_some() || open.entry.is_none();
+        // One that is closed because the next one is over may be told of yet.
+        word.is_final = finish.is_some();
         self.closed.push(word);
         let has_died = open.has_died();
         // A process that serves several invocations is not ended for one that has run out of time.
         let is_timeout = finish.as_ref().is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
         let lives_on = config.is_managed() && is_timeout;
         if let Some(finish) = finish.filter(|finish| finish.has_died) {
-            self.deaths.extend(bury(config, &mut open, &mut family, &finish, announced));
+            self.deaths.extend(bury(config, &mut open, family, &finish, announced));
         }
-        let ended_at = ended_at(&open, &family);
+        let mut ended_at = ended_at(&open, family);
+        if !open.is_end_told() {
+            // No later than the next one was heard of, whose spans its latest may be.
+            ended_at = ended_at.min(open.until).max(open.invoke.received_at);
+        }
         let (end, slack) = match &open.finish {
             None => (ended_at, Duration::ZERO),
             // When every extension had asked for the next: no later than that one began.
             Some(Finish { is_overlong: true, at, .. }) => (at.unwrap_or(ended_at), Duration::ZERO),
             Some(_) => (ended_at, END_SLACK),
         };
-        self.last_end = self.last_end.max(end + slack);
+        // Where nothing told of it, its latest span is no border: that may be of the next one, whose INVOKE was read late.
+        if open.is_end_told() {
+            self.last_end = self.last_end.max(end + slack);
+        }
         let next = self.open.iter_mut().chain(self.awaited.iter_mut());
         for next in next.filter(|next| !config.is_managed() && next.ordinal == open.ordinal + 1) {
-            // Its own begin parts them better, where that is told.
-            let slack = if next.started_at.is_some() { Duration::ZERO } else { slack };
-            let border = end + slack + Duration::from_nanos(1);
-            next.from = next.from.max(border).min(next.invoke.received_at);
-            (next.floor, open.until) = (end, next.from);
+            if open.is_end_told() {
+                // Its own begin parts them better, where that is told.
+                let slack = if next.started_at.is_some() { Duration::ZERO } else { slack };
+                let border = end + slack + Duration::from_nanos(1);
+                next.from = next.from.max(border).min(next.invoke.received_at);
+                next.floor = end;
+            }
+            open.until = next.from;
         }
         // Where the function has died, and spans of the trace name a parent that never came, that was its root.
         let is_whole = |place: &Place| !has_died || family.missing_parents(place.trace_id, true).is_empty();
@@ -256,7 +209,7 @@ impl Account {
                 announced.has_come(span_id) || self.stand_ins.iter().any(|(_, other)| *other == span_id)
             };
             let is_cold = self.is_cold(config, &open);
-            let rebuilt = root::rebuild(config, &open, &family, is_cold, has_come);
+            let rebuilt = root::rebuild(config, &open, family, is_cold, has_come);
             if has_died {
                 self.stand_ins.extend(rebuilt.stand_ins());
             }
@@ -271,7 +224,7 @@ impl Account {
     /// Makes the roots of invocations that were awaited in vain: of what has come of them by now.
     fn settle(&mut self, config: &Config, awaited: Vec<Invocation>) {
         for open in awaited {
-            let family = self.family_of(&open);
+            let family = self.family_of::<()>(&open, &[]);
             if let Some(place) = family.entry() {
                 self.placed(&open, place);
                 continue;
@@ -349,37 +302,9 @@ impl Account {
 }
 
 /// When an invocation ended that is being closed; never after its deadline, whatever its spans claim.
-fn ended_at(open: &Invocation, family: &Family) -> UnixNanos {
+pub(super) fn ended_at(open: &Invocation, family: &Family) -> UnixNanos {
     let deadline = open.deadline_at.unwrap_or(UnixNanos(u64::MAX)).max(open.invoke.received_at);
     let own = open.entry.map(|entry| entry.end).filter(|end| *end <= deadline);
     let latest = family.latest(deadline).max(own);
     open.end(open.start(family.earliest()), latest)
-}
-
-/// The function has died in `open`: what it had announced belongs to the invocation as if it had been sent.
-///
-/// Shape: on Managed Instances, where other invocations run beside it, only the trace whose announced entry
-/// names it is concerned; `None` where there is none.
-fn bury<B: Body>(
-    config: &Config,
-    open: &mut Invocation,
-    family: &mut Family,
-    finish: &Finish,
-    announced: &Announced<B>,
-) -> Option<Death> {
-    let request_id = open.invoke.request_id.clone();
-    let names_it = |span: &&Span<B>| span.request_id.as_ref() == Some(&request_id);
-    let trace = announced.in_order(None).into_iter().find(names_it).map(|span| span.trace_id);
-    let trace = if config.is_managed() { Some(trace?) } else { None };
-    for span in announced.in_order(trace) {
-        let is_own = span.request_id.as_ref().is_none_or(|id| *id == request_id);
-        if open.entry.is_none() && span.kind.is_entry() && is_own {
-            open.entry = Some(super::Entry { place: Place::of(span), end: span.end, receipt: 0 });
-        }
-        if open.window().holds(span.start) {
-            family.add(span);
-        }
-    }
-    let at = ended_at(open, family);
-    Some(Death { at, ending: finish.ending.clone(), trace })
 }

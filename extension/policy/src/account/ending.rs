@@ -31,6 +31,13 @@ impl Finish {
         }
     }
 
+    /// When the invocation began, by the end and the duration that the platform tells; not from a report, which is made some
+    /// time after the end that it is about.
+    pub(super) fn began(&self) -> Option<UnixNanos> {
+        let (at, duration) = self.at.zip(self.duration)?;
+        (!self.is_overlong).then(|| at.minus(duration))
+    }
+
     /// What SHUTDOWN says of an invocation that is open then.
     ///
     /// Shape: a time-out ends at the invocation's `deadline`, if that is known. An environment that was idle is spun

@@ -74,6 +74,11 @@ impl Invocation {
         self.finish.as_ref().is_some_and(|finish| finish.has_died)
     }
 
+    /// Whether the platform, or a span that names it, has told when it ended.
+    pub(super) fn is_end_told(&self) -> bool {
+        self.entry.is_some() || self.finish.as_ref().is_some_and(|finish| finish.at.is_some())
+    }
+
     pub(super) const fn is_first(&self) -> bool {
         self.ordinal == 1
     }

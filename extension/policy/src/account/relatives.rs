@@ -145,6 +145,11 @@ impl Relatives {
         self.forgotten.take_if(|start| *start >= from);
     }
 
+    /// Whether the oldest of them will be forgotten soon.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.all.len() >= RELATIVES_MAX / 2
+    }
+
     /// The spans that began in `window`. Where some of them had to be forgotten, none is known.
     pub(super) fn family(&self, window: Window) -> Family {
         let is_whole = self.forgotten.is_none_or(|start| !window.holds(start));
@@ -179,6 +184,11 @@ impl Relatives {
         self.all.iter().any(|relative| relative.place.trace_id == trace && relative.place.span_id == span_id)
     }
 
+    /// Whether `span_id` of `trace` was received, and had ended by `at`.
+    pub(super) fn has_ended(&self, (trace, span_id): (TraceId, SpanId), at: UnixNanos) -> bool {
+        self.all.iter().any(|relative| relative.id() == (trace, span_id) && relative.end <= at)
+    }
+
     /// Whether a span was received that began in `window`.
     pub(super) fn has_in(&self, window: Window) -> bool {
         self.all.iter().any(|relative| window.holds(relative.start))
@@ -192,8 +202,10 @@ pub(super) struct Family {
 }
 
 impl Family {
-    pub(super) fn add<B>(&mut self, span: &Span<B>) {
-        self.relatives.push(Relative::of(span));
+    /// The same with `spans`, wherever they are from.
+    pub(super) fn and<B>(mut self, spans: &[&Span<B>]) -> Self {
+        self.relatives.extend(spans.iter().copied().map(Relative::of));
+        self
     }
 
     /// Leaves out spans that `is_other`, asked with their places and begins, says are another invocation's.

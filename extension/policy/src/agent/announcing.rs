@@ -21,9 +21,9 @@ impl<B: Body> Agent<B> {
         let is_over = now >= self.deadline || self.account.current().is_none_or(Invocation::has_died);
         let is_between = self.phase != Phase::Running && is_over;
         self.account.on_sdk();
-        let ordinal = self.ledger.invocations + u64::from(is_between);
         for span in spans {
-            self.announced.add(span, ordinal);
+            let is_of_next = is_between && !self.account.is_left_over(&span);
+            self.announced.add(span, self.ledger.invocations + u64::from(is_of_next));
         }
     }
 

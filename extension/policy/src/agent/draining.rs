@@ -39,7 +39,8 @@ impl<B: Body> Agent<B> {
         self.close_known(now);
         let is_bad_end = self.shutdown.as_ref().is_some_and(|shutdown| shutdown.reason.is_bad());
         let may_be_untold = is_bad_end && self.account.may_be_untold();
-        let may_close = !self.is_receiving() && !self.account.has_unexplained() && !may_be_untold;
+        let may_be_told = self.account.has_unexplained() || self.account.awaits_last_word(&self.config);
+        let may_close = !self.is_receiving() && !may_be_told && !may_be_untold;
         if may_close || now >= self.last_words_end {
             self.close_all(now);
         }

@@ -1,5 +1,6 @@
 //! Judging: spans wait until their invocation is done, and then go to the backend or nowhere.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::account::has_died;
@@ -8,12 +9,25 @@ use crate::entry::Entry;
 use crate::facts::Body;
 use crate::io::Receipt;
 use crate::lifecycle::Phase;
-use crate::platform::{PlatformEvent, ShutdownReason};
-use crate::sampling::{Assembly, Circumstances, Item, Overlap, failure_of};
-use crate::span::{PlatformSpan, RequestId, Signal};
+use crate::platform::{Invoke, PlatformEvent, ShutdownReason};
+use crate::sampling::{Assembly, Circumstances, Item, Overlap, Owner, failure_of};
+use crate::span::{PlatformSpan, RequestId, Signal, Span, TraceId};
 use crate::time::Instant;
 
 use super::Agent;
+
+/// The invocation that the spans of each trace in a request are of, where some name it: what an SDK sends together of one
+/// trace is of one invocation, unless several are named.
+fn named_traces<B>(spans: &[Span<B>]) -> BTreeMap<TraceId, Option<RequestId>> {
+    let mut named = BTreeMap::new();
+    for span in spans {
+        if let Some(request_id) = &span.request_id {
+            let known = named.entry(span.trace_id).or_insert_with(|| Some(request_id.clone()));
+            known.take_if(|known| known != request_id);
+        }
+    }
+    named
+}
 
 impl<B: Body> Agent<B> {
     /// Nothing is judged where everything is kept, or where spans go nowhere.
@@ -28,10 +42,10 @@ impl<B: Body> Agent<B> {
         assembly.map(Assembly::count).unwrap_or_default()
     }
 
-    pub(super) fn begin_judging(&mut self, now: Instant, request_id: &RequestId) {
+    pub(super) fn begin_judging(&mut self, now: Instant, invoke: &Invoke) {
         if let Some(assembly) = &mut self.assembly {
             let over = |began| self.account.over_at(&self.config, began).cloned();
-            assembly.begin(now, request_id, over);
+            assembly.begin(now, (&invoke.request_id, invoke.received_at), over);
             self.apply_rulings(now);
             self.make_room(now);
         }
@@ -49,15 +63,23 @@ impl<B: Body> Agent<B> {
             let before = receipt.spans.len();
             receipt.spans.retain(|span| !self.lanes.room().is_outsize(Item::<B>::held_of(span.size)));
             let given_up = (before - receipt.spans.len()) as u64;
+            let named_in = named_traces(&receipt.spans);
             for span in receipt.spans.drain(..) {
                 // On Managed Instances the platform tells of an invocation's begin when it may be over: what it says of
                 // its end is waited for all the same.
-                let is_known = |id: &RequestId| self.config.is_managed() || self.account.is_open(id);
-                let named = span.request_id.clone().filter(is_known);
+                let is_known = |id: &&RequestId| self.config.is_managed() || !self.account.is_over(id);
                 // An SDK that sends by a timer sends after a freeze what began before it.
-                let over = self.account.over_at(&self.config, span.start).cloned();
-                let invocation = named.as_ref().or(over.as_ref()).or(running);
-                assembly.add(now, Item::Received(span), invocation);
+                let over = self.account.over_at(&self.config, span.start);
+                let beside = || named_in.get(&span.trace_id)?.as_ref();
+                let told = span.request_id.as_ref().or_else(beside).filter(is_known).cloned();
+                let is_between = running.is_none() && !self.config.is_managed();
+                let owner = match (&told, over.or(running)) {
+                    (Some(request_id), _) => Owner::Named(request_id),
+                    (None, Some(request_id)) => Owner::Likely(request_id),
+                    (None, None) if is_between && self.account.is_left_over(&span) => Owner::OfTrace,
+                    (None, None) => Owner::Unknown,
+                };
+                assembly.add(now, Item::Received(span), owner);
             }
             if assembly.has_ended() {
                 assembly.finish(now);
@@ -76,7 +98,8 @@ impl<B: Body> Agent<B> {
         let Some(assembly) = &mut self.assembly else { return };
         for span in made {
             let invocation = span.invocation().cloned();
-            assembly.add(now, Item::Made(span.into()), invocation.as_ref());
+            let owner = invocation.as_ref().map_or(Owner::Unknown, Owner::Named);
+            assembly.add(now, Item::Made(span.into()), owner);
         }
         closed.into_iter().chain(flushed.clone()).for_each(|word| assembly.learn(word));
         let is_flushed = |id: &RequestId| flushed.as_ref().is_some_and(|word| word.request_id == *id);

@@ -93,7 +93,7 @@ impl<B: Body> Agent<B> {
         }
         if let Some((invoke, seed)) = begun {
             self.metrics.on_time(now, invoke.received_at);
-            self.metrics.on_recovered(&invoke.request_id);
+            self.metrics.on_recovered(&invoke.request_id, invoke.received_at);
             let spans = (earlier.spans.as_slice(), receipt.spans.as_slice());
             self.account.recover(&self.config, (invoke, seed), spans, &self.announced);
         } else {

@@ -42,12 +42,12 @@ impl<B: Body> Agent<B> {
         // What its function had sent before it died would have been read by now.
         self.close(now, false);
         if core::mem::take(&mut self.asked_early) {
-            self.account.settle_ripe(&self.config);
+            self.account.settle_ripe(now, &self.config, self.receiving > 0);
         }
         self.ledger.invocations += 1;
         self.forget_announced();
         self.metrics.on_time(now, invoke.received_at);
-        self.metrics.on_invoke(&invoke.request_id);
+        self.metrics.on_invoke(&invoke.request_id, invoke.received_at);
         self.logs.begin(&invoke.request_id);
         self.pace.on_invoke(now);
         self.deadline = invoke.deadline + self.slept;
@@ -57,7 +57,7 @@ impl<B: Body> Agent<B> {
         }
         self.try_disk_again();
         self.lanes.iter_mut().for_each(Lane::begin_invocation);
-        self.begin_judging(now, &invoke.request_id);
+        self.begin_judging(now, &invoke);
         self.hold = Some(Hold::new(now, &invoke));
         let deadline_at = Some(invoke.deadline_at);
         self.account.begin(now, &self.config, invoke, deadline_at);
@@ -166,7 +166,7 @@ impl<B: Body> Agent<B> {
         // Of the one before, the end may be told in the next moments.
         let is_at_begin = self.hold.as_ref().is_some_and(|hold| hold.began == now);
         self.account.close_older(now, &self.config, &self.announced, 1 + usize::from(is_at_begin));
-        self.account.settle_ripe(&self.config);
+        self.account.settle_ripe(now, &self.config, self.receiving > 0);
         self.close_known(now);
         self.store_made(now);
         self.store_logs(now);

@@ -21,8 +21,8 @@ const WAITS_MAX: u32 = 5;
 /// Waits that a request goes through before its silence means anything.
 const WAITS_MIN: u32 = 2;
 
-/// What a backend that knows no metrics answers to them: not found, not allowed, not implemented.
-const NO_METRICS: [u16; 3] = [404, 405, 501];
+/// What a backend that knows no metrics answers to them: not found, not allowed, not implemented; in gRPC UNIMPLEMENTED.
+const NO_METRICS: [u16; 4] = [404, 405, 501, 12];
 
 /// How an export ended, and how many bytes it had, raw and sent.
 #[derive(Clone, Copy, Debug)]
@@ -315,8 +315,10 @@ impl<B: Clone> Lane<B> {
         let mut due = now + self.timeout;
         if let Window::Last(end) = window {
             // An answer that takes half of the time there is will not come, unless others took as long: there is still time
-            // for another try.
-            due = due.min(now + (end.since(now) / 2).max(self.speed.usual()));
+            // for another try. Where the slowest took longer than that, too, another try is the better chance.
+            let (left, usual) = (end.since(now), self.speed.usual());
+            let is_hopeless = usual >= left * 2;
+            due = due.min(now + if is_hopeless { left / 2 } else { usual.max(left / 2) });
         }
         self.outbox.flights_mut().launch(InFlight::new(batch, now, due, is_probe));
     }

@@ -5,6 +5,7 @@
 
 use alloc::collections::VecDeque;
 
+use super::known::{Done, Known, error_type, hash};
 use super::series::{Label, Store};
 use super::table::Metric;
 use crate::account::counts_as_init;
@@ -21,44 +22,6 @@ const KNOWN_MAX_MANAGED: usize = 1_024;
 const SILENT_AFTER: usize = 2;
 /// Reports on init that are told apart by their times: one for each try, and there are two.
 const INITS_MAX: usize = 4;
-/// The word for a failure whose class is not known.
-const OTHER: &str = "_OTHER";
-/// Classes of failures are the function's own words in part: longer ones are cut.
-const CLASS_MAX: usize = 128;
-
-/// What is known of one invocation.
-#[derive(Debug, Default)]
-struct Known {
-    /// Its request id, hashed: kept as text, 64 small pieces of memory would come and go between large ones.
-    request_id: u64,
-    /// Whether its INVOKE was read; what is told before waits for that.
-    is_begun: bool,
-    /// Whether its end is in a count.
-    is_counted: bool,
-    /// `platform.runtimeDone` that came before INVOKE was read.
-    early: Option<Done>,
-    /// From `platform.runtimeDone`.
-    runtime: Option<Duration>,
-    has_exited: bool,
-    is_done: bool,
-    /// When, by `platform.runtimeDone`.
-    done_at: Option<UnixNanos>,
-    /// When, by `platform.report`.
-    reported_at: Option<UnixNanos>,
-    /// How long it was held from its end to `/next`.
-    held: Duration,
-}
-
-/// What `platform.runtimeDone` says.
-#[derive(Clone, Debug)]
-struct Done {
-    at: UnixNanos,
-    ending: Ending,
-    duration: Option<Duration>,
-    produced_bytes: Option<u64>,
-    response: Response,
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Faas {
@@ -75,28 +38,28 @@ pub(super) struct Faas {
 }
 
 impl Faas {
-    pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId) {
+    pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId, at: UnixNanos) {
         let id = hash(request_id);
         // Lambda retries an asynchronous invocation under the same id: another invocation. Its end may have been told.
-        if self.known.iter().rfind(|known| known.request_id == id).is_some_and(|known| known.is_begun) {
+        if self.known.iter().rfind(|known| known.request_id == id).is_some_and(Known::is_begun) {
             self.add(store, id);
         }
         let known = self.entry(store, request_id);
-        known.is_begun = true;
+        known.begun_at = Some(at);
         if let Some(done) = known.early.take() {
-            on_done(known, store, &done);
+            known.on_done(store, &done);
         }
         if !self.is_told {
             let silent = self.known.len().saturating_sub(SILENT_AFTER);
-            self.known.iter_mut().take(silent).for_each(|known| settle(known, store, EndStatus::Success));
+            self.known.iter_mut().take(silent).for_each(|known| known.settle(store, EndStatus::Success));
         }
     }
 
     /// Our own process was killed in it, and the invocation failed by that.
-    pub(super) fn on_recovered(&mut self, store: &mut Store, request_id: &RequestId) {
+    pub(super) fn on_recovered(&mut self, store: &mut Store, request_id: &RequestId, at: UnixNanos) {
         let known = self.entry(store, request_id);
-        known.is_begun = true;
-        settle(known, store, EndStatus::Failure);
+        known.begun_at = Some(at);
+        known.settle(store, EndStatus::Failure);
     }
 
     pub(super) fn on_event(&mut self, config: &Config, store: &mut Store, event: &PlatformEvent) {
@@ -130,8 +93,12 @@ impl Faas {
         if self.known.iter().any(|known| known.request_id == id && known.done_at == Some(done.at)) {
             return;
         }
-        // Of two invocations of one id, the first that nothing was told of.
-        let untold = self.known.iter().position(|known| known.request_id == id && !known.is_done);
+        // Of several tries, the last that can have run then; where the clock was set since, the first that nothing was told of.
+        let of_it = |known: &Known| known.request_id == id && !known.is_done;
+        let running =
+            self.known.iter().rposition(|known| known.request_id == id && known.may_run_at(done.at));
+        let untold = running.filter(|index| !self.known[*index].is_done);
+        let untold = untold.or_else(|| self.known.iter().position(of_it));
         let index = untold.unwrap_or_else(|| {
             // Of one that is told of already, and later than its end: of a retry, whose INVOKE was not read yet.
             let is_later = |known: &Known| known.done_at.is_none_or(|at| at < done.at);
@@ -139,8 +106,8 @@ impl Faas {
             told.unwrap_or_else(|| self.add(store, id))
         });
         let known = &mut self.known[index];
-        if known.is_begun {
-            on_done(known, store, &done);
+        if known.is_begun() {
+            known.on_done(store, &done);
         } else {
             known.early.get_or_insert(done);
         }
@@ -158,15 +125,18 @@ impl Faas {
         let request_id = hash(request_id);
         // A report comes after everything else: one of an invocation that never began here is of another process. It may be
         // told twice, and the id may be that of a retry.
-        let of_it = |known: &Known| known.request_id == request_id && known.is_begun;
+        let of_it = |known: &Known| known.request_id == request_id && known.is_begun();
         if self.known.iter().any(|known| of_it(known) && known.reported_at == Some(at)) {
             return;
         }
-        let first = self.known.iter_mut().find(|known| of_it(known) && known.reported_at.is_none());
-        let Some(known) = first else { return };
+        let is_open = |known: &Known| of_it(known) && known.reported_at.is_none();
+        let running = self.known.iter().rposition(|known| of_it(known) && known.may_run_at(at));
+        let running = running.filter(|index| is_open(&self.known[*index]));
+        let Some(index) = running.or_else(|| self.known.iter().position(is_open)) else { return };
+        let known = &mut self.known[index];
         known.reported_at = Some(at);
         // Where `platform.runtimeDone` was lost, this says how it ended.
-        count_end(known, store, ending.status, ending.error_class().as_deref());
+        known.count_end(store, ending.status, ending.error_class().as_deref());
         let post_runtime = duration.zip(known.runtime).map(|(whole, runtime)| whole.saturating_sub(runtime));
         for (metric, value) in [
             (Metric::Duration, duration),
@@ -194,7 +164,7 @@ impl Faas {
 
     /// The invocation that began last was held from its end to `/next`, for `held`.
     pub(super) fn on_held(&mut self, held: Duration) {
-        if let Some(known) = self.known.iter_mut().rev().find(|known| known.is_begun) {
+        if let Some(known) = self.known.iter_mut().rev().find(|known| known.is_begun()) {
             known.held += held;
         }
     }
@@ -249,10 +219,10 @@ impl Faas {
     /// The environment ends: what was never told of the running invocation follows from why, the others went well.
     pub(super) fn settle_all(&mut self, config: &Config, store: &mut Store, reason: ShutdownReason) {
         let status = reason.status();
-        let last = self.known.iter().rposition(|known| known.is_begun);
+        let last = self.known.iter().rposition(Known::is_begun);
         for (index, known) in self.known.iter_mut().enumerate() {
             let is_meant = config.init_type == InitType::ManagedInstances || Some(index) == last;
-            settle(known, store, if is_meant { status } else { EndStatus::Success });
+            known.settle(store, if is_meant { status } else { EndStatus::Success });
         }
     }
 
@@ -267,7 +237,7 @@ impl Faas {
 
     fn add(&mut self, store: &mut Store, request_id: u64) -> usize {
         // On demand there are never more than a few open; the larger bound costs nothing until it is needed.
-        let open = self.known.iter().filter(|known| known.is_begun && !known.is_counted).count();
+        let open = self.known.iter().filter(|known| known.is_begun() && !known.is_counted).count();
         if self.known.len() >= KNOWN_MAX && (open < KNOWN_MAX || self.known.len() >= KNOWN_MAX_MANAGED) {
             self.forget_one(store);
         }
@@ -280,60 +250,7 @@ impl Faas {
     fn forget_one(&mut self, store: &mut Store) {
         let told = self.known.iter().position(|known| known.is_counted && known.is_done);
         if let Some(mut known) = self.known.remove(told.unwrap_or(0)) {
-            settle(&mut known, store, EndStatus::Success);
-        }
-    }
-}
-
-/// FNV-1a: of the few ids that are remembered at once, no two come to the same.
-fn hash(request_id: &str) -> u64 {
-    request_id
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Counts the end of an invocation, and measures what was told with it.
-fn on_done(known: &mut Known, store: &mut Store, done: &Done) {
-    if core::mem::replace(&mut known.is_done, true) {
-        return;
-    }
-    known.done_at = Some(done.at);
-    let class = done.ending.error_class();
-    count_end(known, store, done.ending.status, class.as_deref());
-    known.has_exited = class.as_deref() == Some("Runtime.ExitError");
-    known.runtime = done.duration;
-    store.count(Metric::OutOfMemory, &[], u64::from(class.as_deref() == Some("Runtime.OutOfMemory")));
-    if let Some(took) = done.duration {
-        store.measure(Metric::InvokeDuration, error_type(class.as_deref()).as_slice(), took.as_secs_f64());
-    }
-    for (metric, value) in
-        [(Metric::ResponseLatency, done.response.latency), (Metric::ResponseDuration, done.response.duration)]
-    {
-        if let Some(value) = value {
-            store.measure(metric, &[], value.as_secs_f64());
-        }
-    }
-    if let Some(bytes) = done.produced_bytes {
-        store.measure(Metric::ProducedBytes, &[], bytes as f64);
-    }
-}
-
-/// Counts an end that nobody will tell of any more.
-fn settle(known: &mut Known, store: &mut Store, status: EndStatus) {
-    if known.is_begun {
-        count_end(known, store, status, None);
-    }
-}
-
-fn count_end(known: &mut Known, store: &mut Store, status: EndStatus, class: Option<&str>) {
-    if core::mem::replace(&mut known.is_counted, true) {
-        return;
-    }
-    match status {
-        EndStatus::Success => store.count(Metric::Invocations, &[], 1),
-        EndStatus::Timeout => store.count(Metric::Timeouts, &[], 1),
-        EndStatus::Error | EndStatus::Failure => {
-            store.count(Metric::Errors, error_type(Some(class.unwrap_or(OTHER))).as_slice(), 1);
+            known.settle(store, EndStatus::Success);
         }
     }
 }
@@ -352,20 +269,6 @@ fn measure_init(config: &Config, store: &mut Store, metric: Metric, took: Durati
 
 fn init_type(config: &Config) -> Label<'static> {
     ("aws.lambda.initialization_type", config.init_type.as_str())
-}
-
-/// The attribute of a failure, or nothing.
-fn error_type(class: Option<&str>) -> alloc::vec::Vec<Label<'_>> {
-    class.map(|class| ("error.type", cut(class, CLASS_MAX))).into_iter().collect()
-}
-
-/// The begin of `text`, of `max` bytes at the most.
-pub(super) fn cut(text: &str, max: usize) -> &str {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]
@@ -432,12 +335,12 @@ mod tests {
         ];
         for (index, (request_id, status, class)) in rows.into_iter().enumerate() {
             if index % 2 == 0 {
-                faas.on_invoke(&mut store, &request_id.into());
+                faas.on_invoke(&mut store, &request_id.into(), UnixNanos(0));
             }
             faas.on_event(&config(), &mut store, &done(request_id, status, class));
             faas.on_event(&config(), &mut store, &done(request_id, status, class));
             if index % 2 == 1 {
-                faas.on_invoke(&mut store, &request_id.into());
+                faas.on_invoke(&mut store, &request_id.into(), UnixNanos(0));
             }
             faas.on_event(&config(), &mut store, &report(request_id, 90));
             faas.on_event(&config(), &mut store, &report(request_id, 90));
@@ -461,8 +364,8 @@ mod tests {
             (ShutdownReason::Failure, [1, 1, 0]),
         ] {
             let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
-            faas.on_invoke(&mut store, &"one".into());
-            faas.on_invoke(&mut store, &"two".into());
+            faas.on_invoke(&mut store, &"one".into(), UnixNanos(0));
+            faas.on_invoke(&mut store, &"two".into(), UnixNanos(0));
             faas.settle_all(&config(), &mut store, reason);
             assert_eq!(ends(&mut store), expected, "{reason:?}");
         }
@@ -472,7 +375,7 @@ mod tests {
     fn without_a_word_of_the_platform_ends_are_told_all_the_same() {
         let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
         for n in 0..1_000 {
-            faas.on_invoke(&mut store, &format!("r{n}").as_str().into());
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), UnixNanos(0));
         }
         assert_eq!(ends(&mut store), [998, 0, 0]);
         assert!(faas.known.len() <= KNOWN_MAX);
@@ -483,7 +386,7 @@ mod tests {
             &PlatformEvent::Start { request_id: "x".into(), at: UnixNanos(1) },
         );
         for n in 1_000..3_000 {
-            faas.on_invoke(&mut store, &format!("r{n}").as_str().into());
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), UnixNanos(0));
         }
         assert!(faas.known.len() <= KNOWN_MAX_MANAGED);
         faas.settle_all(&config(), &mut store, ShutdownReason::Spindown);
@@ -499,7 +402,7 @@ mod tests {
             ("Runtime.OutOfMemory", 128, 1),
         ] {
             let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
-            faas.on_invoke(&mut store, &"r".into());
+            faas.on_invoke(&mut store, &"r".into(), UnixNanos(0));
             faas.on_event(&config(), &mut store, &done("r", EndStatus::Error, Some(class)));
             faas.on_event(&config(), &mut store, &report("r", used));
             assert_eq!(total(&store.take(), Metric::OutOfMemory), expected, "{class} {used}");
@@ -521,7 +424,7 @@ mod tests {
             (alloc::vec![tried(1), tried(2), tried(1)], 2),
         ] {
             let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
-            faas.on_invoke(&mut store, &"r".into());
+            faas.on_invoke(&mut store, &"r".into(), UnixNanos(0));
             events.iter().for_each(|event| faas.on_event(&config(), &mut store, event));
             assert_eq!(total(&store.take(), Metric::InitDuration), expected, "{events:?}");
         }

@@ -1,6 +1,6 @@
 //! Requests, errors and durations of operations, from the spans of all traffic.
 
-use super::faas::cut;
+use super::known::cut;
 use super::series::{Label, Store};
 use super::table::Metric;
 use crate::facts::{Body, Fact};

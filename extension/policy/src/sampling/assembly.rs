@@ -4,23 +4,26 @@
 //! said yet how the invocation ended, it waits a little longer: a crash after the last span must not cost
 //! the trace. What waits so is the first to go when room runs out.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::fragments::{Doubt, Fragment, Fragments};
 use super::item::{Item, local_root};
 use super::judge::{Judge, Verdict};
+use super::judged::{Judged, Owner};
 use super::recent::Recent;
+use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
+use crate::account::INVOCATION_MAX;
 use crate::entry::Entry;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
-/// Traces of which it is remembered what became of them, for spans that come late: 48 KB.
+/// Traces of which it is remembered what became of them, for spans that come late: 56 KB.
 const JUDGED_MAX: usize = 512;
-/// Invocations of which it is remembered what the platform said.
-const WORDS_MAX: usize = 64;
+/// Invocations that one trace is judged with, where it spans several.
+const SPANNED_MAX: usize = 16;
 /// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
 const PATIENCE: u64 = 2;
 /// That is told some 25 ms after the end: invocations of a millisecond, one behind the other, begin before.
@@ -29,11 +32,6 @@ const PATIENCE_MIN: Duration = Duration::from_secs(1);
 const OVERLAP_AGE_MAX: Duration = Duration::from_secs(5);
 /// The platform tells of an end within this time, where it tells of it at all.
 const OVERLAP_PATIENCE: Duration = Duration::from_secs(15);
-/// No invocation lasts longer than 15 minutes; one that is still open a minute later has lost its end.
-///
-/// # Source
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>
-const INVOCATION_MAX: Duration = Duration::from_secs(960);
 
 /// Which invocations run, where several run at once and a span need not say of which it is.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +40,6 @@ pub(crate) struct Overlap {
     pub(crate) oldest_open: u64,
     /// The number of the last that has begun.
     pub(crate) newest: u64,
-}
-
-/// What became of a trace, and of which part of it.
-#[derive(Clone, Copy, Debug)]
-struct Judged {
-    verdict: Verdict,
-    /// The end of its last span: what began later is not a late part of it.
-    until: UnixNanos,
 }
 
 /// What was settled since it was last asked for.
@@ -68,7 +58,9 @@ pub(crate) struct Assembly<B> {
     judge: Judge,
     fragments: Fragments<B>,
     judged: Recent<TraceId, Judged>,
-    words: VecDeque<Circumstances>,
+    /// The latest end among them.
+    latest: UnixNanos,
+    words: Words,
     /// Invocations begun.
     begun: u64,
     /// The last of them.
@@ -86,7 +78,8 @@ impl<B: Body> Assembly<B> {
             judge: Judge::new(sampling),
             fragments: Fragments::new(),
             judged: Recent::new(JUDGED_MAX),
-            words: VecDeque::new(),
+            latest: UnixNanos::default(),
+            words: Words::default(),
             begun: 0,
             last: None,
             is_overlapping: false,
@@ -120,7 +113,7 @@ impl<B: Body> Assembly<B> {
     pub(crate) fn begin(
         &mut self,
         now: Instant,
-        request_id: &RequestId,
+        (request_id, received_at): (&RequestId, UnixNanos),
         over: impl Fn(UnixNanos) -> Option<RequestId>,
     ) {
         self.begun += 1;
@@ -128,40 +121,66 @@ impl<B: Body> Assembly<B> {
         for trace_id in self.fragments.of(Some(request_id), false) {
             self.judge_one(now, trace_id, false);
         }
-        self.words.retain(|word| word.request_id != *request_id);
+        self.words.forget(request_id);
+        // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
+        if self.latest >= received_at {
+            let last = received_at.minus(Duration::from_nanos(1));
+            self.judged.each(|judged| judged.until = judged.until.min(last));
+            self.latest = last;
+        }
         self.last = Some(request_id.clone());
         self.fragments.attribute(|began| over(began).or_else(|| Some(request_id.clone())));
     }
 
-    /// Takes a span in, of the invocation `invocation` where that is known.
-    pub(crate) fn add(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
+    /// Takes a span in.
+    pub(crate) fn add(&mut self, now: Instant, item: Item<B>, owner: Owner<'_>) {
         let trace_id = item.trace_id();
-        let judged = self.judged.touch(&trace_id).copied();
-        let late = judged.filter(|judged| item.start() <= judged.until);
+        let judged = self.judged.touch(&trace_id).cloned();
+        let named = if let Owner::Named(request_id) = owner { Some(request_id) } else { None };
+        let late = judged.as_ref().filter(|judged| judged.concerns(&item, named));
+        let is_late = late.is_some();
+        let invocation = match owner {
+            Owner::Named(request_id) | Owner::Likely(request_id) => Some(request_id.clone()),
+            Owner::OfTrace => self.last_of(trace_id),
+            Owner::Unknown => None,
+        };
+        let invocation = invocation.as_ref();
+        self.let_go_of_many(trace_id, invocation);
         if let Some(fragment) = self.fragments.get(trace_id) {
             let doubt = fragment.doubt;
-            let mut of = fragment.invocation.as_ref().or(invocation);
             let is_failure = item.is_failure();
-            if late.is_none() {
-                // What may be of the invocation that began last is not judged with an earlier one: where INVOKE is read
-                // late, and nothing was heard of that earlier one, its own span was made to join this trace.
-                let is_of_last = self.last.is_some() && of == self.last.as_ref();
-                of = invocation.filter(|_| !is_of_last).or(of);
-            }
-            // The trace has come here again: it is judged as a whole when this invocation is done.
-            let kept = doubt.filter(|_| late.is_some());
-            if of != fragment.invocation.as_ref() || kept.is_some() != doubt.is_some() {
-                let of = of.cloned();
+            let added = invocation.filter(|id| !fragment.invocations.contains(id));
+            // The trace has come here again: it is judged as a whole when all are done.
+            let kept = doubt.filter(|_| is_late);
+            if added.is_some() || kept.is_some() != doubt.is_some() {
+                let of = fragment.invocations.iter().chain(added).cloned().collect();
                 self.fragments.set(trace_id, of, kept);
             }
             self.fragments.push(now, item, invocation);
-            if let (Some(doubt), true, true) = (doubt, late.is_some(), is_failure) {
+            if let (Some(doubt), true, true) = (doubt, is_late, is_failure) {
                 self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
             }
         } else if let Some(judged) = late {
-            self.follow(judged, item);
+            self.follow(judged.clone(), item);
         } else {
             self.fragments.push(now, item, invocation);
+        }
+    }
+
+    /// The invocation that `trace` was last found to be of.
+    fn last_of(&self, trace: TraceId) -> Option<RequestId> {
+        let waiting = self.fragments.get(trace).and_then(|fragment| fragment.invocations.last());
+        let judged = || self.judged.peek(&trace).and_then(|judged| judged.invocations.last());
+        waiting.or_else(judged).cloned()
+    }
+
+    /// What waits of a trace waits for no more than [`SPANNED_MAX`] invocations: where nobody tells how they ended, and one more
+    /// begins, it is settled.
+    fn let_go_of_many(&mut self, trace_id: TraceId, invocation: Option<&RequestId>) {
+        let Some(fragment) = self.fragments.get(trace_id) else { return };
+        let is_new = invocation.is_some_and(|id| !fragment.invocations.contains(id));
+        if let Some(doubt) = fragment.doubt.filter(|_| is_new && fragment.invocations.len() >= SPANNED_MAX) {
+            self.settle(trace_id, doubt.verdict);
         }
     }
 
@@ -179,22 +198,10 @@ impl<B: Body> Assembly<B> {
 
     /// The platform has said something of an invocation.
     pub(crate) fn learn(&mut self, word: Circumstances) {
-        let known = self.words.iter_mut().find(|known| known.request_id == word.request_id);
-        let word = if let Some(known) = known {
-            known.is_cold |= word.is_cold;
-            known.is_final |= word.is_final;
-            known.failure = known.failure.or(word.failure);
-            known.xray = known.xray.or(word.xray);
-            known.clone()
-        } else {
-            if self.words.len() == WORDS_MAX {
-                self.words.pop_front();
-            }
-            self.words.push_back(word.clone());
-            word
-        };
+        let word = self.words.learn(word);
         if word.is_final {
-            self.settle_doubts(word.failure, self.fragments.of(Some(&word.request_id), true));
+            let traces = self.fragments.of(Some(&word.request_id), true);
+            self.resolve(&word.request_id, word.failure, traces);
         }
     }
 
@@ -203,7 +210,25 @@ impl<B: Body> Assembly<B> {
         let begun = |trace_id: &TraceId| Some(self.fragments.get(*trace_id)?.doubt?.begun);
         let mut earlier = self.fragments.of(Some(request_id), true);
         earlier.retain(|trace_id| begun(trace_id).is_some_and(|begun| begun < self.begun));
-        self.settle_doubts(failure, earlier);
+        self.resolve(request_id, failure, earlier);
+    }
+
+    /// An invocation of `traces`, which are in doubt, has failed or not. Those that are of others, too, wait for these.
+    fn resolve(&mut self, request_id: &RequestId, failure: Option<Decision>, mut traces: Vec<TraceId>) {
+        if failure.is_none() {
+            traces.retain(|trace_id| {
+                let Some(fragment) = self.fragments.get(*trace_id) else { return false };
+                let mut rest = fragment.invocations.clone();
+                rest.retain(|id| id != request_id);
+                if !rest.is_empty() {
+                    let doubt = fragment.doubt;
+                    self.fragments.set(*trace_id, rest, doubt);
+                    return false;
+                }
+                true
+            });
+        }
+        self.settle_doubts(failure, traces);
     }
 
     /// Judges what is ready: fragments of invocations that `is_done` says are done. Where invocations
@@ -318,24 +343,28 @@ impl<B: Body> Assembly<B> {
     /// kept if that fails: then nothing is settled, for itself or for what may still come of it.
     fn judge_one(&mut self, now: Instant, trace_id: TraceId, is_early: bool) -> bool {
         let Some(fragment) = self.fragments.get(trace_id) else { return true };
-        let of_it = |word: &&Circumstances| Some(&word.request_id) == fragment.invocation.as_ref();
+        // Where invocations overlap, what has named none by now is of those that its trace was of.
+        let is_unnamed = self.is_overlapping && fragment.invocations.is_empty();
+        let of_trace = self.judged.peek(&trace_id).filter(|_| is_unnamed).map(|judged| &judged.invocations);
+        let invocations = of_trace.unwrap_or(&fragment.invocations).clone();
         // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
-        let is_final = fragment.invocation.is_none() && !is_early && (!self.is_overlapping || self.has_ended);
-        let unknown = Circumstances { is_final, ..Circumstances::default() };
-        let word = self.words.iter().find(of_it).unwrap_or(&unknown);
-        let verdict = self.judge.judge(now, &fragment.items, word);
+        let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
+        let mut word = self.words.on(&invocations);
+        word.is_final |= is_nobodys;
+        let verdict = self.judge.judge(now, &fragment.items, &word);
         let is_settled = verdict.decision.is_keep() || word.is_final;
         if is_early && !is_settled {
             return false;
         }
         let until = fragment.items.iter().map(Item::end).max().unwrap_or_default();
-        self.judged.put(trace_id, Judged { verdict, until });
+        self.latest = self.latest.max(until);
+        self.judged.put(trace_id, Judged { verdict, invocations: invocations.clone(), until });
         if is_settled {
             self.settle(trace_id, verdict);
         } else {
-            let (invocation, doubt) =
-                (fragment.invocation.clone(), Doubt { verdict, begun: self.begun, at: now });
-            self.fragments.set(trace_id, invocation, Some(doubt));
+            let mut open = invocations;
+            open.retain(|id| !self.words.is_final(id));
+            self.fragments.set(trace_id, open, Some(Doubt { verdict, begun: self.begun, at: now }));
         }
         true
     }

@@ -16,8 +16,9 @@ pub(super) struct Fragment<B> {
     pub(super) items: Vec<Item<B>>,
     pub(super) size: usize,
     pub(super) since: Instant,
-    /// The invocation that it is part of, where it is known.
-    pub(super) invocation: Option<RequestId>,
+    /// The invocations that it is part of, as far as they are known: usually one, and several where a trace spans them. It is
+    /// judged when all are done, and kept where one has failed.
+    pub(super) invocations: Vec<RequestId>,
     /// Left out, unless the platform says that the invocation failed.
     pub(super) doubt: Option<Doubt>,
 }
@@ -43,6 +44,9 @@ pub(super) struct Fragments<B> {
     doubts: [BTreeSet<(Instant, u64, TraceId)>; 2],
     /// Those that are not judged yet, and those in doubt: of these there may be many that no input concerns.
     by_invocation: [Groups; 2],
+    /// Those of which something came while no invocation was known to run, and when the latest of that began: the next
+    /// invocation may be its.
+    unknown: BTreeMap<TraceId, UnixNanos>,
     size: usize,
     doubted: usize,
     count: u64,
@@ -55,6 +59,7 @@ impl<B: Body> Fragments<B> {
             unjudged: BTreeSet::new(),
             doubts: [BTreeSet::new(), BTreeSet::new()],
             by_invocation: [BTreeMap::new(), BTreeMap::new()],
+            unknown: BTreeMap::new(),
             size: 0,
             doubted: 0,
             count: 0,
@@ -82,8 +87,8 @@ impl<B: Body> Fragments<B> {
     pub(super) fn push(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
         let trace_id = item.trace_id();
         if !self.all.contains_key(&trace_id) {
-            let (size, doubt, invocation) = (0, None, invocation.cloned());
-            let fragment = Fragment { items: Vec::new(), size, since: now, invocation, doubt };
+            let (size, doubt, invocations) = (0, None, invocation.cloned().into_iter().collect());
+            let fragment = Fragment { items: Vec::new(), size, since: now, invocations, doubt };
             self.enter(trace_id, &fragment);
             self.all.insert(trace_id, fragment);
         }
@@ -93,6 +98,10 @@ impl<B: Body> Fragments<B> {
             self.count += 1;
             self.doubted += if fragment.doubt.is_some() { held } else { 0 };
             fragment.size += held;
+            if invocation.is_none() {
+                let began = self.unknown.entry(trace_id).or_default();
+                *began = item.start().max(*began);
+            }
             fragment.items.push(item);
         }
     }
@@ -101,30 +110,32 @@ impl<B: Body> Fragments<B> {
     pub(super) fn take(&mut self, trace_id: TraceId) -> Option<Fragment<B>> {
         let fragment = self.all.remove(&trace_id)?;
         self.leave(trace_id, &fragment);
+        self.unknown.remove(&trace_id);
         self.size -= fragment.size;
         self.count -= fragment.items.len() as u64;
         Some(fragment)
     }
 
-    /// What waits of a trace is of `invocation`, and in `doubt` or not.
-    pub(super) fn set(&mut self, trace_id: TraceId, invocation: Option<RequestId>, doubt: Option<Doubt>) {
+    /// What waits of a trace is of `invocations`, and in `doubt` or not.
+    pub(super) fn set(&mut self, trace_id: TraceId, invocations: Vec<RequestId>, doubt: Option<Doubt>) {
         if let Some(mut fragment) = self.all.remove(&trace_id) {
             self.leave(trace_id, &fragment);
-            (fragment.invocation, fragment.doubt) = (invocation, doubt);
+            (fragment.invocations, fragment.doubt) = (invocations, doubt);
             self.enter(trace_id, &fragment);
             self.all.insert(trace_id, fragment);
         }
     }
 
-    /// What is of no invocation is of the one that `owner` finds for the time at which the last of it began.
+    /// What came while no invocation was known to run is of the one that `owner` finds for the time at which the last of it
+    /// began. Where that is another than those that its trace was judged with, it is judged anew.
     pub(super) fn attribute(&mut self, owner: impl Fn(UnixNanos) -> Option<RequestId>) {
-        for is_in_doubt in [false, true] {
-            for trace_id in self.of(None, is_in_doubt) {
-                let Some(fragment) = self.get(trace_id) else { continue };
-                let began = fragment.items.iter().map(Item::start).max().unwrap_or_default();
-                let doubt = fragment.doubt;
-                self.set(trace_id, owner(began), doubt);
-            }
+        for (trace_id, began) in core::mem::take(&mut self.unknown) {
+            let Some(fragment) = self.all.get(&trace_id) else { continue };
+            let (mut invocations, doubt) = (fragment.invocations.clone(), fragment.doubt);
+            let Some(owner) = owner(began).filter(|owner| !invocations.contains(owner)) else { continue };
+            let doubt = doubt.filter(|_| invocations.is_empty());
+            invocations.push(owner);
+            self.set(trace_id, invocations, doubt);
         }
     }
 
@@ -139,7 +150,7 @@ impl<B: Body> Fragments<B> {
         self.ready(|_| true, |_| true)
     }
 
-    /// Those not judged yet that have waited long, or are of an invocation that is done.
+    /// Those not judged yet that have waited long, or are of invocations that are done.
     pub(super) fn ready(
         &self,
         is_old: impl Fn(Instant) -> bool,
@@ -147,10 +158,13 @@ impl<B: Body> Fragments<B> {
     ) -> Vec<TraceId> {
         let old = self.unjudged.iter().take_while(|(since, _)| is_old(*since));
         let mut ready: BTreeSet<_> = old.map(|(_, trace_id)| *trace_id).collect();
-        // Few invocations are open, and what is of one that is not does not stay here.
+        // Few invocations are open, and what is of none of them does not stay here.
+        let is_whole = |trace_id: &&TraceId| {
+            self.get(**trace_id).is_some_and(|fragment| fragment.invocations.iter().all(&is_done))
+        };
         for (invocation, traces) in &self.by_invocation[0] {
             if invocation.as_ref().is_some_and(&is_done) {
-                ready.extend(traces);
+                ready.extend(traces.iter().filter(is_whole));
             }
         }
         ready.into_iter().collect()
@@ -183,30 +197,42 @@ impl<B: Body> Fragments<B> {
 
     fn enter(&mut self, trace_id: TraceId, fragment: &Fragment<B>) {
         if let Some(doubt) = fragment.doubt {
-            let doubts = &mut self.doubts[usize::from(fragment.invocation.is_some())];
+            let doubts = &mut self.doubts[usize::from(!fragment.invocations.is_empty())];
             doubts.insert((doubt.at, doubt.begun, trace_id));
             self.doubted += fragment.size;
         } else {
             self.unjudged.insert((fragment.since, trace_id));
         }
         let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
-        groups.entry(fragment.invocation.clone()).or_default().insert(trace_id);
+        for group in fragment.groups() {
+            groups.entry(group).or_default().insert(trace_id);
+        }
     }
 
     fn leave(&mut self, trace_id: TraceId, fragment: &Fragment<B>) {
         if let Some(doubt) = fragment.doubt {
-            let doubts = &mut self.doubts[usize::from(fragment.invocation.is_some())];
+            let doubts = &mut self.doubts[usize::from(!fragment.invocations.is_empty())];
             doubts.remove(&(doubt.at, doubt.begun, trace_id));
             self.doubted -= fragment.size;
         } else {
             self.unjudged.remove(&(fragment.since, trace_id));
         }
         let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
-        if let Some(traces) = groups.get_mut(&fragment.invocation) {
-            traces.remove(&trace_id);
-            if traces.is_empty() {
-                groups.remove(&fragment.invocation);
+        for group in fragment.groups() {
+            if let Some(traces) = groups.get_mut(&group) {
+                traces.remove(&trace_id);
+                if traces.is_empty() {
+                    groups.remove(&group);
+                }
             }
         }
+    }
+}
+
+impl<B> Fragment<B> {
+    /// Where it is found: with each of its invocations, or with those of none.
+    fn groups(&self) -> impl Iterator<Item = Option<RequestId>> {
+        let none = self.invocations.is_empty().then_some(None);
+        self.invocations.iter().cloned().map(Some).chain(none)
     }
 }

@@ -27,6 +27,16 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         Some(value)
     }
 
+    /// What is known of `key`, which is not used thereby.
+    pub(crate) fn peek(&self, key: &K) -> Option<&V> {
+        self.known.get(key).map(|(_, value)| value)
+    }
+
+    /// Changes all that is known.
+    pub(crate) fn each(&mut self, change: impl Fn(&mut V)) {
+        self.known.values_mut().for_each(|(_, value)| change(value));
+    }
+
     /// Remembers `value` of `key`.
     pub(crate) fn put(&mut self, key: K, value: V) {
         self.uses += 1;

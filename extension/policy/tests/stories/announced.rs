@@ -295,3 +295,51 @@ fn an_invocation_that_the_platform_tells_of_twice_is_one() {
     assert_eq!(story.end(), [(0, "made")]);
     assert_eq!(story.agent.ledger().invocations, 1);
 }
+
+/// On Managed Instances the platform's events come in batches: that an invocation began may be told after it has announced
+/// its span, together with the begins and ends of others.
+#[test]
+fn what_is_announced_before_the_begin_is_told_waits_for_the_end_of_its_invocation() {
+    for told_at_once in [1, 2, 5, 100] {
+        let mut story = Story::new(Config { init_type: InitType::ManagedInstances, ..Config::default() });
+        let at = |ms: u64| UnixNanos(ms * MS);
+        // Spans 1 to 4 are of invocations that end well, span 9 is of one that does not.
+        let names = ["r-1", "r-2", "r-3", "r-4", "r-9"];
+        for (number, name) in (1..).zip(names) {
+            let number = if name == "r-9" { 9 } else { number };
+            let start = at(100 + u64::from(number));
+            let trace_id = TraceId::new([number; 16]).expect("not zero");
+            story.announce(Span { trace_id, start, end: start, ..span(number, None, Some(name)) });
+        }
+        let begins = (1..).zip(names).map(|(ms, name)| PlatformEvent::Start {
+            request_id: name.into(),
+            at: at(if name == "r-9" { 109 } else { 100 + ms }),
+        });
+        let ending = |status, class: Option<&str>| Ending { status, error_type: class.map(Into::into) };
+        let report = |name: &str, ms, ending| PlatformEvent::Report {
+            request_id: name.into(),
+            at: at(ms),
+            ending,
+            duration: None,
+            usage: Usage::default(),
+        };
+        let good = names[..4].iter().map(|name| report(name, 120, ending(EndStatus::Success, None)));
+        let events: Vec<_> = begins.chain(good).collect();
+        for events in events.chunks(told_at_once) {
+            story.now += 2_000 * MS;
+            events.iter().for_each(|event| story.hear(Input::Platform(event.clone())));
+            story.hear(Input::Tick);
+        }
+        story.now += 3_000 * MS;
+        story.hear(Input::Tick);
+        let timeout = ending(EndStatus::Error, Some("Sandbox.Timedout"));
+        story.hear(Input::Platform(report("r-9", 3_109, timeout)));
+        for _ in 0..3 {
+            story.answer();
+            story.now += 2_000 * MS;
+            story.hear(Input::Tick);
+        }
+        let closed: Vec<_> = story.sent.iter().filter(|(_, origin)| *origin == "closed").collect();
+        assert_eq!(closed, [&(9, "closed")], "{told_at_once} events at once: {:?}", story.sent);
+    }
+}

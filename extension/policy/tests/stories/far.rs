@@ -3,7 +3,7 @@
 use crate::story::{MS, Story, managed, on_demand, request_of, roots, trace};
 use policy::{
     Agent, Bounds, Config, Duration, EndStatus, FlushMode, InitType, Input, Instant, Kind, Measuring,
-    Outcome, Output, ShutdownReason, Span, SpoolMode,
+    Outcome, Output, Shutdown, ShutdownReason, Span, SpoolMode, UnixNanos,
 };
 
 /// On Managed Instances an invocation whose `platform.report` was lost is closed once it cannot run any more.
@@ -369,4 +369,32 @@ fn what_the_backend_asked_for_is_kept_to_though_invocations_begin_meanwhile() {
         [0, 0, 0],
         "requests before 1, 2 and 3 seconds are over that the backend asked for, one invocation each 10 ms"
     );
+}
+
+/// The slowest answer took longer than SHUTDOWN does; the connection of the last request is dead.
+#[test]
+fn in_shutdown_a_request_without_an_answer_is_tried_again_though_answers_were_slow() {
+    let mut story = on_demand();
+    story.receive(vec![story.span(1, 0, Kind::Client, None)]);
+    story.invoke();
+    // What was left from before leaves beside the handler, and is answered in it.
+    story.pass(2_100);
+    story.answer();
+    let request_id = story.request_id();
+    story.tell_done(&request_id, story.now / MS, EndStatus::Success, None);
+    story.answer();
+    story.receive(vec![story.span(3, 0, Kind::Client, None)]);
+    let deadline = Instant::from_nanos(story.now) + Duration::from_secs(2);
+    let (reason, received_at) = (ShutdownReason::Spindown, UnixNanos(story.now));
+    story.hear(Input::Shutdown(Shutdown { reason, deadline, received_at, waited: Duration::ZERO }));
+    // The platform's last words are awaited first, and what they make is sent.
+    story.pass(300);
+    let (sent, silent) = (story.launched.len(), core::mem::take(&mut story.flying).len());
+    assert!(silent > 0);
+    for _ in 0..12 {
+        story.pass(100);
+        story.answer();
+    }
+    assert_eq!(story.launched.len(), sent + silent, "on other connections, while there is time");
+    assert_eq!(story.agent.ledger().spans.held(), 0);
 }

@@ -3,7 +3,9 @@
 //! One binary for all of them: each further one is a link of a second.
 
 mod announced;
+mod borders;
 mod connect;
+mod counted;
 mod crowded;
 mod doubt;
 mod far;
@@ -18,6 +20,7 @@ mod room;
 mod roots;
 mod said;
 mod sampling;
+mod spanning;
 mod story;
 mod thaw;
 mod told;

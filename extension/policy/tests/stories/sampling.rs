@@ -67,6 +67,8 @@ struct Story {
     now: u64,
     number: u64,
     invocations: u64,
+    /// When INVOKE is received, in milliseconds: spans begin later, if nothing else is said.
+    received_ms: u64,
     exported: Vec<Entry<Told>>,
 }
 
@@ -76,8 +78,8 @@ impl Story {
     }
 
     fn of(config: Config) -> Self {
-        let mut story =
-            Self { agent: Agent::new(config), now: 0, number: 0, invocations: 0, exported: Vec::new() };
+        let (agent, exported) = (Agent::new(config), Vec::new());
+        let mut story = Self { agent, now: 0, number: 0, invocations: 0, received_ms: 900, exported };
         story.hear(Input::Ready);
         story
     }
@@ -112,7 +114,7 @@ impl Story {
             request_id: self.request_id(),
             deadline: Instant::from_nanos(self.now) + Duration::from_secs(60),
             deadline_at: UnixNanos(61_000 * MS),
-            received_at: UnixNanos(900 * MS),
+            received_at: UnixNanos(self.received_ms * MS),
             arn: "".into(),
             xray: None,
             waited: Duration::from_millis(100),
@@ -291,8 +293,9 @@ fn a_good_end_or_two_more_invocations_let_it_go() {
     assert_eq!((story.agent.held_items(Signal::Traces), story.agent.ledger().spans.sampled_out), (1, 0));
     story.runtime_done(EndStatus::Success, None);
     assert_eq!((story.agent.held_items(Signal::Traces), story.agent.ledger().spans.sampled_out), (0, 1));
-    (0..3).for_each(|_| {
-        story.invocation(trace(0.0), |_| {});
+    (1..4).for_each(|number| {
+        story.now += 1_000 * MS;
+        story.invocation(trace(f64::from(number) / 1_000.0), |_| {});
     });
     assert!(story.agent.held_items(Signal::Traces) <= 2, "the platform never told of their ends");
     story.shut_down(ShutdownReason::Spindown);
@@ -319,9 +322,11 @@ fn the_last_invocation_before_a_timeout_is_kept_though_nobody_told_of_it() {
 fn late_spans_follow_their_trace_and_a_late_failure_is_kept() {
     let mut story = Story::with(plain(0.25));
     for (share, is_kept) in [(0.0, false), (0.9, true)] {
+        story.received_ms = 900;
         let number = story.invocation(trace(share), |_| {});
         story.runtime_done(EndStatus::Success, None);
         assert_eq!(story.numbers().contains(&number), is_kept);
+        story.received_ms = 1_050;
         story.invoke();
         let late = story.span(trace(share));
         let late_number = late.body.number;

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use policy::{Signal, Span, UnixNanos, Value};
 
 use super::chunk::Body;
-use super::encode::{STATUS_ERROR, put_attribute};
+use super::encode::put_attribute;
 use super::resource::content;
 use super::scan::{SPAN_ATTRIBUTES, SPAN_END, SPAN_STATUS, key_value, scan};
-use crate::proto::{fields, put_bytes, put_fixed64, put_message, put_number};
+use super::status::put_error;
+use crate::proto::{fields, put_bytes, put_fixed64, put_message};
 
 const ERROR_TYPE: &str = "error.type";
 /// Says that a span did not end by itself.
@@ -37,7 +38,7 @@ pub(super) fn closed(body: &Body, end: UnixNanos, class: &str) -> Option<(Body, 
         put_fixed64(out, SPAN_END, end.0);
         put_attribute(out, ERROR_TYPE, &Value::Text(class.into()));
         put_attribute(out, UNFINISHED, &Value::Flag(true));
-        put_message(out, SPAN_STATUS, |status| put_number(status, 3, STATUS_ERROR));
+        put_error(out, class);
     })?;
     // What was put on record with the announcement stays there until this is settled: should our process be killed, the
     // next one closes the span again.

@@ -5,12 +5,12 @@ use policy::{Kind, Link, PlatformSpan, Stamp, Value};
 
 use super::resource::{Identity, SCHEMA_URL};
 use super::stamp::{put_reason, put_state};
+use super::status::put_error;
 use crate::proto::{put_bytes, put_fixed64, put_message, put_number};
 
 /// The instrumentation scope of the spans and metrics made here.
 const SCOPE_NAME: &str = "prefreeze.lambda";
 const SCOPE_VERSION: &str = env!("CARGO_PKG_VERSION");
-pub(super) const STATUS_ERROR: u64 = 2;
 
 /// A `ResourceSpans` field that holds `spans`.
 pub(super) fn put_made(out: &mut Vec<u8>, spans: &[(&PlatformSpan, Option<&Stamp>)], identity: &Identity) {
@@ -58,8 +58,8 @@ fn put_span(out: &mut Vec<u8>, span: &PlatformSpan, stamp: Option<&Stamp>) {
     for link in &span.links {
         put_message(out, 13, |out| put_link(out, link));
     }
-    if span.error_type.is_some() {
-        put_message(out, 15, |status| put_number(status, 3, STATUS_ERROR));
+    if let Some(class) = &span.error_type {
+        put_error(out, class);
     }
 }
 

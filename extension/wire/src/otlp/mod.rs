@@ -17,6 +17,7 @@ mod scan;
 mod schema;
 mod splice;
 mod stamp;
+mod status;
 mod valid;
 
 pub use crate::proto::WireError;

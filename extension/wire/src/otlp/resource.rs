@@ -1,6 +1,7 @@
 //! Who the function is: attributes that complete the resources it sends, and that our own spans carry.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -30,9 +31,25 @@ pub struct Identity {
     repeated: Vec<Attribute>,
     /// That resource, to see when it changes.
     seen: Bytes,
-    /// What that resource lacks, as fields to append to it: it is the resource of nearly all that is sent.
-    seen_lacks: Vec<u8>,
+    /// How that resource is completed: it is the resource of nearly all that is sent.
+    completes_seen: Completion<'static>,
 }
+
+/// How a resource is completed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Completion<'a> {
+    /// Fields to append.
+    appended: Cow<'a, [u8]>,
+    /// Where its content has a `service.name` that an SDK made up for want of one, which is left out.
+    cut: Option<Range<usize>>,
+}
+
+/// What SDKs call a service that nobody named, with the name of its program behind a colon or without.
+///
+/// # Source
+/// <https://opentelemetry.io/docs/specs/semconv/resource/#service>
+const UNNAMED: &str = "unknown_service";
+const SERVICE_NAME: &str = "service.name";
 
 impl Identity {
     /// Sets a text attribute; the last word on a key counts.
@@ -55,13 +72,26 @@ impl Identity {
             None => self.attributes.push(attribute),
         }
         if !self.seen.is_empty() {
-            self.seen_lacks = self.lacked_by(&self.seen);
+            self.completes_seen = self.completion(&self.seen, &[]);
         }
+    }
+
+    /// Whether an attribute is set.
+    pub fn has(&self, key: &str) -> bool {
+        self.attributes.iter().any(|known| known.key == key)
+    }
+
+    /// The value of a text attribute.
+    pub fn text(&self, key: &str) -> Option<String> {
+        let known = self.attributes.iter().find(|known| known.key == key)?;
+        let (_, value) = key_value(&known.message).ok()?;
+        let text = fields(value).next().ok()??;
+        String::from_utf8(text.value.bytes().to_vec()).ok()
     }
 
     /// Sets a text attribute that is not set yet.
     pub fn set_if_missing(&mut self, key: &str, value: &str) {
-        if !self.attributes.iter().any(|known| known.key == key) {
+        if !self.has(key) {
             self.set(key, value);
         }
     }
@@ -76,7 +106,7 @@ impl Identity {
         if let Some(resource) = first_resource(body) {
             self.seen = Bytes::copy_from_slice(resource);
             self.repeated = repeated(resource).unwrap_or_default();
-            self.seen_lacks = self.lacked_by(resource);
+            self.completes_seen = self.completion(resource, &[]);
         }
     }
 
@@ -91,35 +121,70 @@ impl Identity {
         out
     }
 
-    /// The attributes that a received resource lacks, as fields to append to it.
-    pub(super) fn missing(&self, chunk: &Chunk, group: &Group) -> Cow<'_, [u8]> {
+    /// How a received resource is completed.
+    pub(super) fn missing(&self, chunk: &Chunk, group: &Group) -> Completion<'_> {
         // Protobuf allows the field to be split over several, which are one resource to who reads them.
         let others: Vec<&[u8]> =
             group.rest.iter().map(|rest| chunk.slice(*rest)).filter(|rest| is_resource(rest)).collect();
         match group.resource.map_or(&[][..], |resource| chunk.slice(resource)) {
             resource if !resource.is_empty() && resource == self.seen && others.is_empty() => {
-                Cow::Borrowed(&self.seen_lacks)
+                let Completion { appended, cut } = &self.completes_seen;
+                Completion { appended: Cow::Borrowed(appended), cut: cut.clone() }
             }
-            resource => Cow::Owned(self.lacked_by_all(resource, &others)),
+            resource => self.completion(resource, &others),
         }
     }
 
-    fn lacked_by(&self, resource_field: &[u8]) -> Vec<u8> {
-        self.lacked_by_all(resource_field, &[])
-    }
-
-    /// What a resource lacks that came as `first` and `others`.
-    fn lacked_by_all(&self, first: &[u8], others: &[&[u8]]) -> Vec<u8> {
+    /// The same of a resource that came as `first` and `others`.
+    fn completion(&self, first: &[u8], others: &[&[u8]]) -> Completion<'static> {
+        let is_named = self.has(SERVICE_NAME);
+        let cut = unnamed(content(first)).ok().flatten().filter(|_| is_named);
         let all = std::iter::once(first).chain(others.iter().copied());
         let present: Vec<&[u8]> = all.flat_map(|field| keys(content(field)).unwrap_or_default()).collect();
-        let mut out = Vec::new();
-        for attribute in &self.attributes {
-            if !present.contains(&attribute.key.as_bytes()) {
-                put_bytes(&mut out, RESOURCE_ATTRIBUTES, &attribute.message);
+        let is_missing =
+            |key: &str| !present.contains(&key.as_bytes()) || cut.is_some() && key == SERVICE_NAME;
+        let mut appended = Vec::new();
+        for attribute in self.attributes.iter().filter(|attribute| is_missing(&attribute.key)) {
+            put_bytes(&mut appended, RESOURCE_ATTRIBUTES, &attribute.message);
+        }
+        Completion { appended: appended.into(), cut }
+    }
+}
+
+impl Completion<'_> {
+    /// The content of a resource before and behind what is cut out of it.
+    fn halves<'a>(&self, content: &'a [u8]) -> [&'a [u8]; 2] {
+        match &self.cut {
+            Some(cut) => [&content[..cut.start], &content[cut.end..]],
+            None => [content, &[]],
+        }
+    }
+}
+
+/// Where the content of a resource has a `service.name` that is none.
+fn unnamed(resource: &[u8]) -> Result<Option<Range<usize>>, WireError> {
+    let mut walk = fields(resource);
+    while let Some(field) = walk.next()? {
+        if field.number == RESOURCE_ATTRIBUTES {
+            let (key, value) = key_value(field.value.bytes())?;
+            if key == SERVICE_NAME.as_bytes() && is_unnamed(value)? {
+                return Ok(Some(field.start..field.end));
             }
         }
-        out
     }
+    Ok(None)
+}
+
+/// Whether an `AnyValue` is the text of an SDK that knows no name.
+fn is_unnamed(value: &[u8]) -> Result<bool, WireError> {
+    let mut walk = fields(value);
+    while let Some(field) = walk.next()? {
+        if field.number == 1 {
+            let rest = field.value.bytes().strip_prefix(UNNAMED.as_bytes());
+            return Ok(rest.is_some_and(|rest| matches!(rest.first(), None | Some(b':'))));
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a field of a group is its resource, or a part of it.
@@ -158,30 +223,34 @@ fn repeated(resource_field: &[u8]) -> Result<Vec<Attribute>, WireError> {
     let (mut repeated, mut walk) = (Vec::new(), fields(content(resource_field)));
     while let Some(field) = walk.next()? {
         let message = field.value.bytes();
-        let key = String::from_utf8_lossy(key_value(message)?.0).into_owned();
-        if field.number == RESOURCE_ATTRIBUTES && REPEATED.iter().any(|prefix| key.starts_with(prefix)) {
+        let (key, value) = key_value(message)?;
+        let key = String::from_utf8_lossy(key).into_owned();
+        let is_word = REPEATED.iter().any(|prefix| key.starts_with(prefix));
+        if field.number == RESOURCE_ATTRIBUTES && is_word && !(key == SERVICE_NAME && is_unnamed(value)?) {
             repeated.push(Attribute { key, message: message.to_vec() });
         }
     }
     Ok(repeated)
 }
 
-/// Writes a group's `resource` field with `appended` fields at its end.
+/// Writes a group's `resource` field, completed.
 ///
 /// Protobuf reads repeated fields wherever they stand, so appending needs no look at what is there.
-pub(super) fn put_resource(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, appended: &[u8]) {
-    let old = group.resource.map_or(&[][..], |resource| content(chunk.slice(resource)));
+pub(super) fn put_resource(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, completion: &Completion<'_>) {
+    let old = completion.halves(group.resource.map_or(&[][..], |resource| content(chunk.slice(resource))));
+    let appended = &completion.appended;
     if group.resource.is_some() || !appended.is_empty() {
-        put_head(out, 1, old.len() + appended.len());
-        out.extend_from_slice(old);
+        put_head(out, 1, old[0].len() + old[1].len() + appended.len());
+        old.into_iter().for_each(|half| out.extend_from_slice(half));
         out.extend_from_slice(appended);
     }
 }
 
 /// How long what [`put_resource`] writes is.
-pub(super) fn resource_len(chunk: &Chunk, group: &Group, appended: &[u8]) -> usize {
-    let old = group.resource.map_or(0, |resource| content(chunk.slice(resource)).len());
-    if group.resource.is_some() || !appended.is_empty() { field_len(old + appended.len()) } else { 0 }
+pub(super) fn resource_len(chunk: &Chunk, group: &Group, completion: &Completion<'_>) -> usize {
+    let old = completion.halves(group.resource.map_or(&[][..], |resource| content(chunk.slice(resource))));
+    let length = old[0].len() + old[1].len() + completion.appended.len();
+    if group.resource.is_some() || !completion.appended.is_empty() { field_len(length) } else { 0 }
 }
 
 /// The schema whose names [`Identity`] and the spans made here use.

@@ -1,0 +1,81 @@
+//! Spans of the function, and which invocations those are of that name one.
+
+use super::invocation::Entry;
+use super::relatives::Place;
+use super::{Account, INVOKE_DELAY_MAX, Invocation, RETRIES_END};
+use crate::config::Config;
+use crate::span::{RequestId, Span};
+use crate::time::UnixNanos;
+
+impl Account {
+    /// A span was received.
+    pub(crate) fn on_span<B>(&mut self, config: &Config, span: &Span<B>) {
+        self.has_sdk = true;
+        if let Some(request_id) = &span.request_id {
+            self.on_entry(config, request_id, span);
+        }
+        if !config.is_managed() {
+            self.relatives.add(span);
+        }
+    }
+
+    /// A span names the invocation that it is of. One whose parent is in the same process is a part of another.
+    fn on_entry<B>(&mut self, config: &Config, request_id: &RequestId, span: &Span<B>) {
+        let is_inner = span.parent_is_remote != Some(true)
+            && span.parent.is_some_and(|parent| self.relatives.has(span.trace_id, parent));
+        if span.parent_is_remote == Some(false) || is_inner {
+            return;
+        }
+        self.was_heard = true;
+        self.tells_ends = true;
+        let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
+        // An asynchronous invocation is retried under its own request id, a minute later: what began before the retry is of
+        // the first try; and where the clock was set back since, that try ended in what is the future of the retry.
+        let is_it = |open: &Invocation| {
+            let is_retry = open
+                .deadline_at
+                .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
+            open.invoke.request_id == *request_id && !is_retry
+        };
+        let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
+        // INVOKE may be read late.
+        let is_older = || self.is_over_at(request_id, span.start.minus(INVOKE_DELAY_MAX));
+        let first = || self.open.iter().position(is_it).filter(|_| !is_older());
+        if let Some(index) = after.or_else(first) {
+            self.entries_mislead |= self.open[index].entry.is_some_and(|known| misled(&known, &entry));
+            note_entry(&mut self.open[index].entry, entry);
+        } else if let Some(invocation) =
+            self.awaited.take(request_id, span.start, self.latest_try(request_id))
+        {
+            // It came after all: none is made.
+            self.placed(&invocation, entry.place);
+            self.tell_init(config);
+        } else if let Some(known) = self.finished.iter().rfind(|known| known.request_id == *request_id)
+            && span.start <= known.ended_at
+        {
+            self.entries_mislead |= known.entry.is_some_and(|known| misled(&known, &entry));
+        } else if let Some(early) = self.early(request_id) {
+            note_entry(&mut early.entry, entry);
+        }
+    }
+
+    /// When the latest try of `request_id` that is over began, as far as is remembered.
+    fn latest_try(&self, request_id: &RequestId) -> Option<UnixNanos> {
+        let mut tries = self.finished.iter().rev().filter(|finished| finished.request_id == *request_id);
+        tries.next().map(|latest| latest.began_at)
+    }
+}
+
+/// Notes a span that names an invocation. Of two the outer one stands for it: a CONSUMER span inside a SERVER span.
+pub(super) fn note_entry(known: &mut Option<Entry>, entry: Entry) {
+    let is_outer = known.is_none_or(|known| known.place.parent == Some(entry.place.span_id));
+    if is_outer {
+        *known = Some(entry);
+    }
+}
+
+/// Whether `entry` shows that `known`, which came in a request before, was not the end of the invocation.
+fn misled(known: &Entry, entry: &Entry) -> bool {
+    let is_other = known.place.span_id != entry.place.span_id;
+    is_other && entry.receipt > known.receipt && entry.end > known.end
+}

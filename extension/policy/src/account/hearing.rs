@@ -1,0 +1,124 @@
+//! What the platform tells of invocations: when they begin, that and how they end.
+
+use super::ending::Finish;
+use super::invocation::Finished;
+use super::{Account, END_SLACK, INVOKE_DELAY_MAX, Invocation};
+use crate::config::Config;
+use crate::platform::PlatformEvent;
+use crate::span::RequestId;
+use crate::time::UnixNanos;
+
+impl Account {
+    /// Whether what `event` says is of an earlier try of a request id under which another one runs.
+    pub(crate) fn is_of_earlier_try(&self, event: &PlatformEvent) -> bool {
+        let (PlatformEvent::RuntimeDone { request_id, at, .. }
+        | PlatformEvent::Report { request_id, at, .. }) = event
+        else {
+            return false;
+        };
+        let is_report = matches!(event, PlatformEvent::Report { .. });
+        let is_it = |known: &Finished| known.request_id == *request_id;
+        let is_its = |known: &Finished| *at <= known.ended_at || is_report && !known.is_reported;
+        self.is_open(request_id) && self.finished.iter().any(|known| is_it(known) && is_its(known))
+    }
+
+    /// The platform told something.
+    pub(crate) fn on_event(&mut self, config: &Config, event: &PlatformEvent) {
+        self.is_told = true;
+        match event {
+            PlatformEvent::Start { request_id, at } => {
+                if let Some(ordinal) = self.started(request_id, *at) {
+                    self.on_start(config, ordinal, Some(*at));
+                } else if !self.is_over_at(request_id, *at)
+                    && let Some(early) = self.early(request_id)
+                {
+                    early.started_at = Some(*at);
+                }
+            }
+            PlatformEvent::RuntimeDone { request_id, at, ending, duration, produced_bytes, .. } => {
+                let finish =
+                    Finish { produced_bytes: *produced_bytes, ..Finish::told(ending, *at, *duration) };
+                self.finish(config, request_id, *at, finish);
+            }
+            // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
+            PlatformEvent::Report { request_id, at, ending, duration, .. } => {
+                // Each invocation has one: the first try's is no word on a retry that has begun.
+                let is_of_it = |known: &&mut Finished| known.request_id == *request_id && !known.is_reported;
+                if let Some(known) = self.finished.iter_mut().find(is_of_it) {
+                    known.is_reported = true;
+                    known.ended_at = known.ended_at.max(*at);
+                    self.last_end = self.last_end.max(*at);
+                    if self.awaited.find(request_id).is_none() {
+                        return;
+                    }
+                }
+                let is_overlong = !config.is_managed();
+                let finish = Finish { is_overlong, ..Finish::told(ending, *at, *duration) };
+                self.finish(config, request_id, *at, finish);
+            }
+            _ => self.init.on_event(config, event),
+        }
+    }
+
+    /// The invocation of this request id that began at `at`: INVOKE reached us then, or later.
+    fn started(&self, request_id: &RequestId, at: UnixNanos) -> Option<u64> {
+        let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
+        let mut tries = self.open.iter().filter(is_it);
+        let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
+        let open = tries.find(|open| is_sole || open.invoke.received_at + END_SLACK >= at);
+        let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
+        open.or_else(|| self.awaited.started(request_id, at))
+    }
+
+    fn finish(&mut self, config: &Config, request_id: &RequestId, at: UnixNanos, finish: Finish) {
+        self.was_heard = true;
+        // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
+        // twice has the same time: another one is of another try, whose clock may have been set back.
+        let is_it = |known: &&mut Finished| {
+            known.request_id == *request_id
+                && at <= known.ended_at
+                && known.told_at.is_none_or(|told| told == at || finish.is_overlong)
+        };
+        // One that is awaited without a word on its end is served below.
+        let is_unexplained = self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none());
+        if !is_unexplained && let Some(known) = self.finished.iter_mut().find(is_it) {
+            known.on_told(at, &finish);
+            return;
+        }
+        // A retry under the same id begins a minute later: what happened before is of the first try, and what happened
+        // after the deadline of that one of a retry whose INVOKE is yet to be heard.
+        let is_in_time =
+            |deadline: Option<UnixNanos>| deadline.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
+        let is_it = |open: &Invocation| open.invoke.request_id == *request_id;
+        let after = self.open.iter().rposition(|open| {
+            is_it(open) && is_in_time(open.deadline_at) && at + INVOKE_DELAY_MAX > open.invoke.received_at
+        });
+        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
+        if let Some(index) = after.or_else(first) {
+            let (ordinal, is_started) = (self.open[index].ordinal, self.open[index].started_at.is_some());
+            let finish = self.open[index].finish.get_or_insert(finish);
+            if let Some(began) = finish.began().filter(|_| !is_started) {
+                self.on_start(config, ordinal, Some(began));
+            }
+        } else if let Some(awaited) = self
+            .awaited
+            .find(request_id)
+            .filter(|awaited| awaited.finish.is_none() && is_in_time(awaited.deadline_at))
+        {
+            awaited.finish.get_or_insert(finish);
+        } else if let Some(known) = self
+            .finished
+            .iter_mut()
+            .rfind(|known| known.request_id == *request_id && !known.is_done && is_in_time(known.deadline_at))
+        {
+            known.is_done = true;
+            known.ended_at = known.ended_at.max(at);
+            self.last_end = self.last_end.max(at);
+            known.on_told(at, &finish);
+        } else if !finish.is_overlong
+            && let Some(early) = self.early(request_id)
+        {
+            early.finish.get_or_insert(finish);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Failures are kept where a trace spans invocations, or what is told of one comes when the next has begun.
+
+use crate::story::{MS, Story, request_of, roots};
+use policy::sampling::{Ratio, Sampling, Slow};
+use policy::{
+    Config, Duration, EndStatus, FlushMode, InitType, Input, Instant, Invoke, Kind, ShutdownReason, Span,
+    SpanId, TraceId, UnixNanos,
+};
+
+/// A trace that chance does not keep.
+fn low() -> TraceId {
+    TraceId::new([1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]).expect("not zero")
+}
+
+/// An environment that keeps failures, and next to nothing else.
+fn keeps_failures(init_type: InitType) -> Story {
+    let sampling = Sampling {
+        ratio: Ratio::new(0.000_1).expect("a share"),
+        keeps_cold_starts: false,
+        slow: Slow::Never,
+        keeps_rare: false,
+        ..Sampling::default()
+    };
+    Story::new(Config { init_type, sampling, flush: FlushMode::End, ..Config::default() })
+}
+
+/// A span of that trace, which began at `began` ms and ends now; of `request_id`, if that is named.
+fn span(story: &Story, id: u8, began: u64, request_id: Option<&str>) -> Span<()> {
+    let kind = if request_id.is_some() { Kind::Server } else { Kind::Client };
+    Span {
+        trace_id: low(),
+        request_id: request_id.map(Into::into),
+        ..story.span(id, began, kind, request_id.is_none().then_some(1))
+    }
+}
+
+fn left_out(story: &Story) -> u64 {
+    story.agent.ledger().spans.sampled_out
+}
+
+#[test]
+fn where_invocations_overlap_a_late_span_is_judged_with_its_trace() {
+    let mut story = keeps_failures(InitType::ManagedInstances);
+    story.tell_start("a", 0);
+    story.pass(10);
+    story.receive(vec![span(&story, 1, 1, Some("a"))]);
+    story.pass(10);
+    // The failure of the first was seen at once, or is told by the platform.
+    story.receive(vec![span(&story, 2, 15, None)]);
+    story.tell_report("a", 21, Some(21), EndStatus::Error);
+    story.pass(2);
+    story.receive(vec![span(&story, 3, 22, None)]);
+    story.pass(8_000);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!(left_out(&story), 0);
+}
+
+#[test]
+fn the_good_end_of_one_invocation_leaves_nothing_of_another_out() {
+    let mut story = keeps_failures(InitType::ManagedInstances);
+    story.tell_start("a", 0);
+    story.tell_start("b", 1);
+    story.pass(100);
+    story.receive(vec![span(&story, 1, 2, Some("b"))]);
+    story.tell_report("b", 100, Some(99), EndStatus::Success);
+    story.pass(100);
+    assert_eq!(left_out(&story), 1);
+    // What began before the other ended is no late part of that.
+    story.receive(vec![span(&story, 2, 50, None), span(&story, 3, 5, Some("a"))]);
+    story.pass(1_000);
+    story.tell_report("a", 1_200, Some(1_200), EndStatus::Timeout);
+    story.pass(8_000);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!(left_out(&story), 1, "that of b only");
+}
+
+#[test]
+fn a_failure_that_is_told_when_the_next_one_is_over_is_kept() {
+    let mut story = keeps_failures(InitType::OnDemand);
+    for (number, is_told) in [(1, false), (2, true), (3, true)] {
+        story.invoke_after(1);
+        story.pass(2);
+        let own = TraceId::new([number; 16]).expect("not zero");
+        let own = if number == 1 { low() } else { own };
+        let began = story.now / MS - 1;
+        story.receive(vec![Span { trace_id: own, ..span(&story, number, began, None) }]);
+        story.hear(Input::Flush { request_id: None });
+        story.answer();
+        if is_told && number == 2 {
+            story.tell_done("r-1", began - 2, EndStatus::Error, None);
+        }
+    }
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert!(roots(&story).iter().any(|root| request_of(root) == "r-1"), "its root, and what it sent");
+}
+
+#[test]
+fn what_comes_before_invoke_in_a_trace_that_waits_is_of_the_next_invocation_too() {
+    for is_named in [false, true] {
+        let mut story = keeps_failures(InitType::OnDemand);
+        story.invoke_after(1_000);
+        story.pass(5);
+        story.receive(vec![span(&story, 1, 1_000, Some("r-1"))]);
+        story.answer();
+        story.now += 1_000 * MS;
+        let began = story.now / MS - 4;
+        let early = span(&story, 2, began, is_named.then_some("r-2"));
+        let parent = early.parent.and(SpanId::new([9; 8]));
+        story.receive(vec![Span { parent, ..early }]);
+        story.invoke_after(50);
+        story.pass(500);
+        story.tell_done("r-1", 1_005, EndStatus::Success, None);
+        story.pass(59_000);
+        story.answer();
+        story.shut_down(ShutdownReason::Timeout);
+        assert_eq!(left_out(&story), 0, "named: {is_named}");
+    }
+}
+
+#[test]
+fn after_the_clock_was_set_back_nothing_is_a_late_part_of_what_was_before() {
+    let mut story = keeps_failures(InitType::OnDemand);
+    story.now = 7_200_000 * MS;
+    story.invoke_after(1);
+    story.pass(5);
+    story.receive(vec![span(&story, 1, story.now / MS - 4, Some("r-1"))]);
+    story.tell_done("r-1", story.now / MS, EndStatus::Success, None);
+    story.answer();
+    assert_eq!(left_out(&story), 1);
+    story.now += 1_000 * MS;
+    let received = story.now / MS - 3_600_000;
+    story.hear(Input::Invoke(Invoke {
+        request_id: "r-2".into(),
+        deadline: Instant::from_nanos(story.now) + Duration::from_secs(3),
+        deadline_at: UnixNanos((received + 3_000) * MS),
+        received_at: UnixNanos(received * MS),
+        arn: "".into(),
+        xray: None,
+        waited: Duration::from_secs(1),
+    }));
+    story.pass(5);
+    let late = Span { end: UnixNanos((received + 4) * MS), ..span(&story, 2, received + 1, None) };
+    story.receive(vec![late]);
+    story.tell_done("r-2", received + 5, EndStatus::Error, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!(left_out(&story), 1, "that of the first only");
+}
+
+#[test]
+fn what_is_left_over_is_judged_with_what_it_is_left_from() {
+    let mut story = keeps_failures(InitType::OnDemand);
+    story.invoke_after(1_000);
+    story.pass(5);
+    let failed = Span { is_error: true, ..span(&story, 1, 1_001, Some("r-1")) };
+    story.receive(vec![failed]);
+    story.answer();
+    story.pass(5);
+    story.receive(vec![span(&story, 2, 1_008, None)]);
+    story.invoke_after(1_000);
+    story.tell_done("r-1", 1_010, EndStatus::Error, None);
+    story.pass(5);
+    story.tell_done("r-2", story.now / MS, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!(left_out(&story), 1, "the root of the second");
+}

@@ -1,0 +1,134 @@
+//! `prefreeze doctor`: what is wrong with the settings, and whether each backend takes what would be sent to it.
+
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+
+use policy::Signal;
+
+use crate::clock::Clock;
+use crate::driver::Inbox;
+use crate::exporter::Exporter;
+use crate::settings::Settings;
+
+/// What was found, for people.
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// Lines.
+    pub text: String,
+    /// Whether everything is as it should be.
+    pub is_well: bool,
+}
+
+/// Where each cause is explained.
+const PAGE: &str = "docs/troubleshooting.md#why-do-requests-to-the-backend-fail";
+
+/// Checks `settings`, and sends an empty request of each signal to where it goes.
+///
+/// # Errors
+/// When there are no threads or file descriptors for a client.
+pub fn examine(settings: Settings) -> io::Result<Diagnosis> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let diagnosis = runtime.block_on(look(settings));
+    // A resolver that does not answer holds a thread of the runtime for as long as it likes.
+    runtime.shutdown_background();
+    Ok(diagnosis)
+}
+
+async fn look(settings: Settings) -> Diagnosis {
+    let mut text = String::new();
+    let mut is_well = settings.is_well();
+    let found = [
+        ("invalid setting", &settings.problems),
+        ("not allowed", &settings.refused),
+        ("most likely wrong", &settings.hints),
+    ];
+    for (what, problems) in found {
+        for problem in problems {
+            let _ = writeln!(text, "{what}: {problem}");
+        }
+    }
+    if let Err(error) = writable(&settings.spool_dir) {
+        is_well = false;
+        let path = settings.spool_dir.display();
+        let _ = writeln!(text, "the spool's folder {path} cannot be written: {error}");
+    }
+    let urls = settings.destinations.each_ref().map(|destination| destination.as_ref().map(|it| it.shown()));
+    let exporter = Exporter::new(settings.destinations, Inbox::new().0, Clock::start());
+    for (signal, url) in Signal::ALL.into_iter().zip(urls) {
+        let signal_name = crate::log::word(signal);
+        let Some(url) = url else {
+            let _ = writeln!(text, "{signal_name}: go nowhere (PREFREEZE_EXPORTER_OTLP_ENDPOINT)");
+            continue;
+        };
+        let _ = write!(text, "{signal_name}: {url}: ");
+        match exporter.probe(signal).await {
+            None | Some(Ok(())) => text.push_str("well, an empty request was accepted\n"),
+            Some(Err(finding)) => {
+                is_well = false;
+                let status = finding.status.map_or_else(String::new, |status| format!(" (status {status})"));
+                let detail =
+                    if finding.detail.is_empty() { String::new() } else { format!("\n  {}", finding.detail) };
+                let _ =
+                    writeln!(text, "{}{status}: {}{detail}\n  see {PAGE}", finding.cause, finding.sentence);
+            }
+        }
+    }
+    text.push_str(if is_well { "everything is well\n" } else { "something is wrong, see above\n" });
+    Diagnosis { text, is_well }
+}
+
+/// Whether files can be made in `folder`, or in the one that it would be made in.
+fn writable(folder: &Path) -> io::Result<()> {
+    let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
+    let probe = existing.join(format!(".prefreeze-doctor-{}", std::process::id()));
+    std::fs::write(&probe, b"")?;
+    std::fs::remove_file(&probe)
+}
+
+/// The variables of a file as Docker and systemd read them: a name, `=`, a value, one on a line; `export` before it and
+/// quotes around the value are taken off, and lines that begin with `#` are passed over.
+///
+/// # Errors
+/// When the file cannot be read, or a line of it is no variable.
+pub fn variables_of(path: &str) -> io::Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(path)?;
+    let lines =
+        text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(line, number)| {
+            variable(line).ok_or_else(|| io::Error::other(format!("line {number} is no variable")))
+        })
+        .collect()
+}
+
+fn variable(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+    is_name.then(|| (name.to_owned(), quoted.unwrap_or(value).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_file_are_variables() {
+        let rows = [
+            ("A=b", Some(("A", "b"))),
+            ("export A_1 = 'b c' ", Some(("A_1", "b c"))),
+            ("A=\"b=c\"", Some(("A", "b=c"))),
+            ("A=", Some(("A", ""))),
+            ("A='", Some(("A", "'"))),
+            ("A", None),
+            ("A-b=c", None),
+            ("=b", None),
+        ];
+        for (line, expected) in rows {
+            let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert_eq!(variable(line.trim()), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Requests of the function that were refused: the first of each kind is logged, and all are counted.
+//!
+//! A sender is answered, and most SDKs do not show what they were answered: a function whose exporter is set up wrongly
+//! would be silent for ever.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+
+use crate::log::{self, Level};
+
+/// So many kinds are told apart; the rest counts as one.
+const KINDS_MAX: usize = 32;
+/// A path, a type or a reason is cut here, in characters.
+const TEXT_MAX: usize = 120;
+
+/// Shared by the listeners and the loop; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(Arc<Mutex<BTreeMap<(u16, String), u64>>>);
+
+impl Refusals {
+    /// A request to `path` was answered with `status`, because of `reason`.
+    ///
+    /// Neither holds data: a query is no part of `path`, and reasons are ours.
+    pub(super) fn note(&self, status: u16, path: &str, content_type: Option<&str>, reason: &str) {
+        let mut kinds = self.kinds();
+        let key = (status, cut(reason));
+        let key = if kinds.len() < KINDS_MAX || kinds.contains_key(&key) { key } else { (0, String::new()) };
+        let count = kinds.entry(key.clone()).or_default();
+        *count += 1;
+        if *count > 1 || key.0 == 0 {
+            return;
+        }
+        drop(kinds);
+        let message = "a request of the function was refused, and its telemetry is lost; the exporter of its OpenTelemetry \
+                       SDK may be set up wrongly. Further requests like this are refused, counted and not logged";
+        let mut fields = json!({ "status": status, "path": cut(path), "reason": key.1 });
+        if let Some(content_type) = content_type {
+            fields["content_type"] = cut(content_type).into();
+        }
+        log::say(Level::Warn, "request_refused", message, fields);
+    }
+
+    /// Spans of an accepted request were refused, because of `reason`.
+    pub(super) fn note_items(&self, count: u32, reason: &str) {
+        if count == 0 {
+            return;
+        }
+        let mut kinds = self.kinds();
+        let known = kinds.entry((200, reason.to_owned())).or_default();
+        let is_first = *known == 0;
+        *known += u64::from(count);
+        drop(kinds);
+        if is_first {
+            let message = "a request of the function was accepted, but for some items that no backend could accept. Further \
+                           items like these are refused, counted and not logged";
+            log::say(Level::Warn, "items_refused", message, json!({ "items": count, "reason": reason }));
+        }
+    }
+
+    /// Logs how many there were of each kind, if there were any.
+    pub fn summarize(&self) {
+        let kinds = self.kinds();
+        if kinds.is_empty() {
+            return;
+        }
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|((status, reason), count)| json!({ "status": status, "reason": reason, "count": count }))
+            .collect();
+        let message = "what was refused of the function's requests: requests by the status that they were answered with, \
+                       and items of requests with status 200";
+        log::say(Level::Info, "refusals", message, json!({ "refused": kinds }));
+    }
+
+    fn kinds(&self) -> MutexGuard<'_, BTreeMap<(u16, String), u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.trim().chars().take(TEXT_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_bounded_and_all_are_counted() {
+        let refusals = Refusals::default();
+        for number in 0..1_000 {
+            refusals.note(400, "/v1/traces", None, &format!("reason {}", number % 50));
+        }
+        refusals.note_items(7, "no ids");
+        let kinds = refusals.kinds();
+        assert!(kinds.len() <= KINDS_MAX + 2, "{}", kinds.len());
+        assert_eq!(kinds.values().sum::<u64>(), 1_007);
+    }
+}
