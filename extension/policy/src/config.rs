@@ -205,11 +205,11 @@ mod tests {
         let bounds = Bounds { held_bytes, batch_bytes: 1_000, batch_items: 10, ..Config::default().bounds };
         let rows = [(1_000, 10, true), (1_001, 1, false), (1, 11, false), (0, 0, true)];
         for (size, items, fits) in rows {
-            assert_eq!(bounds.fits_batch(size, items), fits, "{items} items of {size} bytes");
+            assert_eq!(bounds.fits_batch(held_bytes, size, items), fits, "{items} items of {size} bytes");
         }
-        let tight = Bounds { held_bytes: held_bytes - 1, ..bounds };
-        assert!(!tight.fits_batch(1_000, 10), "all of it would not fit into memory");
-        assert!(tight.fits_batch(999, 10) && tight.fits_batch(1_000, 9));
+        let share = held_bytes - 1;
+        assert!(!bounds.fits_batch(share, 1_000, 10), "all of it would not fit into the share");
+        assert!(bounds.fits_batch(share, 999, 10) && bounds.fits_batch(share, 1_000, 9));
     }
 
     #[test]
