@@ -20,6 +20,7 @@ mod black_box {
     mod flush;
     mod hostile;
     mod judgement;
+    mod lanes;
     mod late;
     mod lenient;
     mod listeners;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use extension::spool::{Kind, Spool};
 use fuzz::{long_rounds, mutate};
-use policy::{Rng, Signal};
+use policy::{LaneId, Rng, Signal};
 use prost::Message;
 use tests::collector::Collector;
 use tests::otlp::{Ids, SpanExt, span, traces};
@@ -17,7 +17,7 @@ const BOUND: u64 = 1 << 20;
 const RECORDS: [(Kind, &[u8]); 5] = [
     (Kind::Accepted(Signal::Traces), b"spans of a request"),
     (Kind::Announced, b"a span that has begun"),
-    (Kind::Parked(Signal::Metrics), b"points that could not be sent"),
+    (Kind::Parked(LaneId::of(Signal::Metrics)), b"points that could not be sent"),
     (Kind::Invocation, b"{\"request_id\":\"r-1\"}"),
     (Kind::Rooted, b"{\"request_id\":\"r-1\"}"),
 ];
@@ -122,7 +122,7 @@ fn record(kind: u8, count: u32, content: &[u8]) -> Vec<u8> {
     crc.update(content);
     let length = u32::try_from(content.len()).expect("short");
     [
-        b"PFZ1",
+        b"PFZ2",
         &[kind, 0, 0, 0][..],
         &count.to_le_bytes(),
         &length.to_le_bytes(),

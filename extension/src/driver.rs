@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::{
-    Agent, Entry, Guarded, Input, Instant, Measured, Notice, Output, Place, Prices, Receipt, Signal,
+    Agent, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Place, Prices, Receipt,
 };
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
@@ -16,8 +16,8 @@ use crate::clock::{Alarm, Clock, NEXT_FIRST, pause};
 use crate::exporter::Exporter;
 use crate::guarding::Guarding;
 use crate::instance;
-use crate::intake::Refusals;
-use crate::log;
+use crate::intake::{Refusals, Socket};
+use crate::log::{self, Level};
 use crate::recovery::{self, Recovery};
 use crate::spool::{Kind, Spool};
 
@@ -95,6 +95,8 @@ pub struct Driver {
     pub inbox: Inbox,
     /// Keeps what the agent wants kept, where there is one.
     pub spool: Option<Spool>,
+    /// Where the function may send to beside its ports, if it is there.
+    pub socket: Option<Socket>,
     /// What a killed process left there, until it was read.
     pub recovery: Option<Recovery>,
     /// Whether the running invocation is put on record.
@@ -170,6 +172,10 @@ impl Driver {
                 Arc::make_mut(&mut self.identity).observe(body);
             }
         }
+        if matches!(input, Input::Invoke(_)) {
+            self.spool.iter().for_each(Spool::look_after);
+            self.socket.iter_mut().for_each(Socket::look_after);
+        }
         if let (Input::Invoke(invoke), true) = (&input, self.records_invocations) {
             let spool = self.spool.as_ref();
             self.invocation = spool.and_then(|spool| OnRecord::begin(spool, invoke, self.agent.seed()));
@@ -210,15 +216,15 @@ impl Driver {
                     (self.invocation, self.is_asked) = (None, true);
                     self.next.send(()).unwrap_or_default();
                 }
-                Output::Park { signal, entries } => self.park(signal, &entries),
-                Output::Unpark(place) => self.unpark(place),
-                Output::Export { id, signal, entries, effort } => {
+                Output::Park { lane, entries } => self.park(lane, &entries),
+                Output::Unpark { lane, place } => self.unpark(lane, place),
+                Output::Export { id, lane, entries, effort } => {
                     self.invocation.iter_mut().for_each(|invocation| invocation.on_export(id, &entries));
-                    self.exporter.export(id, signal, entries, effort, self.identity.clone());
+                    self.exporter.export(id, lane, entries, effort, self.identity.clone());
                 }
                 Output::Cancel(id) => self.exporter.cancel(id),
                 Output::Reconnect => self.exporter.reconnect(),
-                Output::Connect => self.exporter.connect(),
+                Output::Connect(lane) => self.exporter.connect(lane),
                 Output::Measured(measured) => self.write_line(&measured),
                 Output::Say(notice) => {
                     if matches!(notice, Notice::Summary(_)) {
@@ -228,6 +234,7 @@ impl Driver {
                     log::notice(&notice, &self.prices, |signal| self.exporter.about(signal));
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
+                        self.spool.iter().for_each(log_unrecorded);
                     }
                 }
                 Output::Close => self.inbox.close(),
@@ -243,17 +250,27 @@ impl Driver {
         }
     }
 
-    fn park(&self, signal: Signal, entries: &[Entry<Body>]) {
+    fn park(&self, lane: LaneId, entries: &[Entry<Body>]) {
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
         let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, &self.identity, take);
         let spool = self.spool.as_ref();
-        let place = spool.and_then(|spool| spool.write_pieces(Kind::Parked(signal), count, pieces));
-        self.inbox.send(Message::Input(Input::Parked { place }));
+        let place = spool.and_then(|spool| spool.write_pieces(Kind::Parked(lane), count, pieces));
+        self.inbox.send(Message::Input(Input::Parked { lane, place }));
     }
 
-    fn unpark(&self, place: Place) {
+    fn unpark(&self, lane: LaneId, place: Place) {
         let receipt = self.spool.as_ref().map_or(Receipt::EMPTY, |spool| recovery::read(spool, place));
-        self.inbox.send(Message::Input(Input::Unparked(receipt)));
+        self.inbox.send(Message::Input(Input::Unparked { lane, receipt }));
+    }
+}
+
+/// What was accepted and could not be put on record is counted, although nothing of it need be lost.
+fn log_unrecorded(spool: &Spool) {
+    let records = spool.unrecorded();
+    if records > 0 {
+        let message =
+            "requests that were accepted and not on record: a kill of our own process would have lost them";
+        log::say(Level::Warn, "spool_unrecorded", message, serde_json::json!({ "records": records }));
     }
 }
 

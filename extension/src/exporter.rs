@@ -14,11 +14,11 @@ mod trust;
 
 pub use probe::Finding;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use policy::{BatchId, Effort, Entry, Input, Outcome, Signal, UnixNanos};
+use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::task::AbortHandle;
 use wire::collector::Answer;
@@ -38,7 +38,8 @@ const ANSWER_MAX: usize = 64 << 10;
 
 /// See the module.
 pub struct Exporter {
-    routes: [Option<Route>; Signal::ALL.len()],
+    /// By lane.
+    routes: BTreeMap<LaneId, Route>,
     /// Each is there once, whatever number of signals goes there, and they share its connections.
     backends: Vec<Backend>,
     running: HashMap<BatchId, Running>,
@@ -55,7 +56,7 @@ struct Running {
     task: AbortHandle,
 }
 
-/// How requests of one signal reach their backend.
+/// How requests of one lane reach their backend.
 #[derive(Clone)]
 struct Route {
     destination: Arc<Destination>,
@@ -69,7 +70,8 @@ impl Exporter {
     /// and the rest works: a certificate file that cannot be read leaves the built-in roots.
     pub fn new(destinations: [Option<Destination>; Signal::ALL.len()], inbox: Inbox, clock: Clock) -> Self {
         let mut backends: Vec<Backend> = Vec::new();
-        let routes = destinations.map(|destination| {
+        let with_lane = Signal::ALL.map(LaneId::of).into_iter().zip(destinations);
+        let routes = with_lane.filter_map(|(lane, destination)| {
             let destination = destination?;
             let origin = Origin::of(&destination);
             let known = backends.iter().position(|backend| backend.origin == origin);
@@ -78,8 +80,9 @@ impl Exporter {
                 backends.len() - 1
             });
             let headers = headers(&destination);
-            Some(Route { destination: Arc::new(destination), headers, backend })
+            Some((lane, Route { destination: Arc::new(destination), headers, backend }))
         });
+        let routes = routes.collect();
         Self { routes, backends, running: HashMap::new(), gzip: Gzip::default(), inbox, clock }
     }
 
@@ -87,15 +90,14 @@ impl Exporter {
     pub fn export(
         &mut self,
         id: BatchId,
-        signal: Signal,
+        lane: LaneId,
         entries: Arc<[Entry<Body>]>,
         effort: Effort,
         identity: Arc<Identity>,
     ) {
         self.running.retain(|_, running| !running.task.is_finished());
         let (inbox, clock) = (self.inbox.clone(), self.clock);
-        let route = self.routes[signal as usize].clone();
-        let Some((route, client)) = route.and_then(|route| {
+        let Some((route, client)) = self.routes.get(&lane).cloned().and_then(|route| {
             let client = self.backends[route.backend].client()?;
             Some((route, client))
         }) else {
@@ -104,7 +106,7 @@ impl Exporter {
         };
         let backend = route.backend;
         let agreement = self.backends[backend].agreement.clone();
-        let health = self.backends[backend].health.clone();
+        let (health, signal) = (self.backends[backend].health.clone(), lane.signal);
         let sender = Sender { route, client, agreement, gzip: self.gzip.clone(), clock };
         let task = tokio::spawn(async move {
             let delivered = caught_async(sender.deliver(&entries, &identity, effort)).await;
@@ -138,24 +140,17 @@ impl Exporter {
         self.backends.iter().for_each(|backend| backend.health.conclude());
     }
 
-    /// Fields for a log line about the backend of `signal`, or about the first that fails: its host, and why the last
-    /// request failed.
-    pub fn about(&self, signal: Option<Signal>) -> serde_json::Value {
-        let routes = match signal {
-            Some(signal) => std::slice::from_ref(&self.routes[signal as usize]),
-            None => &self.routes[..],
-        };
-        let mut known =
-            routes.iter().flatten().map(|route| self.backends[route.backend].health.about(signal));
-        let first = known.next().unwrap_or_default();
-        let is_told = |about: &serde_json::Value| about.get("cause").is_some();
-        if is_told(&first) { first } else { known.find(is_told).unwrap_or(first) }
+    /// Fields for a log line about the backend of `signal`: its host, and why the last request failed.
+    pub fn about(&self, signal: Signal) -> serde_json::Value {
+        let route = self.routes.get(&LaneId::of(signal));
+        route.map_or_else(|| serde_json::json!({}), |route| self.backends[route.backend].health.about(signal))
     }
 
-    /// Opens a connection to each backend, for the exports to come. Nobody waits for it, and a failure is
+    /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is
     /// found out again, and said, by the export that meets it.
-    pub fn connect(&mut self) {
-        self.backends.iter_mut().for_each(Backend::connect);
+    pub fn connect(&mut self, lane: LaneId) {
+        let backend = self.routes.get(&lane).and_then(|route| self.backends.get_mut(route.backend));
+        backend.into_iter().for_each(Backend::connect);
     }
 
     /// Forgets idle connections: the next request opens a new one.

@@ -13,7 +13,7 @@ mod reading;
 mod refusals;
 mod socket;
 
-pub use listen::Ports;
+pub use listen::{Ports, Socket};
 pub use refusals::Refusals;
 
 use std::sync::{Arc, OnceLock};

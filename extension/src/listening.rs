@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::driver::{Driver, Inbox};
 use crate::exporter::Exporter;
 use crate::instance;
-use crate::intake::{Intake, Ports, Refusals};
+use crate::intake::{Intake, Ports, Refusals, Socket};
 use crate::lambda::Registration;
 use crate::log;
 use crate::memory;
@@ -30,6 +30,8 @@ pub(crate) struct Listening {
     /// Where the listeners look for the spool.
     records: Arc<OnceLock<Spool>>,
     refusals: Refusals,
+    /// The Unix socket, if it is there.
+    socket: Option<Socket>,
 }
 
 impl Listening {
@@ -45,10 +47,10 @@ impl Listening {
             max_body: settings.max_body,
             refusals: refusals.clone(),
         };
-        intake.listen(ports, settings.receivers.socket.as_deref()).await;
+        let socket = intake.listen(ports, settings.receivers.socket.as_deref()).await;
         let delivery = Delivery::default();
         let telemetry_port = listen_for_events(intake, settings.logs, delivery.clone(), clock).await;
-        Self { settings, telemetry_port, delivery, records, refusals }
+        Self { settings, telemetry_port, delivery, records, refusals, socket }
     }
 
     /// Says what is wrong with the settings, opens the spool, and builds the driver.
@@ -59,7 +61,7 @@ impl Listening {
         clock: Clock,
         next: mpsc::UnboundedSender<()>,
     ) -> Box<Driver> {
-        let Self { mut settings, records, refusals, .. } = self;
+        let Self { mut settings, records, refusals, socket, .. } = self;
         memory::keep_what_is_freed();
         for problem in &settings.problems {
             log::degraded("setting_ignored", "an invalid setting is ignored", problem);
@@ -78,9 +80,8 @@ impl Listening {
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());
         }
-        let mut driver = driver(settings, registration, inbox, clock, next, spool);
-        driver.refusals = refusals;
-        driver
+        let driver = driver(settings, registration, inbox, clock, next, spool);
+        Box::new(Driver { refusals, socket, ..*driver })
     }
 }
 
@@ -152,6 +153,7 @@ fn driver(
         function_name,
         inbox: inbox.clone(),
         spool,
+        socket: None,
         recovery,
         records_invocations,
         invocation: None,

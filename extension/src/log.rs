@@ -64,41 +64,13 @@ pub fn refused(refusal: &dyn std::fmt::Display) {
 }
 
 /// Words policy's notices. `about` has what is known of a backend: its host, and why the last request failed.
-pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Option<Signal>) -> Value) {
+pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Signal) -> Value) {
     match notice {
-        Notice::NoDestination(signal) => say(
-            Level::Warn,
-            "no_destination",
-            "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
-            json!({ "signal": word(*signal) }),
-        ),
-        Notice::Rejected { .. } | Notice::PartlyRejected(_) | Notice::TooLarge(_) => {
-            refusal_notice(notice, about);
-        }
-        Notice::SpoolUnreadable(signal) => say(
-            Level::Warn,
-            "spool_unreadable",
-            "what was put on disk cannot be read back; it is dropped and counted",
-            json!({ "signal": word(*signal) }),
-        ),
         Notice::NoMetrics(status) => say(
             Level::Info,
             "no_metrics",
             "the backend takes no metrics; Prefreeze makes none from now on (PREFREEZE_METRICS=none says so at once)",
             json!({ "status": status }),
-        ),
-        Notice::BackendDown => say(
-            Level::Warn,
-            "backend_down",
-            "requests to the backend fail one after the other; data is kept, and functions do not wait for it",
-            about(None),
-        ),
-        Notice::BackendBack => say(Level::Info, "backend_back", "the backend answers again", Value::Null),
-        Notice::OutboxFull(signal) => say(
-            Level::Warn,
-            "outbox_full",
-            "the bound on kept data is reached; the least valuable is dropped and counted",
-            json!({ "signal": word(*signal) }),
         ),
         Notice::CostCapReached => say(
             Level::Warn,
@@ -115,37 +87,86 @@ pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Option<Signal>) -
             json!({ "spans": spans }),
         ),
         Notice::Summary(ledger) => summary(ledger, prices),
+        of_lane => lane_notice(of_lane, about),
     }
 }
 
-/// Words what a backend has refused for good.
-fn refusal_notice(notice: &Notice, about: impl Fn(Option<Signal>) -> Value) {
+/// Words what a lane has to say.
+fn lane_notice(notice: &Notice, about: impl Fn(Signal) -> Value) {
     match notice {
-        Notice::Rejected { signal, status } => {
-            let mut fields = about(Some(*signal));
-            fields["signal"] = word(*signal).into();
-            fields["status"] = (*status).into();
-            say(
-                Level::Error,
-                "export_rejected",
-                "the backend refused a request for good; its content is dropped and counted",
-                fields,
-            );
-        }
+        Notice::NoDestination(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "no_destination",
+            "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
+        ),
+        Notice::Rejected { signal, status } => say(
+            Level::Error,
+            "export_rejected",
+            "the backend refused a request for good; its content is dropped and counted",
+            with_status(about(*signal), *signal, *status),
+        ),
+        Notice::Refused { signal, status } => say(
+            Level::Error,
+            "export_refused",
+            "the backend refuses the key, or it has no right to this; data is kept, and it is asked again once a minute",
+            with_status(about(*signal), *signal, *status),
+        ),
         Notice::PartlyRejected(signal) => say(
             Level::Warn,
             "export_partly_rejected",
             "the backend accepted a request but not all of its content",
-            json!({ "signal": word(*signal) }),
+            with_signal(about(*signal), *signal),
         ),
         Notice::TooLarge(signal) => say(
             Level::Error,
             "export_too_large",
             "the backend refuses even a single item as too large; it is dropped and counted",
-            json!({ "signal": word(*signal) }),
+            with_signal(about(*signal), *signal),
         ),
-        _ => {}
+        Notice::SpoolUnreadable(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "spool_unreadable",
+            "what was put on disk cannot be read back; it is dropped and counted",
+        ),
+        Notice::BackendDown(signal) => say(
+            Level::Warn,
+            "backend_down",
+            "requests of this signal fail one after the other; its data is kept, and functions do not wait for it",
+            with_signal(about(*signal), *signal),
+        ),
+        Notice::BackendBack(signal) => {
+            say_of(Level::Info, *signal, "backend_back", "the backend answers again");
+        }
+        Notice::OutboxFull(signal) => say_of(
+            Level::Warn,
+            *signal,
+            "outbox_full",
+            "the bound on kept data is reached; the least valuable is dropped and counted",
+        ),
+        Notice::NoMetrics(_)
+        | Notice::CostCapReached
+        | Notice::SpoolUnusable
+        | Notice::Recovered(_)
+        | Notice::Summary(_) => {}
     }
+}
+
+fn with_signal(mut fields: Value, signal: Signal) -> Value {
+    fields["signal"] = word(signal).into();
+    fields
+}
+
+fn with_status(fields: Value, signal: Signal, status: u16) -> Value {
+    let mut fields = with_signal(fields, signal);
+    fields["status"] = status.into();
+    fields
+}
+
+/// A line of one signal.
+fn say_of(level: Level, signal: Signal, event: &str, message: &str) {
+    say(level, event, message, json!({ "signal": word(signal) }));
 }
 
 fn summary(ledger: &Ledger, prices: &Prices) {

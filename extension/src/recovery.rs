@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use policy::{Input, Invoke, Parked, Place, Receipt, RequestId, Signal, Span, SpanId, TraceId};
+use policy::{Input, Invoke, LaneId, Parked, Place, Receipt, RequestId, Signal, Span, SpanId, TraceId};
 use wire::otlp::{self, Body};
 
 use crate::spool::{Kind, Leftover, Spool};
@@ -109,7 +109,7 @@ impl Recovery {
         for left in found {
             match left.kind {
                 Kind::Accepted(_) => parts.last_mut().expect("one is there").accepted.push(left),
-                Kind::Parked(signal) => on_disk.push(parked(left, signal)),
+                Kind::Parked(lane) => on_disk.push(parked(left, lane)),
                 Kind::Announced => announced.push(left),
                 Kind::Invocation => parts.push(Part::new(read_invocation(&self.spool, left.place))),
                 Kind::Rooted => {
@@ -124,7 +124,7 @@ impl Recovery {
             for left in std::mem::take(&mut part.accepted) {
                 match left.kind {
                     _ if self.has_room(&left) => reading.jobs.push_back(Job::Accepted(index, left.place)),
-                    Kind::Accepted(signal) => on_disk.push(parked(left, signal)),
+                    Kind::Accepted(signal) => on_disk.push(parked(left, LaneId::of(signal))),
                     _ => {}
                 }
             }
@@ -138,7 +138,7 @@ impl Recovery {
                 drop(self.spool.take(left.place));
             }
         }
-        let spans = on_disk.iter().filter(|parked| parked.signal == Signal::Traces);
+        let spans = on_disk.iter().filter(|parked| parked.lane.signal == Signal::Traces);
         reading.jobs.extend(spans.map(|parked| Job::Ended(parked.place)));
         reading.on_disk = on_disk;
         reading
@@ -155,9 +155,9 @@ impl Recovery {
     }
 }
 
-const fn parked(left: Leftover, signal: Signal) -> Parked {
+const fn parked(left: Leftover, lane: LaneId) -> Parked {
     let Leftover { place, count, size, .. } = left;
-    Parked { place, signal, count, size }
+    Parked { place, lane, count, size }
 }
 
 impl Reading {
@@ -214,7 +214,7 @@ pub fn read(spool: &Spool, place: Place) -> Receipt<Body> {
     let (content, keepsake) = spool.take(place);
     let Some((kind, bytes)) = content else { return Receipt::EMPTY };
     let signal = match kind {
-        Kind::Accepted(signal) | Kind::Parked(signal) => signal,
+        Kind::Accepted(signal) | Kind::Parked(LaneId { signal, .. }) => signal,
         Kind::Announced => Signal::Traces,
         Kind::Invocation | Kind::Rooted | Kind::Settled => return Receipt::EMPTY,
     };
@@ -232,8 +232,8 @@ fn forget_ended(announced: &mut Vec<Span<Body>>, spool: &Spool, place: Place) {
     if announced.is_empty() {
         return;
     }
-    let Some((Kind::Accepted(Signal::Traces) | Kind::Parked(Signal::Traces), bytes)) = spool.look(place)
-    else {
+    let Some((kind, bytes)) = spool.look(place) else { return };
+    let (Kind::Accepted(Signal::Traces) | Kind::Parked(LaneId { signal: Signal::Traces, .. })) = kind else {
         return;
     };
     let Ok(scanned) = otlp::scan(Signal::Traces, &bytes) else { return };

@@ -103,6 +103,9 @@ struct Store {
     /// Segments of other processes, oldest first, that were not looked into yet.
     unread: VecDeque<u64>,
     has_failed: bool,
+    /// Records that could not be written.
+    unrecorded: u64,
+    has_vanished: bool,
 }
 
 fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
@@ -129,6 +132,8 @@ impl Spool {
             last_segment: unread.back().copied().unwrap_or_default(),
             unread,
             has_failed: false,
+            unrecorded: 0,
+            has_vanished: false,
         };
         Ok(Self { store: Arc::new(Mutex::new(store)) })
     }
@@ -166,6 +171,16 @@ impl Spool {
         lock(&self.store).append(head, |segment| segment.append_pieces(&head, &pieces))
     }
 
+    /// Writes anew what somebody has taken away: functions clear `/tmp` in their handlers.
+    pub fn look_after(&self) {
+        lock(&self.store).look_after();
+    }
+
+    /// How many records could not be written so far.
+    pub fn unrecorded(&self) -> u64 {
+        lock(&self.store).unrecorded
+    }
+
     /// Reads a record, which stays; `None` when it is not there or not whole.
     pub fn look(&self, place: Place) -> Option<(Kind, Bytes)> {
         lock(&self.store).read(place)
@@ -184,19 +199,63 @@ impl Store {
         head: Head,
         append: impl FnOnce(&mut Segment) -> std::io::Result<u64>,
     ) -> Option<Place> {
-        if self.bytes() + head.record_len() > self.bound {
+        if !self.has_room(head.record_len()) {
+            if self.unrecorded == 0 {
+                let message = "the spool is full: what is accepted now would not outlive our own process";
+                log::say(Level::Warn, "spool_full", message, serde_json::json!({ "bytes": self.bound }));
+            }
+            self.unrecorded += 1;
             return None;
         }
         let (segment, offset) = match self.try_append(append) {
             Ok(spot) => spot,
             Err(error) => {
                 self.complain(&error);
+                self.unrecorded += 1;
                 return None;
             }
         };
         self.last_place += 1;
         self.spots.insert(self.last_place, Spot { segment, records: Records::One((offset, head)) });
         Some(Place(self.last_place))
+    }
+
+    /// Whether a record of this length may be written. What is settled takes no room for long: where its bytes are in the
+    /// way, what lives beside them moves out of its file.
+    fn has_room(&mut self, length: u64) -> bool {
+        let live: u64 = self.segments.values().map(Segment::live_bytes).sum();
+        if live + length > self.bound {
+            return false;
+        }
+        while self.bytes() + length > self.bound {
+            if self.compact().is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Rewrites the file with the most dead bytes without them: its records keep their order, which tells what came before an
+    /// invocation. `None` where that would win nothing, or cannot be done. What a killed process left stays as it is: it is
+    /// read soon.
+    fn compact(&mut self) -> Option<()> {
+        let dead = |segment: &Segment| segment.len() - segment.live_bytes();
+        let is_left = |name: u64| {
+            let mut of_it = self.spots.values().filter(|spot| spot.segment == name);
+            of_it.any(|spot| matches!(spot.records, Records::Group(_)))
+        };
+        let ours = self.segments.iter().filter(|(name, segment)| dead(segment) > 0 && !is_left(**name));
+        let (name, _) = ours.max_by_key(|(_, segment)| dead(segment))?;
+        let name = *name;
+        let of_it = self.spots.iter_mut().filter(|(_, spot)| spot.segment == name);
+        let mut live: Vec<&mut Record> = of_it
+            .filter_map(|(_, spot)| match &mut spot.records {
+                Records::One(record) => Some(record),
+                Records::Group(_) => None,
+            })
+            .collect();
+        live.sort_unstable_by_key(|(offset, _)| *offset);
+        self.segments.get_mut(&name)?.rewrite(&mut live).ok()
     }
 
     fn try_append(
@@ -253,7 +312,7 @@ impl Store {
     fn settle(&mut self, place: Place) {
         let Some(spot) = self.spots.remove(&place.0) else { return };
         let Some(segment) = self.segments.get_mut(&spot.segment) else { return };
-        spot.records.as_slice().iter().for_each(|(offset, _)| segment.settle(*offset));
+        spot.records.as_slice().iter().for_each(|(offset, head)| segment.settle(*offset, head));
         if !segment.is_settled() {
             return;
         }
@@ -299,6 +358,27 @@ impl Store {
 
     fn bytes(&self) -> u64 {
         self.segments.values().map(Segment::len).sum()
+    }
+
+    fn look_after(&mut self) {
+        let has_folder = std::fs::symlink_metadata(&self.folder).is_ok();
+        let restored = segment::make_folder(&self.folder).and_then(|()| {
+            let mut is_any = !has_folder;
+            for segment in self.segments.values_mut() {
+                is_any |= segment.restore()?;
+            }
+            Ok(is_any)
+        });
+        match restored {
+            Ok(false) => {}
+            Ok(true) if std::mem::replace(&mut self.has_vanished, true) => {}
+            Ok(true) => {
+                let message = "somebody has removed files of the spool; they are written anew, now and whenever that happens";
+                let fields = serde_json::json!({ "folder": self.folder.display().to_string() });
+                log::say(Level::Warn, "spool_vanished", message, fields);
+            }
+            Err(error) => self.complain(&error),
+        }
     }
 
     fn complain(&mut self, error: &std::io::Error) {

@@ -47,10 +47,10 @@ fn every_status_has_its_meaning() {
     for status in [200, 202, 204] {
         assert_fate(&status.to_string(), Answer::status(status), Fate::Taken);
     }
-    for status in [408, 429, 502, 503, 504] {
+    for status in [401, 403, 408, 429, 502, 503, 504] {
         assert_fate(&status.to_string(), Answer::status(status), Fate::Later);
     }
-    for status in [400, 401, 403, 404, 405, 415, 500, 501] {
+    for status in [400, 404, 405, 415, 500, 501] {
         assert_fate(&status.to_string(), Answer::status(status), Fate::Dropped("rejected"));
     }
     assert_fate("413", Answer::status(413), Fate::Dropped("too_large"));

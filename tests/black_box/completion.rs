@@ -145,6 +145,8 @@ fn metrics_and_logs_are_passed_on() {
     assert_eq!(world.post("/v1/logs", &logs("an order was placed").encode_to_vec()).status, 200);
     world.post_spans([server_span("root", Ids::new(1), "r-1")]);
     world.platform.wait_next();
+    // An invocation is held for traces alone: the others may be on their way still.
+    world.collector.expect("all signals", |state| !state.metrics().is_empty() && !state.logs().is_empty());
     let state = world.collector.state();
     let path_of = |is: fn(&Decoded) -> bool| {
         state.requests.iter().find(|request| is(&request.decoded)).map(|request| request.path.clone())

@@ -43,6 +43,31 @@ fn files(folder: &Path) -> usize {
     fs::read_dir(folder.join("prefreeze")).map_or(0, Iterator::count)
 }
 
+/// People clear `/tmp` in their handlers.
+#[test]
+fn what_a_handler_has_removed_is_there_again_with_the_next_invocation() {
+    let (world, script) = Environment::new(|script| script).boot();
+    world.invoke_well("r-1", 1);
+    for entry in fs::read_dir(script.scratch()).expect("the scratch folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("ours");
+    }
+    let parent = Ids::new(2);
+    world.invoke("r-2");
+    // Over the port, so that INVOKE has been read when it is answered twice.
+    for number in 1..=2 {
+        world.platform.barrier();
+        world.post_spans([span("child", parent.sibling(number)).with_parent(parent)]);
+    }
+    let socket = script.scratch().join("prefreeze.sock");
+    assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok(), "the socket is there again");
+    let world = reset(world, &script);
+    world.invoke_well("r-3", 3);
+    let summary = world.close();
+    assert_eq!(summary.count("recovered"), 2, "{}", summary.0);
+    assert_eq!(world.spans("child").len(), 2);
+}
+
 #[test]
 fn what_was_accepted_outlives_a_kill_in_the_middle_of_an_invocation() {
     let (world, script) = Environment::new(|script| script).boot();
@@ -160,7 +185,7 @@ fn hostile_files_in_the_folder_harm_nothing() {
         let environment = Environment::new(|script| script);
         let folder = environment.script.scratch().join("prefreeze");
         fs::create_dir(&folder).expect("a folder");
-        fs::write(folder.join("1.spool"), b"PFZ1\x01\0\0\0garbage that looks like a record").expect("a file");
+        fs::write(folder.join("1.spool"), b"PFZ2\x01\0\0\0garbage that looks like a record").expect("a file");
         fs::write(folder.join("7.spool"), vec![0xff; 100_000]).expect("a file");
         std::os::unix::fs::symlink("/etc/passwd", folder.join("8.spool")).expect("a link");
         environment.boot()

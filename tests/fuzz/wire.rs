@@ -190,7 +190,7 @@ fn points_are_written_so_that_they_can_be_read_whatever_was_measured() {
                 while let Some(output) = agent.poll() {
                     match output {
                         Output::Measured(points) => check_points(&points),
-                        Output::Export { signal: Signal::Metrics, entries, .. } => {
+                        Output::Export { lane, entries, .. } if lane.signal == Signal::Metrics => {
                             for entry in entries.iter() {
                                 let Content::Measured(points) = &entry.content else { continue };
                                 check_points(points);

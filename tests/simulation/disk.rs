@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use policy::{
-    Content, Entry, Fact, Kind, Measured, Parcel, Parked, Place, PlatformSpan, Receipt, Signal, Span, SpanId,
-    TraceId, UnixNanos,
+    Content, Entry, Fact, Kind, LaneId, Measured, Parcel, Parked, Place, PlatformSpan, Receipt, Signal, Span,
+    SpanId, TraceId, UnixNanos,
 };
 
 /// What a span or parcel of this world carries.
@@ -349,7 +349,7 @@ impl Disk {
         let disk = self.0.borrow();
         let parked = disk.parked.iter().map(|(place, pieces)| Parked {
             place: Place(*place),
-            signal: pieces.first().map_or(Signal::Traces, Piece::signal),
+            lane: LaneId::of(pieces.first().map_or(Signal::Traces, Piece::signal)),
             count: pieces.iter().map(Piece::count).sum(),
             size: pieces.iter().map(Piece::size).sum(),
         });

@@ -14,6 +14,8 @@ pub(crate) struct Faults {
     pub(crate) asks_for_patience: bool,
     pub(crate) answers_400: bool,
     pub(crate) answers_413: bool,
+    /// It refuses the key.
+    pub(crate) answers_401: bool,
     pub(crate) takes_part: bool,
     pub(crate) breaks_connections: bool,
     /// It takes a request, and its answer never arrives.
@@ -115,6 +117,7 @@ impl Faults {
             refuses_subscription: on(),
             freezes_machine: on(),
             loses_host: on(),
+            answers_401: false,
         };
         faults.limited(rng)
     }

@@ -13,4 +13,4 @@ mod world;
 
 pub use coverage::Coverage;
 pub use row::{MODES, Row, rows};
-pub use world::{Story, World};
+pub use world::{Served, Story, World};

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use simulation::{Coverage, Story, World, open};
+use simulation::{Coverage, Served, Story, World, open};
 
 /// Seeds run by `make test`: within half a minute; `make sim N=…` runs more.
 const RUNS: u64 = 29_000;
@@ -17,6 +17,10 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// Seeds that are lived twice, with ill lanes beside that of the spans and without.
+const COMPARED: u64 = 1_500;
+/// `/next` may be asked so many nanoseconds later for them.
+const LATER_MAX: u64 = 1_000_000;
 /// Seeds that fail before a run ends early.
 const FAILURES_MAX: u64 = 200;
 /// Of a failure's message, what is printed.
@@ -59,17 +63,18 @@ fn every_seed_keeps_every_promise() {
     }
     let runs = variable("SIM_RUNS").unwrap_or(RUNS);
     let began = std::time::Instant::now();
-    let coverage = run_all(runs);
+    let from = variable("SIM_FROM").unwrap_or_default();
+    let coverage = run_all(from, runs);
     let took = began.elapsed().as_secs_f64();
     println!("{}{runs} seeds: {} invocations in {took:.1} s", coverage.text(), coverage.of("invocation"));
-    if runs >= RUNS {
+    if runs - from >= RUNS {
         assert!(coverage.of("invocation") >= INVOCATIONS_MIN, "too few invocations prove too little");
         assert_eq!(coverage.missing(), Vec::<&str>::new(), "so much has never happened");
     }
 }
 
-/// Every seed below `runs`, on all cores.
-fn run_all(runs: u64) -> Coverage {
+/// Every seed from `from` on, and below `runs`, on all cores: a long run can be had in pieces.
+fn run_all(from: u64, runs: u64) -> Coverage {
     keep_messages();
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let most = variable("SIM_FAILURES").unwrap_or(FAILURES_MAX) as usize;
@@ -79,7 +84,7 @@ fn run_all(runs: u64) -> Coverage {
         |failed: &[Failure]| failed.iter().filter(|failure| !open.contains(&failure.seed)).count() >= most;
     let share = &|first: u64| {
         let mut coverage = Coverage::default();
-        for seed in (first..runs).step_by(threads as usize) {
+        for seed in (from + first..runs).step_by(threads as usize) {
             match try_seed(seed) {
                 Ok(story) => coverage.merge(&story.coverage),
                 Err(failure) => failed.lock().expect("nothing panics with it in hand").push(failure),
@@ -146,6 +151,35 @@ fn a_flush_sends_what_fits_into_its_time() {
     println!("a narrow backend: {late} flushes of {invocations} ended with something under way");
     // What was learned of the backend is worth something: without it, it is one flush in five.
     assert!(late * 20 < invocations, "{late} of {invocations}");
+}
+
+/// The same seed with metrics and logs at backends that are ill, and without them.
+#[test]
+fn a_lane_that_is_well_is_served_as_if_it_were_alone() {
+    if let Some(seed) = variable("SIM_SEED") {
+        World::compared(seed, variable("SIM_ALONE").is_some()).aloud().run();
+        return;
+    }
+    keep_messages();
+    let runs = variable("SIM_RUNS").unwrap_or(COMPARED).min(COMPARED);
+    let (mut differ, mut invocations) = (Vec::new(), 0);
+    for seed in 0..runs {
+        // Promises that a world breaks are found by the others.
+        let live = |is_alone| std::panic::catch_unwind(|| World::compared(seed, is_alone).run()).ok();
+        let Some((together, alone)) = live(false).zip(live(true)) else { continue };
+        invocations += alone.served.len();
+        let both = together.served.iter().zip(&alone.served);
+        let is_same =
+            |(one, other): (&Served, &Served)| one.spans == other.spans && one.at <= other.at + LATER_MAX;
+        if together.served.len() != alone.served.len() || !both.clone().all(is_same) {
+            let first = both.clone().position(|pair| !is_same(pair));
+            differ.push((seed, first, first.map(|at| (together.served[at], alone.served[at]))));
+        }
+    }
+    // The hook of all tests of this process keeps the messages of panics.
+    println!("{invocations} times compared; {} of {runs} seeds differ: {differ:?}", differ.len());
+    assert!(invocations as u64 > runs * 10, "{invocations} invocations prove too little");
+    assert!(differ.is_empty(), "what a lane is given depends on others");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod logged;
 mod making;
 mod metered;
 mod network;
+mod others;
 mod outputs;
 mod platform;
 mod room;
@@ -47,6 +48,7 @@ use delivery::Deliveries;
 use logged::Logged;
 use metered::Metered;
 use network::Network;
+use others::Others;
 use room::Before;
 use roots::Roots;
 use spooled::Spooled;
@@ -113,6 +115,17 @@ pub struct Story {
     pub held: u64,
     /// Invocations that sent spans after `/next` had been asked.
     pub after_next: usize,
+    /// What was served before each `/next`, until the first SHUTDOWN: how long that takes is nobody's wait.
+    pub served: Vec<Served>,
+}
+
+/// How things stood when `/next` was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Nanoseconds.
+    pub at: u64,
+    /// Spans of the function and spans made that the backend had.
+    pub spans: usize,
 }
 
 impl Story {
@@ -191,6 +204,11 @@ pub struct World {
     has_exited: bool,
     deadline: u64,
     network: Network,
+    others: Others,
+    /// Whether this world is compared with another: what happens to one request must not shift what happens to others.
+    is_compared: bool,
+    /// What was served before each `/next`.
+    served: Vec<Served>,
     deliveries: Deliveries,
     choices: Choices,
     truth: Truth,
@@ -293,8 +311,8 @@ impl World {
         self.coverage.add("invocation", self.invocations);
         let (copies, ledger) = (self.copies(), *self.agent.ledger());
         let (held, after_next) = (self.true_held, self.after_next.len());
-        let Self { lines, coverage, late, ids, lag, .. } = self;
-        Story { lines, ledger, coverage, late, ids, copies, lag, held, after_next }
+        let Self { lines, coverage, late, ids, lag, served, .. } = self;
+        Story { lines, ledger, coverage, late, ids, copies, lag, held, after_next, served }
     }
 
     /// What this world is, and what it can suffer.

@@ -43,6 +43,20 @@ const OUTSIDE: &[&str] = &[
     ".await",
 ];
 
+/// What a lane must not know: whose data it carries, and what an invocation is.
+const INVOCATIONS: &[&str] = &[
+    "account",
+    "RequestId",
+    "TraceId",
+    "Invocation",
+    "Invoke",
+    "Phase",
+    "crate::platform",
+    "crate::sampling",
+    "crate::pace",
+    "crate::cap",
+];
+
 const ONLY: &[Only] = &[
     Only {
         what: "reads a clock",
@@ -119,6 +133,20 @@ const ONLY: &[Only] = &[
         words: OUTSIDE,
         look: Look::Code,
         within: "extension/guard/src/",
+        homes: &[],
+    },
+    Only {
+        what: "knows invocations, in lanes",
+        words: INVOCATIONS,
+        look: Look::Code,
+        within: "extension/policy/src/lane",
+        homes: &[],
+    },
+    Only {
+        what: "knows invocations, in room",
+        words: INVOCATIONS,
+        look: Look::Code,
+        within: "extension/policy/src/room.rs",
         homes: &[],
     },
     Only {

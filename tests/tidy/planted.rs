@@ -66,6 +66,21 @@ pub(crate) const GUILTY: &[(&str, &str, &str)] = &[
     (POLICY, "//! P.\nuse std::collections::HashMap;\n", "no file names std or waits, in policy"),
     (POLICY, "//! P.\nextern crate std;\n", "no file names std or waits, in policy"),
     (POLICY, "//! P.\nasync fn f() {}\n", "no file names std or waits, in policy"),
+    (
+        "extension/policy/src/lane/exports.rs",
+        "//! E.\nuse crate::account::Account;\n",
+        "no file knows invocations, in lanes",
+    ),
+    (
+        "extension/policy/src/lanes.rs",
+        "//! L.\nfn f(id: &RequestId) {}\n",
+        "no file knows invocations, in lanes",
+    ),
+    (
+        "extension/policy/src/room.rs",
+        "//! R.\nuse crate::platform::Invoke;\n",
+        "no file knows invocations, in room",
+    ),
     ("extension/policy/src/lib.rs", "//! P.\n#![cfg_attr(not(test), no_std)]\n", "no plain #![no_std]"),
     ("extension/policy/src/lib.rs", "//! P.\n// #![no_std]\n", "no plain #![no_std]"),
     // dependencies point one way

@@ -5,7 +5,6 @@
 
 mod announcing;
 mod draining;
-mod exports;
 mod holding;
 mod logging;
 mod metering;
@@ -14,35 +13,29 @@ mod spooling;
 mod turning;
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use crate::account::Account;
 use crate::announced::Announced;
-use crate::batch::Entry;
-use crate::breaker::Breaker;
 use crate::cap::Cap;
-use crate::config::{Config, SpoolMode};
+use crate::config::Config;
 use crate::correlation::Correlation;
+use crate::entry::Entry;
 use crate::facts::Body;
 use crate::io::{Input, Output, Receipt};
+use crate::lane::{Answer, Effects, Lane, Window};
+use crate::lanes::Lanes;
 use crate::ledger::{DropReason, Ledger};
 use crate::lifecycle::{Event, Phase};
 use crate::metrics::Metrics;
 use crate::notice::Notice;
-use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
-use crate::rng::Rng;
 use crate::sampling::Assembly;
-use crate::shelf::Shelf;
 use crate::span::{RequestId, Signal};
-use crate::speed::Speed;
 use crate::stand_ins::StandIns;
 use crate::time::{Duration, Instant, UnixNanos};
 
 use holding::Hold;
-use turning::WaitsFor;
-
 /// Announced spans may take this part of what may be held, on top of it.
 const ANNOUNCED_PART: usize = 8;
 /// On Managed Instances nothing freezes and no invocation end is awaited: data leaves on this beat.
@@ -58,19 +51,12 @@ pub struct Agent<B> {
     /// Where spans wait to be judged; `None` where everything is kept.
     assembly: Option<Assembly<B>>,
     stand_ins: StandIns,
-    outbox: Outbox<B>,
-    shelf: Shelf<B>,
-    /// Whether something had to go into the spool for want of room, and nothing has left memory since: what is read
-    /// back now would only go there again.
-    is_crowded: bool,
-    breaker: Breaker,
+    lanes: Lanes<B>,
     pace: Pace,
-    speed: Speed,
     cap: Cap,
     ledger: Ledger,
     metrics: Metrics,
     logs: Correlation<B>,
-    rng: Rng,
     /// Requests of the function that are being received, and how many of them have stalled before: those were waited for.
     receiving: u32,
     stalled: u32,
@@ -89,16 +75,10 @@ pub struct Agent<B> {
     /// The running invocation's deadline, or SHUTDOWN's.
     deadline: Instant,
     flush_began: Instant,
-    /// Whether this flush has sent anything yet.
-    flush_has_sent: bool,
+    /// When it must end at the latest.
     flush_end: Instant,
-    /// When it must end at the latest, whatever it waits for.
-    flush_limit: Instant,
     /// Whether the cap on cost, and not the budget, set that end.
     flush_is_cut: bool,
-    flush_waits_for: WaitsFor,
-    /// Invocations that still wait for answers because a freeze has swallowed one.
-    swallows: u8,
     /// Whether the data of this invocation leaves beside the next one.
     flush_is_put_off: bool,
     /// In SHUTDOWN: until when the platform may still say how an open invocation ended.
@@ -130,10 +110,6 @@ enum Gate {
 #[derive(Debug, Default)]
 struct Said {
     no_destination: [bool; Signal::ALL.len()],
-    partly_rejected: [bool; Signal::ALL.len()],
-    too_large: [bool; Signal::ALL.len()],
-    spool_unreadable: [bool; Signal::ALL.len()],
-    statuses: Vec<u16>,
     outbox_full: bool,
     spool_unusable: bool,
     cost_cap: bool,
@@ -148,17 +124,12 @@ impl<B: Body> Agent<B> {
             announced: Announced::new(config.bounds.held_bytes / ANNOUNCED_PART),
             assembly: Self::assembly(&config),
             stand_ins: StandIns::default(),
-            outbox: Outbox::new(config.bounds),
-            shelf: Shelf::new(config.bounds.spooled_bytes, config.spool != SpoolMode::Off),
-            is_crowded: false,
-            breaker: Breaker::new(),
+            lanes: Lanes::new(&config),
             pace: Pace::default(),
-            speed: Speed::default(),
             cap: Cap::new(config.cost_cap),
             ledger: Ledger::default(),
             metrics: Metrics::new(&config),
             logs: Correlation::default(),
-            rng: Rng::new(config.seed),
             receiving: 0,
             stalled: 0,
             delivers: true,
@@ -169,12 +140,8 @@ impl<B: Body> Agent<B> {
             give_up_at: Instant::default(),
             deadline: Instant::default(),
             flush_began: Instant::default(),
-            flush_has_sent: false,
             flush_end: Instant::default(),
-            flush_limit: Instant::default(),
             flush_is_cut: false,
-            flush_waits_for: WaitsFor::Everything,
-            swallows: 0,
             flush_is_put_off: false,
             last_words_end: Instant::default(),
             gate: Gate::Open,
@@ -194,9 +161,10 @@ impl<B: Body> Agent<B> {
             return;
         }
         let now = self.with_freezes(now, &input);
+        let is_read = matches!(input, Input::Unparked { .. });
         if self.config.is_managed() && now >= self.next_beat {
             // No INVOKE says when: a disk that was full once may have room again.
-            self.shelf.try_again(self.config.spool != SpoolMode::Off);
+            self.try_disk_again();
         }
         match input {
             Input::Ready => self.on_ready(now),
@@ -215,8 +183,8 @@ impl<B: Body> Agent<B> {
             Input::Announced(spans) => self.on_announced(now, spans),
             Input::Flush { request_id } => self.account.on_flush_request(request_id.as_ref()),
             Input::Platform(event) => self.on_platform(now, &event),
-            Input::Parked { place } => self.on_parked(now, place),
-            Input::Unparked(receipt) => self.on_unparked(now, receipt),
+            Input::Parked { lane, place } => self.on_parked(now, lane, place),
+            Input::Unparked { lane, receipt } => self.on_unparked(now, lane, receipt),
             Input::Found(parked) => self.on_found(parked),
             Input::Rooted { request_id, trace_id, span_id } => {
                 self.account.on_rooted(request_id, trace_id, span_id);
@@ -227,7 +195,10 @@ impl<B: Body> Agent<B> {
                 self.on_recovered(now, begun, earlier, receipt, announced);
             }
             Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
-                self.on_exported(now, id, outcome, raw_bytes, sent_bytes);
+                let (lanes, mut effects) = self.lanes();
+                if let Some(lane) = lanes.get_mut(id.lane) {
+                    lane.on_exported(now, id, Answer { outcome, raw_bytes, sent_bytes }, &mut effects);
+                }
             }
             Input::Closed => self.on_closed(),
             Input::Tick => {}
@@ -235,10 +206,17 @@ impl<B: Body> Agent<B> {
         if self.account.take_heard() {
             self.is_unheard = false;
         }
-        self.expire_exports(now);
+        if self.deadline().is_some() {
+            let (lanes, mut effects) = self.lanes();
+            lanes.iter_mut().for_each(|lane| lane.expire(now, &mut effects));
+        }
+        if !is_read {
+            // What cannot wait in memory makes way before anything else is read back. What was read back is sent first.
+            self.settle_outsize();
+        }
         self.advance(now);
         // What was read back to be sent, and is not under way, must make room like anything else; and what was made.
-        if !self.outbox.is_all_sent() || self.unjudged(Signal::Traces) > 0 {
+        if !self.lanes.is_all_sent() || self.unjudged(Signal::Traces) > 0 {
             self.make_room(now);
         }
     }
@@ -267,39 +245,51 @@ impl<B: Body> Agent<B> {
     }
 
     fn due(&self) -> Option<Instant> {
-        let exports = || self.outbox.in_flight().iter().map(|flight| self.flight_due(flight)).min();
-        let retries =
-            || self.outbox.next_retry().filter(|_| self.breaker.is_closed() || self.phase == Phase::Draining);
+        let exports = || self.lanes.iter().filter_map(Lane::flight_due).min();
         match self.phase {
             Phase::Starting | Phase::Exited => None,
             Phase::Draining if matches!(self.gate, Gate::Closing | Gate::Leaving) => None,
             Phase::Waiting if !self.config.is_managed() => None,
             Phase::Waiting => {
-                let is_idle = self.outbox.is_all_sent()
+                let is_idle = self.lanes.iter().all(|lane| lane.is_all_sent() && lane.has_none_on_disk())
                     && self.unjudged(Signal::Traces) == 0
                     && self.waiting_logs(Signal::Logs) == 0
-                    && self.shelf.is_empty()
                     && !self.account.is_awaiting();
                 let beat = (!is_idle).then_some(self.next_beat);
                 [beat, exports()].into_iter().flatten().min()
             }
             Phase::Running => {
-                let done = Some(self.done_at());
-                [done, exports(), retries(), self.probe_due(), self.shelf.wakes_at()]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                let of_lane = |lane: &Lane<B>| {
+                    let retry = lane.retry_due().filter(|_| lane.is_well());
+                    [retry, lane.probe_due(), lane.rest_ends()].into_iter().flatten().min()
+                };
+                let lanes = self.lanes.iter().filter_map(of_lane).min();
+                [Some(self.done_at()), exports(), lanes].into_iter().flatten().min()
             }
             Phase::Flushing => {
-                let retries = retries().filter(|_| self.flush_waits_for == WaitsFor::Everything);
-                [Some(self.flush_end), exports(), retries].into_iter().flatten().min()
+                let lanes = self.lanes.iter().filter_map(|lane| lane.flush_due(self.flush_began)).min();
+                [exports(), lanes].into_iter().flatten().min()
             }
             Phase::Draining => {
                 let words = self.shutdown.is_some().then_some(self.last_words_end);
-                let rest = self.shelf.wakes_at();
-                [Some(self.flush_end), words, exports(), retries(), rest].into_iter().flatten().min()
+                let of_lane = |lane: &Lane<B>| lane.retry_due().into_iter().chain(lane.rest_ends()).min();
+                let lanes = self.lanes.iter().filter_map(of_lane).min();
+                [Some(self.flush_end), words, exports(), lanes].into_iter().flatten().min()
             }
         }
+    }
+
+    /// The lanes, and where they put what they want.
+    const fn lanes(&mut self) -> (&mut Lanes<B>, Effects<'_, B>) {
+        let effects =
+            Effects { outputs: &mut self.outputs, ledger: &mut self.ledger, metrics: &mut self.metrics };
+        (&mut self.lanes, effects)
+    }
+
+    /// Each lane goes as far as it can in this window.
+    fn advance_lanes(&mut self, now: Instant, window: Window) {
+        let (lanes, mut effects) = self.lanes();
+        lanes.advance(now, window, &mut effects);
     }
 
     /// What the ids of this environment's spans are made from: [`Config::seed`], or what a restore brought.
@@ -320,7 +310,7 @@ impl<B: Body> Agent<B> {
     /// Items of `signal` that are held: must equal what the books say ([`crate::ledger::Counts::held`]).
     pub fn held_items(&self, signal: Signal) -> u64 {
         let waiting = self.unjudged(signal) + self.waiting_logs(signal);
-        self.outbox.held_items(signal) + self.shelf.items(signal) + waiting
+        self.lanes.of(signal).map(Lane::held_items).unwrap_or_default() + waiting
     }
 
     /// Spans that wait to be judged: they can be sent, and put on disk, when that is done.
@@ -330,8 +320,8 @@ impl<B: Body> Agent<B> {
 
     /// Memory that is held, encoded bytes and bookkeeping; above the bound only by what is in flight. What an
     /// [`Output::Park`] hands over does not count: it is written, and let go of, before the next input.
-    pub const fn held_bytes(&self) -> usize {
-        self.outbox.held_bytes()
+    pub fn held_bytes(&self) -> usize {
+        self.lanes.held_bytes()
     }
 
     fn on_received(&mut self, now: Instant, mut receipt: Receipt<B>) {
@@ -418,10 +408,10 @@ impl<B: Body> Agent<B> {
             self.store_made(now);
             self.store_logs(now);
             self.meter_if_due(now);
-            self.outbox.seal(false);
+            self.lanes.iter_mut().for_each(Lane::seal);
         }
         // The beat cuts batches; what is cut leaves as soon as the backend has answered what was before it.
-        self.export_or_probe(now);
+        self.advance_lanes(now, Window::Open);
     }
 
     /// A function that has died may have left a request with us: until that is read, and while the platform has
@@ -460,15 +450,18 @@ impl<B: Body> Agent<B> {
     }
 
     fn queue(&mut self, now: Instant, entry: Entry<B>) {
-        let signal = entry.signal;
-        if !self.config.destinations.has(signal) {
-            self.ledger.drop(signal, DropReason::NoDestination, u64::from(entry.count));
-            if !core::mem::replace(&mut self.said.no_destination[signal as usize], true) {
-                self.say(Notice::NoDestination(signal));
-            }
-            return;
+        let (signal, count) = (entry.signal, u64::from(entry.count));
+        if !self.lanes.accept(now, entry) {
+            self.go_nowhere(signal, count);
         }
-        self.push(now, entry);
+    }
+
+    /// There is no lane for `count` items.
+    fn go_nowhere(&mut self, signal: Signal, count: u64) {
+        self.ledger.drop(signal, DropReason::NoDestination, count);
+        if !core::mem::replace(&mut self.said.no_destination[signal as usize], true) {
+            self.say(Notice::NoDestination(signal));
+        }
     }
 
     fn say(&mut self, notice: Notice) {

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use crate::batch::BOOKKEEPING_BYTES;
+use crate::entry::BOOKKEEPING_BYTES;
 use crate::metrics::{Architecture, Measuring, Prices};
 use crate::platform::InitType;
 use crate::sampling::Sampling;
@@ -62,11 +62,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Whether `items` of `size` bytes may be one export request. It must also fit into memory with its
+    /// Whether `items` of `size` bytes may be one export request. It must also fit into this share of memory with its
     /// bookkeeping, for it may come back from the spool.
-    pub(crate) const fn fits_batch(&self, size: usize, items: usize) -> bool {
+    pub(crate) const fn fits_batch(&self, share: usize, size: usize, items: usize) -> bool {
         let held = size + items * BOOKKEEPING_BYTES;
-        size <= self.batch_bytes && items <= self.batch_items && held <= self.held_bytes
+        size <= self.batch_bytes && items <= self.batch_items && held <= share
     }
 }
 

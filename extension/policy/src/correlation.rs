@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::batch::BOOKKEEPING_BYTES;
+use crate::entry::BOOKKEEPING_BYTES;
 use crate::facts::Body;
 use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId};
 

@@ -3,14 +3,14 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::batch::{BatchId, Content, Entry};
-use crate::effort::Effort;
+use crate::entry::{Content, Entry};
 use crate::guarded::Guarded;
+use crate::lane::retry::Outcome;
+use crate::lane::shelf::{Parked, Place};
+use crate::lane::{BatchId, Effort, LaneId};
 use crate::metrics::Measured;
 use crate::notice::Notice;
 use crate::platform::{Invoke, PlatformEvent, Shutdown};
-use crate::retry::Outcome;
-use crate::shelf::{Parked, Place};
 use crate::span::{Parcel, RequestId, Signal, Span, SpanId, TraceId};
 
 /// Something that happened.
@@ -54,13 +54,20 @@ pub enum Input<B> {
     },
     /// The Telemetry API told something.
     Platform(PlatformEvent),
-    /// The oldest [`Output::Park`] not answered yet is on disk, or without a place could not be written.
+    /// The oldest [`Output::Park`] of a lane not answered yet is on disk, or without a place could not be written.
     Parked {
+        /// Whose.
+        lane: LaneId,
         /// Where it is.
         place: Option<Place>,
     },
-    /// What [`Output::Unpark`] asked for; empty when it could not be read.
-    Unparked(Receipt<B>),
+    /// What [`Output::Unpark`] asked for.
+    Unparked {
+        /// Who had asked.
+        lane: LaneId,
+        /// What was there; empty when it could not be read.
+        receipt: Receipt<B>,
+    },
     /// The spool of a process that was killed holds this.
     Found(Parked),
     /// The invocation that the next [`Input::Recovered`] tells of has its root: the function's own span had been accepted,
@@ -158,28 +165,33 @@ pub enum Output<B> {
     Export {
         /// Names the request.
         id: BatchId,
-        /// Its signal.
-        signal: Signal,
+        /// Where it goes.
+        lane: LaneId,
         /// Its content, shared with the outbox.
         entries: Arc<[Entry<B>]>,
         /// How hard to pack it.
         effort: Effort,
     },
-    /// Put these entries into the spool, and say with [`Input::Parked`] how that went. Answered in order.
+    /// Put these entries into the spool, and say with [`Input::Parked`] how that went. Answered in the order of each lane.
     Park {
-        /// Their signal.
-        signal: Signal,
+        /// The lane that they are owed to.
+        lane: LaneId,
         /// What to write.
         entries: Arc<[Entry<B>]>,
     },
     /// Read this back from the spool.
-    Unpark(Place),
+    Unpark {
+        /// The lane that it is owed to.
+        lane: LaneId,
+        /// Where it is.
+        place: Place,
+    },
     /// Let go of an export; it must not be reported any more.
     Cancel(BatchId),
     /// Idle connections are not to be trusted: the environment may have been frozen for long.
     Reconnect,
-    /// Open a connection to each backend, for the exports to come. Nobody waits for it.
-    Connect,
+    /// Open a connection to the backend of this lane, for the exports to come. Nobody waits for it.
+    Connect(LaneId),
     /// Write these points where CloudWatch reads them.
     Measured(Arc<Measured>),
     /// Say something.

@@ -18,40 +18,40 @@ extern crate alloc;
 mod account;
 mod agent;
 mod announced;
-mod batch;
-mod breaker;
 mod budget;
 mod cap;
 mod config;
 mod correlation;
-mod effort;
+mod entry;
 mod facts;
 mod guarded;
 mod id;
 mod io;
+mod lane;
+mod lanes;
 mod ledger;
 mod lifecycle;
 mod metrics;
 mod notice;
-mod outbox;
 mod pace;
 mod platform;
-mod retry;
 mod rng;
+mod room;
 pub mod sampling;
-mod shelf;
 mod span;
-mod speed;
 mod stand_ins;
 mod time;
 
 pub use agent::Agent;
-pub use batch::{BOOKKEEPING_BYTES, BatchId, Content, Entry, Stamp};
 pub use config::{Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};
-pub use effort::Effort;
+pub use entry::{BOOKKEEPING_BYTES, Content, Entry, Stamp};
 pub use facts::{Body, Fact};
 pub use guarded::Guarded;
 pub use io::{Input, Output, Receipt};
+pub use lane::batch::BatchId;
+pub use lane::retry::Outcome;
+pub use lane::shelf::{Parked, Place};
+pub use lane::{Effort, LaneId};
 pub use ledger::{Counts, DropReason, Ledger};
 pub use lifecycle::{Event, Phase};
 pub use metrics::{
@@ -63,8 +63,6 @@ pub use platform::{
     EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Response, Shutdown, ShutdownReason, Usage,
     XrayContext,
 };
-pub use retry::Outcome;
 pub use rng::Rng;
-pub use shelf::{Parked, Place};
 pub use span::{Kind, Link, Parcel, PlatformSpan, RequestId, Signal, Span, SpanId, TraceId, Value};
 pub use time::{Duration, Instant, UnixNanos};

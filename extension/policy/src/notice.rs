@@ -17,6 +17,14 @@ pub enum Notice {
         /// The HTTP status; zero when the request could not even be made.
         status: u16,
     },
+    /// The backend refused us: key or right are missing. What was sent is held, and it is asked once a minute. Said once per
+    /// status.
+    Refused {
+        /// Whose request.
+        signal: Signal,
+        /// The HTTP status, or gRPC's.
+        status: u16,
+    },
     /// The backend accepted a request, but not all of its items. Said once per signal.
     PartlyRejected(Signal),
     /// The backend refused a single item as too large, so that it was given up. Said once per signal.
@@ -25,10 +33,10 @@ pub enum Notice {
     SpoolUnreadable(Signal),
     /// The backend answers so to metrics that were made here: it knows none, and no more are made. Said once.
     NoMetrics(u16),
-    /// The backend does not answer: flushes stop waiting for it until it does.
-    BackendDown,
+    /// The backend of this signal does not answer: flushes stop waiting for it until it does.
+    BackendDown(Signal),
     /// It answers again.
-    BackendBack,
+    BackendBack(Signal),
     /// The bound on held bytes was reached: something was given up. Said once.
     OutboxFull(Signal),
     /// Flushes have cost what they may in this minute: data leaves beside the next invocations. Said once.

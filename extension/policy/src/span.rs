@@ -67,7 +67,7 @@ impl Kind {
 }
 
 /// Which OTLP signal an item belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Signal {
     /// Spans.
     Traces,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use policy::{Config, InitType, Measuring, Shutdown, ShutdownReason, SpoolMode, UnixNanos};
+use policy::{Config, InitType, Measuring, Shutdown, ShutdownReason, Signal, SpoolMode, UnixNanos};
 
 use super::*;
 use crate::spool::Leftover;
@@ -52,6 +52,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         function_name: "orders".into(),
         inbox: inbox.clone(),
         spool: Some(spool),
+        socket: None,
         records_invocations: false,
         invocation: None,
         guarding: Guarding::default(),
@@ -139,7 +140,7 @@ async fn the_first_event_after_a_snapshot_brings_new_randomness() {
 async fn what_a_killed_process_left_is_read_when_next_was_asked_and_before_an_invocation_is_heard_of() {
     let (folder, clock) = (Folder::new("recovery"), Clock::start());
     let left = Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written");
-    left.write(Kind::Parked(Signal::Traces), 3, b"three spans").expect("there is room");
+    left.write(Kind::Parked(LaneId::of(Signal::Traces)), 3, b"three spans").expect("there is room");
     drop(left);
     let (inbox, received) = Inbox::new();
     let mut driver = driver(&folder, &inbox, clock);

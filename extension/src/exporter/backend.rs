@@ -103,8 +103,12 @@ impl Backend {
         self.clients().map(|clients| clients.client.clone())
     }
 
-    /// Begins to open a connection ahead. It may hang as long as it likes: no request waits for it.
+    /// Begins to open a connection ahead, unless one is being opened: several lanes may go here. It may hang as long as it
+    /// likes: no request waits for it.
     pub(super) fn connect(&mut self) {
+        if self.opening.as_ref().is_some_and(|opening| !opening.is_finished()) {
+            return;
+        }
         self.forget_ahead();
         let (clients, origin, ahead) = (self.clients.clone(), self.origin.clone(), self.ahead.clone());
         let opening = async move {

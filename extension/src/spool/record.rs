@@ -1,11 +1,11 @@
 //! A record on disk: a head of 20 bytes with a checksum, and its content.
 
 use flate2::Crc;
-use policy::Signal;
+use policy::{LaneId, Signal};
 
 /// Begins every record; its last byte is the version of the format.
-const MAGIC: [u8; 4] = *b"PFZ1";
-/// Magic, kind, three bytes of zero, count, length, checksum: each of four bytes, little-endian.
+const MAGIC: [u8; 4] = *b"PFZ2";
+/// Magic, kind, destination, two bytes of zero, count, length, checksum: each of four bytes, little-endian.
 pub(super) const HEAD_LEN: usize = 20;
 /// Longer than any request that is taken from a function.
 const CONTENT_MAX: usize = 1 << 30;
@@ -15,8 +15,8 @@ const CONTENT_MAX: usize = 1 << 30;
 pub enum Kind {
     /// A request of the function, as it came: accepted while an invocation runs.
     Accepted(Signal),
-    /// A request put together from what did not fit into memory or could not be sent.
-    Parked(Signal),
+    /// A request put together from what did not fit into memory or could not be sent, and is owed to this lane.
+    Parked(LaneId),
     /// The invocation that runs.
     Invocation,
     /// What the root is of the invocation that runs.
@@ -31,7 +31,7 @@ impl Kind {
     const fn code(self) -> u8 {
         match self {
             Self::Accepted(signal) => 1 + signal as u8,
-            Self::Parked(signal) => 4 + signal as u8,
+            Self::Parked(lane) => 4 + lane.signal as u8,
             Self::Invocation => 7,
             Self::Settled => 8,
             Self::Announced => 9,
@@ -39,16 +39,25 @@ impl Kind {
         }
     }
 
-    fn of(code: u8) -> Option<Self> {
-        Some(match code {
+    /// Which of the destinations of its signal it is owed to.
+    const fn destination(self) -> u8 {
+        match self {
+            Self::Parked(lane) => lane.destination,
+            _ => 0,
+        }
+    }
+
+    fn of(code: u8, destination: u8) -> Option<Self> {
+        let kind = match code {
             1..=3 => Self::Accepted(Signal::ALL[usize::from(code) - 1]),
-            4..=6 => Self::Parked(Signal::ALL[usize::from(code) - 4]),
+            4..=6 => Self::Parked(LaneId { signal: Signal::ALL[usize::from(code) - 4], destination }),
             7 => Self::Invocation,
             8 => Self::Settled,
             9 => Self::Announced,
             10 => Self::Rooted,
             _ => return None,
-        })
+        };
+        (kind.destination() == destination).then_some(kind)
     }
 }
 
@@ -85,7 +94,7 @@ impl Head {
     pub(super) fn bytes(&self) -> [u8; HEAD_LEN] {
         let mut bytes = [0; HEAD_LEN];
         bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4] = self.kind.code();
+        (bytes[4], bytes[5]) = (self.kind.code(), self.kind.destination());
         bytes[8..12].copy_from_slice(&self.count.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.length.to_le_bytes());
         bytes[16..].copy_from_slice(&self.checksum.to_le_bytes());
@@ -98,8 +107,13 @@ impl Head {
             let word = bytes[at..at + 4].try_into().expect("four bytes");
             u32::from_le_bytes(word)
         };
-        let is_ours = bytes[..4] == MAGIC && bytes[5..8] == [0; 3];
-        let head = Self { kind: Kind::of(bytes[4])?, count: word(8), length: word(12), checksum: word(16) };
+        let is_ours = bytes[..4] == MAGIC && bytes[6..8] == [0; 2];
+        let head = Self {
+            kind: Kind::of(bytes[4], bytes[5])?,
+            count: word(8),
+            length: word(12),
+            checksum: word(16),
+        };
         (is_ours && head.length as usize <= CONTENT_MAX).then_some(head)
     }
 
@@ -125,7 +139,7 @@ impl Head {
     }
 }
 
-/// CRC-32 over kind, count and content: finds torn writes, and is no defence against a forger.
+/// CRC-32 over kind, destination, count and content: finds torn writes, and is no defence against a forger.
 fn checksum(kind: Kind, count: u32, content: &[u8]) -> u32 {
     let mut crc = begun(kind, count);
     crc.update(content);
@@ -134,7 +148,7 @@ fn checksum(kind: Kind, count: u32, content: &[u8]) -> u32 {
 
 fn begun(kind: Kind, count: u32) -> Crc {
     let mut crc = Crc::new();
-    crc.update(&[kind.code()]);
+    crc.update(&[kind.code(), kind.destination()]);
     crc.update(&count.to_le_bytes());
     crc
 }

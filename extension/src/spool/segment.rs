@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufReader, ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -53,8 +53,9 @@ pub(super) struct Segment {
     path: PathBuf,
     file: File,
     length: u64,
-    /// Records in it that are not settled.
+    /// Records in it that are not settled, and their bytes.
     live: usize,
+    live_bytes: u64,
 }
 
 impl Segment {
@@ -63,7 +64,7 @@ impl Segment {
         let path = folder.join(format!("{name}{SUFFIX}"));
         let file = options().create_new(true).mode(FILE_MODE).open(&path)?;
         file.try_lock()?;
-        Ok(Self { path, file, length: 0, live: 0 })
+        Ok(Self { path, file, length: 0, live: 0, live_bytes: 0 })
     }
 
     /// A segment that a dead process left behind, and what in it is not settled: offsets and heads.
@@ -75,9 +76,10 @@ impl Segment {
         let file = options().open(&path).ok()?;
         file.try_lock().ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
-        let mut segment = Self { path, file, length: metadata.len(), live: 0 };
+        let mut segment = Self { path, file, length: metadata.len(), live: 0, live_bytes: 0 };
         let records = segment.records(bound);
         segment.live = records.len();
+        segment.live_bytes = records.iter().map(|(_, head)| head.record_len()).sum();
         Some((segment, records))
     }
 
@@ -126,7 +128,7 @@ impl Segment {
     /// Appends a record and returns its offset. A write that fails half-way leaves nothing behind.
     pub(super) fn append(&mut self, head: &Head, content: &[u8]) -> std::io::Result<u64> {
         let offset = self.write(head, content)?;
-        self.live += 1;
+        self.note_live(head);
         Ok(offset)
     }
 
@@ -145,8 +147,13 @@ impl Segment {
             }
         });
         self.ended(written, head)?;
-        self.live += 1;
+        self.note_live(head);
         Ok(offset)
+    }
+
+    const fn note_live(&mut self, head: &Head) {
+        self.live += 1;
+        self.live_bytes += head.record_len();
     }
 
     /// With one call for both: nothing is copied to stand in one piece.
@@ -176,12 +183,63 @@ impl Segment {
 
     /// The record at `offset` is settled. Unless it was the last, a note of it is written: should this process
     /// be killed, the next one need not send it again.
-    pub(super) fn settle(&mut self, offset: u64) {
-        self.live = self.live.saturating_sub(1);
+    pub(super) fn settle(&mut self, offset: u64, head: &Head) {
+        self.forget(head);
         if self.live > 0 {
             // Without the note it is sent twice, at worst.
             let _ = self.note_settled(offset);
         }
+    }
+
+    /// A record is settled.
+    fn forget(&mut self, head: &Head) {
+        debug_assert!(self.live > 0 && self.live_bytes >= head.record_len(), "each record is settled once");
+        self.live = self.live.saturating_sub(1);
+        self.live_bytes = self.live_bytes.saturating_sub(head.record_len());
+    }
+
+    /// Writes a new file of these records alone, which are all that live in it, in their order, and gives each its new offset.
+    /// Should we be killed in between, the old one is still there.
+    pub(super) fn rewrite(&mut self, live: &mut [&mut (u64, Head)]) -> std::io::Result<()> {
+        let path = self.path.with_extension("new");
+        let _ = std::fs::remove_file(&path);
+        let mut file = options().create_new(true).mode(FILE_MODE).open(&path)?;
+        file.try_lock()?;
+        for (offset, head) in live.iter() {
+            self.file.seek(SeekFrom::Start(*offset))?;
+            std::io::copy(&mut Read::by_ref(&mut self.file).take(head.record_len()), &mut file)?;
+        }
+        let length = file.metadata()?.len();
+        let expected: u64 = live.iter().map(|(_, head)| head.record_len()).sum();
+        if length != expected {
+            drop(std::fs::remove_file(&path));
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        std::fs::rename(&path, &self.path)?;
+        let mut at = 0;
+        for (offset, head) in live.iter_mut() {
+            *offset = at;
+            at += head.record_len();
+        }
+        (self.file, self.length, self.live, self.live_bytes) = (file, length, live.len(), length);
+        Ok(())
+    }
+
+    /// Somebody has taken the file away, or put another in its place: what is in ours is written anew. False, and nothing
+    /// done, where it is still there.
+    pub(super) fn restore(&mut self) -> std::io::Result<bool> {
+        let is_same = |there: std::fs::Metadata| {
+            self.file.metadata().is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        };
+        if std::fs::symlink_metadata(&self.path).is_ok_and(is_same) {
+            return Ok(false);
+        }
+        let mut file = options().create_new(true).mode(FILE_MODE).open(&self.path)?;
+        file.try_lock()?;
+        self.file.rewind()?;
+        std::io::copy(&mut Read::by_ref(&mut self.file).take(self.length), &mut file)?;
+        self.file = file;
+        Ok(true)
     }
 
     /// Whether nothing in it is unsettled.
@@ -198,12 +256,17 @@ impl Segment {
     /// Forgets all records.
     pub(super) fn empty(&mut self) -> std::io::Result<()> {
         self.file.set_len(0)?;
-        self.length = 0;
+        (self.length, self.live_bytes) = (0, 0);
         Ok(())
     }
 
     pub(super) const fn len(&self) -> u64 {
         self.length
+    }
+
+    /// Bytes of records that are not settled.
+    pub(super) const fn live_bytes(&self) -> u64 {
+        self.live_bytes
     }
 
     /// Takes the file away.

@@ -1,7 +1,7 @@
 //! The spool on a real disk: what is settled goes, what a killed process held is found, and nothing hostile hurts.
 
 use super::*;
-use policy::Signal;
+use policy::{LaneId, Signal};
 
 /// A folder of its own, taken away at the end.
 struct Folder(PathBuf);
@@ -61,7 +61,7 @@ fn what_a_killed_process_held_is_found() {
     let (spool, _) = open(&folder);
     let kept = spool.keep(TRACES, 2, b"kept");
     drop(spool.keep(TRACES, 9, b"settled"));
-    let parked = spool.write_pieces(Kind::Parked(Signal::Logs), 3, |take| {
+    let parked = spool.write_pieces(Kind::Parked(LaneId::of(Signal::Logs)), 3, |take| {
         ["par", "", "ked"].iter().for_each(|piece| take(piece.as_bytes()));
     });
     assert!(parked.is_some());
@@ -70,7 +70,7 @@ fn what_a_killed_process_held_is_found() {
 
     let (spool, leftovers) = open(&folder);
     let found: Vec<_> = leftovers.iter().map(|left| (left.kind, left.count, left.size)).collect();
-    assert_eq!(found, [(TRACES, 2, 4), (Kind::Parked(Signal::Logs), 3, 6)]);
+    assert_eq!(found, [(TRACES, 2, 4), (Kind::Parked(LaneId::of(Signal::Logs)), 3, 6)]);
     for (left, content) in leftovers.iter().zip(["kept", "parked"]) {
         let (taken, keepsake) = spool.take(left.place);
         assert_eq!(taken, Some((left.kind, Bytes::from(content))));
@@ -275,4 +275,77 @@ fn of_a_planted_file_no_more_is_read_than_one_of_ours_can_have() {
         let leftovers: Vec<_> = std::iter::from_fn(|| spool.find_more()).flatten().collect();
         assert_eq!(leftovers.iter().map(|left| left.count).sum::<u64>(), expected, "{name}");
     }
+}
+
+/// Records of this length fill a spool of [`FULL`] bytes with some sixteen of them.
+const LONG: [u8; 4_000] = [7; 4_000];
+const FULL: u64 = 64 << 10;
+
+#[test]
+fn what_somebody_has_taken_away_is_written_anew() {
+    let folder = Folder::new("vanished");
+    let (spool, _) = open(&folder);
+    let first = spool.keep(TRACES, 1, b"one");
+    std::fs::remove_dir_all(&folder.0).expect("it is ours");
+    spool.look_after();
+    let second = spool.keep(TRACES, 1, b"two");
+    assert!(first.is_some() && second.is_some());
+    kill(&spool, vec![first, second]);
+    let (next, leftovers) = open(&folder);
+    let found: u64 = leftovers.iter().map(|left| left.count).sum();
+    assert_eq!(found, 2, "{leftovers:?}");
+    let (content, _) = next.take(leftovers[0].place);
+    assert_eq!(content.map(|(_, bytes)| bytes.to_vec()), Some(b"onetwo".to_vec()));
+}
+
+#[test]
+fn a_file_that_somebody_else_has_put_there_is_left_alone() {
+    let folder = Folder::new("replaced");
+    let (spool, _) = open(&folder);
+    let kept = spool.keep(TRACES, 1, b"one");
+    let path = folder.files().remove(0);
+    std::fs::remove_file(&path).expect("it is ours");
+    std::fs::write(&path, b"theirs").expect("the folder is ours");
+    spool.look_after();
+    assert_eq!(std::fs::read(&path).expect("still there"), b"theirs");
+    assert!(kept.is_some());
+}
+
+#[test]
+fn what_is_settled_takes_no_room() {
+    let folder = Folder::new("dead");
+    let spool = Spool::open(&folder.0, FULL).expect("a temporary folder can be written");
+    // Those that live for long, and a hundred that do not: none is refused.
+    let lasting = [b"before", b"after!"].map(|text| {
+        let invocation = spool.keep(Kind::Invocation, 1, b"begins");
+        (spool.keep(TRACES, 1, text), invocation)
+    });
+    let mut last = None;
+    for number in 0..100 {
+        let kept = spool.keep(TRACES, 1, &LONG);
+        assert!(kept.is_some(), "record {number}");
+        last = kept;
+    }
+    assert_eq!(spool.unrecorded(), 0);
+    let on_disk: u64 =
+        folder.files().iter().filter_map(|path| path.metadata().ok()).map(|file| file.len()).sum();
+    assert!(on_disk <= FULL, "{on_disk} bytes");
+    kill(&spool, lasting.into_iter().flat_map(|(one, other)| [one, other]).chain([last]).collect());
+    let (next, leftovers) = open(&folder);
+    let contents: Vec<_> = leftovers.iter().filter_map(|left| next.look(left.place)).collect();
+    let texts: Vec<&[u8]> = contents.iter().map(|(_, bytes)| &bytes[..6]).collect();
+    // In their order: it tells what came before an invocation. What is of one kind and side by side is one group.
+    assert_eq!(texts, [&b"begins"[..], b"before", b"begins", b"after!"]);
+    assert_eq!(contents[3].1.len(), b"after!".len() + LONG.len());
+}
+
+#[test]
+fn what_cannot_be_recorded_is_counted() {
+    let folder = Folder::new("full");
+    let spool = Spool::open(&folder.0, FULL).expect("a temporary folder can be written");
+    let kept: Vec<_> = (0..100).filter_map(|_| spool.keep(TRACES, 1, &LONG)).collect();
+    assert!((10..100).contains(&kept.len()), "{} records", kept.len());
+    assert_eq!(spool.unrecorded(), 100 - kept.len() as u64);
+    drop(kept);
+    assert!(spool.keep(TRACES, 1, &LONG).is_some(), "there is room again");
 }

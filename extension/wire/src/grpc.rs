@@ -91,7 +91,7 @@ pub struct Ended<'a> {
 ///
 /// Shape: OK is delivered, less what a partial success refuses; CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE,
 /// UNAVAILABLE and DATA_LOSS are worth another try, RESOURCE_EXHAUSTED only where the backend says when; a message
-/// that is too long for the backend is too large; everything else is final, with the status as it is, below 17.
+/// that is too long for the backend is too large; PERMISSION_DENIED and UNAUTHENTICATED are refused; everything else is final, with the status as it is, below 17.
 ///
 /// # Source
 /// <https://opentelemetry.io/docs/specs/otlp/#failures>,
@@ -104,6 +104,7 @@ pub fn outcome(ended: &Ended<'_>) -> Outcome {
         8 | 11 if says_too_long(ended.message) => Outcome::TooLarge,
         8 if after.is_none() => Outcome::Rejected { status: 8 },
         1 | 4 | 8 | 10 | 11 | 14 | 15 => Outcome::Retry { after },
+        7 | 16 => Outcome::Refused { status: ended.status },
         status => Outcome::Rejected { status },
     }
 }
@@ -192,7 +193,7 @@ mod tests {
     #[test]
     fn statuses_mean_what_the_specification_says() {
         let after = Some(Duration::from_millis(2_500));
-        let rows: [(u16, &str, &[u8], Outcome); 15] = [
+        let rows: [(u16, &str, &[u8], Outcome); 16] = [
             (0, "", b"", Outcome::Delivered { rejected: 0 }),
             (1, "", b"", Outcome::Retry { after: None }),
             (2, "", b"", Outcome::Rejected { status: 2 }),
@@ -207,7 +208,8 @@ mod tests {
             (13, "", b"", Outcome::Rejected { status: 13 }),
             (14, "", IN_TWO_AND_A_HALF, Outcome::Retry { after }),
             (14, "", b"no base64!", Outcome::Retry { after: None }),
-            (16, "", b"", Outcome::Rejected { status: 16 }),
+            (7, "", b"", Outcome::Refused { status: 7 }),
+            (16, "", b"", Outcome::Refused { status: 16 }),
         ];
         for (status, message, details, expected) in rows {
             let ended = Ended { status, message, details, body: b"" };

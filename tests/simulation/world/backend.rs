@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{BatchId, Entry, InitType, Outcome, PlatformSpan, Signal};
+use policy::{BatchId, Entry, InitType, Outcome, PlatformSpan, Rng, Signal};
 
 use super::super::disk::{ANNOUNCED, Body};
 use super::super::faults::Faults;
@@ -29,7 +29,7 @@ impl World {
         let bytes: u64 = entries.iter().map(|entry| u64::from(entry.size)).sum();
         self.spend(bytes * self.character.cpu.1 / 1_000);
         let reply = self.reply_to(signal, &entries);
-        self.say(&format!("export {} of {count}: {:?}", id.0, reply.outcome));
+        self.say(&format!("export {:?} {} of {count}: {:?}", signal, id.number, reply.outcome));
         self.check_patience_kept(&entries);
         self.note_launched(&entries);
         self.send(id, signal, entries, reply);
@@ -37,6 +37,13 @@ impl World {
 
     /// The faults of the backend of `signal`.
     fn faults_of(&self, signal: Signal) -> Faults {
+        if let Some(backend) = self.others.backend(signal) {
+            return if self.is_healthy() && !backend.is_dead {
+                Faults::default()
+            } else {
+                backend.faults.clone()
+            };
+        }
         let is_sick = !self.faults.is_of_one_signal || signal as u64 == self.config.seed % 3;
         if is_sick { self.faults_now() } else { Faults::default() }
     }
@@ -46,12 +53,20 @@ impl World {
             return row.reply(self.invocations, entries.len());
         }
         let faults = self.faults_of(signal);
-        let takes = if faults.is_slow { self.rng.below(3_000) * MS } else { (2 + self.rng.below(20)) * MS };
-        let takes = if faults.is_narrow { self.pass_through(entries) } else { takes };
-        let (what, outcome, takes, keeps) = self.fault_in(&faults, takes, entries).unwrap_or_else(|| {
-            let what = if faults.is_slow { "backend is slow" } else { "backend is well" };
-            (what, Outcome::Delivered { rejected: 0 }, Some(takes), entries.len())
-        });
+        let dice = self.dice(signal);
+        let takes = if faults.is_slow { dice.below(3_000) * MS } else { (2 + dice.below(20)) * MS };
+        let takes = if faults.is_narrow { self.pass_through(signal, entries) } else { takes };
+        let (what, outcome, takes, keeps) = fault_in(&faults, self.dice(signal), takes, entries)
+            .unwrap_or_else(|| {
+                let what = if faults.is_slow { "backend is slow" } else { "backend is well" };
+                (what, Outcome::Delivered { rejected: 0 }, Some(takes), entries.len())
+            });
+        if self.others.backend(signal).is_some_and(|backend| backend.is_dead) {
+            self.coverage.note("backend of one signal is dead for good");
+        }
+        if self.others.is_any() {
+            self.coverage.note("backends with faults of their own");
+        }
         if faults.is_of_one_signal {
             self.coverage.note("backend of one signal is ill");
         }
@@ -59,48 +74,14 @@ impl World {
         Reply { outcome, takes, keeps }
     }
 
-    /// What goes wrong, if anything does: the outcome, its time, and how many entries are taken in all the same.
-    fn fault_in(&mut self, faults: &Faults, takes: u64, entries: &[Entry<Body>]) -> Option<Fault> {
-        let mut on = |is_possible: bool| is_possible && self.rng.below(2) == 0;
-        // The last item is refused, where that is an entry of its own.
-        let is_single = entries.last().is_some_and(|entry| entry.count == 1);
-        let entries = entries.len();
-        let retry = |after| Outcome::Retry { after };
-        Some(if on(faults.refuses) {
-            ("backend refuses", retry(None), Some(REFUSED), 0)
-        } else if on(faults.hangs) {
-            ("backend hangs", Outcome::Lost, None, if on(true) { entries } else { 0 })
-        } else if on(faults.answers_503) {
-            ("backend answers 503", retry(None), Some(takes), 0)
-        } else if on(faults.asks_for_patience) {
-            let after = Some(std::time::Duration::from_millis(self.rng.below(60_000)));
-            ("backend asks for patience", retry(after), Some(takes), 0)
-        } else if on(faults.breaks_connections) {
-            ("backend breaks a connection", Outcome::Lost, Some(takes / 2), 0)
-        } else if on(faults.loses_answers) {
-            ("backend's answer is lost", Outcome::Lost, Some(takes), entries)
-        } else if on(faults.answers_400) {
-            ("backend answers 400", Outcome::Rejected { status: 400 }, Some(takes), 0)
-        } else if faults.answers_413 && entries > 3 {
-            ("backend answers 413", Outcome::TooLarge, Some(takes), 0)
-        } else if on(faults.takes_part) {
-            (
-                "backend takes a part",
-                Outcome::Delivered { rejected: 1 },
-                Some(takes),
-                entries - usize::from(is_single),
-            )
-        } else {
-            return None;
-        })
-    }
-
     /// All requests share what a narrow backend takes in a second, one after the other.
-    fn pass_through(&mut self, entries: &[Entry<Body>]) -> u64 {
+    fn pass_through(&mut self, signal: Signal, entries: &[Entry<Body>]) -> u64 {
         self.coverage.note("backend is narrow");
         let bytes: u64 = entries.iter().map(|entry| u64::from(entry.size)).sum();
-        self.busy_until = self.busy_until.max(self.now) + bytes * 1_000_000_000 / NARROW;
-        self.busy_until - self.now + 5 * MS
+        let now = self.now;
+        let busy_until = self.others.busy_until(signal).unwrap_or(&mut self.busy_until);
+        *busy_until = now.max(*busy_until) + bytes * 1_000_000_000 / NARROW;
+        *busy_until - now + 5 * MS
     }
 
     /// The backend has a span of the function, for the first time.
@@ -153,3 +134,41 @@ impl World {
 
 /// Its name, the outcome, its time, and the number of entries that the backend takes in.
 type Fault = (&'static str, Outcome, Option<u64>, usize);
+
+/// What goes wrong, if anything does: the outcome, its time, and how many entries are taken in all the same.
+fn fault_in(faults: &Faults, dice: &mut Rng, takes: u64, entries: &[Entry<Body>]) -> Option<Fault> {
+    let mut on = |is_possible: bool| is_possible && dice.below(2) == 0;
+    // The last item is refused, where that is an entry of its own.
+    let is_single = entries.last().is_some_and(|entry| entry.count == 1);
+    let entries = entries.len();
+    let retry = |after| Outcome::Retry { after };
+    Some(if on(faults.refuses) {
+        ("backend refuses", retry(None), Some(REFUSED), 0)
+    } else if on(faults.hangs) {
+        ("backend hangs", Outcome::Lost, None, if on(true) { entries } else { 0 })
+    } else if on(faults.answers_503) {
+        ("backend answers 503", retry(None), Some(takes), 0)
+    } else if on(faults.asks_for_patience) {
+        let after = Some(std::time::Duration::from_millis(dice.below(60_000)));
+        ("backend asks for patience", retry(after), Some(takes), 0)
+    } else if on(faults.breaks_connections) {
+        ("backend breaks a connection", Outcome::Lost, Some(takes / 2), 0)
+    } else if on(faults.loses_answers) {
+        ("backend's answer is lost", Outcome::Lost, Some(takes), entries)
+    } else if on(faults.answers_400) {
+        ("backend answers 400", Outcome::Rejected { status: 400 }, Some(takes), 0)
+    } else if on(faults.answers_401) {
+        ("backend refuses the key", Outcome::Refused { status: 401 }, Some(takes), 0)
+    } else if faults.answers_413 && entries > 3 {
+        ("backend answers 413", Outcome::TooLarge, Some(takes), 0)
+    } else if on(faults.takes_part) {
+        (
+            "backend takes a part",
+            Outcome::Delivered { rejected: 1 },
+            Some(takes),
+            entries - usize::from(is_single),
+        )
+    } else {
+        return None;
+    })
+}

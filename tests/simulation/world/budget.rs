@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use policy::{DropReason, Duration, FlushMode, InitType, Phase, SpoolMode};
+use policy::{DropReason, Duration, FlushMode, InitType, Input, Phase, Signal, SpoolMode};
 
 use super::super::checks::is_on;
 use super::super::function::MS;
 use super::super::function::character::{Entry, Pace, Traces};
-use super::network::Request;
+use super::network::{HOLDER, Request};
 use super::{Event, World};
 
 /// After a signal said that the function is done, requests of it that are being received are waited for so long.
@@ -36,9 +36,10 @@ pub(super) struct Held {
     cpu_before: u64,
     /// Whether a request of the function was being received then.
     receives: bool,
-    /// Whether the agent has said that the backend is down.
-    pub(super) is_down: bool,
-    /// Whether it had said so when the function was done, and nothing else since.
+    /// Whether the agent has said that the backend of a signal is down.
+    pub(super) down: [bool; Signal::ALL.len()],
+    /// Whether it had said so, of the backend that an invocation may be held for, when the function was done, and nothing
+    /// else since.
     pub(super) was_down: bool,
     pub(super) begun_at: u64,
     /// Whether an invocation was held in vain: nothing told of its end, and nothing has told of any since.
@@ -63,6 +64,11 @@ impl Held {
         Self { is_new: true, ..Self::default() }
     }
 
+    /// Whether the agent has said that the backend is down that an invocation may be held for.
+    pub(super) const fn is_down(&self) -> bool {
+        self.down[HOLDER as usize]
+    }
+
     /// Whether the end of the running invocation is known for certain.
     pub(super) const fn is_certain(&self) -> bool {
         self.done_at.is_some()
@@ -71,12 +77,12 @@ impl Held {
 
 impl World {
     pub(super) fn note_begin(&mut self, number: u64) {
-        let Held { is_down, is_unheard, back_in, has_frozen, .. } = self.held;
+        let Held { down, is_unheard, back_in, has_frozen, .. } = self.held;
         let begins_unheard = is_unheard;
-        let has_frozen = has_frozen || self.network.live().next().is_some();
+        let has_frozen = has_frozen || self.network.awaited().next().is_some();
         self.waited += self.now - self.asked_at;
         let (begun_at, cpu_before) = (self.now, self.cpu_spent);
-        let kept = Held { is_down, is_unheard, begins_unheard, back_in, has_frozen, ..Held::default() };
+        let kept = Held { down, is_unheard, begins_unheard, back_in, has_frozen, ..Held::default() };
         self.held = Held { begun_at, cpu_before, ..kept };
         let spans = &self.agent.ledger().spans;
         self.network.live_mut().for_each(|request| request.waits += 1);
@@ -143,7 +149,7 @@ impl World {
         if is_certain && self.held.done_at.is_none() {
             self.held.done_at = Some(now);
             self.held.receives = self.receiving > self.stalled;
-            self.held.was_down = self.held.is_down;
+            self.held.was_down = self.held.is_down();
         }
     }
 
@@ -178,7 +184,7 @@ impl World {
         assert_eq!(stale, 0, "requests from before the wait are still there");
         assert!(now <= end, "held {} ms longer than it may be: {:?}", (now - end) / MS, self.held);
         let is_fresh = |request: &Request| request.waits == 0 && request.launched >= done;
-        self.late += u64::from(now > done && self.network.live().any(is_fresh));
+        self.late += u64::from(now > done && self.network.awaited().any(is_fresh));
         if now > done {
             self.coverage.note("held for a flush");
         } else if self.held.was_down {
@@ -250,9 +256,10 @@ impl World {
         if self.agent.phase() != Phase::Flushing {
             return;
         }
-        let is_asked = self.network.live().next().is_some();
-        let reads = self.pending.values().any(|event| matches!(event, Event::Spool(_)));
-        let may_retry = self.deliveries.retries_until >= self.now;
+        let is_asked = self.network.awaited().next().is_some();
+        let is_read = |event: &Event| matches!(event, Event::Spool(Input::Unparked { lane, .. }) if lane.signal == HOLDER);
+        let reads = self.pending.values().any(is_read);
+        let may_retry = self.deliveries.retries_until[HOLDER as usize] >= self.now;
         assert!(is_asked || reads || may_retry, "an invocation is held, and nothing is under way");
     }
 
@@ -308,6 +315,8 @@ impl World {
     pub(super) fn check_drained(&mut self) {
         // Where nothing tells of ends, no invocation is held, and what is left over leaves when there is time.
         let is_unknown = self.row.is_some() || self.faults.has_no_telemetry;
+        // What is larger than all that may be held has no claim to room beside what is ill.
+        let is_unknown = is_unknown || (self.faults.sends_outsize && self.others.is_any());
         if is_unknown || self.invocations < self.healthy_from + super::HEALTHY {
             return;
         }
@@ -339,13 +348,13 @@ impl World {
         // The backend has asked for patience, in an answer that was read after the respite: what it has asked for is sent beside
         // the invocations that follow.
         let since = if self.config.is_managed() { self.now } else { self.before[0].1 };
-        if since < self.deliveries.retries_until {
+        if since < self.deliveries.retries_until[HOLDER as usize] {
             return;
         }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most; whether it was given up,
         // or its connection broke after the thaw.
-        let failed_at = self.cancelled_at.max(self.deliveries.excused_at);
-        if self.held.is_down && self.now < failed_at + 31_000 * MS {
+        let failed_at = self.cancelled_at.max(self.deliveries.excused_at[HOLDER as usize]);
+        if self.held.is_down() && self.now < failed_at + 31_000 * MS {
             return;
         }
         self.coverage.note("drained before SHUTDOWN");

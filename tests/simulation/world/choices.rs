@@ -7,6 +7,7 @@ use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase};
 
 use super::super::disk::{Body, LOGGED};
 use super::super::function::MS;
+use super::network::HOLDER;
 use super::{Event, World};
 
 /// A pause that is shorter than this may be ended by a new invocation, whoever asked for it.
@@ -118,7 +119,7 @@ impl World {
     fn waiting(&self) -> impl Iterator<Item = (u64, bool)> {
         let requests = self.network.all().flat_map(|request| request.entries.iter());
         let being_read = self.pending.values().flat_map(|event| match event {
-            Event::Spool(Input::Unparked(receipt)) => receipt.spans.as_slice(),
+            Event::Spool(Input::Unparked { receipt, .. }) => receipt.spans.as_slice(),
             _ => &[],
         });
         let mut away: BTreeSet<u64> = requests.filter_map(span_of).collect();
@@ -137,11 +138,10 @@ impl World {
         let is_meant = is_adaptive && self.row.is_none();
         // Nothing has failed lately: then everything fits into a flush.
         let faults = &self.faults;
-        let has_failed = self.deliveries.excused_at > 0 && self.deliveries.excused_at + LATELY >= self.now;
-        // One breaker for all signals: an ill one keeps the others back.
-        let has_failed = has_failed || faults.is_of_one_signal;
+        let excused_at = self.deliveries.excused_at[HOLDER as usize];
+        let has_failed = excused_at > 0 && excused_at + LATELY >= self.now;
         let is_well =
-            !(has_failed || self.held.is_down || faults.is_slow || faults.is_narrow || faults.hangs);
+            !(has_failed || self.held.is_down() || faults.is_slow || faults.is_narrow || faults.hangs);
         let is_free = self.config.cost_cap.is_none() && !self.config.sampling.is_active();
         let is_plain = !(faults.is_tight || faults.sends_outsize || faults.stalls_in_sending);
         if !(is_meant && is_well && is_free && is_plain && self.held.is_certain()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use policy::{Content, Entry, Measured, Outcome, Phase, PlatformSpan, SpanId, TraceId};
+use policy::{Content, Entry, Measured, Outcome, Phase, PlatformSpan, Signal, SpanId, TraceId};
 
 use super::super::checks::is_on;
 use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
@@ -64,10 +64,10 @@ pub(super) struct Deliveries {
     resent_in_doubt: u64,
     /// Items whose request has ended without an answer in this process.
     unanswered: BTreeSet<Name>,
-    /// When an answer last gave a reason to give up on others.
-    pub(super) excused_at: u64,
+    /// When an answer last gave a reason to give up on others of its signal.
+    pub(super) excused_at: [u64; Signal::ALL.len()],
     /// Until when a failed request may be waited for to be tried again.
-    pub(super) retries_until: u64,
+    pub(super) retries_until: [u64; Signal::ALL.len()],
 }
 
 /// An item of a request.
@@ -183,6 +183,10 @@ impl World {
             },
         };
         self.each_item(&request.entries, then);
+        if let Outcome::Refused { .. } = request.reply.outcome {
+            // It is said once, and looked after each time.
+            self.held.down[request.id.lane.signal as usize] = true;
+        }
         if let Outcome::Retry { after: Some(after) } = request.reply.outcome {
             self.note_patience(&request.entries, after.as_nanos() as u64);
         }
@@ -191,8 +195,9 @@ impl World {
             Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
             _ => OWN_PAUSE_MAX,
         };
-        self.deliveries.excused_at = self.now;
-        let until = &mut self.deliveries.retries_until;
+        let signal = request.id.lane.signal as usize;
+        self.deliveries.excused_at[signal] = self.now;
+        let until = &mut self.deliveries.retries_until[signal];
         *until = (*until).max(self.now + pause);
     }
 
@@ -210,7 +215,8 @@ impl World {
         let packing = self.character.cpu.1 * 100;
         let is_old = in_all + packing >= STALL_MIN || request.waits >= WAITS_MAX;
         let is_ending = matches!(self.agent.phase(), Phase::Draining | Phase::Exited);
-        let is_excused = self.deliveries.excused_at == self.now || is_ending;
+        let signal = request.id.lane.signal as usize;
+        let is_excused = self.deliveries.excused_at[signal] == self.now || is_ending;
         let answers_soon = request.reply.takes.is_some() && request.reply.outcome != Outcome::Lost;
         assert!(
             !is_on("given up") || awake >= GRACE_MIN || is_old || is_excused || !answers_soon,
@@ -220,7 +226,7 @@ impl World {
         );
         self.note_given_up(&request.entries);
         self.coverage.note("request given up");
-        let until = &mut self.deliveries.retries_until;
+        let until = &mut self.deliveries.retries_until[signal];
         *until = (*until).max(self.now + OWN_PAUSE_MAX);
         self.each_item(&request.entries, |world, item| world.note_unanswered(item.name()));
     }

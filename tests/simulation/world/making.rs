@@ -21,6 +21,7 @@ use super::delivery::Deliveries;
 use super::logged::Logged;
 use super::metered::Metered;
 use super::network::Network;
+use super::others::Others;
 use super::roots::Roots;
 use super::spooled::Spooled;
 use super::truth::Truth;
@@ -53,7 +54,52 @@ impl World {
         let modes = (flush, spool, init_type, cost_cap);
         let world = Self::build(seed, rng, faults, modes, sampling::pick(seed), invocations);
         let asks_for_flush = habits.below(4) == 0;
-        Self { asks_for_flush, ..world.with(Character::pick(seed)) }
+        Self { asks_for_flush, ..world.with(Character::pick(seed)) }.beside(Others::pick(seed))
+    }
+
+    /// The same world with these beside the backend of the spans.
+    fn beside(mut self, others: Others) -> Self {
+        if others.is_any() {
+            self.faults.is_of_one_signal = false;
+            self.network.part();
+        }
+        self.config.destinations = others.destinations;
+        self.agent = Agent::new(self.config.clone());
+        self.others = others;
+        self
+    }
+
+    /// A world whose spans have a backend that may be ill, and whose metrics and logs have their own, which are: or the same
+    /// without them, `is_alone`. Nothing else that happens depends on what they do.
+    pub fn compared(seed: u64, is_alone: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let faults = Faults {
+            is_tight: false,
+            disk_fails: false,
+            is_of_one_signal: false,
+            is_killed: false,
+            kills_idle: false,
+            tells_logs: true,
+            ..Faults::pick(&mut rng)
+        };
+        let flush = [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive][rng.below(3) as usize];
+        let spool = [SpoolMode::Off, SpoolMode::Outage, SpoolMode::Always][rng.below(3) as usize];
+        let init_type = [InitType::OnDemand, InitType::ProvisionedConcurrency, InitType::SnapStart]
+            [rng.below(3) as usize];
+        let cost_cap = [None, Some(400)][rng.below(2) as usize].map(Duration::from_millis);
+        let modes = (flush, spool, init_type, cost_cap);
+        let invocations = 3 + rng.below(60);
+        let world = Self::build(seed, rng, faults, modes, sampling::pick(seed), invocations);
+        let character = Character { cpu: (0, 0), ..Character::pick(seed) };
+        let mut world = world;
+        // Room is shared, up to what each has a claim to: here nothing runs out of it.
+        world.config.bounds.spooled_bytes = 16 << 20;
+        world.config.bounds.held_bytes = 32 << 20;
+        let others = if is_alone { Others::alone(seed) } else { Others::ill(seed) };
+        let mut world = world.with(character).beside(others);
+        world.network.part();
+        world.is_compared = true;
+        world
     }
 
     /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
@@ -173,6 +219,9 @@ impl World {
             has_exited: false,
             deadline: 0,
             network: Network::new(handshake, is_split),
+            others: Others::none(seed),
+            is_compared: false,
+            served: Vec::new(),
             deliveries: Deliveries::default(),
             choices: Choices::default(),
             truth: Truth::default(),

@@ -93,7 +93,8 @@ impl World {
         let is_untold_error = |life: &Life| life.fate == Fate::Errors && !has_end(life);
         let is_untold = (self.config.is_managed() || faults.errs) && is_late
             || self.truth.lives.iter().any(is_untold_error);
-        if self.kills > 0 || self.metered.is_incomplete || is_untold {
+        let is_without = !self.config.destinations.metrics;
+        if self.kills > 0 || self.metered.is_incomplete || is_untold || is_without {
             return;
         }
         self.coverage.note("metrics exact");

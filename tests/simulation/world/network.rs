@@ -9,6 +9,8 @@ use super::super::disk::Body;
 use super::super::function::MS;
 use super::{Event, World};
 
+/// Only for requests of this signal an invocation may be held.
+pub(super) const HOLDER: Signal = Signal::Traces;
 /// A connection that broke tells so after this.
 const RESET: u64 = MS;
 
@@ -77,6 +79,11 @@ impl Network {
         Self { handshake, is_split, ..Self::default() }
     }
 
+    /// Each signal has a backend of its own.
+    pub(super) const fn part(&mut self) {
+        self.is_split = true;
+    }
+
     /// Requests of which the agent expects an answer.
     pub(super) fn live(&self) -> impl Iterator<Item = &Request> {
         self.requests.values().filter(|request| !request.is_over)
@@ -85,6 +92,11 @@ impl Network {
     /// Those and what is still on the wire of requests that were cancelled.
     pub(super) fn all(&self) -> impl Iterator<Item = &Request> {
         self.requests.values()
+    }
+
+    /// Of those that are live, such as an invocation may be held for.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = &Request> {
+        self.live().filter(|request| request.id.lane.signal == HOLDER)
     }
 
     pub(super) fn live_mut(&mut self) -> impl Iterator<Item = &mut Request> {
@@ -161,9 +173,12 @@ impl World {
         }
     }
 
-    pub(super) fn connect(&mut self) {
-        for pool in 0..if self.network.is_split { Signal::ALL.len() } else { 1 } {
-            self.network.open(pool, self.now, false);
+    /// A connection is opened ahead, unless one is being opened.
+    pub(super) fn connect(&mut self, signal: Signal) {
+        let (pool, now) = (self.network.pool(signal), self.now);
+        let is_opening = |link: &Link| link.pool == pool && !link.is_busy && link.opens_at > now;
+        if !self.network.links.iter().any(is_opening) {
+            self.network.open(pool, now, false);
         }
     }
 
@@ -234,7 +249,10 @@ impl World {
     /// An answer arrives while the machine is frozen, and nobody is there to receive it.
     pub(super) fn lose_answer(&mut self, serial: u64) {
         self.coverage.note("answer lost in a freeze");
-        let is_reset = self.rng.below(2) == 0;
+        let Some(signal) = self.network.requests.get(&serial).map(|request| request.id.lane.signal) else {
+            return;
+        };
+        let is_reset = self.dice(signal).below(2) == 0;
         let Some(request) = self.network.requests.get_mut(&serial) else { return };
         request.reply.outcome = Outcome::Lost;
         request.reply.takes = None;
@@ -264,7 +282,7 @@ impl World {
     /// The agent lets go of a request.
     pub(super) fn cancel(&mut self, id: BatchId) {
         self.cancelled_at = self.now;
-        self.say(&format!("cancel {}", id.0));
+        self.say(&format!("cancel {:?} {}", id.lane.signal, id.number));
         let Some(serial) = self.network.live_serial(id) else {
             panic!("{id:?} is cancelled, and not under way")
         };

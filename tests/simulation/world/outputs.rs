@@ -3,41 +3,47 @@
 use policy::{Input, Notice, Output, Receipt};
 
 use super::super::disk::Body;
+use super::Served;
+use super::network::HOLDER;
 use super::{Event, World};
 
 impl World {
     pub(super) fn carry_out(&mut self, output: Output<Body>) {
         match output {
             Output::Next => self.ask(),
-            Output::Export { id, signal, entries, .. } => self.export(id, signal, entries),
+            Output::Export { id, lane, entries, .. } => self.export(id, lane.signal, entries),
             Output::Cancel(id) => self.cancel(id),
-            Output::Park { entries, .. } => {
+            Output::Park { lane, entries } => {
                 let fails = self.faults_now().disk_fails && self.rng.below(3) == 0;
-                self.note_parked();
+                self.note_parked(lane.signal);
                 self.note_parking(&entries);
                 self.coverage.note(if fails { "disk fails" } else { "parked" });
                 let place = (!fails).then(|| self.disk.park(&entries));
-                self.say(&format!("park {} {place:?}", entries.len()));
+                self.say(&format!("park {:?} {} {place:?}", lane.signal, entries.len()));
                 let bound = self.config.bounds.spooled_bytes;
                 // What is read back may be larger than what was written was taken to be.
                 let most = bound + bound * 2 / 5;
                 assert!(self.disk.parked_bytes() <= most, "{} on disk", self.disk.parked_bytes());
-                self.later(self.now, Event::Spool(Input::Parked { place }));
+                self.later(self.now, Event::Spool(Input::Parked { lane, place }));
             }
-            Output::Unpark(place) => {
-                self.check_unpark();
+            Output::Unpark { lane, place } => {
+                self.check_unpark(lane.signal);
                 let mut receipt = self.disk.unpark(place, &mut self.made);
                 let is_lost = self.faults_now().disk_fails && self.rng.below(10) == 0;
                 self.coverage.note(if is_lost { "spool unreadable" } else { "unparked" });
                 if is_lost {
                     receipt = Receipt::EMPTY;
                 }
-                self.say(&format!("unpark {}", receipt.spans.len() + receipt.parcels.len()));
-                self.later(self.now, Event::Spool(Input::Unparked(receipt)));
+                self.say(&format!(
+                    "unpark {:?} {}",
+                    lane.signal,
+                    receipt.spans.len() + receipt.parcels.len()
+                ));
+                self.later(self.now, Event::Spool(Input::Unparked { lane, receipt }));
             }
-            Output::Connect => {
-                self.say("connect");
-                self.connect();
+            Output::Connect(lane) => {
+                self.say(&format!("connect {:?}", lane.signal));
+                self.connect(lane.signal);
             }
             Output::Measured(_) => unreachable!("lines are off"),
             Output::Reconnect => {
@@ -61,14 +67,17 @@ impl World {
     fn hear(&mut self, notice: &Notice) {
         match notice {
             Notice::Summary(_) => return self.say("summary"),
-            Notice::BackendDown => {
-                self.held.is_down = true;
-                self.deliveries.excused_at = self.now;
+            Notice::BackendDown(signal) => {
+                self.held.down[*signal as usize] = true;
+                self.deliveries.excused_at[*signal as usize] = self.now;
                 self.coverage.note("breaker opened");
             }
-            Notice::BackendBack => {
-                (self.held.is_down, self.held.was_down) = (false, false);
-                self.held.back_in = self.invocations;
+            Notice::BackendBack(signal) => {
+                self.held.down[*signal as usize] = false;
+                if *signal == HOLDER {
+                    self.held.was_down = false;
+                    self.held.back_in = self.invocations;
+                }
                 self.coverage.note("breaker closed again");
             }
             _ => {}
@@ -81,6 +90,9 @@ impl World {
         self.check_held();
         self.check_kept();
         self.asked_at = self.now;
+        if self.processes == 1 {
+            self.served.push(Served { at: self.now, spans: self.delivered.len() + self.ids.len() });
+        }
         self.is_planned = false;
         self.note_next();
         self.running = None;

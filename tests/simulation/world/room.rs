@@ -26,12 +26,12 @@ impl Before {
             agent.unjudged_spans() > 0 || matches!(input, Input::Received(_) | Input::Recovered { .. });
         let held = |size: u32| size as usize + policy::BOOKKEEPING_BYTES;
         let read_back = match input {
-            Input::Unparked(receipt) => {
+            Input::Unparked { receipt, .. } => {
                 let spans = receipt.spans.iter().map(|span| held(span.size));
                 spans.chain(receipt.parcels.iter().map(|parcel| held(parcel.size))).sum()
             }
             // What could not be written is all there again.
-            Input::Parked { place: None } => usize::MAX / 2,
+            Input::Parked { place: None, .. } => usize::MAX / 2,
             _ => 0,
         };
         // Log records that wait for their span come on top of what is held, when they have waited.

@@ -14,8 +14,10 @@ const AGAIN: u64 = 1_000 * MS;
 pub(super) struct Spooled {
     /// When the agent heard of a write that failed, if it has not tried again since.
     failed_at: Option<u64>,
-    /// Whether something was written for want of room, and nothing has left memory since.
-    is_crowded: bool,
+    /// Whether something of a signal was written for want of room, and nothing of it has left memory since.
+    is_crowded: [bool; Signal::ALL.len()],
+    /// Whether nothing was held before this step.
+    was_empty: bool,
     /// Whether this step has written anything: in one step memory may be emptied and filled anew.
     has_parked: bool,
 }
@@ -23,25 +25,26 @@ pub(super) struct Spooled {
 impl World {
     /// `input` is about to be heard.
     pub(super) fn note_spool_input(&mut self, input: &Input<Body>) {
-        let is_begin = matches!(input, Input::Invoke(_) | Input::Shutdown(_));
-        if is_begin || matches!(input, Input::Exported { .. }) {
-            self.spooled.is_crowded = false;
+        match input {
+            Input::Invoke(_) | Input::Shutdown(_) => self.spooled.is_crowded = Default::default(),
+            Input::Exported { id, .. } => self.spooled.is_crowded[id.lane.signal as usize] = false,
+            _ => {}
         }
-        self.spooled.has_parked = false;
+        (self.spooled.has_parked, self.spooled.was_empty) = (false, self.agent.held_bytes() == 0);
         let is_again =
             self.config.is_managed() && self.spooled.failed_at.is_some_and(|at| self.now >= at + AGAIN);
         if matches!(input, Input::Invoke(_)) || is_again {
             self.spooled.failed_at = None;
         }
-        if matches!(input, Input::Parked { place: None }) {
+        if matches!(input, Input::Parked { place: None, .. }) {
             self.spooled.failed_at = Some(self.now);
         }
     }
 
-    pub(super) fn note_parked(&mut self) {
+    pub(super) fn note_parked(&mut self, signal: Signal) {
         let may_be = self.spooled.failed_at.is_none() || self.config.is_managed();
         assert!(may_be, "the disk has failed, and is tried again");
-        (self.spooled.is_crowded, self.spooled.has_parked) = (true, true);
+        (self.spooled.is_crowded[signal as usize], self.spooled.has_parked) = (true, true);
     }
 
     /// Whether the disk may be believed to be of no use.
@@ -50,13 +53,22 @@ impl World {
     }
 
     /// Something is read back: not what went there for want of room, while nothing has made any.
-    pub(super) fn check_unpark(&self) {
+    pub(super) fn check_unpark(&self, signal: Signal) {
         // What is parked at the end of a flush, and what is larger than memory, is not there for want of room.
         let is_other = self.config.spool == SpoolMode::Outage || self.faults.sends_outsize;
-        let may_be = is_other || self.held.is_down || self.agent.held_bytes() == 0;
+        // What comes back is sent at once where nothing else waits.
+        let under_way = self.network.live().flat_map(|request| request.entries.iter());
+        let under_way: usize = under_way.map(|entry| entry.size as usize + policy::BOOKKEEPING_BYTES).sum();
+        let is_sole = self.agent.held_bytes() <= under_way;
+        let may_be = is_other
+            || is_sole
+            || self.held.down[signal as usize]
+            || self.spooled.was_empty
+            || self.agent.held_bytes() == 0;
         assert!(
-            may_be || self.spooled.has_parked || !self.spooled.is_crowded,
-            "read back, and nothing has left memory since it was written"
+            may_be || self.spooled.has_parked || !self.spooled.is_crowded[signal as usize],
+            "{signal:?} are read back, and none have left memory since they were written: {} held, {under_way} under way",
+            self.agent.held_bytes()
         );
     }
 
@@ -71,7 +83,7 @@ impl World {
             return;
         }
         let being_read = |event: &Event| match event {
-            Event::Spool(Input::Unparked(Receipt { spans, .. })) => spans.len() as u64,
+            Event::Spool(Input::Unparked { receipt: Receipt { spans, .. }, .. }) => spans.len() as u64,
             _ => 0,
         };
         let elsewhere = self.disk.parked(Signal::Traces)

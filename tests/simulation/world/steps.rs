@@ -78,7 +78,10 @@ impl World {
         }
         for event in std::mem::take(&mut self.frozen) {
             // In a row, nothing else wants the processor.
-            let jitter = self.rng.below(if self.row.is_some() { MS / 2 } else { 5 * MS });
+            let jitter = match &event {
+                _ if self.is_compared => MS,
+                _ => self.rng.below(if self.row.is_some() { MS / 2 } else { 5 * MS }),
+            };
             self.later(at + jitter, event);
         }
     }

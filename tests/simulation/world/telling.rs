@@ -11,15 +11,17 @@ pub(super) fn brief(input: &Input<Body>) -> String {
     match input {
         Input::Invoke(invoke) => format!("INVOKE {} heard", invoke.request_id),
         Input::Received(receipt) => format!("spans {:?}", ids(receipt)),
-        Input::Unparked(receipt) => format!("unparked {:?}", ids(receipt)),
+        Input::Unparked { receipt, .. } => format!("unparked {:?}", ids(receipt)),
         Input::Recovered { earlier, receipt, .. } => {
             format!("recovered {:?}, and earlier {:?}", ids(receipt), ids(earlier))
         }
         Input::Rooted { request_id, span_id, .. } => format!("the root of {request_id} is {span_id:?}"),
         Input::Platform(event) => format!("{event:?}"),
-        Input::Exported { id, outcome, .. } => format!("answer {} {outcome:?}", id.0),
+        Input::Exported { id, outcome, .. } => {
+            format!("answer {:?} {} {outcome:?}", id.lane.signal, id.number)
+        }
         Input::Shutdown(shutdown) => format!("SHUTDOWN {:?}", shutdown.reason),
-        Input::Parked { place } => format!("parked {place:?}"),
+        Input::Parked { place, .. } => format!("parked {place:?}"),
         Input::Found(parked) => format!("{parked:?}"),
         Input::Logged { request_id, receipt } => format!("logs {request_id:?} {}", receipt.parcels.len()),
         Input::Announced(spans) => {

@@ -70,7 +70,8 @@ pub(crate) fn rebuild(
         attributes: attributes(config, open, is_cold, standing.source),
         links: links(config, open, &standing.place),
     };
-    let earliest = family.earliest().unwrap_or(start);
+    // What was announced may claim to have begun after the end that is known.
+    let earliest = family.earliest().unwrap_or(start).min(root.end);
     let placeholders =
         standing.unfinished.into_iter().map(|span_id| placeholder(&root, span_id, earliest)).collect();
     Rebuilt { root, placeholders, is_adopted: standing.source == ADOPTED }

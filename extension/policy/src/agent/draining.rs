@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use crate::budget;
 use crate::facts::Body;
 use crate::io::Output;
+use crate::lane::{Lane, Window};
 use crate::lifecycle::Event;
 use crate::notice::Notice;
 use crate::platform::Shutdown;
@@ -24,14 +25,8 @@ impl<B: Body> Agent<B> {
         self.flush_began = now;
         self.flush_end = budget::shutdown_end(&self.config, now, self.deadline);
         self.last_words_end = budget::last_words_end(now, self.flush_end);
-        self.outbox.begin_anew();
-        self.shelf.end_rest(None);
-        self.is_crowded = false;
-        // An answer that is not there after half of the time will not come: there is still time for another try.
-        let half = now + self.flush_end.since(now) / 2;
-        for flight in self.outbox.in_flight_mut() {
-            flight.due = flight.due.min(half);
-        }
+        let end = self.flush_end;
+        self.lanes.iter_mut().for_each(|lane| lane.begin_last(now, end));
         self.shutdown = Some(shutdown.clone());
     }
 
@@ -49,20 +44,16 @@ impl<B: Body> Agent<B> {
         if may_close || now >= self.last_words_end {
             self.close_all(now);
         }
-        if !self.outbox.has_waiting(Signal::Metrics) {
+        if self.lanes.of(Signal::Metrics).is_none_or(Lane::is_all_sent) {
             self.meter_news(now);
         }
         if now < self.flush_end {
             self.unpark(now);
         }
-        self.outbox.seal(false);
-        self.export_ready(now);
+        self.advance_lanes(now, Window::Last(self.flush_end));
         let is_closed = self.shutdown.is_none();
-        let is_sent = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
-        let is_safe = is_sent && self.shelf.is_empty();
-        let wakes_in_time = self.shelf.wakes_at().is_some_and(|at| at < self.flush_end);
-        let is_lost = self.is_pointless() && !self.shelf.is_busy() && !wakes_in_time;
-        if is_closed && (is_safe || is_lost) || now >= self.flush_end {
+        let is_over = self.lanes.iter().all(|lane| lane.has_done_its_best(self.flush_end));
+        if is_closed && is_over || now >= self.flush_end {
             self.close_all(now);
             if self.gate == Gate::Closed {
                 self.meter_news(now);
@@ -101,7 +92,7 @@ impl<B: Body> Agent<B> {
     /// was being read goes back. The disk answers at once.
     pub(super) fn leave(&mut self) {
         self.keep_the_rest();
-        if self.shelf.is_busy() {
+        if self.lanes.iter().any(Lane::is_busy) {
             return;
         }
         self.enter(Event::Drained);

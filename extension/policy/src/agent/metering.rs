@@ -2,12 +2,11 @@
 
 use alloc::sync::Arc;
 
-use crate::batch::{Batch, Content, Entry};
+use crate::entry::Entry;
 use crate::facts::Body;
 use crate::io::Output;
+use crate::lane::Lane;
 use crate::metrics::{Gauges, Own};
-use crate::notice::Notice;
-use crate::retry::Outcome;
 use crate::span::Signal;
 use crate::time::{Duration, Instant};
 
@@ -19,8 +18,6 @@ const PIECE_POINTS: usize = 256;
 const PIECES_HELD: usize = 4;
 /// About the size of a point.
 const POINT_BYTES: usize = 300;
-/// What a backend that knows no metrics answers to them: not found, not allowed, not implemented; in gRPC UNIMPLEMENTED.
-const NO_METRICS: [u16; 4] = [404, 405, 501, 12];
 
 impl<B: Body> Agent<B> {
     /// At the begin of a flush: points that are due go with it, and never alone.
@@ -65,43 +62,17 @@ impl<B: Body> Agent<B> {
     }
 
     fn gauges(&self) -> Gauges {
-        let in_flight = |signal| {
-            let batches = self.outbox.in_flight().iter().map(|flight| &flight.batch);
-            batches.filter(|batch| batch.signal == signal).map(|batch| batch.count).sum()
-        };
+        let of = |signal, items: fn(&Lane<B>) -> u64| self.lanes.of(signal).map(items).unwrap_or_default();
+        let in_memory = |signal| of(signal, Lane::items_in_memory) + self.unjudged(signal);
         Gauges {
             ledger: self.ledger,
-            in_memory: Signal::ALL.map(|signal| self.outbox.held_items(signal) + self.unjudged(signal)),
-            in_flight: Signal::ALL.map(in_flight),
-            spooled: Signal::ALL.map(|signal| self.shelf.items(signal)),
-            spooled_bytes: self.shelf.bytes() as u64,
+            in_memory: Signal::ALL.map(in_memory),
+            in_flight: Signal::ALL.map(|signal| of(signal, Lane::items_in_flight)),
+            spooled: Signal::ALL.map(|signal| of(signal, Lane::items_on_disk)),
+            spooled_bytes: self.lanes.spooled_bytes() as u64,
             is_continuous: self.pace.is_continuous(),
             flush_changes: self.pace.changes(),
             cost: self.config.prices.of(&self.ledger),
-        }
-    }
-
-    /// A request has ended; `took` is `None` where a freeze was in it.
-    pub(super) fn meter_request(&mut self, signal: Signal, took: Option<Duration>, outcome: Outcome) {
-        if !self.metrics.is_on() {
-            return;
-        }
-        let class = match outcome {
-            Outcome::Delivered { rejected: 0 } => None,
-            Outcome::Delivered { .. } => Some("partly_rejected"),
-            Outcome::Lost => Some("lost"),
-            Outcome::Retry { .. } => Some("unavailable"),
-            Outcome::TooLarge => Some("too_large"),
-            Outcome::Rejected { .. } => Some("rejected"),
-        };
-        if let Some(took) = took {
-            Own::on_request(self.metrics.store(), signal, took, class);
-        }
-    }
-
-    pub(super) fn meter_retry(&mut self) {
-        if self.metrics.is_on() {
-            Own::on_retry(self.metrics.store());
         }
     }
 
@@ -109,17 +80,5 @@ impl<B: Body> Agent<B> {
         if self.metrics.is_on() {
             Own::on_flush(self.metrics.store(), held);
         }
-    }
-
-    /// Whether a backend that refused this batch does not know metrics at all: then no more are made, and that is no
-    /// fault worth an alarm, for nobody had asked for them.
-    pub(super) fn is_without_metrics(&mut self, batch: &Batch<B>, status: u16) -> bool {
-        let is_ours = batch.entries.iter().all(|entry| matches!(entry.content, Content::Measured(_)));
-        let is_without = is_ours && batch.signal == Signal::Metrics && NO_METRICS.contains(&status);
-        if is_without && self.metrics.has_otlp() {
-            self.metrics.stop_otlp();
-            self.say(Notice::NoMetrics(status));
-        }
-        is_without
     }
 }

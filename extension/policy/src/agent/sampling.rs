@@ -4,8 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::account::has_died;
-use crate::batch::Entry;
 use crate::config::Config;
+use crate::entry::Entry;
 use crate::facts::Body;
 use crate::io::Receipt;
 use crate::lifecycle::Phase;
@@ -61,7 +61,7 @@ impl<B: Body> Agent<B> {
             let running = current.map(|open| &open.invoke.request_id);
             // What does not fit into memory alone cannot wait in it.
             let before = receipt.spans.len();
-            receipt.spans.retain(|span| !self.outbox.is_outsize(Item::<B>::held_of(span.size)));
+            receipt.spans.retain(|span| !self.lanes.room().is_outsize(Item::<B>::held_of(span.size)));
             let given_up = (before - receipt.spans.len()) as u64;
             let named_in = named_traces(&receipt.spans);
             for span in receipt.spans.drain(..) {
@@ -198,7 +198,7 @@ impl<B: Body> Agent<B> {
     /// What waits outside of the outbox, to be judged or to learn its span, counts against the same bound.
     pub(super) fn weigh_beside(&mut self) {
         let unjudged = self.assembly.as_ref().map(Assembly::size).unwrap_or_default();
-        self.outbox.set_beside(unjudged + self.logs.held_bytes());
+        self.lanes.room_mut().set_beside(unjudged + self.logs.held_bytes());
     }
 
     /// Puts what was kept into the outbox, and what was left out into the books. Room is made at the end.
@@ -206,12 +206,12 @@ impl<B: Body> Agent<B> {
         let Some(assembly) = &mut self.assembly else { return };
         let rulings = assembly.take_rulings();
         (self.ledger.boosts, self.ledger.boosts_ended) = assembly.turns();
-        self.outbox.set_beside(assembly.size() + self.logs.held_bytes());
+        self.lanes.room_mut().set_beside(assembly.size() + self.logs.held_bytes());
         self.ledger.spans.sampled_out += rulings.left_out;
         self.ledger.sampled_out_bytes += rulings.left_out_bytes;
         for decision in rulings.decisions {
             self.ledger.decisions[decision as usize] += 1;
         }
-        rulings.kept.into_iter().for_each(|entry| self.push(now, entry));
+        rulings.kept.into_iter().for_each(|entry| self.queue(now, entry));
     }
 }

@@ -4,10 +4,10 @@ use crate::budget;
 use crate::config::SpoolMode;
 use crate::facts::Body;
 use crate::io::Output;
+use crate::lane::{Lane, Window};
 use crate::lifecycle::{Event, Phase};
 use crate::notice::Notice;
 use crate::platform::{InitType, Invoke};
-use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
 use super::Agent;
@@ -17,28 +17,13 @@ use super::holding::Hold;
 /// may take. They were begun before the signal, so this is only reached by a sender that stalls.
 const RECEIVING_GRACE: Duration = Duration::from_millis(100);
 
-/// Waits that a request goes through before its silence means anything.
-const WAITS_MIN: u32 = 2;
-/// After a freeze that has swallowed an answer, so many invocations wait for the answers to what they have sent, whatever
-/// the mode; then one does not, to see whether freezes still do.
-const SWALLOWED: u8 = 16;
-
-/// What a flush waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitsFor {
-    /// All data is sent, and answered.
-    Everything,
-    /// Answers to requests that a freeze has cut off before: frozen once more, they would be sent without end.
-    CutOff,
-}
-
 impl<B: Body> Agent<B> {
     pub(super) fn on_ready(&mut self, now: Instant) {
         self.enter(Event::Ready);
         self.ask_next(now);
         // What is open in a snapshot is dead in every environment restored from it.
         if self.config.init_type != InitType::SnapStart {
-            self.outputs.push_back(Output::Connect);
+            self.connect();
         }
     }
 
@@ -46,7 +31,7 @@ impl<B: Body> Agent<B> {
     /// must not be the same in all of them.
     pub(super) fn on_restored(&mut self, seed: u64) {
         self.config.seed = seed;
-        self.rng = Rng::new(seed);
+        self.lanes.iter_mut().for_each(|lane| lane.reseed(seed));
     }
 
     pub(super) fn on_invoke(&mut self, now: Instant, invoke: Invoke) {
@@ -70,13 +55,8 @@ impl<B: Body> Agent<B> {
         if !self.delivers {
             self.give_up_at = self.give_up_at.min(now + self.pace.patience());
         }
-        self.shelf.try_again(self.config.spool != SpoolMode::Off);
-        self.is_crowded = false;
-        // What is left from before goes out beside the handler, where it costs nothing; pauses that
-        // the backend asked for last.
-        self.outbox.seal(false);
-        self.outbox.end_pauses();
-        self.shelf.end_rest(self.outbox.asked());
+        self.try_disk_again();
+        self.lanes.iter_mut().for_each(Lane::begin_invocation);
         self.begin_judging(now, &invoke);
         self.hold = Some(Hold::new(now, &invoke));
         let deadline_at = Some(invoke.deadline_at);
@@ -86,7 +66,7 @@ impl<B: Body> Agent<B> {
         self.done_since = (self.is_unheard || is_mute).then_some(now);
         if self.done_since.is_some() {
             // There is no other moment at which what is put off can leave.
-            self.export_or_probe(now);
+            self.advance_lanes(now, self.beside_handler());
         }
     }
 
@@ -95,28 +75,20 @@ impl<B: Body> Agent<B> {
     pub(super) fn after_wait(&mut self, now: Instant, waited: Duration) {
         let is_restored = self.config.init_type == InitType::SnapStart && self.ledger.invocations == 0;
         let is_long = is_restored || waited >= self.config.thaw_gap;
-        let grace_end = now + self.speed.grace();
-        let timeouts = self.config.export_timeouts;
-        for flight in self.outbox.in_flight_mut() {
-            let timeout = timeouts[flight.batch.signal as usize];
-            flight.after_wait(self.asked_at, now, timeout);
-            // A short freeze need not cut anything off; where others are answered, or nothing came for long, it has.
-            let is_silent = now.since(flight.launched) >= self.speed.silence(timeout);
-            let is_cut_off = is_long || flight.is_overtaken || (flight.waits >= WAITS_MIN && is_silent);
-            // On another machine there is no answer to wait for.
-            let end = if is_restored { now } else { grace_end };
-            flight.grace_end = is_cut_off.then_some(end);
-            if is_cut_off && flight.is_probe {
-                self.breaker.on_probe_frozen();
-            }
-        }
+        let asked_at = self.asked_at;
+        self.lanes.iter_mut().for_each(|lane| lane.after_wait(asked_at, now, is_long, is_restored));
         if is_long {
             self.outputs.push_back(Output::Reconnect);
             // Beside the handler the new handshake costs nothing; in SHUTDOWN a request follows anyway.
-            if self.phase == Phase::Running && self.breaker.is_closed() {
-                self.outputs.push_back(Output::Connect);
+            if self.phase == Phase::Running {
+                self.connect();
             }
         }
+    }
+
+    fn connect(&mut self) {
+        let well = self.lanes.iter().filter(|lane| lane.is_well()).map(Lane::id);
+        self.outputs.extend(well.map(Output::Connect));
     }
 
     pub(super) fn advance_running(&mut self, now: Instant) {
@@ -131,8 +103,12 @@ impl<B: Body> Agent<B> {
         if self.may_ask_early() {
             return self.ask_early(now);
         }
-        self.outbox.seal(true);
-        self.export_or_probe(now);
+        self.advance_lanes(now, self.beside_handler());
+    }
+
+    /// Nobody waits, and the handler may run until its deadline.
+    const fn beside_handler(&self) -> Window {
+        Window::Beside(self.deadline)
     }
 
     /// Whether the running invocation is over, by the first trustworthy signal.
@@ -163,9 +139,8 @@ impl<B: Body> Agent<B> {
     /// Whether `/next` may be asked while the function runs: data leaves beside the next invocation anyway, nothing is
     /// left to send, and only the platform's event would tell of the end, 25 ms after it.
     fn may_ask_early(&self) -> bool {
-        let is_idle =
-            self.outbox.is_all_sent() && self.outbox.in_flight().is_empty() && !self.shelf.is_busy();
-        let is_kept = self.assembly.is_none() && self.breaker.is_closed();
+        let is_idle = self.lanes.holders().all(Lane::is_idle);
+        let is_kept = self.assembly.is_none();
         let is_brief = self.pace.is_continuous_for(&self.config) && self.pace.is_brief();
         is_idle && is_kept && is_brief && self.receiving == 0 && self.delivers && !self.account.tells_ends()
     }
@@ -196,46 +171,14 @@ impl<B: Body> Agent<B> {
         self.store_made(now);
         self.store_logs(now);
         self.meter_if_due(now);
-        (self.flush_began, self.flush_has_sent) = (now, false);
+        self.flush_began = now;
         self.flush_end = budget::flush_end(&self.config, now, self.deadline);
-        self.end_stale_exports(now);
-        self.flush_is_put_off =
-            self.is_capped(now) || self.pace.defers(&self.config, self.outbox.oldest(now));
-        self.flush_limit = self.flush_end;
-        if !self.flush_is_put_off && self.breaker.is_closed() {
-            self.flush_waits_for = WaitsFor::Everything;
-            self.outbox.seal(false);
-        } else {
-            self.flush_waits_for = WaitsFor::CutOff;
-            let in_flight = self.outbox.in_flight().iter();
-            let grace_end = in_flight.filter_map(|flight| flight.grace_end).fold(now, Instant::max);
-            let end = if self.must_await() { grace_end + self.speed.patience() } else { now };
-            self.flush_end = self.flush_end.min(end);
-        }
+        let (lanes, mut effects) = self.lanes();
+        lanes.iter_mut().for_each(|lane| lane.end_stale(now, &mut effects));
+        self.flush_is_put_off = self.is_capped(now) || self.pace.defers(&self.config, self.lanes.age(now));
+        let (end, is_put_off) = (self.flush_end, self.flush_is_put_off);
+        self.lanes.iter_mut().for_each(|lane| lane.begin_flush(now, end, is_put_off));
         self.advance_flushing(now);
-    }
-
-    /// Whether an answer is awaited whatever the mode: to a request that a freeze has cut off, or to a probe after one that
-    /// was.
-    fn must_await(&mut self) -> bool {
-        if self.breaker.is_closed() {
-            self.swallows = self.swallows.saturating_sub(1);
-            return self.awaits_cut_off();
-        }
-        self.outbox.in_flight().iter().any(|flight| flight.is_probe) && self.breaker.takes_wait()
-    }
-
-    /// Whether a request is under way, or is to be sent again, whose answer a freeze has cut off.
-    fn awaits_cut_off(&self) -> bool {
-        let mut in_flight = self.outbox.in_flight().iter();
-        let swallows = self.swallows > 0;
-        in_flight.any(|flight| swallows || flight.batch.was_cut_off || flight.grace_end.is_some())
-            || self.outbox.has_cut_off()
-    }
-
-    /// A freeze has swallowed the answer to a request.
-    pub(super) const fn note_swallowed(&mut self) {
-        self.swallows = SWALLOWED;
     }
 
     /// Whether flushes have cost this minute what they may; if not, this one is bounded by what is left.
@@ -253,55 +196,16 @@ impl<B: Body> Agent<B> {
 
     pub(super) fn advance_flushing(&mut self, now: Instant) {
         self.close_known(now);
-        let is_over = now >= self.flush_end;
-        match self.flush_waits_for {
-            WaitsFor::Everything => {
-                self.outbox.seal(false);
-                if self.breaker.is_closed() {
-                    self.export_ready(now);
-                }
-                let is_sent = self.outbox.is_all_sent() && self.outbox.in_flight().is_empty();
-                // What was being read back when the invocation ended is sent, too.
-                let is_safe = is_sent && !self.shelf.is_reading();
-                if !(is_safe
-                    || is_over
-                    || !self.breaker.is_closed()
-                    || self.is_pointless() && !self.shelf.is_reading())
-                {
-                    return;
-                }
-                // What our own cap cut short says nothing of the backend.
-                if is_over && !self.flush_is_cut && !self.outbox.in_flight().is_empty() {
-                    self.note_late(now);
-                    self.count_failure(now);
-                }
-            }
-            WaitsFor::CutOff => {
-                if self.breaker.is_closed() && !self.flush_is_put_off {
-                    // The probe was answered: there is no reason to put the rest off.
-                    self.flush_waits_for = WaitsFor::Everything;
-                    self.flush_end = self.flush_limit;
-                    return self.advance_flushing(now);
-                }
-                if !is_over {
-                    self.export_cut_off(now);
-                }
-                let has_probe = self.outbox.in_flight().iter().any(|flight| flight.is_probe);
-                let awaits = has_probe || self.breaker.is_closed() && self.awaits_cut_off();
-                if awaits && !is_over {
-                    return;
-                }
-                if has_probe && now > self.flush_began {
-                    self.breaker.on_vain_wait();
-                } else if awaits && now > self.flush_began && !self.flush_is_cut {
-                    self.count_failure(now);
-                }
-            }
+        let (lanes, mut effects) = self.lanes();
+        if !lanes.flush(now, &mut effects) {
+            self.end_flush(now);
         }
-        self.end_flush(now);
     }
 
     fn end_flush(&mut self, now: Instant) {
+        let is_cut = self.flush_is_cut;
+        let (lanes, mut effects) = self.lanes();
+        lanes.iter_mut().for_each(|lane| lane.end_flush(now, is_cut, &mut effects));
         let held = now.since(self.flush_began);
         if !self.flush_is_put_off || !held.is_zero() {
             self.ledger.flush += held;
@@ -311,7 +215,7 @@ impl<B: Body> Agent<B> {
         }
         self.enter(Event::Flushed);
         if self.config.spool == SpoolMode::Outage && !self.flush_is_put_off {
-            while self.park_oldest() {}
+            self.park_all();
         }
         self.ask_next(now);
     }

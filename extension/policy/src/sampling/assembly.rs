@@ -15,7 +15,7 @@ use super::recent::Recent;
 use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
 use crate::account::INVOCATION_MAX;
-use crate::batch::Entry;
+use crate::entry::Entry;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};

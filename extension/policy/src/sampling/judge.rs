@@ -11,7 +11,7 @@ use super::rules::{Action, number_of};
 use super::threshold::{Randomness, Threshold};
 use super::trace_state::{self, Sampled, ThresholdEdit};
 use super::{Circumstances, Decision, Sampling};
-use crate::batch::Stamp;
+use crate::entry::Stamp;
 use crate::facts::{Body, Fact};
 use crate::span::Span;
 use crate::time::Instant;

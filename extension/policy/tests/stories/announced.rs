@@ -2,8 +2,8 @@
 
 use policy::{
     Agent, BatchId, Config, Content, Duration, EndStatus, Ending, Entry, Fact, FlushMode, InitType, Input,
-    Instant, Invoke, Kind, Measuring, Outcome, Output, Parked, Place, PlatformEvent, Receipt, Response,
-    Shutdown, ShutdownReason, Signal, Span, SpanId, TraceId, UnixNanos, Usage,
+    Instant, Invoke, Kind, LaneId, Measuring, Outcome, Output, Parked, Place, PlatformEvent, Receipt,
+    Response, Shutdown, ShutdownReason, Signal, Span, SpanId, TraceId, UnixNanos, Usage,
 };
 
 const MS: u64 = 1_000_000;
@@ -261,17 +261,16 @@ fn a_parent_that_had_come_is_not_made_up() {
 fn what_is_read_back_is_not_sent_beside_its_stand_in() {
     let mut story = Story::new(Config::default());
     let place = Place(7);
-    story.hear(Input::Found(Parked { place, signal: Signal::Traces, count: 2, size: 200 }));
+    let lane = LaneId::of(Signal::Traces);
+    story.hear(Input::Found(Parked { place, lane, count: 2, size: 200 }));
     story.invoke("r-1");
     story.announce(span(1, None, Some("r-1")));
     story.die("r-1");
     // The span itself, and what was closed by an earlier process and put on disk unsent.
     let mut closed = span(1, None, Some("r-1"));
     closed.body.1 = true;
-    story.hear(Input::Unparked(Receipt {
-        spans: vec![span(1, None, Some("r-1")), closed],
-        parcels: Vec::new(),
-    }));
+    let receipt = Receipt { spans: vec![span(1, None, Some("r-1")), closed], parcels: Vec::new() };
+    story.hear(Input::Unparked { lane, receipt });
     story.shut_down();
     assert_eq!(story.end(), [(1, "closed"), (1, "closed")], "what was closed is known by its mark");
     assert_eq!(story.replaced(), 1);

@@ -26,7 +26,7 @@ fn connections(agent: &mut Agent<()>) -> Vec<&'static str> {
     outputs
         .filter_map(|output| match output {
             Output::Next => Some("next"),
-            Output::Connect => Some("connect"),
+            Output::Connect(lane) if lane.signal == policy::Signal::Traces => Some("connect"),
             Output::Reconnect => Some("reconnect"),
             _ => None,
         })

@@ -6,8 +6,8 @@ use crate::made;
 use policy::sampling::{Ratio, Sampling, Slow};
 use policy::{
     Agent, BOOKKEEPING_BYTES, BatchId, Bounds, Config, DropReason, Duration, FlushMode, Input, Instant,
-    Invoke, Kind, Measuring, Outcome, Output, Parked, Place, Receipt, Shutdown, ShutdownReason, Signal, Span,
-    SpoolMode, UnixNanos,
+    Invoke, Kind, LaneId, Measuring, Outcome, Output, Parked, Place, Receipt, Shutdown, ShutdownReason,
+    Signal, Span, SpoolMode, UnixNanos,
 };
 
 const MS: u64 = 1_000_000;
@@ -62,15 +62,16 @@ impl Story {
                 match output {
                     Output::Export { id, entries, .. } => self.flying.push((id, entries.len())),
                     Output::Cancel(id) => self.flying.retain(|(other, _)| *other != id),
-                    Output::Park { entries, .. } => {
+                    Output::Park { lane, entries } => {
                         self.number += 1;
                         self.disk.insert(self.number, entries.iter().map(|entry| entry.size).collect());
-                        inputs.push_back(Input::Parked { place: Some(Place(self.number)) });
+                        inputs.push_back(Input::Parked { lane, place: Some(Place(self.number)) });
                     }
-                    Output::Unpark(place) => {
+                    Output::Unpark { lane, place } => {
                         let sizes = self.disk.remove(&place.0).expect("it was put there");
                         let spans = sizes.into_iter().map(|size| self.span(size + self.growth)).collect();
-                        inputs.push_back(Input::Unparked(Receipt { spans, parcels: Vec::new() }));
+                        let receipt = Receipt { spans, parcels: Vec::new() };
+                        inputs.push_back(Input::Unparked { lane, receipt });
                     }
                     Output::Close => inputs.push_back(Input::Closed),
                     Output::Exit => self.has_exited = true,
@@ -214,11 +215,16 @@ fn what_comes_back_larger_than_it_went_is_not_read_again_and_again() {
     story.receive(&[100]);
     story.invoke();
     assert_eq!(story.flying.len(), 1, "the one request there may be, and it takes its time");
-    story.hear(Input::Found(Parked { place: Place(1), signal: Signal::Traces, count: 8, size: 8_000 }));
+    story.hear(Input::Found(Parked {
+        place: Place(1),
+        lane: LaneId::of(Signal::Traces),
+        count: 8,
+        size: 8_000,
+    }));
     assert_eq!(
         story.disk.values().map(Vec::len).sum::<usize>(),
-        6,
-        "it was read, and there was no room for most of it"
+        2,
+        "it was read, and there was no room for one batch of it"
     );
     while story.agent.held_items(Signal::Traces) > 0 {
         story.now += MS;
@@ -252,7 +258,7 @@ fn what_is_only_held_in_case_that_it_failed_does_not_keep_a_record_on_disk() {
     let mut entry = story.span(TIGHT.held_bytes as u32 - 4_000);
     (entry.kind, entry.request_id) = (Kind::Server, request_id);
     story.hear(Input::Received(Receipt { spans: vec![entry], parcels: Vec::new() }));
-    story.hear(Input::Found(Parked { place: Place(1), signal: Signal::Traces, count: 1, size }));
+    story.hear(Input::Found(Parked { place: Place(1), lane: LaneId::of(Signal::Traces), count: 1, size }));
     assert!(story.agent.held_bytes() + size + BOOKKEEPING_BYTES > TIGHT.held_bytes);
     story.invoke();
     assert_eq!(story.flying.len(), 1, "it is on its way");

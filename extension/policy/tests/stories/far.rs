@@ -279,14 +279,14 @@ fn what_a_managed_instance_has_on_disk_leaves_without_new_traffic() {
         agent.handle(Instant::from_nanos(now), input);
         while let Some(output) = agent.poll() {
             match output {
-                Output::Park { .. } => {
+                Output::Park { lane, .. } => {
                     place += 1;
-                    inputs.push_back(Input::Parked { place: Some(policy::Place(place)) });
+                    inputs.push_back(Input::Parked { lane, place: Some(policy::Place(place)) });
                 }
-                Output::Unpark(_) => inputs.push_back(Input::Unparked(policy::Receipt {
-                    spans: vec![again.clone()],
-                    parcels: Vec::new(),
-                })),
+                Output::Unpark { lane, .. } => {
+                    let receipt = policy::Receipt { spans: vec![again.clone()], parcels: Vec::new() };
+                    inputs.push_back(Input::Unparked { lane, receipt });
+                }
                 Output::Export { id, .. } => {
                     let outcome = if refused == 0 {
                         Outcome::Retry { after: None }

@@ -17,6 +17,7 @@ mod managed;
 mod metered;
 mod pace;
 mod probe;
+mod refused;
 mod retried;
 mod room;
 mod roots;

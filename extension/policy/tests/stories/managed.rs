@@ -88,8 +88,12 @@ fn what_rests_on_disk_is_woken_for() {
         agent.handle(now, input);
         while let Some(output) = agent.poll() {
             match output {
-                Output::Park { .. } => inputs.push_back(Input::Parked { place: Some(Place(requests)) }),
-                Output::Unpark(_) => inputs.push_back(Input::Unparked(receipt.clone())),
+                Output::Park { lane, .. } => {
+                    inputs.push_back(Input::Parked { lane, place: Some(Place(requests)) });
+                }
+                Output::Unpark { lane, .. } => {
+                    inputs.push_back(Input::Unparked { lane, receipt: receipt.clone() });
+                }
                 Output::Export { id, .. } => {
                     requests += 1;
                     let refused = Outcome::Retry { after: None };

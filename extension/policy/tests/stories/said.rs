@@ -1,9 +1,9 @@
 //! Nothing is dropped in silence: for every reason there is a line at the time, and only one.
 
 use policy::{
-    Agent, Bounds, Config, Destinations, DropReason, FlushMode, Input, Instant, Kind, Ledger, Measuring,
-    Notice, Outcome, Output, Parked, Place, Receipt, Shutdown, ShutdownReason, Signal, Span, SpoolMode,
-    UnixNanos,
+    Agent, Bounds, Config, Destinations, DropReason, FlushMode, Input, Instant, Kind, LaneId, Ledger,
+    Measuring, Notice, Outcome, Output, Parked, Place, Receipt, Shutdown, ShutdownReason, Signal, Span,
+    SpoolMode, UnixNanos,
 };
 
 use crate::made;
@@ -40,10 +40,12 @@ fn live(config: Config, world: World, inputs: Vec<Input<()>>) -> (Vec<Notice>, L
                         sent_bytes: 1,
                     });
                 }
-                Output::Park { .. } => {
-                    inputs.push_front(Input::Parked { place: world.has_disk.then_some(Place(1)) });
+                Output::Park { lane, .. } => {
+                    inputs.push_front(Input::Parked { lane, place: world.has_disk.then_some(Place(1)) });
                 }
-                Output::Unpark(_) => inputs.push_front(Input::Unparked(Receipt::EMPTY)),
+                Output::Unpark { lane, .. } => {
+                    inputs.push_front(Input::Unparked { lane, receipt: Receipt::EMPTY });
+                }
                 Output::Close => inputs.push_back(Input::Closed),
                 _ => {}
             }
@@ -105,7 +107,8 @@ fn dropped_for(reason: DropReason) -> Option<(Vec<Notice>, Ledger)> {
         DropReason::SpoolUnreadable => {
             let mut inputs = requests();
             for number in [7, 8] {
-                let parked = Parked { place: Place(number), signal: Signal::Traces, count: 2, size: 200 };
+                let parked =
+                    Parked { place: Place(number), lane: LaneId::of(Signal::Traces), count: 2, size: 200 };
                 inputs.insert(1, Input::Found(parked));
             }
             live(usual, well, inputs)

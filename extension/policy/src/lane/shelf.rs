@@ -1,8 +1,10 @@
-//! What is in the spool: known by place, size and count, while its bytes are on disk.
+//! What a lane has in the spool: known by place, size and count, while its bytes are on disk.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::batch::{BOOKKEEPING_BYTES, Batch};
+use super::LaneId;
+use super::batch::{Batch, Source};
+use crate::entry::BOOKKEEPING_BYTES;
 use crate::span::Signal;
 use crate::time::Instant;
 
@@ -15,8 +17,8 @@ pub struct Place(pub u64);
 pub struct Parked {
     /// Where.
     pub place: Place,
-    /// Its signal.
-    pub signal: Signal,
+    /// The lane that it is owed to.
+    pub lane: LaneId,
     /// How many spans, points or records.
     pub count: u64,
     /// Its size in bytes.
@@ -26,9 +28,9 @@ pub struct Parked {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Shelf<B> {
-    bound: usize,
-    is_usable: bool,
     parked: VecDeque<Parked>,
+    /// Where they come from, of those that this process has put there.
+    sources: BTreeMap<Place, Source>,
     /// Those of them that the backend may have already.
     doubtful: BTreeSet<Place>,
     bytes: usize,
@@ -43,10 +45,10 @@ pub(crate) struct Shelf<B> {
 }
 
 impl<B> Shelf<B> {
-    pub(crate) fn new(bound: usize, is_usable: bool) -> Self {
-        let (parked, writing) = (VecDeque::new(), VecDeque::new());
+    pub(crate) fn new() -> Self {
+        let (parked, sources, writing) = (VecDeque::new(), BTreeMap::new(), VecDeque::new());
         let doubtful = BTreeSet::new();
-        Self { bound, is_usable, parked, doubtful, bytes: 0, writing, reading: None, rest: None, attempts: 0 }
+        Self { parked, sources, doubtful, bytes: 0, writing, reading: None, rest: None, attempts: 0 }
     }
 
     /// Reads nothing back `until` a batch may go, after so many `attempts`, which has no room to wait elsewhere.
@@ -58,11 +60,6 @@ impl<B> Shelf<B> {
     /// Reads nothing back until then.
     pub(crate) fn rest_until(&mut self, until: Option<Instant>) {
         self.rest = self.rest.max(until);
-    }
-
-    /// The signal of what [`Shelf::take`] would give.
-    pub(crate) fn oldest_signal(&self) -> Option<Signal> {
-        self.parked.front().map(|parked| parked.signal)
     }
 
     /// How often what it rested for had been tried; asked once.
@@ -87,37 +84,24 @@ impl<B> Shelf<B> {
         self.rest = self.rest.min(asked);
     }
 
-    /// Whether something of `size` may be put there.
-    pub(crate) fn has_room(&self, size: usize) -> bool {
-        let writing: usize = self.writing.iter().map(|batch| batch.size).sum();
-        self.is_usable && self.bytes + writing + size <= self.bound
-    }
-
-    /// A write that failed may work again: somebody else had filled the disk.
-    pub(crate) const fn try_again(&mut self, is_usable: bool) {
-        self.is_usable = is_usable;
-    }
-
     /// `batch` is being written.
     pub(crate) fn begin(&mut self, batch: Batch<B>) {
         self.writing.push_back(batch);
     }
 
-    /// The oldest batch that was being written is on disk at `place`, or, without one, is not: then it is
-    /// given back, and nothing more is tried until [`Shelf::try_again`].
-    pub(crate) fn end(&mut self, place: Option<Place>) -> Option<Batch<B>> {
+    /// The oldest batch that was being written is on disk at `place`, or, without one, is not: then it is given back.
+    pub(crate) fn end(&mut self, lane: LaneId, place: Option<Place>) -> Option<Batch<B>> {
         let batch = self.writing.pop_front()?;
-        let Some(place) = place else {
-            self.is_usable = false;
-            return Some(batch);
-        };
+        let Some(place) = place else { return Some(batch) };
         if batch.is_doubtful {
             self.doubtful.insert(place);
         }
-        self.add(Parked { place, signal: batch.signal, count: batch.count, size: batch.size });
+        self.sources.insert(place, batch.source);
+        self.add(Parked { place, lane, count: batch.count, size: batch.size });
         None
     }
 
+    /// Something is in the spool that this process may not have put there.
     pub(crate) fn add(&mut self, parked: Parked) {
         self.bytes += parked.size;
         self.parked.push_back(parked);
@@ -126,7 +110,7 @@ impl<B> Shelf<B> {
     /// What [`Shelf::take`] would give takes in memory. A record of metrics or logs comes back as one entry.
     pub(crate) fn oldest_held(&self) -> Option<usize> {
         self.parked.front().map(|parked| {
-            let entries = if parked.signal == Signal::Traces { parked.count as usize } else { 1 };
+            let entries = if parked.lane.signal == Signal::Traces { parked.count as usize } else { 1 };
             parked.size + entries * BOOKKEEPING_BYTES
         })
     }
@@ -140,17 +124,31 @@ impl<B> Shelf<B> {
         self.reading.map(|parked| parked.place)
     }
 
-    /// What was being read has been, or cannot be; and whether the backend may have it already.
-    pub(crate) fn taken(&mut self) -> Option<(Parked, bool)> {
+    /// What was being read has been, or cannot be.
+    pub(crate) fn taken(&mut self) -> Option<Taken> {
         let parked = self.reading.take()?;
         debug_assert!(self.bytes >= parked.size, "what is read was counted when it was written");
         self.bytes -= parked.size;
-        Some((parked, self.doubtful.remove(&parked.place)))
+        let is_doubtful = self.doubtful.remove(&parked.place);
+        // Spans and log records are all taken for the function's.
+        let unknown = if parked.lane.signal == Signal::Metrics { Source::Unknown } else { Source::Function };
+        let source = self.sources.remove(&parked.place).unwrap_or(unknown);
+        Some(Taken { parked, is_doubtful, source })
     }
 
     /// Bytes on disk.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The same, and those on their way there.
+    pub(crate) fn claimed(&self) -> usize {
+        self.bytes + self.writing.iter().map(|batch| batch.size).sum::<usize>()
+    }
+
+    /// Whether there is nothing to be read back.
+    pub(crate) fn is_on_disk_empty(&self) -> bool {
+        self.parked.is_empty()
     }
 
     /// Whether nothing is on disk, or on its way there or back.
@@ -168,10 +166,18 @@ impl<B> Shelf<B> {
         self.reading.is_some()
     }
 
-    /// Items of `signal` in all states.
-    pub(crate) fn items(&self, signal: Signal) -> u64 {
-        let parked = self.parked.iter().chain(&self.reading).filter(|parked| parked.signal == signal);
-        let writing = self.writing.iter().filter(|batch| batch.signal == signal);
-        parked.map(|parked| parked.count).chain(writing.map(|batch| batch.count)).sum()
+    /// Items in all states.
+    pub(crate) fn items(&self) -> u64 {
+        let parked = self.parked.iter().chain(&self.reading).map(|parked| parked.count);
+        parked.chain(self.writing.iter().map(|batch| batch.count)).sum()
     }
+}
+
+/// What was read back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) parked: Parked,
+    /// Whether the backend may have it already.
+    pub(crate) is_doubtful: bool,
+    pub(crate) source: Source,
 }

@@ -138,6 +138,13 @@ impl Breaker {
         }
     }
 
+    /// The backend is there, and refuses us: the next probe may go after `pause`.
+    pub(crate) fn on_refusal(&mut self, now: Instant, pause: Duration) -> Change {
+        let was_closed = self.is_closed();
+        self.open(now, pause);
+        if was_closed { Change::Opened } else { Change::None }
+    }
+
     fn open(&mut self, now: Instant, cool_down: Duration) {
         self.state = State::Open { probe_at: now + cool_down, cool_down };
     }

@@ -1,106 +1,45 @@
-//! What is sent together: entries of one signal, up to a bound in bytes and in items.
+//! What is sent together: entries of one lane, up to a bound in bytes and in items.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::metrics::Measured;
-use crate::sampling::Decision;
-use crate::sampling::trace_state::ThresholdEdit;
-use crate::span::{PlatformSpan, Signal};
+use super::LaneId;
+use crate::entry::{BOOKKEEPING_BYTES, Entry};
 use crate::time::Instant;
 
-/// One thing waiting to be sent.
-#[derive(Clone, Debug)]
-pub struct Entry<B> {
-    /// Its signal.
-    pub signal: Signal,
-    /// How many spans, points or records it is.
-    pub count: u32,
-    /// Its size in bytes, encoded; an estimate where it is encoded later.
-    pub size: u32,
-    /// Whether it goes last when room runs out: failures, and spans that only we can make.
-    pub is_precious: bool,
-    /// What it is.
-    pub content: Content<B>,
-    /// What sampling has to write into it; `None` to leave it as it is. Boxed, because most have none.
-    pub stamp: Option<Box<Stamp>>,
+/// Where metrics come from. A backend that refuses ours must not take the function's with them: they never share a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The function. Spans and log records are all taken for such.
+    #[default]
+    Function,
+    /// Our own measurements.
+    Own,
+    /// A killed process put it on disk: it shares a request with nothing.
+    Unknown,
 }
 
-/// What is written into a span that sampling has kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// What becomes of the threshold in its tracestate.
-    pub threshold: ThresholdEdit,
-    /// Why it was kept although its trace is not in the sample: the attribute `sampling.reason`.
-    pub reason: Option<Decision>,
-}
-
-impl Stamp {
-    /// How much larger it makes a span, at most.
-    pub(crate) const fn size(self) -> u32 {
-        if self.reason.is_some() { 64 } else { 24 }
-    }
-}
-
-/// What an [`Entry`] is.
-#[derive(Clone, Debug)]
-pub enum Content<B> {
-    /// Bytes that came from the function.
-    Received(B),
-    /// A span made here.
-    Made(Arc<PlatformSpan>),
-    /// Metrics measured here.
-    Measured(Arc<Measured>),
-}
-
-/// A rough size of an encoded [`PlatformSpan`]: bounds need no better.
-pub(crate) const PLATFORM_SPAN_SIZE: u32 = 512;
-
-/// What an entry costs in memory besides its bytes, at most: its own place in a queue, where its span is in
-/// the request it came with, and a second of each, because queues grow by doubling. `wire` checks that for its
-/// bodies. It matters: a small span has no more bytes than this.
-pub const BOOKKEEPING_BYTES: usize = 128;
-
-impl<B> Entry<B> {
-    /// What holding it costs in memory.
-    pub(crate) const fn held(&self) -> usize {
-        self.size as usize + BOOKKEEPING_BYTES
-    }
-
-    pub(crate) fn made(span: PlatformSpan) -> Self {
-        Self {
-            signal: Signal::Traces,
-            count: 1,
-            size: PLATFORM_SPAN_SIZE,
-            is_precious: true,
-            content: Content::Made(Arc::new(span)),
-            stamp: None,
-        }
-    }
-
-    /// Points go last when room runs out: they are few, and what they tell of is told nowhere else.
-    pub(crate) fn measured(measured: Measured) -> Self {
-        Self {
-            signal: Signal::Metrics,
-            count: u32::try_from(measured.points.len()).unwrap_or(u32::MAX),
-            size: u32::try_from(measured.size()).unwrap_or(u32::MAX),
-            is_precious: true,
-            content: Content::Measured(Arc::new(measured)),
-            stamp: None,
-        }
+impl Source {
+    /// The source of `entry`, unless it comes from disk.
+    pub(crate) const fn of<B>(entry: &Entry<B>) -> Self {
+        if entry.is_measured() { Self::Own } else { Self::Function }
     }
 }
 
 /// The name of a batch, for as long as it is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BatchId(pub u64);
+pub struct BatchId {
+    /// Whose it is.
+    pub lane: LaneId,
+    /// Its number there.
+    pub number: u64,
+}
 
 /// Entries that are sent as one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch<B> {
     pub(crate) id: BatchId,
-    pub(crate) signal: Signal,
+    pub(crate) source: Source,
     pub(crate) entries: Arc<[Entry<B>]>,
     /// Sum of the entries' sizes.
     pub(crate) size: usize,
@@ -123,12 +62,12 @@ pub(crate) struct Batch<B> {
 }
 
 impl<B: Clone> Batch<B> {
-    pub(crate) fn new(id: BatchId, signal: Signal, entries: Vec<Entry<B>>, since: Instant) -> Self {
+    pub(crate) fn new(id: BatchId, source: Source, entries: Vec<Entry<B>>, since: Instant) -> Self {
         let size = entries.iter().map(|entry| entry.size as usize).sum();
         let count = entries.iter().map(|entry| u64::from(entry.count)).sum();
         Self {
             id,
-            signal,
+            source,
             entries: entries.into(),
             size,
             count,
@@ -148,12 +87,12 @@ impl<B: Clone> Batch<B> {
     }
 
     const fn is_alone(&self) -> bool {
-        self.is_part || self.is_doubtful
+        self.is_part || self.is_doubtful || matches!(self.source, Source::Unknown)
     }
 
     /// Whether `other` may follow in the same request.
     pub(crate) fn may_take(&self, other: &Self) -> bool {
-        self.signal == other.signal && !(self.is_alone() || other.is_alone())
+        self.source == other.source && !(self.is_alone() || other.is_alone())
     }
 
     /// One batch of several, in order, under the name of the first. What is left of an outage goes in as few
@@ -167,7 +106,7 @@ impl<B: Clone> Batch<B> {
         let attempts = parts().map(|batch| batch.attempts).max().unwrap_or_default();
         // A connection is forgiven once, in whatever company.
         let was_lost = parts().any(|batch| batch.was_lost);
-        Self { attempts, was_lost, ..Self::new(self.id, self.signal, entries, self.since) }
+        Self { attempts, was_lost, ..Self::new(self.id, self.source, entries, self.since) }
     }
 
     /// The first entries, as many as `room` takes and one at least, under this name, and the rest under a new one; the
@@ -189,7 +128,7 @@ impl<B: Clone> Batch<B> {
             was_lost: self.was_lost,
             was_cut_off: self.was_cut_off,
             is_doubtful: self.is_doubtful,
-            ..Self::new(id, self.signal, entries.to_vec(), self.since)
+            ..Self::new(id, self.source, entries.to_vec(), self.since)
         };
         Ok([part(self.id, first), part(next_id(), rest)])
     }
@@ -203,7 +142,7 @@ impl<B: Clone> Batch<B> {
                 is_part: true,
                 was_cut_off: self.was_cut_off,
                 is_doubtful: self.is_doubtful,
-                ..Self::new(next_id(), self.signal, half.to_vec(), self.since)
+                ..Self::new(next_id(), self.source, half.to_vec(), self.since)
             })
         })
     }

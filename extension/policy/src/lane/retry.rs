@@ -24,6 +24,12 @@ pub enum Outcome {
     },
     /// 413: the same data in smaller pieces may pass.
     TooLarge,
+    /// 401, 403, and gRPC's UNAUTHENTICATED and PERMISSION_DENIED: the key is wrong, or has no right to this. What was sent is
+    /// as good as ever: it passes when the key is repaired or rotated.
+    Refused {
+        /// The HTTP status, or gRPC's, which is below 17.
+        status: u16,
+    },
     /// Any other answer: final.
     Rejected {
         /// The HTTP status; zero when it never got as far as a request.
@@ -38,6 +44,10 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const OWN_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// No pause is longer than this, whatever the backend asks.
 const ASKED_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// How long a backend is left alone that has refused us, before it is asked again with one request: nobody repairs a key
+/// within seconds, and each refusal may count against an account.
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long to leave a batch alone after its `attempts`th failure.
 ///

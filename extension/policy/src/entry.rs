@@ -1,0 +1,96 @@
+//! One thing that waits to be sent: what every part of policy hands on, and nobody looks into.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use crate::metrics::Measured;
+use crate::sampling::Decision;
+use crate::sampling::trace_state::ThresholdEdit;
+use crate::span::{PlatformSpan, Signal};
+
+/// One thing waiting to be sent.
+#[derive(Clone, Debug)]
+pub struct Entry<B> {
+    /// Its signal.
+    pub signal: Signal,
+    /// How many spans, points or records it is.
+    pub count: u32,
+    /// Its size in bytes, encoded; an estimate where it is encoded later.
+    pub size: u32,
+    /// Whether it goes last when room runs out: failures, and spans that only we can make.
+    pub is_precious: bool,
+    /// What it is.
+    pub content: Content<B>,
+    /// What sampling has to write into it; `None` to leave it as it is. Boxed, because most have none.
+    pub stamp: Option<Box<Stamp>>,
+}
+
+/// What is written into a span that sampling has kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// What becomes of the threshold in its tracestate.
+    pub threshold: ThresholdEdit,
+    /// Why it was kept although its trace is not in the sample: the attribute `sampling.reason`.
+    pub reason: Option<Decision>,
+}
+
+impl Stamp {
+    /// How much larger it makes a span, at most.
+    pub(crate) const fn size(self) -> u32 {
+        if self.reason.is_some() { 64 } else { 24 }
+    }
+}
+
+/// What an [`Entry`] is.
+#[derive(Clone, Debug)]
+pub enum Content<B> {
+    /// Bytes that came from the function.
+    Received(B),
+    /// A span made here.
+    Made(Arc<PlatformSpan>),
+    /// Metrics measured here.
+    Measured(Arc<Measured>),
+}
+
+/// A rough size of an encoded [`PlatformSpan`]: bounds need no better.
+pub(crate) const PLATFORM_SPAN_SIZE: u32 = 512;
+
+/// What an entry costs in memory besides its bytes, at most: its own place in a queue, where its span is in
+/// the request it came with, and a second of each, because queues grow by doubling. `wire` checks that for its
+/// bodies. It matters: a small span has no more bytes than this.
+pub const BOOKKEEPING_BYTES: usize = 128;
+
+impl<B> Entry<B> {
+    /// What holding it costs in memory.
+    pub(crate) const fn held(&self) -> usize {
+        self.size as usize + BOOKKEEPING_BYTES
+    }
+
+    /// Whether it is of our own measurements.
+    pub(crate) const fn is_measured(&self) -> bool {
+        matches!(self.content, Content::Measured(_))
+    }
+
+    pub(crate) fn made(span: PlatformSpan) -> Self {
+        Self {
+            signal: Signal::Traces,
+            count: 1,
+            size: PLATFORM_SPAN_SIZE,
+            is_precious: true,
+            content: Content::Made(Arc::new(span)),
+            stamp: None,
+        }
+    }
+
+    /// Points go last when room runs out: they are few, and what they tell of is told nowhere else.
+    pub(crate) fn measured(measured: Measured) -> Self {
+        Self {
+            signal: Signal::Metrics,
+            count: u32::try_from(measured.points.len()).unwrap_or(u32::MAX),
+            size: u32::try_from(measured.size()).unwrap_or(u32::MAX),
+            is_precious: true,
+            content: Content::Measured(Arc::new(measured)),
+            stamp: None,
+        }
+    }
+}

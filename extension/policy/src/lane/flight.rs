@@ -1,0 +1,141 @@
+//! What is with the backend: requests without an answer yet, in a bounded number of slots.
+
+use alloc::vec::Vec;
+
+use super::batch::{Batch, BatchId};
+use crate::time::{Duration, Instant};
+
+/// A batch that is with the backend.
+#[derive(Debug)]
+pub(crate) struct InFlight<B> {
+    pub(crate) batch: Batch<B>,
+    /// When it was sent.
+    pub(crate) launched: Instant,
+    /// When it is given up on; re-armed after every wait for `/next`, in which no timer runs.
+    pub(crate) due: Instant,
+    /// Whether it was sent to find out whether the backend is back.
+    pub(crate) is_probe: bool,
+    /// Waits for `/next` that it has been through.
+    pub(crate) waits: u32,
+    /// After a long freeze: until when its answer, which may have come meanwhile, is waited for.
+    pub(crate) grace_end: Option<Instant>,
+    /// Whether a request that was sent later, and is not much smaller, was answered.
+    pub(crate) is_overtaken: bool,
+    /// When it was sent, or the last wait ended; and the time before that in which nothing was frozen.
+    awake_since: Instant,
+    awake: Duration,
+}
+
+impl<B> InFlight<B> {
+    /// `batch` is sent now.
+    pub(crate) const fn new(batch: Batch<B>, now: Instant, due: Instant, is_probe: bool) -> Self {
+        Self {
+            batch,
+            launched: now,
+            due,
+            is_probe,
+            waits: 0,
+            grace_end: None,
+            is_overtaken: false,
+            awake_since: now,
+            awake: Duration::ZERO,
+        }
+    }
+
+    /// The wait that began at `asked_at` is over: no timer has run in it.
+    pub(crate) fn after_wait(&mut self, asked_at: Instant, now: Instant, timeout: Duration) {
+        self.awake += asked_at.since(self.awake_since);
+        (self.awake_since, self.due) = (now, now + timeout);
+        self.waits += 1;
+    }
+
+    /// When something is to be done about it, if it has no answer by then; `stall` is for how long a connection is trusted
+    /// that is suspected.
+    pub(crate) fn acts_at(&self, stall: Duration) -> Instant {
+        let stalls_at = self.may_stall().then(|| self.awake_since + stall.saturating_sub(self.awake));
+        [self.grace_end, stalls_at].into_iter().flatten().fold(self.due, Instant::min)
+    }
+
+    /// Whether its connection is suspected: others answer. Each batch is moved to another one once.
+    const fn may_stall(&self) -> bool {
+        self.is_overtaken && !self.batch.was_lost
+    }
+}
+
+/// The slots of one lane.
+#[derive(Debug)]
+pub(crate) struct Flights<B> {
+    slots: usize,
+    flying: Vec<InFlight<B>>,
+}
+
+impl<B: Clone> Flights<B> {
+    pub(crate) const fn new(slots: usize) -> Self {
+        Self { slots, flying: Vec::new() }
+    }
+
+    pub(crate) const fn has_slot(&self) -> bool {
+        self.flying.len() < self.slots
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.flying.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> core::slice::Iter<'_, InFlight<B>> {
+        self.flying.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> core::slice::IterMut<'_, InFlight<B>> {
+        self.flying.iter_mut()
+    }
+
+    pub(crate) fn launch(&mut self, flight: InFlight<B>) {
+        debug_assert!(self.has_slot(), "a batch is only taken where there is a slot for it");
+        self.flying.push(flight);
+    }
+
+    /// Takes the batch `id` out of flight.
+    pub(crate) fn land(&mut self, id: BatchId) -> Option<InFlight<B>> {
+        let index = self.flying.iter().position(|flight| flight.batch.id == id)?;
+        Some(self.flying.swap_remove(index))
+    }
+
+    /// Takes everything out of flight.
+    pub(crate) fn ground(&mut self) -> Vec<Batch<B>> {
+        self.flying.drain(..).map(|flight| flight.batch).collect()
+    }
+
+    /// `answered` has its answer: older requests that are not much larger should have theirs. Those that a freeze has cut
+    /// into get until `grace_end`.
+    pub(crate) fn overtake(&mut self, answered: &InFlight<B>, grace_end: Instant) {
+        for flight in &mut self.flying {
+            let is_older = flight.launched <= answered.launched;
+            let is_alike = flight.batch.size / 2 <= answered.batch.size;
+            flight.is_overtaken |= is_older && is_alike;
+            if flight.is_overtaken && flight.waits > 0 {
+                flight.grace_end.get_or_insert(grace_end);
+            }
+        }
+    }
+
+    /// Encoded bytes under way.
+    pub(crate) fn size(&self) -> usize {
+        self.flying.iter().map(|flight| flight.batch.size).sum()
+    }
+
+    /// Items under way.
+    pub(crate) fn items(&self) -> u64 {
+        self.flying.iter().map(|flight| flight.batch.count).sum()
+    }
+
+    /// Memory of what is under way.
+    pub(crate) fn held(&self) -> usize {
+        self.flying.iter().map(|flight| flight.batch.held()).sum()
+    }
+
+    /// Names of those for which `is_meant`.
+    pub(crate) fn ids(&self, is_meant: impl Fn(&InFlight<B>) -> bool) -> Vec<BatchId> {
+        self.flying.iter().filter(|flight| is_meant(flight)).map(|flight| flight.batch.id).collect()
+    }
+}

@@ -1,0 +1,382 @@
+//! What one lane holds in memory: queued, cut into batches, in flight.
+
+mod evicting;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::LaneId;
+use super::batch::{Batch, BatchId, Source};
+use super::flight::Flights;
+use super::speed::PIECE_MIN;
+use crate::config::Bounds;
+use crate::entry::Entry;
+use crate::time::{Duration, Instant};
+
+/// Entries of one source that are not in a batch yet.
+#[derive(Debug)]
+struct Queue<B> {
+    entries: VecDeque<Entry<B>>,
+    size: usize,
+    count: usize,
+    since: Instant,
+}
+
+impl<B> Default for Queue<B> {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), size: 0, count: 0, since: Instant::default() }
+    }
+}
+
+/// What is queued apart.
+const SOURCES: [Source; 2] = [Source::Function, Source::Own];
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outbox<B> {
+    lane: LaneId,
+    bounds: Bounds,
+    /// What a batch takes in memory at the most: it may have to come back from the disk while others hold the rest.
+    share: usize,
+    /// By source, in the order of [`SOURCES`].
+    queues: [Queue<B>; SOURCES.len()],
+    ready: VecDeque<Batch<B>>,
+    /// Until when the backend has asked to be left alone.
+    asked: Option<Instant>,
+    flights: Flights<B>,
+    held: usize,
+    last_number: u64,
+}
+
+impl<B: Clone> Outbox<B> {
+    pub(crate) fn new(lane: LaneId, bounds: Bounds, share: usize) -> Self {
+        Self {
+            lane,
+            bounds,
+            share,
+            queues: Default::default(),
+            ready: VecDeque::new(),
+            asked: None,
+            flights: Flights::new(bounds.in_flight),
+            held: 0,
+            last_number: 0,
+        }
+    }
+
+    /// Takes `entry` in. Making room is the caller's next step.
+    pub(crate) fn push(&mut self, now: Instant, source: Source, entry: Entry<B>) {
+        debug_assert!(entry.signal == self.lane.signal, "an entry of another lane");
+        self.held += entry.held();
+        let queue = &mut self.queues[usize::from(source == Source::Own)];
+        if queue.entries.is_empty() {
+            queue.since = now;
+        }
+        queue.size += entry.size as usize;
+        queue.count += entry.count as usize;
+        queue.entries.push_back(entry);
+    }
+
+    /// Takes entries in that stay a batch of their own: the backend may have them already (`is_doubtful`), or nobody knows
+    /// their source.
+    pub(crate) fn push_apart(
+        &mut self,
+        now: Instant,
+        source: Source,
+        is_doubtful: bool,
+        entries: Vec<Entry<B>>,
+    ) {
+        if !entries.is_empty() {
+            let batch = Batch { is_doubtful, ..Batch::new(self.next_id(), source, entries, now) };
+            self.held += batch.held();
+            self.ready.push_back(batch);
+        }
+    }
+
+    /// Cuts batches: all of what is queued, or only batches that are full.
+    pub(crate) fn seal(&mut self, only_full: bool) {
+        for (index, source) in SOURCES.into_iter().enumerate() {
+            while self.has_full(index) || (!only_full && !self.queues[index].entries.is_empty()) {
+                let entries = self.take_batch(index);
+                let batch = Batch::new(self.next_id(), source, entries, self.queues[index].since);
+                self.ready.push_back(batch);
+            }
+        }
+    }
+
+    /// What was cut last has been tried so often already.
+    pub(crate) fn remember_attempts(&mut self, attempts: u32) {
+        if let Some(batch) = self.ready.back_mut() {
+            batch.attempts = batch.attempts.max(attempts);
+        }
+    }
+
+    /// The next batch that may go at `now`, if there is a slot for it: of no more than `room` bytes, or else cut, where what
+    /// is cut off is worth a request.
+    pub(crate) fn take_ready(&mut self, now: Instant, room: usize) -> Option<Batch<B>> {
+        self.forget_asked(now);
+        if !self.flights.has_slot() || self.asked.is_some() {
+            return None;
+        }
+        let may_go = |batch: &Batch<B>| batch.not_before.is_none_or(|at| at <= now);
+        // A pause that is over is none: what does not fit now must not be woken for.
+        self.ready.iter_mut().filter(|batch| may_go(batch)).for_each(|batch| batch.not_before = None);
+        let index = self.ready.iter().position(may_go)?;
+        let first = self.take_part(index, room)?;
+        let (mut size, mut count, mut others) = (first.size, first.count, Vec::new());
+        let mut at = index;
+        while let Some(next) = self.ready.get(at) {
+            if next.source != first.source {
+                at += 1;
+                continue;
+            }
+            (size, count) = (size + next.size, count + next.count);
+            let fits = size <= room && self.fits_batch(size, count as usize);
+            if !(fits && may_go(next) && first.may_take(next)) {
+                break;
+            }
+            others.extend(self.ready.remove(at));
+        }
+        Some(first.join(&others))
+    }
+
+    /// Whether a batch waits to be sent again whose answer a freeze has cut off.
+    pub(crate) fn has_cut_off(&self) -> bool {
+        self.ready.iter().any(|batch| batch.was_cut_off && self.pause_of(batch).is_none())
+    }
+
+    /// The next such batch, if there is a slot for it.
+    pub(crate) fn take_cut_off(&mut self) -> Option<Batch<B>> {
+        let is_it = |batch: &Batch<B>| batch.was_cut_off && self.pause_of(batch).is_none();
+        let index = self.ready.iter().position(is_it).filter(|_| self.flights.has_slot())?;
+        self.ready.remove(index)
+    }
+
+    /// The ready batch at `index`, or as much of it as fits into `room`; the rest stays where it was.
+    fn take_part(&mut self, index: usize, room: usize) -> Option<Batch<B>> {
+        let size = self.ready.get(index)?.size;
+        if size <= room {
+            return self.ready.remove(index);
+        }
+        if room < PIECE_MIN {
+            return None;
+        }
+        let whole = self.ready.remove(index)?;
+        match whole.cut(room, || self.next_id()) {
+            Ok([part, rest]) => {
+                self.ready.insert(index, rest);
+                Some(part)
+            }
+            Err(single) => Some(single),
+        }
+    }
+
+    /// When the first batch that is held back may go; `None` while there is no slot for it.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        let pauses = self.ready.iter().filter_map(|batch| self.pause_of(batch));
+        if self.flights.has_slot() { pauses.min() } else { None }
+    }
+
+    /// When the pause of `batch` is over: its own, and the one that the backend asked for.
+    pub(crate) fn pause_of(&self, batch: &Batch<B>) -> Option<Instant> {
+        batch.not_before.max(self.asked)
+    }
+
+    /// The backend has asked to be left alone, which holds for all data, and not only for what it has refused: nothing else
+    /// keeps new data from going there meanwhile.
+    pub(crate) fn leave_alone(&mut self, until: Instant) {
+        self.asked = self.asked.max(Some(until));
+    }
+
+    /// Until when the backend has asked to be left alone.
+    pub(crate) const fn asked(&self) -> Option<Instant> {
+        self.asked
+    }
+
+    /// A wish that has been granted is none.
+    pub(crate) fn forget_asked(&mut self, now: Instant) {
+        self.asked.take_if(|until| *until <= now);
+    }
+
+    /// Forgets pauses that we chose: a new invocation is a new chance. What the backend asked for stays.
+    pub(crate) fn end_pauses(&mut self) {
+        self.ready.iter_mut().for_each(|batch| batch.not_before = None);
+    }
+
+    /// Forgets every pause, and what makes the next ones long: this is the last chance.
+    pub(crate) fn begin_anew(&mut self) {
+        self.asked = None;
+        let in_flight = self.flights.iter_mut().map(|flight| &mut flight.batch);
+        for batch in self.ready.iter_mut().chain(in_flight) {
+            (batch.not_before, batch.attempts) = (None, 0);
+        }
+    }
+
+    /// Puts a batch back, to go before younger ones.
+    pub(crate) fn put_back(&mut self, batch: Batch<B>) {
+        let index = self.ready.iter().position(|other| other.since > batch.since).unwrap_or(self.ready.len());
+        self.ready.insert(index, batch);
+    }
+
+    /// Takes a batch back that had been given away for good.
+    pub(crate) fn readmit(&mut self, batch: Batch<B>) {
+        self.held += batch.held();
+        self.put_back(batch);
+    }
+
+    /// Gives the oldest batch away that is not in flight; what is queued is cut into batches for it.
+    pub(crate) fn give_oldest(&mut self) -> Option<Batch<B>> {
+        if self.ready.is_empty() {
+            self.seal(false);
+        }
+        let batch = self.ready.pop_front()?;
+        self.forget(&batch);
+        Some(batch)
+    }
+
+    /// Whether what takes `held` in memory is more than may be held, even alone.
+    pub(crate) const fn is_outsize(&self, held: usize) -> bool {
+        held > self.bounds.held_bytes
+    }
+
+    /// Gives a batch away that is.
+    pub(crate) fn give_outsize(&mut self) -> Option<Batch<B>> {
+        let index = self.ready.iter().position(|batch| self.is_outsize(batch.held()))?;
+        let batch = self.ready.remove(index)?;
+        self.forget(&batch);
+        Some(batch)
+    }
+
+    /// Encoded bytes of the batch that [`Outbox::give_oldest`] would give, where it is cut already.
+    pub(crate) fn oldest_size(&self) -> Option<usize> {
+        self.ready.front().map(|batch| batch.size)
+    }
+
+    /// Puts the halves of a batch that was too large; gives the batch back when it cannot be halved.
+    pub(crate) fn split(&mut self, batch: Batch<B>) -> Result<(), Batch<B>> {
+        let Some([first, second]) = batch.halves(|| self.next_id()) else {
+            return Err(batch);
+        };
+        self.ready.push_front(second);
+        self.ready.push_front(first);
+        Ok(())
+    }
+
+    /// Lets go of a batch for good.
+    pub(crate) fn forget(&mut self, batch: &Batch<B>) {
+        debug_assert!(self.held >= batch.held(), "what is let go of was held");
+        self.held -= batch.held();
+    }
+
+    /// Joins what waits into as few batches as it fits in: in SHUTDOWN each request of the function becomes a batch
+    /// of its own, and hundreds of writes to the disk take longer than there is time.
+    pub(crate) fn gather(&mut self) {
+        self.seal(false);
+        let mut waiting: Vec<_> = core::mem::take(&mut self.ready).into();
+        waiting.sort_by_key(|batch| batch.source as usize);
+        let mut waiting = waiting.into_iter().peekable();
+        while let Some(first) = waiting.next() {
+            let (mut size, mut count, mut others) = (first.size, first.count, Vec::new());
+            while let Some(next) = waiting.next_if(|next| {
+                first.may_take(next) && self.fits_batch(size + next.size, (count + next.count) as usize)
+            }) {
+                (size, count) = (size + next.size, count + next.count);
+                others.push(next);
+            }
+            self.ready.push_back(first.join(&others));
+        }
+    }
+
+    /// Takes everything out of flight.
+    pub(crate) fn ground(&mut self) {
+        for batch in self.flights.ground() {
+            self.put_back(batch);
+        }
+    }
+
+    /// Everything that is left, out of flight or not.
+    pub(crate) fn drain(&mut self) -> Vec<Batch<B>> {
+        self.ground();
+        self.seal(false);
+        self.held = 0;
+        self.ready.drain(..).collect()
+    }
+
+    pub(crate) const fn flights(&self) -> &Flights<B> {
+        &self.flights
+    }
+
+    pub(crate) const fn flights_mut(&mut self) -> &mut Flights<B> {
+        &mut self.flights
+    }
+
+    /// Whether nothing waits to be sent (in flight does not count).
+    pub(crate) fn is_all_sent(&self) -> bool {
+        self.ready.is_empty() && self.queues.iter().all(|queue| queue.entries.is_empty())
+    }
+
+    /// Memory held in all states: encoded bytes and bookkeeping.
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// Items held in all states: the ledger must agree.
+    pub(crate) fn held_items(&self) -> u64 {
+        let ready: u64 = self.ready.iter().map(|batch| batch.count).sum();
+        let queued: usize = self.queues.iter().map(|queue| queue.count).sum();
+        ready + queued as u64 + self.flights.items()
+    }
+
+    /// Since when the oldest thing is held that is not in flight.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let queued = self.queues.iter().filter(|queue| !queue.entries.is_empty()).map(|queue| queue.since);
+        queued.chain(self.ready.iter().map(|batch| batch.since)).min()
+    }
+
+    /// How long the oldest thing has been held.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        self.oldest().map(|since| now.since(since)).unwrap_or_default()
+    }
+
+    fn fits_batch(&self, size: usize, items: usize) -> bool {
+        self.bounds.fits_batch(self.share, size, items)
+    }
+
+    fn has_full(&self, index: usize) -> bool {
+        let queue = &self.queues[index];
+        // With one more it would be too large.
+        !self.fits_batch(queue.size + 1, queue.count + 1)
+    }
+
+    /// Up to one batch of entries from the front of a queue; at least one, however large.
+    fn take_batch(&mut self, index: usize) -> Vec<Entry<B>> {
+        let is_one = self.fits_batch(self.queues[index].size, self.queues[index].count);
+        let (bounds, share) = (self.bounds, self.share);
+        let queue = &mut self.queues[index];
+        if is_one {
+            // The usual case: nothing is moved, and a long queue's memory leaves with its entries.
+            (queue.size, queue.count) = (0, 0);
+            return core::mem::take(&mut queue.entries).into();
+        }
+        let (mut entries, mut size, mut count) = (Vec::new(), 0, 0);
+        while let Some(entry) = queue.entries.pop_front() {
+            let (next_size, next_count) = (size + entry.size as usize, count + entry.count as usize);
+            if !bounds.fits_batch(share, next_size, next_count) && !entries.is_empty() {
+                queue.entries.push_front(entry);
+                break;
+            }
+            (size, count) = (next_size, next_count);
+            entries.push(entry);
+        }
+        queue.size -= size;
+        queue.count -= count;
+        entries
+    }
+
+    const fn next_id(&mut self) -> BatchId {
+        self.last_number += 1;
+        BatchId { lane: self.lane, number: self.last_number }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Room: how much all lanes may hold together, in memory and on disk, and what goes first when that runs out.
+//!
+//! Each lane has a claim to its share of memory: the bound, parted evenly. What one does not need, others may use. A lane
+//! whose backend is well and that keeps within its share gives nothing for the others: one that is ill must not cost it
+//! anything. On disk, half of each share is kept for its lane, while that holds anything. Among the rest what is least
+//! valuable goes first, wherever it is.
+
+use crate::config::Bounds;
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    bounds: Bounds,
+    lanes: usize,
+    /// Memory that is held outside of the lanes and counts against the same bound.
+    beside: usize,
+    /// Whether the disk takes anything: not after a write that failed, until it is tried again.
+    is_disk_usable: bool,
+}
+
+impl Room {
+    /// Room for so many lanes.
+    pub(crate) const fn new(bounds: Bounds, lanes: usize, has_disk: bool) -> Self {
+        Self { bounds, lanes, beside: 0, is_disk_usable: has_disk }
+    }
+
+    /// So much is held outside.
+    pub(crate) const fn set_beside(&mut self, beside: usize) {
+        self.beside = beside;
+    }
+
+    pub(crate) const fn beside(&self) -> usize {
+        self.beside
+    }
+
+    /// What each lane has a claim to.
+    pub(crate) const fn share(&self) -> usize {
+        match self.bounds.held_bytes.checked_div(self.lanes) {
+            Some(share) => share,
+            None => self.bounds.held_bytes,
+        }
+    }
+
+    /// Whether a lane that holds so much keeps within its share.
+    pub(crate) const fn is_within_share(&self, held: usize) -> bool {
+        held <= self.share()
+    }
+
+    /// Whether what takes `held` in memory is more than may be held, even alone.
+    pub(crate) const fn is_outsize(&self, held: usize) -> bool {
+        held > self.bounds.held_bytes
+    }
+
+    /// Whether so much, all together, is more than may be held.
+    pub(crate) const fn is_over(&self, held: usize) -> bool {
+        held > self.bounds.held_bytes
+    }
+
+    /// Whether a lane may have `claimed` bytes on disk where so much is kept there for the others.
+    pub(crate) const fn has_disk(&self, claimed: usize, others: usize) -> bool {
+        self.is_disk_usable && claimed + others <= self.bounds.spooled_bytes
+    }
+
+    /// What is kept for a lane that has `claimed` bytes on disk: those, and half of an even share at least. What is on disk
+    /// cannot make room for others, so an ill lane must not take all of it.
+    pub(crate) fn kept_on_disk(&self, claimed: usize) -> usize {
+        claimed.max(self.bounds.spooled_bytes / (2 * self.lanes.max(1)))
+    }
+
+    /// The largest batch.
+    pub(crate) const fn batch_bytes(&self) -> usize {
+        self.bounds.batch_bytes
+    }
+
+    /// The disk takes writes, as far as anyone knows: somebody else may have filled it, and made room again.
+    pub(crate) const fn set_disk(&mut self, is_usable: bool) {
+        self.is_disk_usable = is_usable;
+    }
+}
