@@ -201,15 +201,15 @@ mod tests {
 
     #[test]
     fn a_request_fits_by_its_bytes_its_items_and_its_bookkeeping() {
-        let held_bytes = 1_000 + 10 * BOOKKEEPING_BYTES;
-        let bounds = Bounds { held_bytes, batch_bytes: 1_000, batch_items: 10, ..Config::default().bounds };
+        let share = 1_000 + 10 * BOOKKEEPING_BYTES;
+        let bounds = Bounds { batch_bytes: 1_000, batch_items: 10, ..Config::default().bounds };
         let rows = [(1_000, 10, true), (1_001, 1, false), (1, 11, false), (0, 0, true)];
         for (size, items, fits) in rows {
-            assert_eq!(bounds.fits_batch(size, items), fits, "{items} items of {size} bytes");
+            assert_eq!(bounds.fits_batch(share, size, items), fits, "{items} items of {size} bytes");
         }
-        let tight = Bounds { held_bytes: held_bytes - 1, ..bounds };
-        assert!(!tight.fits_batch(1_000, 10), "all of it would not fit into memory");
-        assert!(tight.fits_batch(999, 10) && tight.fits_batch(1_000, 9));
+        let less = share - 1;
+        assert!(!bounds.fits_batch(less, 1_000, 10), "all of it would not fit into its share of memory");
+        assert!(bounds.fits_batch(less, 999, 10) && bounds.fits_batch(less, 1_000, 9));
     }
 
     #[test]
