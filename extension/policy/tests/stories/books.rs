@@ -38,14 +38,16 @@ fn events_that_the_platform_gave_up_on_are_counted() {
 fn what_was_found_on_disk_is_in_the_books_and_what_of_it_is_unreadable_too() {
     let mut agent = agent(Config { spool: SpoolMode::Always, ..managed_config() });
     hear(&mut agent, 0, Input::Ready);
-    let parked = |number, signal, count| Parked { place: Place(number), signal, count, size: 200 };
-    let read = hear(&mut agent, 0, Input::Found(parked(1, Signal::Traces, 3)));
+    let lane = policy::LaneId::of(Signal::Traces);
+    let parked = |number, count| Parked { place: Place(number), lane, count, size: 200 };
+    let read = hear(&mut agent, 0, Input::Found(parked(1, 3)));
     let ledger = agent.ledger();
     assert_eq!((ledger.spans.recovered, ledger.logs.recovered, agent.held_items(Signal::Traces)), (3, 0, 3));
-    assert!(read.iter().any(|output| matches!(output, Output::Unpark(Place(1)))), "{read:?}");
+    assert!(read.iter().any(|output| matches!(output, Output::Unpark { place: Place(1), .. })), "{read:?}");
     // One of the three is there.
     let spans = vec![made::span([1; 8], None, 60, ())];
-    let said = hear(&mut agent, 1_001, Input::Unparked(Receipt { spans, parcels: Vec::new() }));
+    let said =
+        hear(&mut agent, 1_001, Input::Unparked { lane, receipt: Receipt { spans, parcels: Vec::new() } });
     let lines =
         said.iter().filter(|output| matches!(output, Output::Say(Notice::SpoolUnreadable(Signal::Traces))));
     assert_eq!(lines.count(), 1);
@@ -53,7 +55,7 @@ fn what_was_found_on_disk_is_in_the_books_and_what_of_it_is_unreadable_too() {
     assert_eq!(ledger.spans.dropped_for(policy::DropReason::SpoolUnreadable), 2);
     assert_eq!(agent.held_items(Signal::Traces), 1);
     // What nobody had asked for means nothing.
-    hear(&mut agent, 1_002, Input::Unparked(Receipt::EMPTY));
+    hear(&mut agent, 1_002, Input::Unparked { lane, receipt: Receipt::EMPTY });
     assert_eq!(agent.held_items(Signal::Traces), 1);
 }
 
@@ -75,9 +77,9 @@ fn a_disk_that_was_full_is_tried_again_with_the_next_beat() {
             let spans = vec![made::span([id; 8], None, 400, ())];
             let mut outputs = hear(agent, ms, Input::Received(Receipt { spans, parcels: Vec::new() }));
             while let Some(output) = outputs.pop() {
-                if let Output::Park { .. } = output {
+                if let Output::Park { lane, .. } = output {
                     parks += 1;
-                    outputs.extend(hear(agent, ms, Input::Parked { place: None }));
+                    outputs.extend(hear(agent, ms, Input::Parked { lane, place: None }));
                 }
             }
         }

@@ -36,13 +36,13 @@ impl Metered {
         self.agent.handle(Instant::from_nanos(self.now * MS), input);
         while let Some(output) = self.agent.poll() {
             match output {
-                Output::Export { id, signal, entries, .. } => {
+                Output::Export { id, lane, entries, .. } => {
                     for entry in entries.iter() {
                         if let Content::Measured(piece) = &entry.content {
                             self.pieces.push(piece.points.len());
                         }
                     }
-                    self.flying.push((id, signal));
+                    self.flying.push((id, lane.signal));
                 }
                 Output::Cancel(id) => self.flying.retain(|(other, _)| *other != id),
                 Output::Measured(measured) => self.measured.push((*measured).clone()),
