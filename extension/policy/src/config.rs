@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_request_fits_by_its_bytes_its_items_and_its_bookkeeping() {
-        let held_bytes = 1_000 + 10 * BOOKKEEPING_BYTES;
-        let bounds = Bounds { held_bytes, batch_bytes: 1_000, batch_items: 10, ..Config::default().bounds };
+        let share = 1_000 + 10 * BOOKKEEPING_BYTES;
+        let bounds = Bounds { batch_bytes: 1_000, batch_items: 10, ..Config::default().bounds };
         let rows = [(1_000, 10, true), (1_001, 1, false), (1, 11, false), (0, 0, true)];
         for (size, items, fits) in rows {
             assert_eq!(bounds.fits_batch(held_bytes, size, items), fits, "{items} items of {size} bytes");

@@ -344,7 +344,8 @@ mod tests {
 
     #[test]
     fn the_codes_own_word_is_a_flag_a_number_or_a_text_that_reads_as_one() {
-        let rows: [(&'static [(&'static str, Fact<'static>)], Option<bool>); 16] = [
+        type Attributes = &'static [(&'static str, Fact<'static>)];
+        let rows: [(Attributes, Option<bool>); 16] = [
             (&[], None),
             (&[(KEEP, Fact::Flag(true))], Some(true)),
             (&[(KEEP, Fact::Flag(false))], Some(false)),

@@ -78,7 +78,8 @@ mod tests {
         let mut operations = Operations::new();
         let mut add = |key, is_error| operations.add(key, is_error, Duration::from_millis(10), Slow::Never);
         for _ in 0..200 {
-            (add(1, false), add(2, false));
+            add(1, false);
+            add(2, false);
         }
         let turns: u32 = (0..20).map(|_| u32::from(add(1, true).turn == Turn::Rises)).sum();
         assert_eq!((turns, add(1, true).is_risen, add(2, false).is_risen), (1, true, false));
