@@ -166,9 +166,8 @@ fn the_points_of_a_short_life() {
     life.pass(20);
     life.answer(Signal::Traces, Outcome::Delivered { rejected: 1 });
     life.pass(10);
+    // No invocation is held for metrics: they are sent again with the next one.
     life.answer(Signal::Metrics, Outcome::Retry { after: None });
-    life.pass(100);
-    life.answer(Signal::Metrics, DELIVERED);
     life.hear(done("r-1", 1_010));
     // A minute later points are due, and leave with the flush.
     life.now = 62_000;
