@@ -37,7 +37,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Why a part of a request is refused.
-const REFUSED_SPANS: &str = "spans without a valid trace id and span id, or that cannot be decoded";
+const REFUSED_SPANS: &str = "items that cannot be decoded, spans without a valid trace id and span id, or telemetry of another signal than the path's";
 
 /// Where requests go, whichever way they come.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ async fn handle(request: Request<Incoming>, intake: Intake) -> Answer {
     };
     match result {
         Ok((signal, items)) => {
-            intake.refusals.note_items(items, REFUSED_SPANS);
+            intake.refusals.note_items(items, &path, REFUSED_SPANS);
             accepted(signal, format.found, items)
         }
         Err(refusal) => {
@@ -257,7 +257,7 @@ fn refused(format: Format, refusal: &Refusal) -> Answer {
 /// The answer to a request that is refused before its body is read.
 fn unknown(request: &Request<Incoming>, intake: &Intake, status: StatusCode, why: &'static str) -> Answer {
     // Whoever asks for something has no telemetry to lose: a health check, or a person.
-    if request.method() == Method::POST {
+    if matches!(*request.method(), Method::POST | Method::PUT) {
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         intake.refusals.note(status.as_u16(), request.uri().path(), content_type, why);
     }

@@ -44,6 +44,12 @@ prefreeze: a tracing extension for AWS Lambda
 ";
 
 fn extend() -> ExitCode {
+    if settings::runtime_api().is_none() {
+        print(
+            "not started by AWS Lambda: there is no AWS_LAMBDA_RUNTIME_API. prefreeze --help says what can be run here\n",
+        );
+        return ExitCode::from(2);
+    }
     extension::log::panics();
     match extension::run() {
         Ok(()) => ExitCode::SUCCESS,

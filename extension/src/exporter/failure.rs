@@ -73,10 +73,14 @@ const TABLE: [(Cause, &str, &str); 34] = [
     (
         Cause::NoConnection,
         "no_connection",
-        "no connection to the backend was established in time; a security group, a firewall or a missing route may drop its packets",
+        "no connection to the backend was established in time; its name may not be resolved, a security group, a firewall or a missing route may drop packets, or a proxy or the TLS handshake may hang",
     ),
     (Cause::ConnectionFailed, "connection_failed", "the connection to the backend could not be opened"),
-    (Cause::ConnectionClosed, "connection_closed", "the backend closed the connection and did not answer"),
+    (
+        Cause::ConnectionClosed,
+        "connection_closed",
+        "the backend closed the connection and did not answer; its port may expect TLS (an https:// endpoint)",
+    ),
     (Cause::NoAnswer, "no_answer", "the backend accepted the connection and did not answer in time"),
     (
         Cause::NotHttp,
@@ -255,6 +259,10 @@ fn cause_of_tls(error: &rustls::Error) -> Cause {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Cause::TlsExpired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Cause::TlsNotYetValid
+            }
+            // An authority's own certificate, as `openssl req -x509` makes it: nobody else vouches for it.
+            CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                Cause::TlsUnknownIssuer
             }
             _ => Cause::TlsBadCertificate,
         },

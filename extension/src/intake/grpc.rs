@@ -32,7 +32,7 @@ pub(super) async fn handle(request: Request<Incoming>, intake: Intake) -> Answer
     let path = request.uri().path().to_owned();
     match answered(request, &intake).await {
         Ok(items) => {
-            intake.refusals.note_items(items, REFUSED_SPANS);
+            intake.refusals.note_items(items, &path, REFUSED_SPANS);
             success(&otlp::success(items, REFUSED_SPANS))
         }
         Err((code, refusal)) => {

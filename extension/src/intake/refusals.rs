@@ -22,7 +22,8 @@ pub struct Refusals(Arc<Mutex<BTreeMap<(u16, String), u64>>>);
 impl Refusals {
     /// A request to `path` was answered with `status`, because of `reason`.
     ///
-    /// Neither holds data: a query is no part of `path`, and reasons are ours.
+    /// Neither what the sender wrote into its path nor into its type is shown, for it may be a secret: of both, known
+    /// words alone are.
     pub(super) fn note(&self, status: u16, path: &str, content_type: Option<&str>, reason: &str) {
         let mut kinds = self.kinds();
         let key = (status, cut(reason));
@@ -35,15 +36,15 @@ impl Refusals {
         drop(kinds);
         let message = "a request of the function was refused, and its telemetry is lost; the exporter of its OpenTelemetry \
                        SDK may be set up wrongly. Further requests like this are refused, counted and not logged";
-        let mut fields = json!({ "status": status, "path": cut(path), "reason": key.1 });
+        let mut fields = json!({ "status": status, "path": known_path(path), "reason": key.1 });
         if let Some(content_type) = content_type {
-            fields["content_type"] = cut(content_type).into();
+            fields["content_type"] = known_type(content_type).into();
         }
         log::say(Level::Warn, "request_refused", message, fields);
     }
 
     /// Spans of an accepted request were refused, because of `reason`.
-    pub(super) fn note_items(&self, count: u32, reason: &str) {
+    pub(super) fn note_items(&self, count: u32, path: &str, reason: &str) {
         if count == 0 {
             return;
         }
@@ -55,7 +56,12 @@ impl Refusals {
         if is_first {
             let message = "a request of the function was accepted, but for some items that no backend could accept. Further \
                            items like these are refused, counted and not logged";
-            log::say(Level::Warn, "items_refused", message, json!({ "items": count, "reason": reason }));
+            log::say(
+                Level::Warn,
+                "items_refused",
+                message,
+                json!({ "items": count, "path": known_path(path), "reason": reason }),
+            );
         }
     }
 
@@ -79,6 +85,55 @@ impl Refusals {
     }
 }
 
+/// Words of paths that senders of telemetry use.
+const PATH_WORDS: [&str; 26] = [
+    "v1",
+    "v2",
+    "v0.3",
+    "v0.4",
+    "v0.5",
+    "v0.6",
+    "v0.7",
+    "api",
+    "traces",
+    "trace",
+    "spans",
+    "span",
+    "metrics",
+    "logs",
+    "started",
+    "flush",
+    "otlp",
+    "zipkin",
+    "jaeger",
+    "intake",
+    "telemetry",
+    "events",
+    "batch",
+    "push",
+    "info",
+    "config",
+];
+
+/// A path, with `…` for each word that is not known, and how it goes on left out.
+fn known_path(path: &str) -> String {
+    let known = |word: &str| {
+        let is_known =
+            word.is_empty() || PATH_WORDS.contains(&word) || word.starts_with("opentelemetry.proto.");
+        if is_known { cut(word) } else { "…".to_owned() }
+    };
+    path.split('/').take(8).map(known).collect::<Vec<_>>().join("/")
+}
+
+/// The media type of a `Content-Type`, if it reads like one, without its parameters.
+fn known_type(content_type: &str) -> String {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let kinds = ["application/", "text/", "multipart/", "image/"];
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || b".+-/".contains(&byte);
+    let is_known = kinds.iter().any(|kind| media_type.starts_with(kind)) && media_type.bytes().all(is_word);
+    if is_known && media_type.len() <= 40 { media_type.to_owned() } else { "…".to_owned() }
+}
+
 fn cut(text: &str) -> String {
     text.trim().chars().take(TEXT_MAX).collect()
 }
@@ -88,12 +143,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_sender_wrote_is_shown_as_far_as_it_is_known() {
+        let rows = [
+            ("/", "/"),
+            ("/v1/spans", "/v1/spans"),
+            ("/tok-SECRET/v1/trace", "/…/v1/trace"),
+            ("/v1/traces/4111111111111111/password=x", "/v1/traces/…/…"),
+            ("/a/b/c/d/e/f/g/h/i", "/…/…/…/…/…/…/…"),
+        ];
+        for (path, shown) in rows {
+            assert_eq!(known_path(path), shown, "{path}");
+        }
+        let rows = [
+            ("application/xml", "application/xml"),
+            ("application/x-protobuf; apikey=SECRET", "application/x-protobuf"),
+            ("text/plain;charset=UTF-8", "text/plain"),
+            ("application/SECRET1", "…"),
+            ("secret", "…"),
+        ];
+        for (content_type, shown) in rows {
+            assert_eq!(known_type(content_type), shown, "{content_type}");
+        }
+    }
+
+    #[test]
     fn kinds_are_bounded_and_all_are_counted() {
         let refusals = Refusals::default();
         for number in 0..1_000 {
             refusals.note(400, "/v1/traces", None, &format!("reason {}", number % 50));
         }
-        refusals.note_items(7, "no ids");
+        refusals.note_items(7, "/v1/traces", "no ids");
         let kinds = refusals.kinds();
         assert!(kinds.len() <= KINDS_MAX + 2, "{}", kinds.len());
         assert_eq!(kinds.values().sum::<u64>(), 1_007);

@@ -319,6 +319,8 @@ fn an_sdk_that_sends_past_us_is_named() {
         ("https://otlp.example.com:4318", 1),
         ("http://127.0.0.1:9999", 1),
         ("http://localhost", 1),
+        ("https://localhost:4317", 1),
+        ("https://127.0.0.1:4318", 1),
         ("localhost:4317", 0),
         ("", 0),
     ];
@@ -335,4 +337,13 @@ fn an_sdk_that_sends_past_us_is_named() {
     ]);
     assert_eq!(moved.hints, []);
     assert!(!read(&[]).is_well(), "nothing goes anywhere");
+    // It is switched off, or has the Unix socket alone.
+    let elsewhere = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9999");
+    let off = [("PREFREEZE_RECEIVER_HTTP", "none"), ("PREFREEZE_RECEIVER_GRPC", "none")];
+    for others in [&[("OTEL_SDK_DISABLED", "true")][..], &[("OTEL_TRACES_EXPORTER", "none")], &off] {
+        assert_eq!(read(&[others, &[elsewhere]].concat()).hints, [], "{others:?}");
+    }
+    for (exporter, hints) in [("otlp", 0), ("otlp,console", 0), ("zipkin", 1), ("otlp,jaeger", 1)] {
+        assert_eq!(read(&[("OTEL_TRACES_EXPORTER", exporter)]).hints.len(), hints, "{exporter}");
+    }
 }
