@@ -1,6 +1,6 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
-.PHONY: help build test check counts counts-write fmt demo sim soak outages fuzz bench layer layer-test deploy-test reproduce release dashboards size clean deny \
+.PHONY: help build test check counts counts-write fmt demo sim mutants soak outages fuzz bench layer layer-test deploy-test reproduce release dashboards size clean deny \
         deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -8,6 +8,8 @@ XTASK  := cargo run --quiet --package layer-build --
 # A version of its own folder, so that a new pin installs itself.
 DENY_VERSION := 0.20.2
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+CARGO_MUTANTS_VERSION := 27.1.0
+CARGO_MUTANTS := $(TARGET)/tools/cargo-mutants-$(CARGO_MUTANTS_VERSION)/bin/cargo-mutants
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,12 @@ demo: build ## Show the payment flow end to end, on this machine, without AWS
 
 sim: ## Replay a simulation: make sim SEED=7, or N=100000 seeds
 	$(if $(SEED),SIM_SEED=$(SEED)) $(if $(N),SIM_RUNS=$(N)) cargo test --profile sim -p simulation -- --nocapture
+
+# A sample is another one for each commit.
+ORDER ?= $(shell git rev-parse HEAD)
+mutants: $(CARGO_MUTANTS) ## Change policy in one place at a time; a test must notice: make mutants SAMPLE=60, F=pace.rs, LISTED=1
+	cargo run --quiet --package mutants -- --tool $(CARGO_MUTANTS) --target $(TARGET)/mutants \
+		$(if $(SAMPLE),--seconds $(SAMPLE) --order "$(ORDER)") $(if $(F),--only "$(F)") $(if $(LISTED),--listed)
 
 soak: build ## Drive the real binary through N invocations with a flapping backend: make soak N=20000
 	SOAK=$(or $(N),10000) cargo test -p tests --test reliability soak -- --nocapture
@@ -101,6 +109,10 @@ deny: $(DENY)
 $(DENY):
 	@echo "cargo-deny $(DENY_VERSION) is not here yet: installing it under $(TARGET)/tools (about a minute, once)"
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug cargo-deny --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
+
+$(CARGO_MUTANTS):
+	@echo "cargo-mutants $(CARGO_MUTANTS_VERSION) is not here yet: installing it under $(TARGET)/tools (about a minute, once)"
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug cargo-mutants --version $(CARGO_MUTANTS_VERSION) --root $(TARGET)/tools/cargo-mutants-$(CARGO_MUTANTS_VERSION)
 
 # SAM and its linter from PyPI, the CDK and the Serverless Framework from npm: half a gigabyte, once for each pin.
 $(DEPLOY_TOOLS)/installed: tests/deploy/requirements.txt tests/deploy/package-lock.json

@@ -106,17 +106,17 @@ impl Exporter {
         };
         let backend = route.backend;
         let agreement = self.backends[backend].agreement.clone();
-        let health = self.backends[backend].health.clone();
+        let (health, signal) = (self.backends[backend].health.clone(), lane.signal);
         let sender = Sender { route, client, agreement, gzip: self.gzip.clone(), clock };
         let task = tokio::spawn(async move {
             let delivered = caught_async(sender.deliver(&entries, &identity, effort)).await;
             // A request in which a bug shows would show it again: its content is dropped and counted.
             let (Ended { outcome, failure }, raw_bytes, sent_bytes) =
                 delivered.unwrap_or((Ended::unusable(), 0, 0));
-            health.note(lane.signal, outcome, failure);
+            health.note(signal, outcome, failure);
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
-        self.running.insert(id, Running { signal: lane.signal, backend, task: task.abort_handle() });
+        self.running.insert(id, Running { signal, backend, task: task.abort_handle() });
     }
 
     /// Lets go of a request: its connection is not used again, and nothing is reported.
@@ -140,15 +140,10 @@ impl Exporter {
         self.backends.iter().for_each(|backend| backend.health.conclude());
     }
 
-    /// Fields for a log line about the backend of `signal`, or about the first that fails: its host, and why the last
-    /// request failed.
-    pub fn about(&self, signal: Option<Signal>) -> serde_json::Value {
-        let of_signal =
-            self.routes.iter().filter(|(lane, _)| signal.is_none_or(|signal| lane.signal == signal));
-        let mut known = of_signal.map(|(_, route)| self.backends[route.backend].health.about(signal));
-        let first = known.next().unwrap_or_default();
-        let is_told = |about: &serde_json::Value| about.get("cause").is_some();
-        if is_told(&first) { first } else { known.find(is_told).unwrap_or(first) }
+    /// Fields for a log line about the backend of `signal`: its host, and why the last request failed.
+    pub fn about(&self, signal: Signal) -> serde_json::Value {
+        let route = self.routes.get(&LaneId::of(signal));
+        route.map_or_else(|| serde_json::json!({}), |route| self.backends[route.backend].health.about(signal))
     }
 
     /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is

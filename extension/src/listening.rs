@@ -29,9 +29,9 @@ pub(crate) struct Listening {
     pub(crate) delivery: Delivery,
     /// Where the listeners look for the spool.
     records: Arc<OnceLock<Spool>>,
+    refusals: Refusals,
     /// The Unix socket, if it is there.
     socket: Option<Socket>,
-    refusals: Refusals,
 }
 
 impl Listening {
@@ -50,7 +50,7 @@ impl Listening {
         let socket = intake.listen(ports, settings.receivers.socket.as_deref()).await;
         let delivery = Delivery::default();
         let telemetry_port = listen_for_events(intake, settings.logs, delivery.clone(), clock).await;
-        Self { settings, telemetry_port, delivery, records, socket, refusals }
+        Self { settings, telemetry_port, delivery, records, refusals, socket }
     }
 
     /// Says what is wrong with the settings, opens the spool, and builds the driver.
@@ -61,7 +61,7 @@ impl Listening {
         clock: Clock,
         next: mpsc::UnboundedSender<()>,
     ) -> Box<Driver> {
-        let Self { mut settings, records, socket, refusals, .. } = self;
+        let Self { mut settings, records, refusals, socket, .. } = self;
         memory::keep_what_is_freed();
         for problem in &settings.problems {
             log::degraded("setting_ignored", "an invalid setting is ignored", problem);
@@ -80,9 +80,8 @@ impl Listening {
         if let (Some(spool), SpoolMode::Always) = (&spool, settings.policy.spool) {
             let _ = records.set(spool.clone());
         }
-        let mut driver = driver(settings, registration, inbox, clock, next, spool);
-        (driver.refusals, driver.socket) = (refusals, socket);
-        driver
+        let driver = driver(settings, registration, inbox, clock, next, spool);
+        Box::new(Driver { refusals, socket, ..*driver })
     }
 }
 

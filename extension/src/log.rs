@@ -64,7 +64,7 @@ pub fn refused(refusal: &dyn std::fmt::Display) {
 }
 
 /// Words policy's notices. `about` has what is known of a backend: its host, and why the last request failed.
-pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Option<Signal>) -> Value) {
+pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Signal) -> Value) {
     match notice {
         Notice::NoMetrics(status) => say(
             Level::Info,
@@ -92,7 +92,7 @@ pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Option<Signal>) -
 }
 
 /// Words what a lane has to say.
-fn lane_notice(notice: &Notice, about: impl Fn(Option<Signal>) -> Value) {
+fn lane_notice(notice: &Notice, about: impl Fn(Signal) -> Value) {
     match notice {
         Notice::NoDestination(signal) => say_of(
             Level::Warn,
@@ -104,25 +104,25 @@ fn lane_notice(notice: &Notice, about: impl Fn(Option<Signal>) -> Value) {
             Level::Error,
             "export_rejected",
             "the backend refused a request for good; its content is dropped and counted",
-            of_backend(about, *signal, Some(*status)),
+            with_status(about(*signal), *signal, *status),
         ),
         Notice::Refused { signal, status } => say(
             Level::Error,
             "export_refused",
             "the backend refuses the key, or it has no right to this; data is kept, and it is asked again once a minute",
-            of_backend(about, *signal, Some(*status)),
+            with_status(about(*signal), *signal, *status),
         ),
-        Notice::PartlyRejected(signal) => say_of(
+        Notice::PartlyRejected(signal) => say(
             Level::Warn,
-            *signal,
             "export_partly_rejected",
             "the backend accepted a request but not all of its content",
+            with_signal(about(*signal), *signal),
         ),
-        Notice::TooLarge(signal) => say_of(
+        Notice::TooLarge(signal) => say(
             Level::Error,
-            *signal,
             "export_too_large",
             "the backend refuses even a single item as too large; it is dropped and counted",
+            with_signal(about(*signal), *signal),
         ),
         Notice::SpoolUnreadable(signal) => say_of(
             Level::Warn,
@@ -133,8 +133,8 @@ fn lane_notice(notice: &Notice, about: impl Fn(Option<Signal>) -> Value) {
         Notice::BackendDown(signal) => say(
             Level::Warn,
             "backend_down",
-            "requests to the backend fail one after the other; data is kept, and functions do not wait for it",
-            of_backend(about, *signal, None),
+            "requests of this signal fail one after the other; its data is kept, and functions do not wait for it",
+            with_signal(about(*signal), *signal),
         ),
         Notice::BackendBack(signal) => {
             say_of(Level::Info, *signal, "backend_back", "the backend answers again");
@@ -153,19 +153,20 @@ fn lane_notice(notice: &Notice, about: impl Fn(Option<Signal>) -> Value) {
     }
 }
 
+fn with_signal(mut fields: Value, signal: Signal) -> Value {
+    fields["signal"] = word(signal).into();
+    fields
+}
+
+fn with_status(fields: Value, signal: Signal, status: u16) -> Value {
+    let mut fields = with_signal(fields, signal);
+    fields["status"] = status.into();
+    fields
+}
+
 /// A line of one signal.
 fn say_of(level: Level, signal: Signal, event: &str, message: &str) {
     say(level, event, message, json!({ "signal": word(signal) }));
-}
-
-/// What is known of the backend of `signal`, and what it has answered.
-fn of_backend(about: impl Fn(Option<Signal>) -> Value, signal: Signal, status: Option<u16>) -> Value {
-    let mut fields = about(Some(signal));
-    fields["signal"] = word(signal).into();
-    if let Some(status) = status {
-        fields["status"] = status.into();
-    }
-    fields
 }
 
 fn summary(ledger: &Ledger, prices: &Prices) {

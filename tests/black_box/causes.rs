@@ -184,8 +184,8 @@ fn line_about(case: &Case) -> Value {
     }
     platform.shutdown(Reason::Spindown, std::time::Duration::from_millis(500));
     platform.wait_exit();
-    let lines =
-        ["export_failed", "export_refused", "export_rejected"].map(|event| platform.log(event)).concat();
+    let events = ["export_failed", "export_rejected", "export_refused"];
+    let lines = events.map(|event| platform.log(event)).concat();
     let of_a_cause = lines.iter().filter(|line| line["cause"] == case.cause).count();
     assert_eq!(of_a_cause, 1, "{}: one line for each cause: {lines:?}", case.name);
     lines.into_iter().next().expect("there is one")

@@ -29,7 +29,7 @@ const LENGTHS: [usize; 2] = [256 << 10, 15 << 20];
 /// the memory held, and itself.
 const RESIDENT_MAX_KIB: u64 = 72 << 10;
 
-const UNITS: [&str; 20] = [
+const UNITS: [&str; 21] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -50,6 +50,7 @@ const UNITS: [&str; 20] = [
     "<name>password</name>",
     "OTP is 1234 is your ",
     "DE89 3704 +1 (4.1e+15 ",
+    "sk-~",
 ];
 
 fn json() -> Headers {

@@ -342,7 +342,14 @@ fn the_platforms_and_the_backends_words_are_read_without_a_panic() {
         let retry = String::from_utf8_lossy(&mutate(&mut rng, b"Sun, 22 Nov 2026 07:58:29 GMT")).into_owned();
         let body = mutate(&mut rng, &wire::otlp::success(3, "no"));
         let status = rng.below(600) as u16;
-        let _ = wire::collector::outcome(status, Some(&retry), &body, UnixNanos(rng.number()));
+        let kind = String::from_utf8_lossy(&mutate(&mut rng, b"text/html; charset=utf-8")).into_owned();
+        let answer = wire::collector::Answer {
+            status,
+            retry_after: Some(&retry),
+            content_type: (rng.below(2) == 0).then_some(&*kind),
+            body: &body,
+        };
+        let _ = answer.outcome(UnixNanos(rng.number()));
         let framed = mutate(&mut rng, &[&wire::grpc::head(false, 3)[..], b"abc"].concat());
         if let Some((_, message)) = wire::grpc::message(&framed.clone().into()) {
             assert_eq!(message.len(), framed.len() - wire::grpc::HEAD);

@@ -431,7 +431,7 @@ fn shuffled(rng: &mut Rng, message: &[u8]) -> Vec<u8> {
 
 /// A text of pieces that detectors begin or end at, in any order: mostly short, one in 256 long.
 fn any_text(rng: &mut Rng) -> String {
-    const PIECES: [&str; 48] = [
+    const PIECES: [&str; 60] = [
         " ",
         " ",
         "\n",
@@ -480,9 +480,21 @@ fn any_text(rng: &mut Rng) -> String {
         "+91",
         "é",
         "\u{2013}",
+        "SG.",
+        "dp.pt.",
+        "hvs.",
+        "ya29.",
+        "xoxe.xoxp-",
+        "sk-",
+        "glpat-",
+        "hooks.slack.com/services/",
+        "api.telegram.org/bot",
+        ".",
+        "~",
+        "DE89",
     ];
     let most = if rng.below(256) == 0 { 2_000 } else { 12 };
-    (0..rng.below(most)).map(|_| PIECES[rng.below(48) as usize]).collect()
+    (0..rng.below(most)).map(|_| PIECES[rng.below(60) as usize]).collect()
 }
 
 /// A small request whose span has its fields in any order, with an attribute that has an empty value.

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("layer-build", &[]),
     ("sandbox", &[]),
     ("simulation", &["policy"]),
+    ("mutants", &[]),
     ("fuzz", &["policy", "wire", "guard"]),
     ("bench", &["policy", "wire", "guard", "extension"]),
     ("tests", &["policy", "wire", "guard", "extension", "sandbox", "fuzz"]),

@@ -12,6 +12,8 @@ mod invocation;
 mod recovering;
 mod relatives;
 mod root;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -204,4 +204,40 @@ mod tests {
         (3_000..=6_000).for_each(|id| announced.on_span(&span(id)));
         assert_eq!((announced.open.len(), announced.ended.len()), (OPEN_MAX, ENDED_MAX));
     }
+
+    #[test]
+    fn a_trace_is_told_of_alone() {
+        let mut announced = Announced::new(1_000);
+        let other = TraceId::new([8; 16]).expect("not zero");
+        announced.add(span(1), 1);
+        announced.add(Span { trace_id: other, ..span(2) }, 1);
+        assert_eq!(announced.in_order(Some(other)).len(), 1);
+        assert_eq!(ids(&announced.close(Some(other), UnixNanos(9), "x")), [2]);
+        assert_eq!(ids(&announced.close(None, UnixNanos(9), "x")), [1]);
+    }
+
+    #[test]
+    fn a_closed_span_ends_when_it_is_told_and_is_as_large_as_it_has_become() {
+        let mut announced = Announced::new(1_000);
+        announced.add(span(2), 1);
+        let closed = announced.close(None, UnixNanos(7), "x");
+        assert_eq!((closed[0].start, closed[0].end, closed[0].size), (UnixNanos(2), UnixNanos(7), 20));
+    }
+
+    #[test]
+    fn what_is_announced_twice_is_held_once() {
+        let mut announced = Announced::new(1_000);
+        announced.add(span(1), 1);
+        announced.add(Span { size: 30, ..span(1) }, 1);
+        assert_eq!((announced.open.len(), announced.bytes), (1, 30));
+    }
+
+    #[test]
+    fn what_began_before_all_that_run_is_forgotten() {
+        let mut announced = Announced::new(1_000);
+        (1..=3).for_each(|id| announced.add(span(id), 1));
+        announced.forget_begun_before(UnixNanos(2));
+        assert_eq!((announced.open.len(), announced.bytes), (2, 20));
+        assert_eq!(ids(&announced.close(None, UnixNanos(9), "x")), [2, 3]);
+    }
 }

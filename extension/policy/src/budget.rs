@@ -67,4 +67,19 @@ mod tests {
         assert_eq!(give_up_at(&config, ms(0), ms(1_000)), ms(750));
         assert_eq!(give_up_at(&config, ms(5_000), ms(1_000)), ms(5_000));
     }
+
+    #[test]
+    fn the_last_words_of_the_platform_are_waited_for_a_while_and_never_for_more_than_half() {
+        for (now, end, until) in [(0, 2_000, 200), (1_000, 3_000, 1_200), (0, 300, 150), (500, 400, 500)] {
+            assert_eq!(last_words_end(ms(now), ms(end)), ms(until), "from {now} to {end}");
+        }
+    }
+
+    #[test]
+    fn shutdown_ends_before_the_kill() {
+        let config = Config::default();
+        for (now, deadline, end) in [(0, 2_000, 1_800), (1_900, 2_000, 1_900), (3_000, 2_000, 3_000)] {
+            assert_eq!(shutdown_end(&config, ms(now), ms(deadline)), ms(end), "now {now}");
+        }
+    }
 }

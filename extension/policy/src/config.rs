@@ -184,3 +184,45 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_defaults() {
+        let bounds = Config::default().bounds;
+        assert_eq!(
+            (bounds.held_bytes, bounds.spooled_bytes, bounds.batch_bytes),
+            (33_554_432, 67_108_864, 4_194_304)
+        );
+        assert_eq!(Config::default().prices.memory_bytes, 536_870_912);
+    }
+
+    #[test]
+    fn a_request_fits_by_its_bytes_its_items_and_its_bookkeeping() {
+        let share = 1_000 + 10 * BOOKKEEPING_BYTES;
+        let bounds = Bounds { batch_bytes: 1_000, batch_items: 10, ..Config::default().bounds };
+        let rows = [(1_000, 10, true), (1_001, 1, false), (1, 11, false), (0, 0, true)];
+        for (size, items, fits) in rows {
+            assert_eq!(bounds.fits_batch(share, size, items), fits, "{items} items of {size} bytes");
+        }
+        let share = share - 1;
+        assert!(!bounds.fits_batch(share, 1_000, 10), "all of it would not fit into the share");
+        assert!(bounds.fits_batch(share, 999, 10) && bounds.fits_batch(share, 1_000, 9));
+    }
+
+    #[test]
+    fn each_signal_has_a_backend_of_its_own() {
+        for signal in Signal::ALL {
+            let only = Destinations {
+                traces: signal == Signal::Traces,
+                metrics: signal == Signal::Metrics,
+                logs: signal == Signal::Logs,
+            };
+            for other in Signal::ALL {
+                assert_eq!((only.has(other), Destinations::ALL.has(other)), (other == signal, true));
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::entry::BOOKKEEPING_BYTES;
 use crate::facts::Body;
-use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId, Value};
+use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId};
 
 /// Invocations whose span is remembered, for records that come late.
 const PLACES_MAX: usize = 32;
@@ -41,8 +41,7 @@ impl<B: Body> Correlation<B> {
 
     /// A span was made for an invocation that sent none.
     pub(crate) fn on_made(&mut self, span: &PlatformSpan) {
-        let named = span.attributes.iter().find(|(key, _)| *key == "faas.invocation_id");
-        if let Some((_, Value::Text(request_id))) = named {
+        if let Some(request_id) = span.invocation() {
             self.learn(request_id, span.trace_id, span.span_id);
         }
     }
@@ -102,7 +101,7 @@ impl<B: Body> Correlation<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::span::{Kind, Signal};
+    use crate::span::{Kind, Signal, Value};
     use crate::time::UnixNanos;
 
     /// A body that knows which span it was put under.
@@ -175,5 +174,48 @@ mod tests {
         assert_eq!(logs.add(request_id(1), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(7)))));
         (2..2 + PLACES_MAX as u8).for_each(|number| logs.on_span(&span(number)));
         assert!(logs.add(request_id(1), record(1)).is_none(), "as if nothing had come of it");
+    }
+
+    #[test]
+    fn a_retry_does_not_go_under_the_span_of_the_first_try() {
+        let mut logs = Correlation::default();
+        logs.on_span(&span(1));
+        logs.on_span(&span(2));
+        logs.begin(&request_id(1));
+        assert!(logs.add(request_id(1), record(1)).is_none(), "its own span may still come");
+        assert_eq!(logs.add(request_id(2), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(2)))));
+    }
+
+    #[test]
+    fn a_span_that_was_made_is_as_good_as_one_that_was_received() {
+        let mut logs = Correlation::default();
+        let made = |attributes| PlatformSpan {
+            trace_id: TraceId::new([9; 16]).expect("not zero"),
+            span_id: id(5),
+            parent: None,
+            name: "made".into(),
+            kind: Kind::Server,
+            start: UnixNanos(1),
+            end: UnixNanos(2),
+            error_type: None,
+            attributes,
+            links: Vec::new(),
+        };
+        logs.on_made(&made(alloc::vec![("faas.trigger", Value::Text(request_id(1)))]));
+        assert!(logs.add(request_id(1), record(1)).is_none(), "it stands for no invocation");
+        let attributes =
+            [("faas.coldstart", Value::Flag(true)), ("faas.invocation_id", Value::Text(request_id(2)))];
+        logs.on_made(&made(attributes.into()));
+        assert_eq!(logs.add(request_id(2), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(5)))));
+    }
+
+    #[test]
+    fn records_wait_as_long_as_there_is_room_for_all() {
+        let mut logs = Correlation::default();
+        let half = (WAITING_BYTES_MAX / 2 - BOOKKEEPING_BYTES) as u32;
+        assert!(logs.add(request_id(1), record(half)).is_none());
+        assert!(logs.add(request_id(1), record(half)).is_none());
+        assert_eq!((logs.held_bytes(), logs.items()), (WAITING_BYTES_MAX, 2));
+        assert!(logs.add(request_id(1), record(0)).is_some());
     }
 }

@@ -71,3 +71,24 @@ pub trait Body: Clone {
 
 /// A body of which nothing is known.
 impl Body for () {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_text_has_a_text() {
+        assert_eq!(Fact::Text("a").text(), Some("a"));
+        for other in [Fact::Int(1), Fact::Double(1.0), Fact::Flag(true)] {
+            assert_eq!(other.text(), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_which_nothing_is_known_answers_nothing() {
+        let ids = (TraceId::new([1; 16]).expect("not zero"), SpanId::new([1; 8]).expect("not zero"));
+        assert_eq!((().name(), ().trace_state()), ("", ""));
+        assert_eq!((().attribute("a"), ().resource("a"), ().attributes(["a", "b"])), (None, None, [None; 2]));
+        assert_eq!((().placed(&ids.0, &ids.1), ().closed(UnixNanos(1), "a")), (None, None));
+    }
+}

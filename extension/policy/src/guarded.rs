@@ -52,3 +52,20 @@ fn since<const N: usize>(
     let counts = now.into_iter().zip(told).map(|(now, told)| now.saturating_sub(told));
     words.into_iter().zip(counts).filter(|(_, count)| *count > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn only_what_is_new_is_told() {
+        let mut told = Guarded::default();
+        (told.redactions[0], told.changes[1]) = (2, 3);
+        let mut now = told;
+        assert_eq!((now.redactions_since(&told).count(), now.changes_since(&told).count()), (0, 0));
+        (now.redactions[2], now.changes[1]) = (5, 4);
+        assert_eq!(now.redactions_since(&told).collect::<Vec<_>>(), [("urls", 5)]);
+        assert_eq!(now.changes_since(&told).collect::<Vec<_>>(), [("attribute_left_out", 1)]);
+    }
+}

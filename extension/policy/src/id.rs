@@ -89,4 +89,15 @@ mod tests {
         let below_half = (0..10_000).filter(is_low).count();
         assert!((4_800..5_200).contains(&below_half), "{below_half} of 10000 in the lower half");
     }
+
+    #[test]
+    fn ids_are_what_a_second_implementation_makes_them() {
+        // Computed in Python from the description of `digest`: who reads a record of another process comes to the same ids.
+        let digests = [Role::TraceHigh, Role::TraceLow, Role::Invocation, Role::Init]
+            .map(|role| ids(0xff00_1234_5678_9abc, "r-1", 9).digest(role));
+        assert_eq!(
+            digests,
+            [0x0d2a_dc82_4d6f_3509, 0x6418_516b_9f86_14df, 0xe779_6040_8708_be04, 0x841f_f7ea_7889_db6f]
+        );
+    }
 }

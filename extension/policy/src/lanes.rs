@@ -168,7 +168,9 @@ impl<B: Clone> Lanes<B> {
 
     /// Whether `size` more of this lane may be put on disk.
     fn has_disk(&self, index: usize, size: usize) -> bool {
-        let others = self.all.iter().enumerate().filter(|(other, _)| *other != index);
+        // A lane that holds nothing has no claim: many functions send traces alone.
+        let holds = |lane: &Lane<B>| lane.held_bytes() + lane.claimed_bytes() > 0;
+        let others = self.all.iter().enumerate().filter(|(other, lane)| *other != index && holds(lane));
         let others = others.map(|(_, lane)| self.room.kept_on_disk(lane.claimed_bytes())).sum();
         self.room.has_disk(self.all[index].claimed_bytes() + size, others)
     }

@@ -169,4 +169,39 @@ mod tests {
             assert_eq!(reason as usize, index);
         }
     }
+
+    #[test]
+    fn each_reason_has_its_word() {
+        let words = [
+            "no_destination",
+            "outbox_full",
+            "rejected",
+            "partly_rejected",
+            "too_large",
+            "shutdown",
+            "spool_unreadable",
+            "replaced",
+        ];
+        assert_eq!(DropReason::ALL.map(DropReason::as_str), words);
+    }
+
+    #[test]
+    fn what_is_held_has_come_and_not_gone() {
+        let mut counts = Counts {
+            received: 100,
+            recovered: 20,
+            made: 3,
+            delivered: 40,
+            sampled_out: 5,
+            ..Counts::default()
+        };
+        (counts.dropped[0], counts.dropped[7]) = (6, 1);
+        assert_eq!(counts.held(), 71);
+        assert_eq!(
+            (counts.dropped_for(DropReason::NoDestination), counts.dropped_for(DropReason::Replaced)),
+            (6, 1)
+        );
+        counts.delivered = 200;
+        assert_eq!(counts.held(), 0);
+    }
 }

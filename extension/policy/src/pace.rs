@@ -154,4 +154,102 @@ mod tests {
         assert!(!paced(100, 100, 20).defers(&end, Duration::ZERO));
         assert!(Pace::default().defers(&continuous, Duration::ZERO));
     }
+
+    #[test]
+    fn a_flush_at_the_bound_is_cheap() {
+        assert!(!paced(100, 100, 2).defers(&Config::default(), Duration::ZERO));
+        assert!(paced(100, 100, 3).defers(&Config::default(), Duration::ZERO));
+    }
+
+    #[test]
+    fn it_begins_within_half_the_staleness_ends_beyond_all_of_it_and_counts_the_changes() {
+        let config = Config::default();
+        let half = config.staleness.as_millis() as u64 / 2;
+        assert!(paced(200, half - 10, 20).defers(&config, Duration::ZERO));
+        let mut pace = paced(200, half + 10, 20);
+        assert!(!pace.defers(&config, Duration::ZERO), "not begun");
+        assert_eq!((pace.is_continuous(), pace.changes()), (false, 0));
+        pace.continuous = true;
+        assert!(pace.defers(&config, Duration::ZERO), "nor ended");
+        assert_eq!((pace.is_continuous(), pace.changes()), (true, 0));
+        let rare = paced(200, 2 * half + 10, 20);
+        pace = Pace { continuous: true, ..rare };
+        assert!(!pace.defers(&config, Duration::ZERO));
+        assert_eq!((pace.is_continuous(), pace.changes()), (false, 1));
+        pace = Pace { changes: pace.changes, ..paced(200, 100, 20) };
+        assert!(pace.defers(&config, Duration::ZERO));
+        assert_eq!((pace.is_continuous(), pace.changes()), (true, 2));
+    }
+
+    #[test]
+    fn what_comes_unevenly_is_expected_later() {
+        let config = Config::default();
+        // Two seconds in the mean, one from it: expected within six, which is more than half of ten.
+        let mut pace = Pace::default();
+        let mut now = Instant::from_nanos(0);
+        for n in 0..200 {
+            pace.on_invoke(now);
+            pace.on_flush(Duration::from_millis(20));
+            now = now + Duration::from_secs(if n % 2 == 0 { 1 } else { 3 });
+        }
+        assert!(!pace.defers(&config, Duration::ZERO));
+        assert!(pace.gap < Duration::from_millis(2_200) && pace.gap > Duration::from_millis(1_800));
+        assert!(paced(200, 2_000, 20).defers(&config, Duration::ZERO), "evenly, they are soon enough");
+    }
+
+    #[test]
+    fn smoothing_goes_an_eighth_of_the_way() {
+        let ms = Duration::from_millis;
+        assert_eq!(
+            (smooth(ms(80), ms(0)), smooth(ms(0), ms(80)), smooth(ms(16), ms(24))),
+            (ms(70), ms(10), ms(17))
+        );
+        let mut pace = Pace::default();
+        pace.on_flush(ms(80));
+        assert_eq!(pace.cost, ms(80), "the first is all that is known");
+        pace.on_flush(ms(0));
+        assert_eq!(pace.cost, ms(70));
+        pace.on_invoke(Instant::from_nanos(0));
+        pace.on_invoke(Instant::from_nanos(0) + ms(80));
+        assert_eq!((pace.gap, pace.spread), (ms(80), ms(10)));
+        pace.on_invoke(Instant::from_nanos(0) + ms(80));
+        assert_eq!((pace.gap, pace.spread), (ms(70), Duration::from_micros(18_750)));
+    }
+
+    #[test]
+    fn the_longest_handler_lately_says_how_long_its_word_is_waited_for() {
+        let mut pace = Pace::default();
+        assert_eq!((pace.is_brief(), pace.patience()), (false, PATIENCE_MIN), "none is known");
+        // What was measured, and then: whether handlers are brief, and how long to wait, in ms.
+        for (took, is_brief, patience) in [
+            (Some(100), true, 1_000),
+            (Some(1_000), true, 4_000),
+            (None, true, 4_000),
+            (Some(1_001), false, 4_004),
+            (Some(10), true, 3_503),
+            (Some(800), true, 3_200),
+            (Some(8_000), false, 32_000),
+            (Some(7_500), false, 30_000),
+        ] {
+            pace.on_duration(took.map(Duration::from_millis));
+            let told = pace.patience().as_millis();
+            assert_eq!((pace.is_brief(), told), (is_brief, patience), "after {took:?}");
+        }
+    }
+
+    #[test]
+    fn a_setting_outweighs_what_is_known() {
+        for (flush, continuous, expected) in [
+            (FlushMode::End, true, false),
+            (FlushMode::End, false, false),
+            (FlushMode::Continuous, false, true),
+            (FlushMode::Continuous, true, true),
+            (FlushMode::Adaptive, false, false),
+            (FlushMode::Adaptive, true, true),
+        ] {
+            let pace = Pace { continuous, ..Pace::default() };
+            let config = Config { flush, ..Config::default() };
+            assert_eq!(pace.is_continuous_for(&config), expected, "{flush:?} {continuous}");
+        }
+    }
 }

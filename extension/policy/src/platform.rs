@@ -270,3 +270,50 @@ pub struct Usage {
     /// How long the restore of a snapshot took.
     pub restore: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_how_an_open_invocation_has_ended() {
+        for (reason, status, is_bad) in [
+            (ShutdownReason::Spindown, EndStatus::Success, false),
+            (ShutdownReason::Timeout, EndStatus::Timeout, true),
+            (ShutdownReason::Failure, EndStatus::Failure, true),
+        ] {
+            assert_eq!((reason.status(), reason.is_bad()), (status, is_bad), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_ways_to_come_to_be_are_spelled_as_the_platform_spells_them() {
+        for (kind, word) in [
+            (InitType::OnDemand, "on-demand"),
+            (InitType::ProvisionedConcurrency, "provisioned-concurrency"),
+            (InitType::SnapStart, "snap-start"),
+            (InitType::ManagedInstances, "lambda-managed-instances"),
+        ] {
+            assert_eq!(kind.as_str(), word);
+        }
+    }
+
+    #[test]
+    fn a_failure_has_a_class_and_a_success_has_none() {
+        let class = |status, error_type: Option<&str>| {
+            let ending = Ending { status, error_type: error_type.map(Into::into) };
+            ending.error_class().as_deref().map(alloc::string::String::from)
+        };
+        assert_eq!(class(EndStatus::Success, None), None);
+        assert_eq!(class(EndStatus::Success, Some("E")), None);
+        assert_eq!(class(EndStatus::Timeout, None).as_deref(), Some("timeout"));
+        assert_eq!(class(EndStatus::Timeout, Some("E")).as_deref(), Some("timeout"));
+        for status in [EndStatus::Error, EndStatus::Failure] {
+            assert_eq!(class(status, None).as_deref(), Some("_OTHER"));
+            assert_eq!(class(status, Some("E")).as_deref(), Some("E"));
+            for named in TIMEOUTS {
+                assert_eq!(class(status, Some(named)).as_deref(), Some("timeout"), "{named}");
+            }
+        }
+    }
+}

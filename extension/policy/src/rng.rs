@@ -40,4 +40,14 @@ mod tests {
         }
         assert_eq!(one.below(0), 0);
     }
+
+    #[test]
+    fn the_numbers_are_those_of_splitmix64() {
+        // The first of the reference implementation, <https://prng.di.unimi.it/splitmix64.c>, for the seed 0.
+        let mut rng = Rng::new(0);
+        let numbers = [rng.number(), rng.number(), rng.number()];
+        assert_eq!(numbers, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
+        // And a bound takes the high half of the product: 0xe220… is 88 % of all numbers.
+        assert_eq!(Rng::new(0).below(100), 88);
+    }
 }

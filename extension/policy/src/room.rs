@@ -2,7 +2,8 @@
 //!
 //! Each lane has a claim to its share of memory: the bound, parted evenly. What one does not need, others may use. A lane
 //! whose backend is well and that keeps within its share gives nothing for the others: one that is ill must not cost it
-//! anything. On disk, half of each share is kept for its lane. Among the rest what is least valuable goes first, wherever it is.
+//! anything. On disk, half of each share is kept for its lane, while that holds anything. Among the rest what is least
+//! valuable goes first, wherever it is.
 
 use crate::config::Bounds;
 

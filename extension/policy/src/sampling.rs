@@ -235,4 +235,73 @@ mod tests {
         let kept = Decision::ALL.into_iter().filter(|decision| decision.is_keep()).count();
         assert!(Decision::ALL[..kept].iter().all(|decision| decision.is_keep()));
     }
+
+    #[test]
+    fn failures_come_first_and_each_decision_has_its_word() {
+        let failures = Decision::ALL.into_iter().filter(|decision| decision.is_failure());
+        assert!(failures.eq([Decision::Timeout, Decision::Crash, Decision::Error]));
+        let words = [
+            "timeout",
+            "crash",
+            "error",
+            "forced",
+            "upstream",
+            "rule",
+            "coldstart",
+            "slow",
+            "rare",
+            "recovered",
+            "boost",
+            "ratio",
+            "unsampled",
+            "unwanted",
+            "upstream_drop",
+            "rule_drop",
+            "limit",
+        ];
+        assert_eq!(Decision::ALL.map(Decision::as_str), words);
+    }
+
+    #[test]
+    fn it_is_active_where_anything_may_be_left_out() {
+        let share = |share| Ratio::new(share).expect("a share");
+        let with = |then| Sampling {
+            rules: alloc::vec![Rule {
+                name: "r".into(),
+                when: Vec::new(),
+                looks_at: LooksAt::Entry,
+                then,
+                even_failures: false,
+            }],
+            ..Sampling::default()
+        };
+        let rows = [
+            (Sampling::default(), false),
+            (Sampling { ratio: share(0.5), ..Sampling::default() }, true),
+            (Sampling { obeys_xray: true, ..Sampling::default() }, true),
+            (with(Action::Keep), false),
+            (with(Action::Drop), true),
+            (with(Action::PerSecond(1.0)), true),
+            (with(Action::Ratio(share(0.5))), true),
+            (with(Action::Ratio(Ratio::ALL)), false),
+        ];
+        for (sampling, is_active) in rows {
+            assert_eq!(sampling.is_active(), is_active, "{sampling:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_platform_for_an_end() {
+        for has_died in [false, true] {
+            let failure = if has_died { Decision::Crash } else { Decision::Error };
+            for (status, expected) in [
+                (EndStatus::Success, None),
+                (EndStatus::Timeout, Some(Decision::Timeout)),
+                (EndStatus::Error, Some(failure)),
+                (EndStatus::Failure, Some(failure)),
+            ] {
+                assert_eq!(failure_of(status, has_died), expected, "{status:?} {has_died}");
+            }
+        }
+    }
 }

@@ -63,4 +63,46 @@ mod tests {
         assert_eq!((stand_ins.known.len(), stand_ins.order.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
         assert!(stand_ins.known.contains(&key(last)) && !stand_ins.known.contains(&key(1)));
     }
+
+    /// A span with these attributes.
+    #[derive(Clone)]
+    struct Marked(&'static [&'static str]);
+
+    impl Body for Marked {
+        fn attribute(&self, key: &str) -> Option<crate::facts::Fact<'_>> {
+            self.0.contains(&key).then_some(crate::facts::Fact::Flag(true))
+        }
+    }
+
+    fn span(id: u8, marks: &'static [&'static str]) -> Span<Marked> {
+        Span {
+            trace_id: TraceId::new([1; 16]).expect("not zero"),
+            span_id: SpanId::new([id; 8]).expect("not zero"),
+            parent: None,
+            parent_is_remote: None,
+            kind: crate::span::Kind::Internal,
+            start: crate::time::UnixNanos(1),
+            end: crate::time::UnixNanos(2),
+            is_error: false,
+            request_id: None,
+            size: 1,
+            body: Marked(marks),
+        }
+    }
+
+    #[test]
+    fn the_functions_own_span_is_replaced_and_ours_from_the_spool_is_not() {
+        let mut stand_ins = StandIns::default();
+        assert!(!stand_ins.replace(&span(1, &[])));
+        for _ in 0..2 {
+            stand_ins.add((span(1, &[]).trace_id, span(1, &[]).span_id));
+            assert_eq!(stand_ins.order.len(), 1, "once is enough");
+        }
+        assert!(stand_ins.replace(&span(1, &[])) && !stand_ins.replace(&span(2, &[])));
+        assert!(stand_ins.replace_read(&span(1, &["other"])) && !stand_ins.replace_read(&span(2, &[])));
+        for mark in MARKS {
+            let marks: &'static [&'static str] = if mark == MARKS[0] { &[MARKS[0]] } else { &[MARKS[1]] };
+            assert!(!stand_ins.replace_read(&span(1, marks)), "{mark}");
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl Health {
         state.unanswered = if is_answer { 0 } else { state.unanswered.saturating_add(1) };
         // A backend closes a connection that idled through a freeze: once is nobody's failure.
         let is_usual = failure.cause == Cause::ConnectionClosed && state.unanswered < 2;
-        // What is given up, or refused for want of a key, is logged by the agent's notice, which has the cause by `about`.
+        // What is refused is logged by the agent's notice, which has the cause by `about`.
         let is_final =
             matches!(outcome, Outcome::Rejected { .. } | Outcome::Refused { .. } | Outcome::TooLarge);
         if !is_usual && !is_final {
@@ -92,20 +92,17 @@ impl Health {
         }
     }
 
-    /// Fields for a line about this backend: its host, and why the last request of `signal`, or of any, failed.
-    pub(super) fn about(&self, signal: Option<Signal>) -> Value {
+    /// Fields for a line about this backend: its host, and why the last request of `signal` failed. Where none has ended
+    /// yet, that is because nothing was answered.
+    pub(super) fn about(&self, signal: Signal) -> Value {
         let state = self.state();
-        let signals =
-            signal.map_or(&Signal::ALL[..], |signal| std::slice::from_ref(&Signal::ALL[signal as usize]));
-        let last = signals.iter().find_map(|signal| state.last[*signal as usize].as_ref());
-        last.map_or_else(
-            || json!({ "host": self.host }),
-            |failure| {
-                let mut fields = self.fields(failure);
-                fields["reason"] = failure.cause.sentence().into();
-                fields
-            },
-        )
+        let silence = || (!state.is_answered).then(|| Failure::of(self.silence()));
+        let Some(failure) = state.last[signal as usize].clone().or_else(silence) else {
+            return json!({ "host": self.host });
+        };
+        let mut fields = self.fields(&failure);
+        fields["reason"] = failure.cause.sentence().into();
+        fields
     }
 
     /// What it means that nothing was answered.

@@ -35,7 +35,7 @@ impl From<Failure> for Finding {
 impl Exporter {
     /// Sends an empty request of `signal`; `None` where it goes nowhere.
     pub async fn probe(&self, signal: Signal) -> Option<Result<(), Finding>> {
-        let route = self.routes.get(&LaneId::of(signal)).cloned()?;
+        let route = self.routes.get(&LaneId::of(signal))?.clone();
         let backend = &self.backends[route.backend];
         let Some(client) = backend.client() else {
             let sentence = "no client could be made: see the certificate settings";

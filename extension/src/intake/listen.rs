@@ -58,6 +58,15 @@ impl Intake {
     }
 }
 
+/// The same port of the loopback interface in IPv6: some runtimes try that first for `localhost`. Where there is no IPv6,
+/// or somebody else has it, nobody was promised anything.
+async fn twin(port: &TcpListener) -> Option<TcpListener> {
+    let address = port.local_addr().ok()?;
+    let is_loopback = address.ip() == Ipv4Addr::LOCALHOST;
+    let twin = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
+    if is_loopback { TcpListener::bind(twin).await.ok() } else { None }
+}
+
 /// The Unix socket that we listen on.
 pub struct Socket {
     intake: Intake,
@@ -82,15 +91,6 @@ impl Socket {
         };
         self.receiving = tokio::spawn(receiving).abort_handle();
     }
-}
-
-/// The same port of the loopback interface in IPv6: some runtimes try that first for `localhost`. Where there is no IPv6,
-/// or somebody else has it, nobody was promised anything.
-async fn twin(port: &TcpListener) -> Option<TcpListener> {
-    let address = port.local_addr().ok()?;
-    let is_loopback = address.ip() == Ipv4Addr::LOCALHOST;
-    let twin = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
-    if is_loopback { TcpListener::bind(twin).await.ok() } else { None }
 }
 
 fn unavailable(level: Level, setting: &str, address: &dyn Display, error: &std::io::Error) {

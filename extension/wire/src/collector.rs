@@ -22,8 +22,8 @@ pub struct Answer<'a> {
 impl Answer<'_> {
     /// The outcome of the export that was answered so.
     ///
-    /// Shape: 2xx is delivered, less what a partial success refuses; 413 is too large; 401 and 403 are refused; 429, 502, 503 and 504
-    /// are worth another try; everything else, redirects included, is final. A body that cannot be read does
+    /// Shape: 2xx is delivered, less what a partial success refuses; 413 is too large; 401 and 403 are refused; 429, 502, 503
+    /// and 504 are worth another try; everything else, redirects included, is final. A body that cannot be read does
     /// not change what the status said, but for a web page: that is from a login page, a captive portal or a user
     /// interface, and none of them took the data.
     ///
@@ -36,7 +36,7 @@ impl Answer<'_> {
         match self.status {
             200..=299 if self.is_web_page() => Outcome::Retry { after: None },
             200..=299 => Outcome::Delivered { rejected: self.rejected_items() },
-            401 | 403 => Outcome::Refused { status: self.status },
+            status @ (401 | 403) => Outcome::Refused { status },
             408 => Outcome::Lost,
             413 => Outcome::TooLarge,
             429 | 502 | 503 | 504 => {

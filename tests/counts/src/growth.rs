@@ -4,7 +4,7 @@ use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 76] = [
+const UNITS: [&str; 82] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -81,6 +81,12 @@ const UNITS: [&str; 76] = [
     "<key><![CDATA[",
     "DE89 3704 ",
     "+1 (4.1e+15 ",
+    "sk-~",
+    "hf_/",
+    "SG.",
+    "xoxb-+",
+    "api.telegram.org/bot/",
+    "hooks.slack.com/services/",
 ];
 /// Own patterns that make other engines search again and again.
 const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];

@@ -29,7 +29,7 @@ pub(crate) fn replay(length: usize) {
     let offsets: Vec<u64> =
         (0..count).map(|_| written.append(&head, &content).expect("there is room")).collect();
     for offset in offsets.iter().enumerate().filter(|(index, _)| index % KEPT_EVERY != 0) {
-        written.settle(*offset.1);
+        written.settle(*offset.1, &head);
     }
     drop(written);
     let (read, records) = Segment::reopen(&folder, 1, u64::MAX >> 8).expect("it is there");

@@ -168,6 +168,8 @@ fn holds_colon(word: &[u8]) -> bool {
         && plain.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte >= 0x80)
 }
 
+/// Bytes of a key by which it is known: more than the shortest one of any prefix.
+const KEY_SEEN: usize = 256;
 /// Letters of both cases that no word has without a break.
 const UNBROKEN_MIN: usize = 16;
 
@@ -182,6 +184,24 @@ fn key(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut known =
         same.filter(|(prefix, _)| prefix[1] == second && text[at..].starts_with(prefix)).peekable();
     known.peek()?;
+    // What is no key by its first bytes is none: the next one may begin within it, and would be read to its end again.
+    let seen = &text[..text.len().min(at + KEY_SEEN)];
+    let end = key_end(seen, at);
+    let is_key = |(prefix, length_min): &(&[u8], usize)| {
+        let has_capital_in =
+            |part: &[u8]| part.len() >= UNBROKEN_MIN && part.iter().any(u8::is_ascii_uppercase);
+        let is_unbroken = |body: &[u8]| body.split(|byte| !byte.is_ascii_alphanumeric()).any(has_capital_in);
+        // A prefix that ends in a full stop may end a sentence: `in SG.`
+        let body = text.get(at + prefix.len()..end).unwrap_or_default();
+        end - at >= *length_min && (body.iter().any(u8::is_ascii_digit) || is_unbroken(body))
+    };
+    let (prefix, _) = known.find(|known| is_key(known) || has_no_digits(known.0, &text[at..end], known.1))?;
+    let host = prefix.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    Some((at + host, key_end(text, at)))
+}
+
+/// Where the key ends that begins at `at`.
+fn key_end(text: &[u8], at: usize) -> usize {
     let end = end_while(text, at, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~' | b'/' | b'+')
     });
@@ -189,17 +209,7 @@ fn key(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let is_bot = text[at..].starts_with(BOT) && text.get(end) == Some(&b':');
     let end = if is_bot { end_while(text, end + 1, is_token) } else { end };
     // A full stop ends a sentence.
-    let end = end - text[at..end].iter().rev().take(2).take_while(|byte| **byte == b'.').count();
-    let is_key = |(prefix, length_min): &(&[u8], usize)| {
-        let body = &text[at + prefix.len()..end];
-        let has_capital_in =
-            |part: &[u8]| part.len() >= UNBROKEN_MIN && part.iter().any(u8::is_ascii_uppercase);
-        let is_unbroken = || body.split(|byte| !byte.is_ascii_alphanumeric()).any(has_capital_in);
-        end - at >= *length_min && (body.iter().any(u8::is_ascii_digit) || is_unbroken())
-    };
-    let (prefix, _) = known.find(|known| is_key(known) || has_no_digits(known.0, &text[at..end], known.1))?;
-    let host = prefix.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    Some((at + host, end))
+    end - text[at..end].iter().rev().take(2).take_while(|byte| **byte == b'.').count()
 }
 
 /// Keys of AWS may have no digit, and are all capitals.
@@ -264,6 +274,9 @@ mod tests {
             "Bearer authentication failed",
             "Basic authentication",
             "token_type=Bearer expires_in=3600",
+            "made in SG.",
+            "dp.pt.",
+            "SG...",
             "basic access",
             "eyJ.x",
             "keyJhbGciOiJIUzI1NiJ9.x",
@@ -272,6 +285,27 @@ mod tests {
             "4bf92f3577b34da6a3ce929d0e0e4736",
         ] {
             assert_eq!(redacted(text), text);
+        }
+    }
+
+    #[test]
+    fn every_prefix_alone_or_cut_off_anywhere_is_text() {
+        for (prefix, length_min) in PREFIXES {
+            let prefix = String::from_utf8_lossy(prefix);
+            for end in ["", ".", "..", "...", " ", "-", "/", ":", "~", "a", "a.", "*"] {
+                for text in [
+                    format!("{prefix}{end}"),
+                    format!("in {prefix}{end}"),
+                    format!("{prefix}{end}").repeat(9),
+                ] {
+                    assert!(text.len() >= *length_min || redacted(&text) == text, "{text}");
+                }
+            }
+            // One that is whole goes, however long it is.
+            for length in [*length_min, 300, 5_000] {
+                let key = format!("{prefix}{}", "a1B2".repeat(length));
+                assert!(!redacted(&key).contains("a1B2"), "{prefix}");
+            }
         }
     }
 

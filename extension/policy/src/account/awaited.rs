@@ -138,3 +138,173 @@ impl Waiting {
         meant.into_iter().map(|awaited| awaited.invocation).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Invoke;
+    use crate::span::{Kind, Span, SpanId, TraceId};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * SECOND)
+    }
+
+    /// The invocation of this request id and number, received at so many seconds.
+    fn invocation(request_id: &str, ordinal: u64, received_at: u64) -> Invocation {
+        let invoke = Invoke {
+            request_id: request_id.into(),
+            arn: "".into(),
+            deadline: Instant::default(),
+            deadline_at: UnixNanos(0),
+            received_at: UnixNanos(received_at * SECOND),
+            waited: Duration::ZERO,
+            xray: None,
+        };
+        let from = UnixNanos(received_at * SECOND);
+        Invocation { from, ..Invocation::new(at(received_at), 7, ordinal, invoke, None) }
+    }
+
+    /// Two tries of `r` and one of `s`, each a second long.
+    fn waiting() -> Waiting {
+        let mut waiting = Waiting::default();
+        for (request_id, ordinal, received_at) in [("r", 1, 10), ("s", 2, 30), ("r", 3, 90)] {
+            let ended_at = UnixNanos((received_at + 1) * SECOND);
+            let none =
+                waiting.add(at(received_at + 1), ended_at, invocation(request_id, ordinal, received_at));
+            assert!(none.is_none());
+        }
+        waiting
+    }
+
+    #[test]
+    fn a_span_is_of_the_first_try_that_had_not_ended_when_it_began() {
+        // When the span began, when the latest try did, and which invocation it is of.
+        let latest = Some(90);
+        for (request_id, start_ms, latest, ordinal) in [
+            ("r", 10_500, latest, Some(1)),
+            ("r", 11_000, latest, Some(1)),
+            ("r", 11_001, latest, Some(3)),
+            ("r", 91_000, latest, Some(3)),
+            ("r", 91_500, latest, Some(3)),
+            ("r", 92_000, latest, Some(3)),
+            ("r", 92_001, latest, None),
+            ("r", 91_500, Some(95), None),
+            ("r", 91_500, None, Some(3)),
+            ("s", 31_500, Some(30), Some(2)),
+            ("t", 10_500, None, None),
+        ] {
+            let mut waiting = waiting();
+            let (start, latest) = (UnixNanos(start_ms * 1_000_000), latest.map(|at| UnixNanos(at * SECOND)));
+            let taken = waiting.take(&request_id.into(), start, latest);
+            assert_eq!(taken.map(|of| of.ordinal), ordinal, "{request_id} at {start_ms} ms");
+            assert_eq!(waiting.all.len(), 3 - usize::from(ordinal.is_some()));
+        }
+    }
+
+    #[test]
+    fn it_is_awaited_for_two_invocations_after_timers_were_due() {
+        let relatives = Relatives::default();
+        let mut waiting = waiting();
+        let ordinals = |all: Vec<Invocation>| all.iter().map(|of| of.ordinal).collect::<Vec<_>>();
+        let until = UnixNanos(u64::MAX);
+        // The end of `r` was known at 11: an invocation that begins before 17 gives its timers no chance.
+        assert_eq!(ordinals(waiting.ripe((at(16), at(16)), until, &relatives, false)), []);
+        assert_eq!(ordinals(waiting.ripe((at(17), at(17)), until, &relatives, false)), []);
+        assert_eq!(ordinals(waiting.ripe((at(18), at(18)), until, &relatives, false)), [1]);
+        assert_eq!(ordinals(waiting.ripe((at(40), at(40)), until, &relatives, false)), []);
+        assert_eq!(ordinals(waiting.ripe((at(41), at(41)), until, &relatives, false)), [2]);
+        assert!(!waiting.is_empty());
+        assert_eq!(ordinals(waiting.all()), [3]);
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_span_that_began_later_shows_that_what_ended_before_was_sent() {
+        let span = |start: u64| Span {
+            trace_id: TraceId::new([9; 16]).expect("not zero"),
+            span_id: SpanId::new([1; 8]).expect("not zero"),
+            parent: None,
+            parent_is_remote: None,
+            kind: Kind::Internal,
+            start: UnixNanos(start),
+            end: UnixNanos(start),
+            is_error: false,
+            request_id: None,
+            size: 1,
+            body: (),
+        };
+        let end = 11 * SECOND;
+        for (start, is_passed) in
+            [(end, false), (end + 1_000_000, false), (end + 1_000_001, true), (50 * SECOND, false)]
+        {
+            let mut waiting = Waiting::default();
+            waiting.add(at(11), UnixNanos(end), invocation("r", 1, 10));
+            let mut relatives = Relatives::default();
+            relatives.add(&span(start));
+            let ripe = waiting.ripe((at(12), at(12)), UnixNanos(50 * SECOND), &relatives, false);
+            assert_eq!(ripe.len(), usize::from(is_passed), "a span that began at {start}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_freezes_only_time_tells() {
+        let mut waiting = waiting();
+        let ordinals = |all: Vec<Invocation>| all.iter().map(|of| of.ordinal).collect::<Vec<_>>();
+        assert_eq!(ordinals(waiting.overdue(at(16))), []);
+        assert_eq!(ordinals(waiting.overdue(at(17))), [1]);
+        assert_eq!(ordinals(waiting.overdue(at(97))), [2, 3]);
+    }
+
+    #[test]
+    fn the_try_that_runs_is_found() {
+        let mut waiting = waiting();
+        let started =
+            |waiting: &Waiting, id: &str, s: u64| waiting.started(&id.into(), UnixNanos(s * SECOND));
+        let found = [("r", 10), ("r", 11), ("r", 12), ("r", 92), ("s", 30), ("t", 1)]
+            .map(|(id, s)| started(&waiting, id, s));
+        assert_eq!(found, [Some(1), Some(1), Some(3), None, Some(2), None]);
+        assert_eq!(waiting.find(&"r".into()).map(|of| of.ordinal), Some(3), "the latest");
+        assert!(waiting.find(&"t".into()).is_none());
+        assert_eq!(waiting.iter_mut().map(|of| of.ordinal).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(waiting.oldest_from(), Some(UnixNanos(10 * SECOND)));
+        assert_eq!(Waiting::default().oldest_from(), None);
+    }
+
+    #[test]
+    fn the_oldest_is_given_back_where_there_are_too_many() {
+        let mut waiting = Waiting::default();
+        for n in 0..AWAITED_MAX as u64 {
+            assert!(waiting.add(at(n), UnixNanos(n), invocation("r", n, n)).is_none());
+        }
+        let given = waiting.add(at(0), UnixNanos(0), invocation("r", 9_999, 0));
+        assert_eq!((given.map(|of| of.ordinal), waiting.all.len()), (Some(0), AWAITED_MAX));
+    }
+
+    #[test]
+    fn while_a_request_is_underway_it_may_be_the_one_that_is_awaited_until_timers_are_due() {
+        for (is_underway, now, is_passed) in
+            [(false, 12, true), (true, 12, false), (true, 16, false), (true, 17, true)]
+        {
+            let mut waiting = Waiting::default();
+            waiting.add(at(11), UnixNanos(11 * SECOND), invocation("r", 1, 10));
+            let mut relatives = Relatives::default();
+            relatives.add(&Span {
+                trace_id: TraceId::new([9; 16]).expect("not zero"),
+                span_id: SpanId::new([1; 8]).expect("not zero"),
+                parent: None,
+                parent_is_remote: None,
+                kind: Kind::Internal,
+                start: UnixNanos(12 * SECOND),
+                end: UnixNanos(12 * SECOND),
+                is_error: false,
+                request_id: None,
+                size: 1,
+                body: (),
+            });
+            let ripe = waiting.ripe((at(12), at(now)), UnixNanos(u64::MAX), &relatives, is_underway);
+            assert_eq!(ripe.len(), usize::from(is_passed), "{is_underway} {now}");
+        }
+    }
+}

@@ -173,27 +173,7 @@ impl Account {
             // No later than the next one was heard of, whose spans its latest may be.
             ended_at = ended_at.min(open.until).max(open.invoke.received_at);
         }
-        let (end, slack) = match &open.finish {
-            None => (ended_at, Duration::ZERO),
-            // When every extension had asked for the next: no later than that one began.
-            Some(Finish { is_overlong: true, at, .. }) => (at.unwrap_or(ended_at), Duration::ZERO),
-            Some(_) => (ended_at, END_SLACK),
-        };
-        // Where nothing told of it, its latest span is no border: that may be of the next one, whose INVOKE was read late.
-        if open.is_end_told() {
-            self.last_end = self.last_end.max(end + slack);
-        }
-        let next = self.open.iter_mut().chain(self.awaited.iter_mut());
-        for next in next.filter(|next| !config.is_managed() && next.ordinal == open.ordinal + 1) {
-            if open.is_end_told() {
-                // Its own begin parts them better, where that is told.
-                let slack = if next.started_at.is_some() { Duration::ZERO } else { slack };
-                let border = end + slack + Duration::from_nanos(1);
-                next.from = next.from.max(border).min(next.invoke.received_at);
-                next.floor = end;
-            }
-            open.until = next.from;
-        }
+        self.part(config, &mut open, ended_at);
         // Where the function has died, and spans of the trace name a parent that never came, that was its root.
         let is_whole = |place: &Place| !has_died || family.missing_parents(place.trace_id, true).is_empty();
         let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(is_whole));
@@ -219,6 +199,31 @@ impl Account {
             self.remember(config, open, ended_at);
         }
         self.tell_init(config);
+    }
+
+    /// Parts the spans of `open`, which ended at `ended_at` as far as is known, from those of the next invocation.
+    fn part(&mut self, config: &Config, open: &mut Invocation, ended_at: UnixNanos) {
+        let (end, slack) = match &open.finish {
+            None => (ended_at, Duration::ZERO),
+            // When every extension had asked for the next: no later than that one began.
+            Some(Finish { is_overlong: true, at, .. }) => (at.unwrap_or(ended_at), Duration::ZERO),
+            Some(_) => (ended_at, END_SLACK),
+        };
+        // Where nothing told of it, its latest span is no border: that may be of the next one, whose INVOKE was read late.
+        if open.is_end_told() {
+            self.last_end = self.last_end.max(end + slack);
+        }
+        let next = self.open.iter_mut().chain(self.awaited.iter_mut());
+        for next in next.filter(|next| !config.is_managed() && next.ordinal == open.ordinal + 1) {
+            if open.is_end_told() {
+                // Its own begin parts them better, where that is told.
+                let slack = if next.started_at.is_some() { Duration::ZERO } else { slack };
+                let border = end + slack + Duration::from_nanos(1);
+                next.from = next.from.max(border).min(next.invoke.received_at);
+                next.floor = end;
+            }
+            open.until = next.from;
+        }
     }
 
     /// Makes the roots of invocations that were awaited in vain: of what has come of them by now.

@@ -79,3 +79,72 @@ fn misled(known: &Entry, entry: &Entry) -> bool {
     let is_other = known.place.span_id != entry.place.span_id;
     is_other && entry.receipt > known.receipt && entry.end > known.end
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::{SpanId, TraceId};
+
+    fn trace(number: u8) -> TraceId {
+        TraceId::new([number; 16]).expect("not zero")
+    }
+
+    fn id(number: u8) -> SpanId {
+        SpanId::new([number; 8]).expect("not zero")
+    }
+
+    /// An entry span in trace 9, which came in this request.
+    fn entry(span_id: u8, parent: Option<u8>, end: u64, receipt: u64) -> Entry {
+        Entry {
+            place: Place { trace_id: trace(9), span_id: id(span_id), parent: parent.map(id) },
+            end: UnixNanos(end),
+            receipt,
+        }
+    }
+
+    #[test]
+    fn of_two_spans_that_name_an_invocation_the_outer_one_stands_for_it() {
+        for (known, other, stands) in [
+            (None, entry(1, None, 5, 1), 1),
+            (Some(entry(1, Some(2), 5, 1)), entry(2, None, 9, 1), 2),
+            (Some(entry(1, None, 5, 1)), entry(2, Some(1), 9, 1), 1),
+            (Some(entry(1, None, 5, 1)), entry(2, None, 9, 1), 1),
+        ] {
+            let mut noted = known;
+            note_entry(&mut noted, other);
+            assert_eq!(noted.map(|entry| entry.place.span_id), Some(id(stands)));
+        }
+    }
+
+    #[test]
+    fn a_span_misleads_if_another_ends_later_and_comes_in_a_later_request() {
+        let known = entry(1, None, 5, 1);
+        for (other, misleads) in [
+            (entry(2, None, 9, 2), true),
+            (entry(2, None, 9, 1), false),
+            (entry(2, None, 5, 2), false),
+            (entry(1, None, 9, 2), false),
+        ] {
+            assert_eq!(misled(&known, &other), misleads);
+        }
+    }
+
+    #[test]
+    fn the_latest_try_that_is_over_is_remembered() {
+        let mut account = Account::default();
+        for (request_id, began) in [("r", 100), ("s", 150), ("r", 200)] {
+            account.finished.push_back(super::super::invocation::Finished {
+                request_id: request_id.into(),
+                began_at: UnixNanos(began),
+                ended_at: UnixNanos(began + 10),
+                deadline_at: None,
+                told_at: None,
+                entry: None,
+                is_done: true,
+                is_reported: false,
+            });
+        }
+        let latest = ["r", "s", "t"].map(|request_id| account.latest_try(&request_id.into()));
+        assert_eq!(latest, [Some(UnixNanos(200)), Some(UnixNanos(150)), None]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::ending::Finish;
 use super::invocation::Finished;
-use super::{Account, END_SLACK, INVOKE_DELAY_MAX, Invocation};
+use super::{Account, END_SLACK, INVOKE_DELAY_MAX, Invocation, RETRIES_END};
 use crate::config::Config;
 use crate::platform::PlatformEvent;
 use crate::span::RequestId;
@@ -65,7 +65,9 @@ impl Account {
         let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
         let mut tries = self.open.iter().filter(is_it);
         let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
-        let open = tries.find(|open| is_sole || open.invoke.received_at + END_SLACK >= at);
+        // What began after the deadline is a retry, whose INVOKE is yet to be read.
+        let may_be = |open: &Invocation| open.deadline_at.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
+        let open = tries.find(|open| is_sole && may_be(open) || open.invoke.received_at + END_SLACK >= at);
         let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
         open.or_else(|| self.awaited.started(request_id, at))
     }
@@ -77,6 +79,7 @@ impl Account {
         let is_it = |known: &&mut Finished| {
             known.request_id == *request_id
                 && at <= known.ended_at
+                && at + INVOKE_DELAY_MAX >= known.began_at
                 && known.told_at.is_none_or(|told| told == at || finish.is_overlong)
         };
         // One that is awaited without a word on its end is served below.
@@ -93,7 +96,10 @@ impl Account {
         let after = self.open.iter().rposition(|open| {
             is_it(open) && is_in_time(open.deadline_at) && at + INVOKE_DELAY_MAX > open.invoke.received_at
         });
-        let first = || self.open.iter().position(is_it).filter(|_| !self.has_older(request_id));
+        // One whose deadline had passed before is a first try, of which nothing was told.
+        let is_retry = |last: UnixNanos| at > last + INVOKE_DELAY_MAX && at <= last + RETRIES_END;
+        let may_be = |open: &Invocation| is_it(open) && !open.deadline_at.is_some_and(is_retry);
+        let first = || self.open.iter().position(may_be).filter(|_| !self.has_older(request_id));
         if let Some(index) = after.or_else(first) {
             let (ordinal, is_started) = (self.open[index].ordinal, self.open[index].started_at.is_some());
             let finish = self.open[index].finish.get_or_insert(finish);

@@ -156,3 +156,161 @@ fn attributes(config: &Config, started: &Started) -> Vec<(&'static str, Value)> 
     }
     attributes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::EndStatus;
+
+    fn config(init_type: InitType) -> Config {
+        Config { init_type, ..Config::default() }
+    }
+
+    fn start(at: u64, phase: InitPhase, restore: bool) -> PlatformEvent {
+        PlatformEvent::InitStart {
+            at: UnixNanos(at),
+            phase,
+            restore,
+            runtime_version: Some("python:3.13.v7".into()),
+        }
+    }
+
+    fn done(at: u64, restore: bool, status: EndStatus) -> PlatformEvent {
+        PlatformEvent::InitRuntimeDone {
+            at: UnixNanos(at),
+            restore,
+            ending: Ending { status, error_type: None },
+        }
+    }
+
+    fn report(at: u64, restore: bool, duration: Option<u64>) -> PlatformEvent {
+        PlatformEvent::InitReport {
+            at: UnixNanos(at),
+            phase: InitPhase::Init,
+            restore,
+            ending: Ending::SUCCESS,
+            duration: duration.map(Duration::from_nanos),
+        }
+    }
+
+    fn told(config: &Config, events: &[PlatformEvent]) -> Init {
+        let mut init = Init::default();
+        events.iter().for_each(|event| init.on_event(config, event));
+        init
+    }
+
+    fn place(parent: Option<u8>) -> Place {
+        let span_id = |id| crate::span::SpanId::new([id; 8]).expect("not zero");
+        let trace_id = crate::span::TraceId::new([9; 16]).expect("not zero");
+        Place { trace_id, span_id: span_id(1), parent: parent.map(span_id) }
+    }
+
+    fn ids() -> Ids {
+        Ids { seed: 7, request_id: "r".into(), attempt: UnixNanos(1) }
+    }
+
+    #[test]
+    fn it_ended_as_was_told_first_of_the_last_try() {
+        let on_demand = config(InitType::OnDemand);
+        let init = InitPhase::Init;
+        let success = EndStatus::Success;
+        // What was told, and when it ended.
+        let rows: [(&[PlatformEvent], Option<u64>); 9] = [
+            (&[], None),
+            (&[start(10, init, false)], None),
+            (&[start(10, init, false), done(50, false, success)], Some(50)),
+            (&[done(50, false, success), start(10, init, false)], Some(50)),
+            (&[done(5, false, success), start(10, init, false)], None),
+            (&[done(10, false, success), start(10, init, false)], Some(10)),
+            (&[start(10, init, false), report(70, false, Some(30))], Some(40)),
+            (&[report(70, false, Some(30))], Some(70)),
+            (&[start(10, init, false), done(50, false, success), report(70, false, Some(30))], Some(50)),
+        ];
+        for (events, ended) in rows {
+            let init = told(&on_demand, events);
+            assert_eq!(init.ended_at(&on_demand), ended.map(UnixNanos), "{events:?}");
+            assert_eq!(init.is_known(), ended.is_some());
+        }
+    }
+
+    #[test]
+    fn a_restored_environment_hears_of_its_restore_only() {
+        for (init_type, restore, counted) in [
+            (InitType::SnapStart, true, true),
+            (InitType::SnapStart, false, false),
+            (InitType::OnDemand, true, false),
+            (InitType::OnDemand, false, true),
+        ] {
+            let config = config(init_type);
+            for event in [done(50, restore, EndStatus::Success), report(50, restore, None)] {
+                assert_eq!(told(&config, &[event]).is_known(), counted, "{init_type:?} {restore}");
+            }
+            let init = told(&config, &[start(10, InitPhase::Init, restore)]);
+            assert_eq!(init.started.is_some(), counted);
+        }
+    }
+
+    #[test]
+    fn the_first_invocation_waited_for_it_where_a_request_made_the_environment_and_not_long_after() {
+        let soon = PROACTIVE_AFTER.as_nanos() as u64;
+        for (init_type, waits) in [
+            (InitType::OnDemand, true),
+            (InitType::SnapStart, true),
+            (InitType::ProvisionedConcurrency, false),
+            (InitType::ManagedInstances, false),
+        ] {
+            let config = config(init_type);
+            let init = told(&config, &[done(50, init_type == InitType::SnapStart, EndStatus::Success)]);
+            let is_cold = [40, 50 + soon, 51 + soon].map(|at| init.is_cold_for(&config, UnixNanos(at)));
+            assert_eq!(is_cold, [waits, waits, false], "{init_type:?}");
+            assert_eq!(init.ended_at(&config), waits.then_some(UnixNanos(50)), "{init_type:?}");
+            assert_eq!(Init::default().is_cold_for(&config, UnixNanos(1)), waits, "before anything is told");
+        }
+    }
+
+    #[test]
+    fn its_span_is_told_once_when_all_is_known_beside_the_invocation_or_inside() {
+        for (phase, parent, expected, word) in [
+            (InitPhase::Init, Some(2), 2, "init"),
+            (InitPhase::Init, None, 1, "init"),
+            (InitPhase::Invoke, Some(2), 1, "invoke"),
+        ] {
+            let config = config(InitType::OnDemand);
+            let mut init = told(&config, &[start(10, phase, false)]);
+            init.on_first_placed(&ids(), UnixNanos(60), place(parent));
+            init.on_first_placed(&ids(), UnixNanos(60), place(Some(3)));
+            assert_eq!(init.tell(&config), None, "its end is not known");
+            init.on_event(&config, &done(50, false, EndStatus::Timeout));
+            let span = init.tell(&config).expect("all is known");
+            assert_eq!(span.parent, place(Some(expected)).parent, "{phase:?} {parent:?}");
+            assert_eq!((span.start, span.end, span.kind), (UnixNanos(10), UnixNanos(50), Kind::Internal));
+            assert_eq!((&*span.name, span.error_type.as_deref()), ("init function", Some("timeout")));
+            assert_eq!((span.trace_id, span.span_id), (place(None).trace_id, ids().span_id(Role::Init)));
+            let text = |text: &str| Value::Text(text.into());
+            let attributes = [
+                ("faas.coldstart", Value::Flag(true)),
+                ("aws.lambda.initialization_type", text("on-demand")),
+                ("aws.lambda.init_phase", text(word)),
+                ("aws.lambda.runtime_version", text("python:3.13.v7")),
+            ];
+            assert_eq!(span.attributes, attributes);
+            assert_eq!(init.tell(&config), None, "once");
+        }
+    }
+
+    #[test]
+    fn a_restore_is_called_one_and_what_nobody_waited_for_is_no_cold_start() {
+        let snap_start = config(InitType::SnapStart);
+        let events = [start(60, InitPhase::Init, true), done(50, true, EndStatus::Success)];
+        let mut init = told(&snap_start, &events[..1]);
+        init.ended = Some(Ended { at: UnixNanos(50), ending: Ending::SUCCESS });
+        init.on_first_placed(&ids(), UnixNanos(70), place(None));
+        let span = init.tell(&snap_start).expect("all is known");
+        assert_eq!((&*span.name, span.end), ("restore function", UnixNanos(60)), "never before its start");
+        let on_demand = config(InitType::OnDemand);
+        let mut init =
+            told(&on_demand, &[start(10, InitPhase::Init, false), done(50, false, EndStatus::Success)]);
+        init.on_first_placed(&ids(), UnixNanos(51 + PROACTIVE_AFTER.as_nanos() as u64), place(None));
+        assert_eq!(init.tell(&on_demand), None);
+    }
+}

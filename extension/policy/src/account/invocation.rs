@@ -148,3 +148,107 @@ impl Finished {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Ending;
+    use crate::time::Duration;
+
+    /// An invocation received at 100, with this deadline.
+    fn invocation(deadline_at: Option<u64>) -> Invocation {
+        let invoke = Invoke {
+            request_id: "r".into(),
+            arn: "".into(),
+            deadline: Instant::default(),
+            deadline_at: UnixNanos(deadline_at.unwrap_or_default()),
+            received_at: UnixNanos(100),
+            waited: Duration::ZERO,
+            xray: None,
+        };
+        Invocation::new(Instant::default(), 7, 1, invoke, deadline_at.map(UnixNanos))
+    }
+
+    fn finish(status: EndStatus, at: Option<u64>, duration: Option<u64>, is_overlong: bool) -> Finish {
+        Finish {
+            ending: Ending { status, error_type: None },
+            at: at.map(UnixNanos),
+            duration: duration.map(Duration::from_nanos),
+            produced_bytes: None,
+            has_died: false,
+            is_overlong,
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_says_nothing_and_names_the_attempt_all_the_same() {
+        for (deadline, known) in
+            [(None, None), (Some(99), None), (Some(100), Some(100)), (Some(900), Some(900))]
+        {
+            let open = invocation(deadline);
+            assert_eq!(open.deadline_at, known.map(UnixNanos));
+            assert_eq!(open.ids.attempt, UnixNanos(deadline.unwrap_or(100)));
+        }
+    }
+
+    #[test]
+    fn it_begins_when_the_platform_says_or_invoke_came_or_its_first_span_began() {
+        for (told, earliest, start) in [
+            (None, None, 100),
+            (Some(90), None, 90),
+            (Some(90), Some(95), 90),
+            (Some(90), Some(80), 80),
+            (None, Some(101), 100),
+        ] {
+            let open = Invocation { started_at: told.map(UnixNanos), ..invocation(None) };
+            assert_eq!(open.start(earliest.map(UnixNanos)), UnixNanos(start), "{told:?} {earliest:?}");
+        }
+    }
+
+    #[test]
+    fn it_ends_at_its_deadline_or_as_the_platform_says_or_with_its_last_span() {
+        use EndStatus::{Success, Timeout};
+        // `platform.start`, how it finished, its latest span, and its end: it began at 95, with a deadline at 900.
+        let rows = [
+            (None, None, None, 100),
+            (None, None, Some(300), 300),
+            (None, None, Some(50), 95),
+            (None, Some(finish(Success, Some(400), None, false)), Some(300), 400),
+            (None, Some(finish(Success, Some(400), Some(200), false)), Some(300), 400),
+            (Some(90), Some(finish(Success, Some(400), Some(200), false)), Some(300), 290),
+            (None, Some(finish(Success, Some(400), Some(200), true)), Some(300), 295),
+            (None, Some(finish(Success, Some(400), None, true)), Some(300), 300),
+            (Some(90), Some(finish(Success, None, None, false)), None, 100),
+            (Some(90), Some(finish(Timeout, Some(400), Some(200), false)), Some(300), 900),
+        ];
+        for (started_at, finish, latest, end) in rows {
+            let told = alloc::format!("{started_at:?} {finish:?} {latest:?}");
+            let open = Invocation { started_at: started_at.map(UnixNanos), finish, ..invocation(Some(900)) };
+            assert_eq!(open.end(UnixNanos(95), latest.map(UnixNanos)), UnixNanos(end), "{told}");
+        }
+        let without =
+            Invocation { finish: Some(finish(Timeout, Some(400), None, false)), ..invocation(None) };
+        assert_eq!(without.end(UnixNanos(95), None), UnixNanos(400), "no deadline is known");
+    }
+
+    #[test]
+    fn what_is_told_late_is_kept_once_unless_our_own_time_is_in_it() {
+        let known = || Finished {
+            request_id: "r".into(),
+            began_at: UnixNanos(1),
+            ended_at: UnixNanos(2),
+            deadline_at: None,
+            told_at: None,
+            entry: None,
+            is_done: false,
+            is_reported: false,
+        };
+        let mut finished = known();
+        finished.on_told(UnixNanos(5), &finish(EndStatus::Success, None, None, false));
+        finished.on_told(UnixNanos(6), &finish(EndStatus::Success, None, None, false));
+        assert_eq!((finished.is_done, finished.told_at), (true, Some(UnixNanos(5))));
+        let mut finished = known();
+        finished.on_told(UnixNanos(5), &finish(EndStatus::Success, None, None, true));
+        assert_eq!((finished.is_done, finished.told_at), (false, None));
+    }
+}

@@ -402,4 +402,157 @@ mod tests {
         assert_eq!(both.trace(), None);
         assert_eq!(both.without(|place, _| place.trace_id != trace()).trace(), Some(trace()));
     }
+
+    fn of_trace(number: u8, span: Span<()>) -> Span<()> {
+        Span { trace_id: TraceId::new([number; 16]).expect("not zero"), ..span }
+    }
+
+    #[test]
+    fn traces_are_known_by_the_spans_that_are_remembered() {
+        let other = TraceId::new([8; 16]).expect("not zero");
+        let mut relatives = relatives(&[
+            span(5, None, None, Kind::Client),
+            of_trace(8, span(3, None, None, Kind::Client)),
+            of_trace(8, span(2, None, None, Kind::Client)),
+        ]);
+        let before = |relatives: &Relatives| {
+            [(trace(), 5), (trace(), 6), (other, 2), (other, 3)]
+                .map(|(id, from)| relatives.has_before(id, UnixNanos(from)))
+        };
+        assert_eq!(before(&relatives), [false, true, false, true]);
+        assert!(
+            relatives.has(other, id(3)) && !relatives.has(trace(), id(3)) && !relatives.has(other, id(5))
+        );
+        relatives.forget_before(UnixNanos(3));
+        assert_eq!(before(&relatives), [false, true, false, false], "the earliest is another one now");
+        assert_eq!(relatives.traces.len(), 2);
+        relatives.forget_from(UnixNanos(5));
+        assert_eq!((relatives.all.len(), relatives.traces.len()), (1, 1));
+        // What makes room for others is forgotten with its trace.
+        (0..RELATIVES_MAX).for_each(|_| relatives.add(&span(9, None, None, Kind::Client)));
+        assert_eq!((relatives.all.len(), relatives.traces.len()), (RELATIVES_MAX, 1));
+        assert_eq!(relatives.traces[&trace()].count, RELATIVES_MAX);
+        relatives.add(&of_trace(8, span(9, None, None, Kind::Client)));
+        assert_eq!(
+            (relatives.traces[&trace()].count, relatives.traces[&other].count),
+            (RELATIVES_MAX - 1, 1)
+        );
+    }
+
+    #[test]
+    fn what_had_to_be_forgotten_hides_its_time_until_nobody_asks_for_that_any_more() {
+        let forgotten = |start: u8| {
+            let mut relatives = relatives(&[span(start, None, None, Kind::Client)]);
+            (0..RELATIVES_MAX).for_each(|_| relatives.add(&span(9, None, None, Kind::Client)));
+            relatives
+        };
+        let is_known = |relatives: &Relatives, from: u64, until: u64| {
+            let window = Window { from: UnixNanos(from), until: UnixNanos(until) };
+            !relatives.family(window).relatives.is_empty()
+        };
+        let relatives = forgotten(5);
+        for (from, until, expected) in
+            [(5, 10, false), (6, 10, true), (4, 10, false), (9, 10, true), (9, 9, false)]
+        {
+            assert_eq!(is_known(&relatives, from, until), expected, "from {from} until {until}");
+        }
+        // What is forgotten on purpose takes the mark along: that which begins before, or from then on.
+        for (from, expected) in [(5, false), (6, true)] {
+            let mut relatives = forgotten(5);
+            relatives.forget_before(UnixNanos(from));
+            assert_eq!(is_known(&relatives, 0, 10), expected, "before {from}");
+        }
+        for (from, expected) in [(9, false), (5, true)] {
+            let mut relatives = forgotten(5);
+            relatives.forget_from(UnixNanos(from));
+            relatives.add(&span(1, None, None, Kind::Client));
+            assert_eq!(is_known(&relatives, 0, 10), expected, "from {from}");
+        }
+        let mut twice = forgotten(5);
+        twice.all[0].start = UnixNanos(3);
+        twice.add(&span(9, None, None, Kind::Client));
+        assert_eq!(twice.forgotten, Some(UnixNanos(5)), "the latest");
+    }
+
+    #[test]
+    fn ancestors_are_looked_for_as_far_as_they_began_in_time_and_are_near() {
+        // Each is the parent of the one before; the family knows the first.
+        let chain: Vec<_> =
+            (1..=12).map(|number| span(20 - number, Some(19 - number), None, Kind::Internal)).collect();
+        let relatives = relatives(&chain);
+        let youngest = Window { from: UnixNanos(19), until: UnixNanos(20) };
+        let with = |from: u64| {
+            let window = Window { from: UnixNanos(from), until: UnixNanos(20) };
+            relatives.with_ancestors(relatives.family(youngest), window).relatives.len()
+        };
+        assert_eq!([with(19), with(18), with(15), with(0)], [1, 2, 5, 1 + ANCESTORS_MAX]);
+        // What is there already is not looked for, and what no span names is not of it.
+        let pair = relatives.family(Window { from: UnixNanos(18), until: UnixNanos(20) });
+        let alone = Window { from: UnixNanos(18), until: UnixNanos(20) };
+        assert_eq!(relatives.with_ancestors(pair, alone).relatives.len(), 2);
+        assert_eq!(relatives.with_ancestors(Family::default(), ALL).relatives.len(), 0);
+    }
+
+    #[test]
+    fn an_entry_names_no_invocation_and_its_parent_is_elsewhere() {
+        let named = Span { request_id: Some("r".into()), ..span(1, None, None, Kind::Server) };
+        let consumer = |remote| span(2, Some(1), remote, Kind::Consumer);
+        let internal = span(1, None, None, Kind::Internal);
+        let rows: [(&[Span<()>], Option<u8>); 5] = [
+            (&[named], None),
+            (&[internal.clone(), consumer(None)], None),
+            (&[internal.clone(), consumer(Some(true))], Some(2)),
+            (&[internal, consumer(Some(false))], None),
+            (&[consumer(None)], Some(2)),
+        ];
+        for (spans, expected) in rows {
+            let entry = relatives(spans).family(ALL).entry();
+            assert_eq!(entry.map(|place| place.span_id), expected.map(id), "{spans:?}");
+        }
+    }
+
+    #[test]
+    fn traces_are_listed_once_in_their_order_and_only_a_few() {
+        let spans: Vec<_> =
+            [7, 3, 7].map(|number| of_trace(number, span(1, None, None, Kind::Client))).into();
+        let ids = |numbers: &[u8]| {
+            numbers.iter().map(|number| TraceId::new([*number; 16]).expect("not zero")).collect::<Vec<_>>()
+        };
+        assert_eq!(relatives(&spans).family(ALL).traces(), ids(&[7, 3]));
+        let many: Vec<_> =
+            (1..=40).map(|number| of_trace(number, span(1, None, None, Kind::Client))).collect();
+        assert_eq!(relatives(&many).family(ALL).traces().len(), TRACES_MAX);
+        assert_eq!(
+            (Family::default().trace(), Family::default().earliest(), Family::default().latest(UnixNanos(9))),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn a_parent_in_another_trace_is_missing_in_this_one() {
+        let family = relatives(&[
+            span(1, Some(7), None, Kind::Client),
+            of_trace(8, span(7, None, None, Kind::Client)),
+            of_trace(8, span(2, Some(6), None, Kind::Client)),
+        ]);
+        assert_eq!(family.family(ALL).missing_parents(trace(), true), [id(7)]);
+    }
+
+    #[test]
+    fn a_trace_is_as_old_as_the_first_of_it_that_had_to_be_forgotten() {
+        let mut relatives = relatives(&[span(2, None, None, Kind::Client)]);
+        (0..RELATIVES_MAX).for_each(|_| relatives.add(&span(9, None, None, Kind::Client)));
+        assert!(relatives.has_before(trace(), UnixNanos(3)));
+        relatives.forget_before(UnixNanos(1));
+        assert!(relatives.has_before(trace(), UnixNanos(3)), "nothing began before");
+    }
+
+    #[test]
+    fn half_of_the_room_is_a_crowd() {
+        let mut relatives = Relatives::default();
+        (1..RELATIVES_MAX / 2).for_each(|_| relatives.add(&span(9, None, None, Kind::Client)));
+        assert!(!relatives.is_crowded());
+        relatives.add(&span(9, None, None, Kind::Client));
+        assert!(relatives.is_crowded());
+    }
 }

@@ -196,4 +196,61 @@ mod tests {
         }
         assert!(breaker.is_closed());
     }
+
+    /// Open since `at(0)`.
+    fn open() -> Breaker {
+        let mut breaker = Breaker::new();
+        (0..FAILURES_TO_OPEN).for_each(|_| assert_ne!(breaker.on_failure(at(0)), Change::Closed));
+        breaker
+    }
+
+    #[test]
+    fn it_says_when_a_probe_is_due() {
+        let mut breaker = Breaker::new();
+        assert_eq!((breaker.probe_at(), breaker.is_probe_due(at(9))), (None, false), "closed");
+        breaker = open();
+        assert_eq!(breaker.probe_at(), Some(at(1)));
+        for now in 0..3 {
+            assert_eq!(breaker.is_probe_due(at(now)), now >= 1);
+        }
+        assert!(breaker.take_probe(at(1)));
+        assert_eq!((breaker.probe_at(), breaker.is_probe_due(at(9))), (None, false), "under way");
+    }
+
+    #[test]
+    fn pauses_double_up_to_their_bound() {
+        let mut breaker = open();
+        let mut pauses = alloc::vec::Vec::new();
+        for _ in 0..10 {
+            let now = breaker.probe_at().expect("it is open");
+            assert!(breaker.take_probe(now));
+            breaker.on_failure(now);
+            pauses.push(breaker.probe_at().expect("it is open").since(now).as_millis());
+        }
+        assert_eq!(pauses, [400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000, 30_000]);
+    }
+
+    #[test]
+    fn a_probe_is_waited_for_after_one_that_was_cut_off_and_in_vain_ever_more_rarely() {
+        let mut breaker = open();
+        breaker.on_probe_frozen();
+        assert!(!breaker.takes_wait(), "there was no probe to cut off");
+        assert!(breaker.take_probe(at(1)));
+        assert!(!breaker.takes_wait(), "none was cut off yet");
+        breaker.on_probe_frozen();
+        breaker.on_probe_lost(at(2));
+        breaker.on_probe_frozen();
+        // Invocations that do not wait, between one that does and the next.
+        for skips in [1, 2, 4, 8, 16, 32, 64, 64, 64] {
+            assert!(breaker.takes_wait(), "before {skips}");
+            breaker.on_vain_wait();
+            (0..skips).for_each(|number| assert!(!breaker.takes_wait(), "{number} of {skips}"));
+        }
+        assert!(breaker.takes_wait());
+        breaker.on_vain_wait();
+        breaker.on_success();
+        assert!(!breaker.takes_wait(), "the backend was heard of");
+        breaker = Breaker { is_cut_off: true, ..breaker };
+        assert!(breaker.takes_wait(), "and what was in vain is forgotten");
+    }
 }

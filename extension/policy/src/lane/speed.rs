@@ -138,4 +138,59 @@ mod tests {
         speed.on_answer(100_000, ms(1_000));
         assert_eq!(speed.fits(ms(4_000)), 225_000);
     }
+
+    #[test]
+    fn times_follow_from_the_slowest_answer_lately_within_their_bounds() {
+        let mut speed = Speed::default();
+        assert_eq!([speed.grace(), speed.patience(), speed.stall()], [ms(100), ms(100), ms(200)], "unknown");
+        assert_eq!((speed.silence(ms(7)), speed.latency()), (ms(7), ms(0)));
+        // How long an answer took, and then: grace, patience, stall, silence.
+        for (took, expected) in [
+            (1, [20, 50, 200, 2_000]),
+            (40, [80, 80, 200, 2_000]),
+            (120, [240, 240, 480, 2_000]),
+            (400, [250, 800, 1_600, 2_000]),
+            (800, [250, 1_000, 3_200, 3_200]),
+            // It is forgotten by eighths.
+            (0, [250, 1_000, 2_800, 2_800]),
+        ] {
+            speed.on_answer(1, ms(took));
+            let told = [speed.grace(), speed.patience(), speed.stall(), speed.silence(ms(7))];
+            assert_eq!(told.map(|time| time.as_millis()), expected, "after {took} ms");
+        }
+    }
+
+    #[test]
+    fn latency_is_the_least_and_a_backend_that_moves_away_is_believed_slowly() {
+        let mut speed = Speed::default();
+        for (took, latency_us) in [(64, 64_000), (16, 16_000), (640, 16_250), (16, 16_000)] {
+            speed.on_answer(1, ms(took));
+            assert_eq!(speed.latency().as_micros(), latency_us, "after {took} ms");
+        }
+    }
+
+    #[test]
+    fn size_tells_from_a_bound_on_and_time_from_a_millisecond_on() {
+        assert_eq!(
+            (rate(1_000, ms(500)), rate(1_000, ms(1)), rate(1_000, ms(0))),
+            (2_000, 1_000_000, 1_000_000)
+        );
+        assert_eq!((TELLING, PIECE_MIN), (8_192, 16_384));
+        let mut speed = Speed::default();
+        speed.on_none(TELLING - 1, ms(500));
+        assert_eq!(speed.bytes_per_second, None);
+        speed.on_none(TELLING, ms(500));
+        assert_eq!(speed.bytes_per_second, Some(8_192));
+        speed.on_none(TELLING, ms(50));
+        assert_eq!(speed.bytes_per_second, Some(8_192), "more than is known is no news");
+        speed = Speed { latency: Some(ms(0)), ..Speed::default() };
+        speed.on_answer(TELLING, ms(1_000));
+        assert_eq!(speed.bytes_per_second, Some(8_192));
+        speed.on_answer(TELLING + 9, ms(1_000));
+        assert_eq!(speed.bytes_per_second, Some(8_196), "up by halves");
+        speed.on_answer(8_193, ms(1_000));
+        assert_eq!(speed.bytes_per_second, Some(8_193), "down at once");
+        speed.on_answer(8_193, ms(1_000));
+        assert_eq!(speed.bytes_per_second, Some(8_192), "the same by halves, which are rounded down");
+    }
 }

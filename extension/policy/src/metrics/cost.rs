@@ -168,4 +168,38 @@ mod tests {
                 && near(cost.extension, 100.0 * 0.5 * 0.000_016_666_7)
         );
     }
+
+    #[test]
+    fn list_prices_are_those_of_their_day() {
+        let [arm, x86] = [Architecture::Arm64, Architecture::X86].map(|kind| Prices::listed(1 << 30, kind));
+        let list =
+            [arm.ingested_gb, arm.egress_gb, arm.stored_gb_month, arm.stored_days, arm.lambda_gb_second];
+        assert_eq!(list, [0.5, 0.09, 0.03, 30.0, 0.000_013_333_4]);
+        assert_eq!(
+            (x86.lambda_gb_second, x86.memory_bytes, &*x86.as_of, &*x86.currency),
+            (0.000_016_666_7, 1 << 30, "2025-06", "USD")
+        );
+    }
+
+    #[test]
+    fn what_was_avoided_is_packed_as_well_as_what_was_sent_and_not_at_all_where_nothing_was() {
+        let prices = Prices { egress_gb: 4.0, ..Prices::listed(1 << 30, Architecture::X86) };
+        let of = |raw_bytes, sent_bytes| {
+            let ledger =
+                Ledger { raw_bytes, sent_bytes, sampled_out_bytes: 1_000_000_000, ..Ledger::default() };
+            prices.of(&ledger).avoided.egress
+        };
+        assert!((of(0, 0) - 4.0).abs() < 1e-12 && (of(100, 25) - 1.0).abs() < 1e-12);
+        let total = ByteCost { ingestion: 1.0, egress: 20.0, storage: 300.0 }.total();
+        assert!((total - 321.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn our_share_is_never_more_than_what_is_billed() {
+        let prices = Prices::listed(1 << 30, Architecture::X86);
+        let seconds = |seconds| Duration::from_secs(seconds);
+        let ledger = Ledger { billed: seconds(1), billed_own: seconds(2), ..Ledger::default() };
+        let cost = prices.of(&ledger);
+        assert!(cost.function.abs() < 1e-12 && (cost.extension - 0.000_016_666_7).abs() < 1e-12);
+    }
 }

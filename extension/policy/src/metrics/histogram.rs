@@ -340,4 +340,76 @@ mod tests {
             assert_eq!(pairs.iter().map(|(_, times)| times).sum::<u64>(), histogram.count);
         }
     }
+
+    #[test]
+    fn sums_count_each_value_as_often_as_it_was_measured() {
+        let mut one = Histogram::exponential(Vec::new());
+        one.record(2.0, 3);
+        one.record(0.5, 4);
+        one.record(7.0, 0);
+        assert_eq!((one.count, one.sum, one.min, one.max), (7, 8.0, 0.5, 2.0));
+        let mut other = of(&[0.0, 0.0, 1.0]);
+        other.merge(&one);
+        assert_eq!((other.count, other.sum, other.min, other.max), (10, 9.0, 0.0, 2.0));
+        other.merge(&of(&[0.0]));
+        let Buckets::Exponential { zeros, .. } = other.buckets else { panic!("exponential") };
+        assert_eq!(zeros, 3);
+    }
+
+    #[test]
+    fn given_buckets_are_merged_one_by_one() {
+        const BOUNDS: &[f64] = &[1.0, 2.0, 3.0];
+        let (mut one, mut other) = (Histogram::explicit(BOUNDS), Histogram::explicit(BOUNDS));
+        [0.5, 2.5].iter().for_each(|value| one.record(*value, 2));
+        [0.5, 9.0].iter().for_each(|value| other.record(*value, 5));
+        one.merge(&other);
+        let Buckets::Explicit { counts, .. } = &one.buckets else { panic!("explicit") };
+        assert_eq!((&counts[..], one.count), (&[7, 0, 2, 5][..], 14));
+        assert_eq!(one.values(100), [(1.0, 7), (3.0, 2), (9.0, 5)], "nothing stands for an empty bucket");
+        assert_eq!(one.values(2), [(1.0, 7), (3.0, 2)]);
+        assert_eq!((one.error(), one.quantile(0.5)), (1.0, 1.0));
+    }
+
+    #[test]
+    fn values_are_as_fine_as_there_is_room_for() {
+        // Far apart, with many empty buckets in between: both are told, and neither is put together with the other.
+        let two = of(&[1.0, 1.5]);
+        for max in [2, 3, 50] {
+            let pairs = two.values(max);
+            assert_eq!(pairs.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [1, 1]);
+            assert!((pairs[0].0 - 1.0).abs() < 0.01 && (pairs[1].0 - 1.5).abs() < 0.01, "{pairs:?}");
+        }
+        let with_zeros = of(&[0.0, 0.0, 1.1, 1.5, 1_000.0]);
+        assert_eq!(with_zeros.values(50)[0], (0.0, 2));
+        assert_eq!(with_zeros.values(50).len(), 4);
+        let three = with_zeros.values(3);
+        assert_eq!((three.len(), three[0], three[1].1, three[2].1), (3, (0.0, 2), 2, 1), "{three:?}");
+        assert!(two.values(100).iter().all(|(value, _)| (1.0..=1.5).contains(value)));
+        assert_eq!(of(&[]).values(50), []);
+        assert_eq!((of(&[]).quantile(0.5), of(&[5.0]).values(9)), (0.0, [(5.0, 1)].into()));
+    }
+
+    #[test]
+    fn buckets_become_coarser_when_there_are_too_many_and_not_before() {
+        // The middle of each bucket at the finest scale; which are recorded, and then: the scale and how many buckets.
+        let last = BUCKETS_MAX as i32 - 1;
+        for (indices, scale, buckets) in [
+            (&[0, last, 5][..], 20, 160),
+            (&[0, last, last + 1], 19, 81),
+            (&[last, 0, 7, -1], 19, 81),
+            (&[0, 2 * last + 2], 18, 81),
+            (&[-3, -3], 20, 1),
+        ] {
+            let values: Vec<_> = indices.iter().map(|index| middle(SCALE_MAX, *index)).collect();
+            let histogram = of(&values);
+            let Buckets::Exponential { scale: told, counts, .. } = &histogram.buckets else {
+                panic!("exponential")
+            };
+            assert_eq!((*told, counts.len()), (scale, buckets), "{indices:?}");
+            assert_eq!(counts.iter().sum::<u64>(), indices.len() as u64);
+            let mut merged = of(&[]);
+            merged.merge(&histogram);
+            assert_eq!(merged.buckets, histogram.buckets, "{indices:?} into nothing");
+        }
+    }
 }

@@ -127,3 +127,41 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
     }
     &text[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_between_characters() {
+        let rows = [
+            ("", 3, ""),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "abc"),
+            ("aéé", 2, "a"),
+            ("aéé", 3, "aé"),
+            ("é", 1, ""),
+        ];
+        for (text, max, expected) in rows {
+            assert_eq!(cut(text, max), expected, "{text} {max}");
+        }
+    }
+
+    #[test]
+    fn it_may_run_from_a_second_before_invoke_was_read_until_no_invocation_runs_any_more() {
+        let second = 1_000_000_000;
+        let begun = 10 * second;
+        let known = Known { begun_at: Some(UnixNanos(begun)), ..Known::default() };
+        let last = begun + INVOCATION_MAX.as_nanos() as u64;
+        for (at, may_run) in [
+            (begun - second - 1, false),
+            (begun - second, true),
+            (begun, true),
+            (last, true),
+            (last + 1, false),
+        ] {
+            assert_eq!(known.may_run_at(UnixNanos(at)), may_run, "{at}");
+        }
+        assert!(!Known::default().may_run_at(UnixNanos(begun)), "it has not begun");
+    }
+}

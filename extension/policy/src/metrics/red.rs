@@ -130,4 +130,103 @@ mod tests {
         let low = TraceId::new([1; 16]).expect("not zero");
         assert!((adjusted_count("ot=th:8", &low) - 1.0).abs() < 1e-9, "its id is its randomness");
     }
+
+    /// A span's name, its attributes and trace state.
+    #[derive(Clone)]
+    struct Words(&'static str, &'static [(&'static str, &'static str)]);
+
+    impl Body for Words {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn attribute(&self, key: &str) -> Option<Fact<'_>> {
+            self.1.iter().find(|(known, _)| *known == key).map(|(_, text)| Fact::Text(text))
+        }
+    }
+
+    fn lines_of(kind: Kind, is_error: bool, body: Words) -> alloc::vec::Vec<alloc::string::String> {
+        let mut store = Store::new(200, false);
+        let span = Span {
+            trace_id: TraceId::new([1; 16]).expect("not zero"),
+            span_id: crate::span::SpanId::new([1; 8]).expect("not zero"),
+            parent: None,
+            parent_is_remote: None,
+            kind,
+            start: crate::time::UnixNanos(1_000_000_000),
+            end: crate::time::UnixNanos(1_250_000_000),
+            is_error,
+            request_id: None,
+            size: 1,
+            body,
+        };
+        on_span(&mut store, &span);
+        store.take().iter().map(super::super::Point::line).collect()
+    }
+
+    #[test]
+    fn an_operation_is_counted_and_measured_by_its_name_kind_and_status() {
+        let words = [("rpc.method", "Get"), ("net.peer.name", "old.test"), ("server.address", "db.test")];
+        let all = || {
+            Words(
+                "query",
+                const { &[("rpc.method", "Get"), ("net.peer.name", "old.test"), ("server.address", "db.test")] },
+            )
+        };
+        assert_eq!(all().1, words);
+        let client = "[span.name=query, span.kind=SPAN_KIND_CLIENT, status.code=STATUS_CODE_ERROR, \
+                      server.address=db.test, rpc.method=Get]";
+        assert_eq!(
+            lines_of(Kind::Client, true, all()),
+            [
+                alloc::format!("traces.span.metrics.calls {client} 1"),
+                alloc::format!("traces.span.metrics.duration {client} 1 values, 0.250000 in all"),
+            ]
+        );
+        let old = lines_of(Kind::Client, false, Words("query", &[("net.peer.name", "old.test")]));
+        assert!(old[0].contains("STATUS_CODE_UNSET, server.address=old.test]"), "{old:?}");
+        for (kind, word) in [(Kind::Server, "SERVER"), (Kind::Consumer, "CONSUMER")] {
+            let labels = alloc::format!(
+                "[span.name=query, span.kind=SPAN_KIND_{word}, status.code=STATUS_CODE_UNSET]"
+            );
+            assert_eq!(
+                lines_of(kind, false, all())[0],
+                alloc::format!("traces.span.metrics.calls {labels} 1")
+            );
+        }
+        for kind in [Kind::Producer, Kind::Internal, Kind::Unspecified] {
+            assert!(lines_of(kind, true, all()).is_empty(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_span_that_was_made_is_an_operation_too() {
+        let made = |kind, error_type| PlatformSpan {
+            trace_id: TraceId::new([1; 16]).expect("not zero"),
+            span_id: crate::span::SpanId::new([1; 8]).expect("not zero"),
+            parent: None,
+            name: "function".into(),
+            kind,
+            start: crate::time::UnixNanos(0),
+            end: crate::time::UnixNanos(500_000_000),
+            error_type,
+            attributes: alloc::vec::Vec::new(),
+            links: alloc::vec::Vec::new(),
+        };
+        let mut store = Store::new(200, false);
+        on_made(&mut store, &made(Kind::Internal, None));
+        on_made(&mut store, &made(Kind::Server, None));
+        on_made(&mut store, &made(Kind::Server, Some("timeout".into())));
+        let lines: alloc::vec::Vec<_> = store.take().iter().map(super::super::Point::line).collect();
+        let server = "[span.name=function, span.kind=SPAN_KIND_SERVER, status.code=STATUS_CODE";
+        assert_eq!(
+            lines,
+            [
+                alloc::format!("traces.span.metrics.calls {server}_UNSET] 1"),
+                alloc::format!("traces.span.metrics.duration {server}_UNSET] 1 values, 0.500000 in all"),
+                alloc::format!("traces.span.metrics.calls {server}_ERROR] 1"),
+                alloc::format!("traces.span.metrics.duration {server}_ERROR] 1 values, 0.500000 in all"),
+            ]
+        );
+    }
 }

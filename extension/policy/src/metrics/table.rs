@@ -257,4 +257,11 @@ mod tests {
             assert_eq!(*metric as usize, index, "{metric:?}");
         }
     }
+
+    #[test]
+    fn instruments_are_called_as_opentelemetry_calls_them() {
+        use Instrument::{Counter, Gauge, Histogram, UpDownCounter};
+        let words = [Counter, UpDownCounter, Gauge, Histogram].map(Instrument::as_str);
+        assert_eq!(words, ["Counter", "UpDownCounter", "Gauge", "Histogram"]);
+    }
 }

@@ -158,4 +158,94 @@ mod tests {
         observe(&mut baseline, 1_000, 0, FAST);
         assert_eq!(observe(&mut baseline, 20_000, 2, FAST), [Turn::Rises, Turn::Falls]);
     }
+
+    #[test]
+    fn the_logarithm_is_linear_between_powers_of_two() {
+        for (micros, expected) in
+            [(0, 0.0), (1, 0.0), (2, 1.0), (3, 1.5), (4, 2.0), (6, 2.5), (1_024, 10.0), (1_280, 10.25)]
+        {
+            let told = log2(Duration::from_micros(micros));
+            assert!((told - expected).abs() < 1e-6, "{micros} µs: {told}");
+        }
+        assert!((log2(Duration::MAX) - 64.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn averages_are_over_what_was_seen_and_then_over_so_many() {
+        let mut pulse = Pulse::default();
+        let near = |one: f32, two: f32| (one - two).abs() < 1e-4;
+        pulse.add(8.0, 0, false);
+        assert!(near(pulse.present, 8.0) && near(pulse.baseline, 8.0), "{pulse:?}");
+        pulse.add(4.0, 1, false);
+        assert!(near(pulse.present, 6.0) && near(pulse.baseline, 6.0), "{pulse:?}");
+        pulse.add(22.0, 99, false);
+        assert!(
+            near(pulse.present, 7.0) && near(pulse.baseline, 6.16),
+            "a sixteenth, and a hundredth: {pulse:?}"
+        );
+        pulse.add(23.0, 9_999, true);
+        assert!(
+            near(pulse.present, 8.0) && near(pulse.baseline, 6.16),
+            "a baseline waits for the rise to end: {pulse:?}"
+        );
+        pulse.add(8.0, 9_999, false);
+        assert!(near(pulse.baseline, 6.16 + 1.84 / 512.0), "{pulse:?}");
+    }
+
+    /// A baseline that has seen enough, at these averages.
+    fn at(errors: (f32, f32), latency: (f32, f32), risen: Option<u32>) -> Baseline {
+        let pulse = |(present, baseline)| Pulse { present, baseline };
+        Baseline { errors: pulse(errors), latency: pulse(latency), seen: 10_000, risen }
+    }
+
+    #[test]
+    fn it_departs_and_is_back_beyond_its_bounds() {
+        // Errors, latency (present, baseline): whether it has departed, and whether it is back.
+        for (errors, latency, has_departed, is_back) in [
+            ((0.0, 0.0), (5.0, 5.0), false, true),
+            ((0.39, 0.1), (5.0, 5.0), false, false),
+            ((0.41, 0.1), (5.0, 5.0), true, false),
+            ((0.24, 0.1), (5.0, 5.0), false, true),
+            ((0.26, 0.1), (5.0, 5.0), false, false),
+            ((0.0, 0.0), (5.9, 5.0), false, false),
+            ((0.0, 0.0), (6.1, 5.0), true, false),
+            ((0.0, 0.0), (5.4, 5.0), false, true),
+            ((0.0, 0.0), (5.6, 5.0), false, false),
+            ((0.2, 0.0), (6.0, 5.0), false, false),
+            ((0.1, 0.0), (5.0, 5.0), false, false),
+            ((0.0, 0.0), (5.5, 5.0), false, false),
+        ] {
+            let baseline = at(errors, latency, None);
+            assert_eq!(
+                (baseline.has_departed(), baseline.is_back()),
+                (has_departed, is_back),
+                "{errors:?} {latency:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rise_needs_a_baseline_lasts_a_while_and_not_for_ever() {
+        let micros = log2(FAST);
+        let calm = (0.0, 0.0);
+        let steady = (micros, micros);
+        let turn = |mut baseline: Baseline| (baseline.add(false, FAST), baseline.risen);
+        let failing = |seen| Baseline { seen, ..at((0.9, 0.0), steady, None) };
+        assert_eq!(turn(failing(BASELINE_MIN - 1)), (Turn::None, None), "a hundred are no baseline");
+        assert_eq!(turn(failing(BASELINE_MIN)), (Turn::Rises, Some(0)));
+        assert_eq!(turn(at(calm, steady, Some(RISEN_MIN - 1))), (Turn::None, Some(RISEN_MIN)));
+        assert_eq!(turn(at(calm, steady, Some(RISEN_MIN))), (Turn::Falls, None));
+        let rising = (0.9, 0.1);
+        assert_eq!(turn(at(rising, steady, Some(RISEN_MIN))), (Turn::None, Some(RISEN_MIN + 1)));
+        assert_eq!(turn(at(rising, steady, Some(RISEN_MAX - 1))), (Turn::None, Some(RISEN_MAX)));
+        let mut last = at(rising, (micros, 0.0), Some(RISEN_MAX));
+        assert_eq!(last.add(false, FAST), Turn::Falls);
+        assert_eq!(
+            (last.errors.baseline, last.latency.baseline),
+            (last.errors.present, last.latency.present)
+        );
+        let mut back = at((0.0, 0.5), steady, Some(RISEN_MIN));
+        assert_eq!(back.add(false, FAST), Turn::Falls);
+        assert!((back.errors.baseline - 0.5).abs() < 1e-6, "it is back at the baseline that it had");
+    }
 }

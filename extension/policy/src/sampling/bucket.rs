@@ -43,4 +43,11 @@ mod tests {
         };
         assert_eq!([0, 100, 500, 1_000, 100_000].map(&mut taken_at), [3, 0, 1, 1, 3]);
     }
+
+    #[test]
+    fn a_part_of_one_is_none_and_is_kept() {
+        let mut bucket = Bucket::new(1.0, 1.0);
+        let mut take = |ms: u64| bucket.take(Instant::from_nanos(ms * 1_000_000));
+        assert_eq!([0, 999, 1_000, 1_500, 2_000].map(&mut take), [true, false, true, false, true]);
+    }
 }

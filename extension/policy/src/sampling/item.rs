@@ -151,3 +151,98 @@ pub(crate) fn local_root<B: Body>(items: &[Item<B>]) -> Option<usize> {
     };
     entry().or_else(top).or_else(|| (!items.is_empty()).then_some(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampling::Decision;
+    use crate::sampling::trace_state::ThresholdEdit;
+    use alloc::vec::Vec;
+
+    fn id(number: u8) -> SpanId {
+        SpanId::new([number; 8]).expect("not zero")
+    }
+
+    fn received(number: u8, parent: Option<u8>, kind: Kind) -> Item<()> {
+        Item::Received(Span {
+            trace_id: TraceId::new([9; 16]).expect("not zero"),
+            span_id: id(number),
+            parent: parent.map(id),
+            parent_is_remote: None,
+            kind,
+            start: UnixNanos(1),
+            end: UnixNanos(2),
+            is_error: false,
+            request_id: None,
+            size: 100,
+            body: (),
+        })
+    }
+
+    fn made(number: u8, error_type: Option<&str>) -> Item<()> {
+        Item::Made(Arc::new(PlatformSpan {
+            trace_id: TraceId::new([8; 16]).expect("not zero"),
+            span_id: id(number),
+            parent: Some(id(7)),
+            name: "made".into(),
+            kind: Kind::Server,
+            start: UnixNanos(3),
+            end: UnixNanos(4),
+            error_type: error_type.map(Into::into),
+            attributes: alloc::vec![
+                ("a", Value::Text("t".into())),
+                ("b", Value::Flag(true)),
+                ("c", Value::Int(5))
+            ],
+            links: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn one_that_was_made_answers_as_one_that_was_received() {
+        let item = made(1, None);
+        assert_eq!((item.trace_id(), item.span_id()), (TraceId::new([8; 16]).expect("not zero"), id(1)));
+        assert_eq!((item.parent(), item.kind(), item.name()), (Some(id(7)), Kind::Server, "made"));
+        assert_eq!((item.start(), item.end(), item.trace_state()), (UnixNanos(3), UnixNanos(4), ""));
+        let facts = [Some(Fact::Text("t")), Some(Fact::Flag(true)), Some(Fact::Int(5)), None];
+        assert_eq!(item.attributes(["a", "b", "c", "d"]), facts);
+        assert_eq!((item.attribute("c"), item.resource("a")), (Some(Fact::Int(5)), None));
+        assert_eq!((made(1, None).is_failure(), made(1, Some("timeout")).is_failure()), (false, true));
+        let item = received(1, Some(2), Kind::Client);
+        assert_eq!(
+            (item.parent(), item.kind(), item.name(), item.is_failure()),
+            (Some(id(2)), Kind::Client, "", false)
+        );
+        assert_eq!((item.start(), item.end()), (UnixNanos(1), UnixNanos(2)));
+    }
+
+    #[test]
+    fn it_costs_its_bytes_and_its_facts_and_is_queued_with_its_stamp() {
+        let item = received(1, None, Kind::Client);
+        assert_eq!((item.size(), item.held()), (100, 100 + 2 * BOOKKEEPING_BYTES));
+        assert_eq!(made(1, None).size(), PLATFORM_SPAN_SIZE);
+        let entry = item.clone().into_entry(None);
+        assert_eq!((entry.size, entry.is_precious, entry.count), (100, false, 1));
+        let stamp = Stamp { threshold: ThresholdEdit::Erase, reason: Some(Decision::Rule) };
+        let entry = item.into_entry(Some(stamp));
+        assert_eq!((entry.size, entry.stamp.as_deref()), (100 + stamp.size(), Some(&stamp)));
+        assert!(made(1, None).into_entry(None).is_precious);
+    }
+
+    #[test]
+    fn the_local_root_is_an_entry_or_the_top_or_the_first() {
+        let client = |number, parent| received(number, parent, Kind::Client);
+        let rows: [(&[Item<()>], Option<usize>); 7] = [
+            (&[], None),
+            (&[client(1, Some(2)), received(2, Some(3), Kind::Server)], Some(1)),
+            (&[client(1, Some(2)), client(2, Some(9))], Some(1)),
+            (&[client(1, Some(2)), client(2, None)], Some(1)),
+            (&[client(1, None), client(2, None)], Some(0)),
+            (&[client(1, Some(2)), client(2, Some(1))], Some(0)),
+            (&[client(1, Some(2)), client(2, Some(9)), received(3, Some(1), Kind::Consumer)], Some(2)),
+        ];
+        for (items, root) in rows {
+            assert_eq!(local_root(items), root, "{items:?}");
+        }
+    }
+}

@@ -54,3 +54,34 @@ impl Operations {
         standing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_slow_follows_from_the_setting() {
+        let ms = Duration::from_millis;
+        let mut operations = Operations::new();
+        let mut is_slow = |slow, took| operations.add(1, false, ms(took), slow).is_slow;
+        assert!(!is_slow(Slow::Never, 900_000));
+        let from = Slow::From(ms(500));
+        assert_eq!([499, 500, 501].map(|took| is_slow(from, took)), [false, true, true]);
+        // Nothing was learned of it so far: only a share needs to know how long others took.
+        (0..100).for_each(|_| assert!(!is_slow(Slow::Above(0.99), 10)));
+        assert!(is_slow(Slow::Above(0.99), 1_000));
+        assert!(!operations.add(2, false, ms(1_000), Slow::Above(0.99)).is_slow, "another operation");
+    }
+
+    #[test]
+    fn failures_raise_an_operation_alone() {
+        let mut operations = Operations::new();
+        let mut add = |key, is_error| operations.add(key, is_error, Duration::from_millis(10), Slow::Never);
+        for _ in 0..200 {
+            add(1, false);
+            add(2, false);
+        }
+        let turns: u32 = (0..20).map(|_| u32::from(add(1, true).turn == Turn::Rises)).sum();
+        assert_eq!((turns, add(1, true).is_risen, add(2, false).is_risen), (1, true, false));
+    }
+}

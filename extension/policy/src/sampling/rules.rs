@@ -244,4 +244,99 @@ mod tests {
             assert_eq!(test.holds(fact), holds, "{test:?} {fact:?}");
         }
     }
+
+    /// A span's attributes, and those of its resource.
+    #[derive(Clone, Debug, Default)]
+    struct Facts(&'static [(&'static str, Fact<'static>)], &'static [(&'static str, Fact<'static>)]);
+
+    impl Body for Facts {
+        fn name(&self) -> &'static str {
+            "GET /pay"
+        }
+
+        fn attribute(&self, key: &str) -> Option<Fact<'_>> {
+            self.0.iter().find(|(known, _)| *known == key).map(|(_, fact)| *fact)
+        }
+
+        fn resource(&self, key: &str) -> Option<Fact<'_>> {
+            self.1.iter().find(|(known, _)| *known == key).map(|(_, fact)| *fact)
+        }
+    }
+
+    /// A SERVER span of 10 ms.
+    fn item(body: Facts) -> Item<Facts> {
+        Item::Received(crate::span::Span {
+            trace_id: crate::span::TraceId::new([1; 16]).expect("not zero"),
+            span_id: crate::span::SpanId::new([1; 8]).expect("not zero"),
+            parent: None,
+            parent_is_remote: None,
+            kind: Kind::Server,
+            start: crate::time::UnixNanos(0),
+            end: crate::time::UnixNanos(10_000_000),
+            is_error: false,
+            request_id: None,
+            size: 1,
+            body,
+        })
+    }
+
+    #[test]
+    fn each_condition_asks_for_one_thing() {
+        let like = Pattern::new;
+        let plain = Facts::default;
+        let route: &'static [_] = &[("http.target", Fact::Text("/old")), ("http.route", Fact::Text("/new"))];
+        let of_resource = Facts(
+            &[("a", Fact::Int(1))],
+            &[("service.name", Fact::Text("shop")), ("a", Fact::Int(2)), ("b", Fact::Int(3))],
+        );
+        let number = |key: &str, number| Condition::Attribute(key.into(), Test::Number(number));
+        let ms = Duration::from_millis;
+        let rows = [
+            (Condition::Name(like("GET *")), plain(), true),
+            (Condition::Name(like("POST *")), plain(), false),
+            (Condition::Route(like("/new")), Facts(route, &[]), true),
+            (Condition::Route(like("/old")), Facts(route, &[]), false),
+            (Condition::Route(like("/old")), Facts(&route[..1], &[]), true),
+            (Condition::Route(like("*")), plain(), false),
+            (Condition::Service(like("shop")), of_resource.clone(), true),
+            (Condition::Service(like("default")), plain(), true),
+            (Condition::Service(like("default")), of_resource.clone(), false),
+            (Condition::Trigger(like("http")), Facts(&[("faas.trigger", Fact::Text("http"))], &[]), true),
+            (Condition::Trigger(like("*")), Facts(&[("faas.trigger", Fact::Int(1))], &[]), false),
+            (number("a", 1.0), of_resource.clone(), true),
+            (number("a", 2.0), of_resource.clone(), false),
+            (number("b", 3.0), of_resource, true),
+            (Condition::Kind(Kind::Server), plain(), true),
+            (Condition::Kind(Kind::Client), plain(), false),
+            (Condition::IsError(false), plain(), true),
+            (Condition::IsError(true), plain(), false),
+            (Condition::AtLeast(ms(10)), plain(), true),
+            (Condition::AtLeast(ms(11)), plain(), false),
+            (Condition::AtMost(ms(10)), plain(), true),
+            (Condition::AtMost(ms(9)), plain(), false),
+        ];
+        for (condition, body, holds) in rows {
+            assert_eq!(condition.holds(&item(body), "default"), holds, "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_looks_at_the_entry_or_at_any_and_asks_for_all() {
+        let is = |number| Condition::Attribute("a".into(), Test::Number(number));
+        let items = [item(Facts(&[("a", Fact::Int(1))], &[])), item(Facts(&[("a", Fact::Int(2))], &[]))];
+        let matches = |when: Vec<Condition>, looks_at, entry| {
+            let rule = Rule { name: "r".into(), when, looks_at, then: Action::Keep, even_failures: false };
+            rule.matches(&items, entry, "")
+        };
+        assert!(
+            matches(alloc::vec![is(1.0)], LooksAt::Entry, 0)
+                && !matches(alloc::vec![is(1.0)], LooksAt::Entry, 1)
+        );
+        assert!(!matches(alloc::vec![is(1.0)], LooksAt::Entry, 2), "there is none");
+        assert!(
+            matches(alloc::vec![is(2.0)], LooksAt::Any, 0) && !matches(alloc::vec![is(3.0)], LooksAt::Any, 0)
+        );
+        assert!(!matches(alloc::vec![is(1.0), is(2.0)], LooksAt::Any, 0), "one span must be like all of it");
+        assert!(matches(alloc::vec![], LooksAt::Entry, 0));
+    }
 }

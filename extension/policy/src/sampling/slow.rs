@@ -105,4 +105,56 @@ mod tests {
             assert!(bucket < BUCKETS && (micros < 2_000 || bucket == last));
         }
     }
+
+    #[test]
+    fn eight_buckets_for_each_doubling() {
+        let rows = [
+            // microseconds, bucket
+            (0, 0),
+            (1, 0),
+            (2, 8),
+            (3, 12),
+            (4, 16),
+            (7, 22),
+            (8, 24),
+            (9, 25),
+            (15, 31),
+            (16, 32),
+            (17, 32),
+            (18, 33),
+            (1_023, 79),
+            (1_024, 80),
+            (1 << 30, 240),
+            ((1 << 31) - 1, 247),
+            (1 << 31, 247),
+            (u64::MAX, 247),
+        ];
+        for (micros, expected) in rows {
+            assert_eq!(bucket(Duration::from_micros(micros)), expected, "{micros} µs");
+        }
+        assert_eq!(BUCKETS, 248);
+    }
+
+    #[test]
+    fn a_quantile_is_the_bucket_that_the_share_lies_in() {
+        let mut durations = Durations::default();
+        (0..90).for_each(|_| durations.add(ms(1)));
+        (0..10).for_each(|_| durations.add(ms(100)));
+        // Of a hundred, ninety took 1 ms: which share lies there, and what is above it.
+        for (share, above_first) in [(0.0, true), (0.5, true), (0.9, true), (0.91, false), (1.0, false)] {
+            assert_eq!(durations.is_above(share, ms(100)), above_first, "{share}");
+            assert!(durations.is_above(share, ms(200)) && !durations.is_above(share, ms(1)) || share == 0.0);
+        }
+        assert!(!durations.is_above(0.9, ms(1)));
+    }
+
+    #[test]
+    fn what_is_old_is_halved() {
+        let mut durations = Durations::default();
+        (1..SAMPLES_MAX).for_each(|_| durations.add(ms(10)));
+        assert_eq!(durations.total, SAMPLES_MAX - 1);
+        durations.add(ms(20));
+        assert_eq!(durations.total, (SAMPLES_MAX - 1) / 2, "one of one is none when it is halved");
+        assert_eq!(durations.counts.iter().map(|count| u32::from(*count)).sum::<u32>(), durations.total);
+    }
 }

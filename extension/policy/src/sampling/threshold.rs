@@ -183,4 +183,34 @@ mod tests {
         let trace_id = TraceId::new([9; 16]).expect("not zero");
         assert_eq!(Randomness::of_trace(&trace_id), Randomness(0x0009_0909_0909_0909));
     }
+
+    #[test]
+    fn shares_near_the_ends_keep_their_precision() {
+        // Computed in Python with exact fractions: four digits behind the leading ones that are all `f` or all `0`.
+        let rows = [
+            (1e-5, "ffff583a"),
+            (1e-10, "ffffffff920d"),
+            (1e-14, "fffffffffffd2f"),
+            (0.99999, "0000a7c6"),
+            (libm::exp2(-56.0), "ffffffffffffff"),
+            (3.0 * libm::exp2(-56.0), "fffffffffffffd"),
+            (1.0 - libm::exp2(-53.0), "00000000000008"),
+            (0.75, "4"),
+            (1.0 / 16.0, "f"),
+            (15.0 / 16.0, "1"),
+        ];
+        for (share, text) in rows {
+            assert_eq!(of(share).to_string(), text, "{share}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_multiplied_up_to_all() {
+        let times = |share, factor| Ratio::new(share).expect("a share").times(factor).share();
+        assert_eq!([times(0.2, 3.0), times(0.5, 3.0), times(0.5, 0.0)], [0.6000000000000001, 1.0, 0.0]);
+        assert_eq!(
+            (Threshold(FULL + 5).share(), Threshold(FULL).share(), Threshold(FULL / 4).share()),
+            (0.0, 0.0, 0.75)
+        );
+    }
 }

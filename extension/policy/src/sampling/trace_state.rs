@@ -174,4 +174,26 @@ mod tests {
         let after = rewrite(&long, ThresholdEdit::Write(th("fd70a"))).expect("the old threshold goes");
         assert_eq!(read(&after).sampled, Sampled::Unsaid);
     }
+
+    #[test]
+    fn there_may_be_as_many_members_and_characters_as_w3c_allows() {
+        let others = |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let write = ThresholdEdit::Write(th("8"));
+        assert_eq!(rewrite(&others(31), write), Some(format!("ot=th:8,{}", others(31))));
+        assert_eq!(rewrite(&others(32), write), None);
+        // `th:8;` and the rest are 256 characters, and then one more.
+        for (rest, expected) in [(251, true), (252, false)] {
+            let rest = format!("x:{}", "y".repeat(rest - 2));
+            let after = rewrite(&format!("ot={rest}"), write);
+            assert_eq!(after, expected.then(|| format!("ot=th:8;{rest}")), "{}", rest.len());
+        }
+    }
+
+    #[test]
+    fn blanks_and_empty_members_mean_nothing() {
+        let write = ThresholdEdit::Write(th("8"));
+        assert_eq!(rewrite(" a=1 ,,\tb=2,", write).as_deref(), Some("ot=th:8,a=1,b=2"));
+        assert_eq!(rewrite("a=1,ot=;;q:z;", write).as_deref(), Some("ot=th:8;q:z,a=1"));
+        assert_eq!(read(" ot=th:8 ").sampled, Sampled::By(th("8")));
+    }
 }

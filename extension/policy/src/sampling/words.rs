@@ -57,3 +57,65 @@ impl Words {
         self.all.iter().find(|word| word.request_id == *request_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampling::Decision;
+    use alloc::vec::Vec;
+
+    fn word(request_id: &str) -> Circumstances {
+        Circumstances { request_id: request_id.into(), ..Circumstances::default() }
+    }
+
+    #[test]
+    fn what_is_said_of_one_invocation_adds_up() {
+        let mut words = Words::default();
+        assert!(!words.is_final(&"a".into()));
+        words.learn(word("a"));
+        words.learn(Circumstances {
+            is_cold: true,
+            failure: Some(Decision::Crash),
+            xray: Some(false),
+            ..word("a")
+        });
+        let known =
+            words.learn(Circumstances { failure: Some(Decision::Error), xray: Some(true), ..word("a") });
+        assert_eq!(
+            (known.is_cold, known.failure, known.xray, known.is_final),
+            (true, Some(Decision::Crash), Some(false), false)
+        );
+        assert!(words.learn(Circumstances { is_final: true, ..word("a") }).is_final);
+        assert!(words.learn(word("a")).is_final && words.is_final(&"a".into()));
+    }
+
+    #[test]
+    fn the_latest_are_remembered_and_a_new_try_knows_nothing_of_the_first() {
+        let mut words = Words::default();
+        for n in 0..WORDS_MAX + 5 {
+            words.learn(word(&alloc::format!("r{n}")));
+        }
+        assert_eq!((words.all.len(), &*words.all[0].request_id), (WORDS_MAX, "r5"));
+        words.forget(&"r6".into());
+        let ids: Vec<_> = words.all.iter().take(2).map(|word| &*word.request_id).collect();
+        assert_eq!((words.all.len(), &ids[..]), (WORDS_MAX - 1, &["r5", "r7"][..]));
+    }
+
+    #[test]
+    fn several_are_known_together_and_final_if_each_is() {
+        let mut words = Words::default();
+        words.learn(Circumstances { is_cold: true, is_final: true, ..word("a") });
+        words.learn(Circumstances { failure: Some(Decision::Timeout), xray: Some(true), ..word("b") });
+        let on =
+            |words: &Words, ids: &[&str]| words.on(&ids.iter().map(|id| (*id).into()).collect::<Vec<_>>());
+        let both = on(&words, &["a", "b"]);
+        assert_eq!(
+            (both.is_cold, both.failure, both.xray, both.is_final),
+            (true, Some(Decision::Timeout), Some(true), false)
+        );
+        assert!(on(&words, &["a"]).is_final && !on(&words, &["b"]).is_cold);
+        assert!(!on(&words, &[]).is_final && !on(&words, &["a", "c"]).is_final);
+        words.learn(Circumstances { is_final: true, ..word("b") });
+        assert!(on(&words, &["a", "b"]).is_final);
+    }
+}

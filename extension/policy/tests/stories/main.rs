@@ -3,15 +3,18 @@
 //! One binary for all of them: each further one is a link of a second.
 
 mod announced;
+mod books;
 mod borders;
 mod connect;
 mod counted;
 mod crowded;
 mod doubt;
+mod ending;
 mod far;
 mod livelock;
 mod made;
 mod managed;
+mod metered;
 mod pace;
 mod probe;
 mod refused;

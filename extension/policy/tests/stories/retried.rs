@@ -260,3 +260,39 @@ fn the_own_span_of_the_first_try_does_not_end_a_retry_after_the_clock_was_set_ba
     story.answer();
     assert_eq!(story.asked, asked, "the retry runs: /next must not be asked");
 }
+
+/// `platform.start` of a retry comes before INVOKE is read, and nothing was told of the first try's end.
+#[test]
+fn the_begin_of_a_retry_is_not_that_of_a_first_try_without_an_end() {
+    let mut story = on_demand();
+    story.invoke_as("same", 1_000);
+    story.tell_start("same", 1_000);
+    story.pass(59_900);
+    story.answer();
+    story.now += 60_000 * MS;
+    let began = story.now / MS;
+    story.tell_start("same", began);
+    story.invoke_as("same", 200);
+    story.pass(5);
+    story.tell_done("same", began + 205, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert!(told(&story).contains(&(began, began + 205, false)), "{:?}", told(&story));
+}
+
+/// The end of a retry comes before its INVOKE is read, and nothing was told of the first try's end.
+#[test]
+fn the_end_of_a_retry_is_not_that_of_a_first_try_without_an_end() {
+    let mut story = on_demand();
+    story.invoke_as("same", 1_000);
+    story.pass(59_900);
+    story.answer();
+    story.now += 60_000 * MS;
+    story.tell_done("same", story.now / MS, EndStatus::Success, None);
+    let asked = story.asked;
+    story.invoke_as("same", 100);
+    story.answer();
+    assert_eq!(story.asked, asked + 1, "the retry is over");
+    story.pass(10);
+    assert_eq!(story.agent.ledger().held.as_nanos() as u64 / MS, 100, "it was held from its end to INVOKE");
+}

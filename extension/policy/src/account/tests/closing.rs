@@ -1,0 +1,404 @@
+//! The end of an invocation: when it is closed, and what is made of it.
+
+use super::*;
+
+fn shutdown(reason: ShutdownReason, ms: u64) -> Shutdown {
+    Shutdown { reason, deadline: now(ms + 2_000), received_at: at(ms), waited: Duration::ZERO }
+}
+
+#[test]
+fn one_is_closed_when_its_end_is_known_and_nothing_of_a_dead_one_may_still_come() {
+    for (status, may_come, is_closed) in [
+        (EndStatus::Success, true, true),
+        (EndStatus::Success, false, true),
+        (EndStatus::Timeout, true, false),
+        (EndStatus::Timeout, false, true),
+    ] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100);
+        assert!(told.account.has_unexplained());
+        told.close(101);
+        assert_eq!(told.open(), ["r"], "nothing is known");
+        told.event(&done("r", 110, status));
+        assert!(!told.account.has_unexplained());
+        told.account.close_known(now(111), &told.config, &told.announced, may_come);
+        assert_eq!(told.open().is_empty(), is_closed, "{status:?} {may_come}");
+        assert_eq!(told.account.take_deaths().len(), usize::from(is_closed && status == EndStatus::Timeout));
+    }
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).span(&span(1, 101, Kind::Server, Some("r")));
+    assert!(!told.account.has_unexplained());
+    told.account.close_known(now(111), &told.config, &told.announced, true);
+    assert!(told.open().is_empty(), "its own span has come");
+    let root = |told: &Told, ms| told.account.own_root(&"r".into(), at(ms));
+    assert_eq!((root(&told, 100), root(&told, 101)), (Some((trace(9), id(1))), None));
+}
+
+#[test]
+fn where_many_run_those_that_cannot_run_any_more_are_closed() {
+    let limit = INVOCATION_MAX.as_millis() as u64;
+    for (init_type, is_lost) in [(InitType::ManagedInstances, true), (InitType::OnDemand, false)] {
+        let mut told = Told::new(init_type);
+        told.begin("r", 100).begin("s", 101);
+        told.close(100 + limit - 1);
+        assert_eq!(told.open(), ["r", "s"]);
+        told.close(100 + limit);
+        assert_eq!(told.open().len(), 2 - usize::from(is_lost), "{init_type:?}");
+        let closed: Vec<_> = told.account.take_closed().into_iter().map(|word| word.is_final).collect();
+        assert_eq!(closed.len(), usize::from(is_lost));
+    }
+    let mut told = Told::new(InitType::ManagedInstances);
+    for n in 0..OPEN_MAX as u64 {
+        told.begin(&alloc::format!("r{n}"), 100 + n);
+    }
+    told.close(2_000);
+    assert_eq!(told.open().len(), OPEN_MAX);
+    told.begin("one more", 2_000).close(2_001);
+    assert_eq!((told.open().len(), told.open()[0]), (OPEN_MAX, "r1"));
+}
+
+#[test]
+fn shutdown_cuts_off_the_last_on_demand_and_all_where_several_run() {
+    for (init_type, failures) in [
+        (InitType::OnDemand, [None, Some(crate::sampling::Decision::Timeout)]),
+        (InitType::ManagedInstances, [Some(crate::sampling::Decision::Timeout); 2]),
+    ] {
+        let mut told = Told::new(init_type);
+        told.begin("r", 100).begin("s", 200);
+        let cut = shutdown(ShutdownReason::Timeout, 500);
+        told.account.close_all(now(500), &told.config, &cut, &told.announced);
+        let closed: Vec<_> = told.account.take_closed().into_iter().map(|word| word.failure).collect();
+        assert_eq!(closed, failures, "{init_type:?}");
+        assert!(told.open().is_empty());
+    }
+    // What is awaited is made then.
+    let mut told = Told::new(InitType::OnDemand);
+    told.account.on_sdk();
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111);
+    assert!(told.account.take_made().is_empty() && told.account.is_awaiting());
+    told.account.close_all(now(500), &told.config, &shutdown(ShutdownReason::Spindown, 500), &told.announced);
+    assert_eq!((told.account.take_made().len(), told.account.is_awaiting()), (1, false));
+}
+
+#[test]
+fn so_many_are_remembered_and_each_with_how_it_was_told() {
+    for (init_type, most) in
+        [(InitType::OnDemand, FINISHED_MAX), (InitType::ManagedInstances, FINISHED_MAX_MANAGED)]
+    {
+        let mut told = Told::new(init_type);
+        for n in 0..most as u64 + 5 {
+            let request_id = alloc::format!("r{n}");
+            told.begin(&request_id, 100 * n)
+                .event(&report(&request_id, 100 * n + 10, EndStatus::Success))
+                .close(100 * n + 11);
+        }
+        let finished = &told.account.finished;
+        assert_eq!((finished.len(), &*finished[0].request_id), (most, "r5"));
+        let is_managed = init_type == InitType::ManagedInstances;
+        // On demand a report has our own time in it.
+        assert!(finished.iter().all(|known| known.is_done && known.is_reported == is_managed));
+        assert!(finished.iter().all(|known| known.told_at.is_some() == is_managed));
+        assert_eq!(finished[0].ended_at, at(510));
+    }
+}
+
+#[test]
+fn the_next_ones_spans_begin_after_the_end_of_the_one_before() {
+    // When the next one's begin was told, and from when its spans are: from its INVOKE at the latest.
+    for (started_ms, from) in [(None, at(140)), (Some(110), UnixNanos(110 * MS + 1)), (Some(130), at(130))] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).begin("s", 140);
+        if let Some(ms) = started_ms {
+            told.event(&start("s", ms));
+        }
+        told.event(&done("r", 110, EndStatus::Success)).close(141);
+        let next = &told.account.open[0];
+        assert_eq!((next.from, next.floor), (from, at(110)), "{started_ms:?}");
+    }
+    // Where it begins later, ends are told in whole milliseconds.
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111).begin("s", 140);
+    assert_eq!(told.account.open[0].from, UnixNanos(111 * MS + 1));
+    told.event(&start("s", 105));
+    assert_eq!(told.account.open[0].from, at(110), "not before the one before had ended");
+}
+
+#[test]
+fn the_word_on_one_that_is_closed_is_final_if_its_end_was_told() {
+    let is_final =
+        |told: &mut Told| told.account.take_closed().iter().map(|word| word.is_final).collect::<Vec<_>>();
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).span(&span(1, 101, Kind::Server, Some("r"))).close(110);
+    assert_eq!(is_final(&mut told), [false]);
+    told.begin("s", 200).event(&done("s", 210, EndStatus::Success)).close(211);
+    assert_eq!(is_final(&mut told), [true]);
+    told.begin("t", 300);
+    told.account.close_older(now(400), &told.config, &told.announced, 0);
+    assert_eq!(is_final(&mut told), [false], "it may be told of yet");
+}
+
+#[test]
+fn a_process_that_serves_several_lives_on_after_a_time_out() {
+    for (init_type, status, is_awaited) in [
+        (InitType::ManagedInstances, EndStatus::Timeout, true),
+        (InitType::ManagedInstances, EndStatus::Failure, false),
+        (InitType::ManagedInstances, EndStatus::Success, true),
+        (InitType::OnDemand, EndStatus::Timeout, false),
+        (InitType::OnDemand, EndStatus::Success, true),
+    ] {
+        let mut told = Told::new(init_type);
+        told.account.on_sdk();
+        told.begin("r", 100).event(&done("r", 110, status)).close(111);
+        assert_eq!(told.account.is_awaiting(), is_awaited, "{init_type:?} {status:?}");
+        assert_eq!(told.account.take_made().len(), usize::from(!is_awaited), "{init_type:?} {status:?}");
+    }
+    // And the begins of others mean nothing for its spans.
+    let mut told = Told::new(InitType::ManagedInstances);
+    told.begin("r", 100).begin("s", 200).event(&done("r", 110, EndStatus::Success)).close(111);
+    assert_eq!((told.account.open[0].from, told.account.open[0].floor), (UnixNanos(0), UnixNanos(0)));
+}
+
+#[test]
+fn a_dead_ones_entry_is_no_root_if_spans_name_a_parent_that_never_came() {
+    for (status, root) in [(EndStatus::Success, None), (EndStatus::Timeout, Some(id(7)))] {
+        let mut told = Told::new(InitType::OnDemand);
+        let child = Span { parent: Some(id(7)), ..span(2, 103, Kind::Client, None) };
+        told.begin("r", 100).span(&span(1, 101, Kind::Server, None)).span(&child);
+        told.event(&done("r", 110, status)).close(111);
+        let made = told.account.take_made();
+        assert_eq!(made.first().map(|span| span.span_id), root, "{status:?}");
+    }
+}
+
+#[test]
+fn one_parent_that_never_came_is_made_once() {
+    let mut told = Told::new(InitType::OnDemand);
+    let child = |span_id, ms| Span { parent: Some(id(7)), ..span(span_id, ms, Kind::Client, None) };
+    told.begin("r", 100).span(&child(1, 101)).event(&done("r", 110, EndStatus::Timeout)).close(111);
+    told.begin("s", 2_000).span(&child(2, 2_001)).event(&done("s", 2_010, EndStatus::Timeout)).close(2_011);
+    let made = told.account.take_made();
+    assert_eq!((made.len(), made[0].span_id, made[1].trace_id), (2, id(7), trace(9)));
+    assert_ne!(made[1].span_id, id(7), "it has been made");
+    assert_eq!(told.account.take_stand_ins(), [(trace(9), id(7))]);
+}
+
+/// The trace of the root that is made when the environment ends.
+fn root_at_the_end(told: &mut Told) -> Option<TraceId> {
+    let end = shutdown(ShutdownReason::Spindown, 900_000);
+    told.account.close_all(now(900_000), &told.config, &end, &told.announced);
+    told.account.take_made().last().map(|span| span.trace_id)
+}
+
+#[test]
+fn spans_that_began_after_its_end_are_not_of_an_invocation_where_that_is_known() {
+    for (event, ms, is_its) in [
+        (done("r", 110, EndStatus::Success), 110, true),
+        (done("r", 110, EndStatus::Success), 150, false),
+        (report("r", 110, EndStatus::Success), 110, true),
+        (report("r", 110, EndStatus::Success), 150, false),
+    ] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).span(&span(1, ms, Kind::Client, None)).event(&event).close(160);
+        assert_eq!(root_at_the_end(&mut told) == Some(trace(9)), is_its, "{event:?} {ms}");
+    }
+}
+
+#[test]
+fn what_began_before_invoke_in_an_older_trace_is_of_the_one_before_unless_the_begin_is_told() {
+    for (ms, started_ms, is_its) in
+        [(1_500, None, false), (1_500, Some(1_400), true), (2_000, None, true), (2_001, None, true)]
+    {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100)
+            .span(&span(1, 101, Kind::Server, Some("r")))
+            .event(&done("r", 110, EndStatus::Success))
+            .close(111);
+        told.begin("s", 2_000).span(&span(2, ms, Kind::Client, None));
+        if let Some(ms) = started_ms {
+            told.event(&start("s", ms));
+        }
+        told.event(&unmeasured("s", 2_010)).close(2_011);
+        assert_eq!(root_at_the_end(&mut told) == Some(trace(9)), is_its, "{ms} {started_ms:?}");
+    }
+    // In a trace of its own it is of the next: the function was faster than INVOKE.
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111);
+    told.begin("s", 2_000)
+        .span(&span(2, 1_500, Kind::Client, None))
+        .event(&unmeasured("s", 2_010))
+        .close(2_011);
+    assert_eq!(root_at_the_end(&mut told), Some(trace(9)));
+}
+
+#[test]
+fn what_a_killed_process_left_has_failed_and_has_one_root() {
+    // The spans that were accepted since, and the trace of the root that is made; `None` where there is one already.
+    let named = |remote| Span {
+        parent: Some(id(7)),
+        parent_is_remote: remote,
+        ..span(1, 5_001, Kind::Server, Some("r"))
+    };
+    let client = |ms| span(2, ms, Kind::Client, None);
+    let mut told = Told::new(InitType::OnDemand);
+    let mut recover = |spans: &[Span<()>], earlier: &[Span<()>]| {
+        let invoke = Invoke {
+            request_id: "r".into(),
+            deadline: now(0),
+            deadline_at: at(6_000),
+            received_at: at(5_000),
+            arn: "".into(),
+            xray: None,
+            waited: Duration::ZERO,
+        };
+        told.account.recover(&told.config, (invoke, 7), (earlier, spans), &told.announced);
+        let failures: Vec<_> = told.account.take_closed().into_iter().map(|word| word.failure).collect();
+        assert_eq!(failures, [Some(crate::sampling::Decision::Crash)]);
+        assert_eq!(told.account.last_end, UnixNanos(0), "it is none of this process's");
+        told.account.take_stand_ins();
+        told.account.take_made().first().map(|root| (root.trace_id == trace(9), root.end))
+    };
+    assert_eq!(recover(&[named(None)], &[]), None, "its own span is there");
+    assert_eq!(recover(&[], &[named(Some(true))]), None, "or was before");
+    assert!(recover(&[named(Some(false))], &[]).is_some(), "a part of another");
+    // When the one before ended, nobody knows: what began well before INVOKE was read may be of that.
+    for (ms, is_its) in [(4_500, false), (4_979, false), (4_980, true), (5_500, true)] {
+        let (is_in_trace, _) = recover(&[client(ms)], &[]).expect("it has none");
+        assert_eq!(is_in_trace, is_its, "{ms}");
+    }
+    let other = Span { request_id: None, ..span(3, 4_000, Kind::Client, None) };
+    assert_eq!(
+        recover(&[client(5_500)], &[other]).map(|(is_in_trace, _)| is_in_trace),
+        Some(false),
+        "an older trace"
+    );
+    assert_eq!(
+        recover(&[client(5_500)], &[]).map(|(_, end)| end),
+        Some(at(5_505)),
+        "its last span tells of its end"
+    );
+}
+
+#[test]
+fn only_the_first_invocation_has_a_cold_start() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.event(&init_done(50));
+    for (request_id, ms) in [("r", 100), ("s", 200)] {
+        told.begin(request_id, ms).event(&done(request_id, ms + 10, EndStatus::Success)).close(ms + 11);
+    }
+    let cold: Vec<_> = told.account.take_closed().into_iter().map(|word| word.is_cold).collect();
+    assert_eq!(cold, [true, false]);
+}
+
+#[test]
+fn spans_that_no_open_root_asks_for_are_forgotten() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 10_000).span(&span(1, 10_001, Kind::Client, None));
+    told.event(&done("r", 10_010, EndStatus::Success)).close(10_011);
+    // It is awaited, and its spans are kept.
+    told.begin("s", 20_000).span(&span(2, 20_001, Kind::Client, None));
+    told.account.settle_overdue(now(10_012), &told.config);
+    assert!(told.account.relatives.has(trace(9), id(1)));
+    // A span that began after its end shows that it is awaited in vain.
+    told.account.settle_ripe(now(20_010), &told.config, false);
+    assert_eq!(told.account.take_made().len(), 1);
+    assert!(!told.account.relatives.has(trace(9), id(1)) && told.account.relatives.has(trace(9), id(2)));
+}
+
+#[test]
+fn an_end_without_a_duration_is_not_the_platforms_own_word() {
+    let mut told = Told::new(InitType::OnDemand);
+    let event = unmeasured("r", 110);
+    told.begin("r", 100).event(&event).close(111);
+    told.begin("s", 200).event(&done("s", 210, EndStatus::Success)).close(211);
+    let told_at: Vec<_> = told.account.finished.iter().map(|known| known.told_at).collect();
+    assert_eq!(told_at, [None, Some(at(210))]);
+}
+
+#[test]
+fn what_x_ray_decided_is_told_with_an_invocation() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 100);
+    let xray = XrayContext { trace_id: trace(6), parent: None, root: "1-6".into(), sampled: Some(false) };
+    told.account.open[0].invoke.xray = Some(xray);
+    assert!(told.account.flushed(&told.config).is_none(), "nobody says that it is done");
+    told.account.on_flush_request(None);
+    let word = told.account.flushed(&told.config).expect("the function says so");
+    assert_eq!((&*word.request_id, word.xray, word.is_cold, word.is_final), ("r", Some(false), true, false));
+    told.event(&done("r", 110, EndStatus::Success)).close(111);
+    assert_eq!(told.account.take_closed()[0].xray, Some(false));
+}
+
+#[test]
+fn where_several_run_a_death_concerns_the_trace_of_the_announced_span_that_names_it() {
+    let mut told = Told::new(InitType::ManagedInstances);
+    told.begin("r", 100).begin("s", 101);
+    let announced = |trace_id, span_id, request_id| Span {
+        trace_id: trace(trace_id),
+        ..span(span_id, 102, Kind::Server, request_id)
+    };
+    told.announced.add(announced(1, 1, Some("r")), 1);
+    told.announced.add(announced(2, 2, Some("s")), 2);
+    told.event(&done("s", 110, EndStatus::Failure)).close(111);
+    let deaths: Vec<_> = told.account.take_deaths().iter().map(|death| death.trace).collect();
+    assert_eq!(deaths, [Some(trace(2))]);
+    told.event(&done("r", 110, EndStatus::Failure)).close(111);
+    told.begin("t", 200).event(&done("t", 210, EndStatus::Failure)).close(211);
+    let deaths: Vec<_> = told.account.take_deaths().iter().map(|death| death.trace).collect();
+    assert_eq!(deaths, [Some(trace(1))], "nothing names the last one");
+}
+
+#[test]
+fn what_a_dead_function_had_announced_is_of_its_invocation() {
+    for (announced_ms, is_its) in [(102, true), (90, false)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100);
+        told.announced.add(span(1, announced_ms, Kind::Client, None), 1);
+        told.event(&done("r", 110, EndStatus::Timeout)).close(111);
+        let root = &told.account.take_made()[0];
+        assert_eq!(root.trace_id == trace(9), is_its, "announced at {announced_ms}");
+    }
+}
+
+#[test]
+fn where_nothing_told_of_an_end_it_is_no_later_than_the_next_one_was_heard_of() {
+    let mut told = Told::new(InitType::OnDemand);
+    let own = Span { end: at(400), ..span(1, 150, Kind::Client, None) };
+    told.begin("r", 100).span(&own).begin("s", 200);
+    told.account.close_older(now(400), &told.config, &told.announced, 1);
+    let known = &told.account.finished[0];
+    assert_eq!((&*known.request_id, known.ended_at), ("r", told.account.open[0].from));
+    assert_eq!(told.account.last_end, UnixNanos(0), "it is no border");
+}
+
+#[test]
+fn a_parent_of_what_a_killed_process_left_is_of_its_invocation_though_it_began_before() {
+    for (ms, start) in [(4_500, at(4_500)), (3_900, at(5_000))] {
+        let mut told = Told::new(InitType::OnDemand);
+        let parent = span(3, ms, Kind::Client, None);
+        let child = Span { parent: Some(id(3)), ..span(2, 5_500, Kind::Client, None) };
+        let invoke = Invoke {
+            request_id: "r".into(),
+            deadline: now(0),
+            deadline_at: at(6_000),
+            received_at: at(5_000),
+            arn: "".into(),
+            xray: None,
+            waited: Duration::ZERO,
+        };
+        told.account.recover(&told.config, (invoke, 7), (&[], &[parent, child]), &told.announced);
+        assert_eq!(told.account.take_made()[0].start, start, "the parent began at {ms}");
+    }
+}
+
+#[test]
+fn an_announced_span_that_names_nothing_stands_for_a_dead_one_if_it_began_in_it() {
+    for (ms, stands) in [(2_001, true), (110, true), (109, false), (50, false)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).event(&unmeasured("r", 110)).close(111).begin("s", 2_000);
+        told.account.take_made();
+        told.announced.add(span(1, ms, Kind::Server, None), 2);
+        told.event(&done("s", 2_010, EndStatus::Timeout)).close(2_011);
+        let is_made = !told.account.take_made().is_empty();
+        assert_eq!(is_made, !stands, "announced at {ms}");
+    }
+}
