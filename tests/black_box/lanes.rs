@@ -187,7 +187,9 @@ fn a_backend_that_refuses_our_histograms_has_the_functions_metrics() {
         let summary = world.close();
         let state = world.collector.state();
         assert!(state.requests.iter().any(has_exponential), "{mode}: ours have been refused");
-        assert_eq!(orders(&state) as u64, INVOCATIONS, "{mode}: {}\n{state}", summary.0);
+        // At least once: a request that was given up at the end may have arrived.
+        assert!(orders(&state) as u64 >= INVOCATIONS, "{mode}: {}\n{state}", summary.0);
+        assert_eq!(summary.0["metrics"]["held"], 0, "{mode}: {}", summary.0);
     }
 }
 

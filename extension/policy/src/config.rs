@@ -205,9 +205,9 @@ mod tests {
         let bounds = Bounds { batch_bytes: 1_000, batch_items: 10, ..Config::default().bounds };
         let rows = [(1_000, 10, true), (1_001, 1, false), (1, 11, false), (0, 0, true)];
         for (size, items, fits) in rows {
-            assert_eq!(bounds.fits_batch(held_bytes, size, items), fits, "{items} items of {size} bytes");
+            assert_eq!(bounds.fits_batch(share, size, items), fits, "{items} items of {size} bytes");
         }
-        let share = held_bytes - 1;
+        let share = share - 1;
         assert!(!bounds.fits_batch(share, 1_000, 10), "all of it would not fit into the share");
         assert!(bounds.fits_batch(share, 999, 10) && bounds.fits_batch(share, 1_000, 9));
     }
