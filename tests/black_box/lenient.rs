@@ -43,8 +43,10 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 #[test]
 fn a_request_whose_intent_is_plain_is_taken() {
     type Pack = fn(u64) -> Vec<u8>;
+    /// A path, what makes the body, and a header.
+    type Row = (&'static str, Pack, Option<(&'static str, &'static str)>);
     let plain: Pack = request;
-    let rows: [(&str, Pack, Option<(&str, &str)>); 15] = [
+    let rows: [Row; 15] = [
         ("/v1/traces", plain, Some(("Content-Type", "application/x-protobuf"))),
         ("/v1/traces/", plain, Some(("Content-Type", "application/x-protobuf"))),
         ("//v1/traces", plain, Some(("Content-Type", "application/x-protobuf"))),
