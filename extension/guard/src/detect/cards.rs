@@ -4,6 +4,7 @@
 
 use super::numbers::{Run, begins_stripe, end_of_first, float_at, is_part_of_another, next_run};
 use super::{goes_on, number_goes_on};
+use crate::limits::cut;
 use crate::rewrite::Rewrite;
 
 /// As many digits are shown at the beginning, and at the end.
@@ -68,7 +69,7 @@ fn stands_apart(text: &[u8], start: usize, end: usize) -> bool {
 
 /// Where the stripe's data behind the number ends: `=` or `D` and digits, or `^` and a name and digits.
 fn end_of_stripe(text: &[u8], end: usize) -> usize {
-    let rest = &text[end..text.len().min(end + STRIPE_MAX)];
+    let rest = cut(&text[end..], STRIPE_MAX);
     let length = match rest.first() {
         Some(b'=' | b'D') if rest.len() > 7 && rest[1..8].iter().all(u8::is_ascii_digit) => {
             1 + rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count()
