@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
+use guard::{Attributes, Guard, Limits, Redaction, Rules};
 use policy::Signal;
 use wire::otlp;
 
@@ -96,4 +97,51 @@ pub(crate) fn small_spans(length: usize) {
     let bytes = Bytes::from(field(1, &group));
     let scanned = otlp::scan(Signal::Traces, &bytes).expect("it is OTLP");
     assert!(!scanned.receipt.spans.is_empty());
+}
+
+/// A field of bytes.
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::proto::put_bytes(&mut out, number, content);
+    out
+}
+
+fn guarded(signal: Signal, request: Vec<u8>) {
+    let rules = Rules {
+        redaction: Redaction::everything(None),
+        limits: Limits::default(),
+        attributes: Some(Attributes::default()),
+    };
+    let mut guard = Guard::new(rules).expect("there are rules");
+    guard.apply(signal, request.into()).expect("it is OTLP");
+}
+
+/// A gauge of points that are empty but for one.
+pub(crate) fn empty_points(length: usize) {
+    let hit = field(7, &[field(1, b"k"), field(2, &field(1, b"4111111111111111"))].concat());
+    let data = [field(1, &hit), [0x0a, 0].repeat(length / 2)].concat();
+    guarded(Signal::Metrics, field(1, &field(2, &field(2, &[field(1, b"m"), field(5, &data)].concat()))));
+}
+
+/// One attribute that is an array of texts of one byte, each of which would be searched.
+pub(crate) fn small_texts(length: usize) {
+    let array = field(1, &field(1, b"=")).repeat(length / 5);
+    let attribute = field(9, &[field(1, b"k"), field(2, &field(5, &array))].concat());
+    let span = [field(1, &[1; 16]), field(2, &[2; 8]), attribute].concat();
+    guarded(Signal::Traces, field(1, &field(2, &field(2, &span))));
+}
+
+/// Exponential histograms that are made alike, the first of them with as many buckets as fit.
+pub(crate) fn long_buckets(length: usize) {
+    let mut data = Vec::new();
+    for index in 0..50 {
+        let mail = format!("{index:06}@b.cd");
+        let mut point = field(1, &[field(1, b"mail"), field(2, &field(1, mail.as_bytes()))].concat());
+        wire::proto::put_fixed64(&mut point, 3, 7);
+        let buckets = if index == 0 { length } else { 1 };
+        point.extend(field(8, &field(2, &vec![1; buckets])));
+        data.extend(field(1, &point));
+    }
+    wire::proto::put_number(&mut data, 2, 1);
+    guarded(Signal::Metrics, field(1, &field(2, &field(2, &[field(1, b"m"), field(10, &data)].concat()))));
 }

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::Result;
-use crate::payload::{empty_groups, empty_groups_json, small_spans};
+use crate::payload::{empty_groups, empty_groups_json, empty_points, long_buckets, small_spans, small_texts};
 
 /// One kind of request, and the most that receiving one of the longest may take, in KiB: it, and what is made of it.
 pub(crate) struct Peak {
@@ -18,6 +18,9 @@ pub(crate) const PEAKS: &[Peak] = &[
     Peak { name: "empty-groups", run: empty_groups, max_kib: 24 << 10 },
     Peak { name: "empty-groups-json", run: empty_groups_json, max_kib: 44 << 10 },
     Peak { name: "small-spans", run: small_spans, max_kib: 60 << 10 },
+    Peak { name: "empty-points", run: empty_points, max_kib: 60 << 10 },
+    Peak { name: "small-texts", run: small_texts, max_kib: 100 << 10 },
+    Peak { name: "long-buckets", run: long_buckets, max_kib: 80 << 10 },
 ];
 /// The last one is the longest body that is received.
 pub(crate) const LENGTHS: [usize; 3] = [4 << 20, 8 << 20, 16 << 20];
