@@ -197,6 +197,9 @@ fn other_spellings() {
         (r#"{"password":{"v":"a}hunter2X"}}"#, "hunter2X"),
         (r#"{"password":"[redacted] hunter2X"}"#, "hunter2X"),
         ("passwords[1]=hunter2X", "hunter2X"),
+        (r#"{"value":"hunter2X","name":"password"}"#, "hunter2X"),
+        (r#"[{"Value": "hunter2X", "Key": "db_password"}]"#, "hunter2X"),
+        (r#"{\"value\":\"hunter2X\",\"name\":\"password\"}"#, "hunter2X"),
     ]);
 }
 
@@ -255,6 +258,7 @@ fn what_is_hidden_for_nothing_stays() {
         "auth: upstream timed out",
         "token: expired.",
         "erlang OTP: 26",
+        r#"{"value":"hunter2X","name":"region"}"#,
         "a -> token -> parser",
     ] {
         assert_eq!(guard().text(text), None, "{text}");

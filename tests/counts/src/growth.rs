@@ -4,7 +4,7 @@ use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 94] = [
+const UNITS: [&str; 96] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -99,6 +99,8 @@ const UNITS: [&str; 94] = [
     "password[0]=",
     "o'",
     "//a:b#",
+    "value:\"",
+    "value:\"a\",name:",
 ];
 /// Own patterns that make other engines search again and again.
 const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];

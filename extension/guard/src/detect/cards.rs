@@ -9,6 +9,8 @@ use crate::rewrite::Rewrite;
 
 /// As many digits are shown at the beginning, and at the end.
 const SHOWN: (usize, usize) = (6, 4);
+/// Digits of a card.
+const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 /// How cards are written in groups.
 const FORMS: [&[usize]; 6] =
     [&[4, 4, 4, 4], &[4, 4, 4, 4, 3], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 1], &[6, 13]];
@@ -54,6 +56,7 @@ fn card_in(text: &[u8], run: &Run) -> Option<Run> {
         let has_form = part.count() == 1 || FORMS.iter().any(|form| part.has_form(form));
         let (start, end) = (part.start(), part.end());
         has_form
+            && LENGTHS.contains(&part.lengths().sum::<usize>())
             && stands_apart(text, start, end)
             && is_card(&part.digits(text))
             && !is_part_of_another(text, start, end)
@@ -89,7 +92,7 @@ fn end_of_stripe(text: &[u8], end: usize) -> usize {
 /// ISO/IEC 7812; the ranges as <https://en.wikipedia.org/wiki/Payment_card_number> lists them.
 fn issuer_allows(digits: &[u8]) -> bool {
     let length = digits.len();
-    if !(13..=19).contains(&length) {
+    if !LENGTHS.contains(&length) {
         return false;
     }
     let number = digits[..6].iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));

@@ -270,7 +270,8 @@ pub(crate) fn called(text: &[u8], at: usize) -> Called {
         rest = &rest[..rest.len() - between];
         let length = rest.iter().rev().take_while(|byte| is_word(byte)).count();
         let name = &rest[rest.len() - length..];
-        let found = call(name);
+        // No word of any list is a number: digits beside digits are not asked.
+        let found = if name.iter().any(u8::is_ascii_alphabetic) { call(name) } else { Called::Nothing };
         if found != Called::Nothing {
             return found;
         }

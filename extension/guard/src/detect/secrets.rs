@@ -151,7 +151,7 @@ impl<'a> Search<'a, '_, '_> {
         }
         if is_one_of(&NAMES) {
             self.note_name(start, from)
-        } else if start < self.named_until && is_one_of(&VALUES) {
+        } else if is_one_of(&VALUES) && (start < self.named_until || self.is_named_behind(start)) {
             self.named_until = 0;
             self.value(start, self.name(place), from)
         } else {
@@ -203,6 +203,27 @@ impl<'a> Search<'a, '_, '_> {
         let breaks: [&[u8]; 2] = [b"\r\n\r\n", b"\n\n"];
         let body = breaks.iter().find(|lines| self.text[end..].starts_with(lines));
         body.map_or(from, |lines| self.value(end + lines.len(), name, from))
+    }
+
+    /// Whether the quoted value that begins at `start` is named behind it: `{"value": "…", "name": "password"}`.
+    fn is_named_behind(&self, start: usize) -> bool {
+        let (start, Some((quote, level))) = self.unwrapped(start) else { return false };
+        let ends = |at: &usize| self.text[*at] == quote && self.out.level(*at) <= level;
+        let most = self.text.len().min(start + PAIR_MAX);
+        let Some(end) = (start..most).find(ends) else { return false };
+        // Each of the two words is found behind quotation marks, blanks and a sign.
+        let word = |from: usize| {
+            let rest = &self.text[from..];
+            let is_between = |byte: &&u8| {
+                byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\' | b',' | b':' | b'=')
+            };
+            let between = rest.iter().take(CLOSERS_MAX).take_while(is_between).count();
+            let length = rest[between..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
+            from + between..from + between + length
+        };
+        let key = word(end + 1);
+        let is_of_name = NAMES.iter().any(|name| self.text[key.clone()].eq_ignore_ascii_case(name));
+        is_of_name && naming_in_text(&self.text[word(key.end)]) != Naming::Plain
     }
 
     /// Hides the value that begins at `start`; goes on from `from` where it stays.
