@@ -7,14 +7,20 @@
 //! <https://opentelemetry.io/docs/specs/otel/metrics/data-model/>
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
 
 use wire::proto::{Value, WireError, fields, put_bytes};
 
 use crate::point::{Join, Point};
-use crate::schema::{self, Message};
+use crate::schema::{self, Message, Part};
 
-/// The attributes of a point, in one order: what makes a series.
-type Series<'a> = Vec<&'a [u8]>;
+/// What tells the series of a point from all others: a sum over its attributes, in whatever order they come. A list of
+/// them would take eight times the bytes of small ones.
+type Series = (u64, u64);
+
+/// Data points of a metric that can be put together: each takes a hundred bytes beside its own, and may be as few as two
+/// on the wire. A function that sends 10,000 series at once is far below.
+pub(crate) const POINTS_MAX: usize = 131_072;
 
 const POINTS: u32 = 1;
 const TEMPORALITY: u32 = 2;
@@ -29,26 +35,25 @@ const GAUGE: u32 = 5;
 pub(crate) fn joined(data: u32, before: &[u8], after: &[u8]) -> Result<Option<(Vec<u8>, u64)>, WireError> {
     let kind = schema::point_of(data);
     let (olds, news) = (all_series(kind, before)?, all_series(kind, after)?);
-    let mut groups: BTreeMap<&Series<'_>, Vec<usize>> = BTreeMap::new();
-    for (index, series) in news.iter().enumerate() {
-        groups.entry(series).or_default().push(index);
-    }
+    // Those that are alike are beside each other, in the order in which they came.
+    let mut order: Vec<usize> = (0..news.len()).collect();
+    order.sort_by_key(|index| news[*index]);
     // What the function itself sent twice, and no rule has touched, is its own affair.
     let is_alike =
-        |group: &Vec<usize>| group.len() > 1 && group.iter().any(|index| olds[*index] != news[*index]);
-    groups.retain(|_, group| is_alike(group));
-    if groups.is_empty() {
-        return Ok(None);
-    }
+        |group: &&[usize]| group.len() > 1 && group.iter().any(|index| olds[*index] != news[*index]);
+    let groups = order.chunk_by(|one, two| news[*one] == news[*two]).filter(is_alike);
     let adding = adding_of(data, after)?;
     let contents = points(after)?;
     let mut instead: BTreeMap<usize, Option<Vec<u8>>> = BTreeMap::new();
     let mut gone = 0;
-    for group in groups.into_values() {
-        let joined = join(kind, adding, &group, &contents, &olds)?;
+    for group in groups {
+        let joined = join(kind, adding, group, &contents, &olds)?;
         gone += group.len() as u64 - 1;
         instead.extend(group[1..].iter().map(|index| (*index, None)));
         instead.insert(group[0], Some(joined));
+    }
+    if instead.is_empty() {
+        return Ok(None);
     }
     Ok(Some((written(after, &instead)?, gone)))
 }
@@ -78,36 +83,46 @@ fn adding_of(data: u32, message: &[u8]) -> Result<Adding, WireError> {
     Ok(if temporality == DELTA { Adding::Each } else { Adding::Last })
 }
 
-/// One point for the `group`, which are indices into `contents`, and were the series `olds`.
+/// One point for the `group`, which are indices into `contents`, and were the series `olds`. No more than two points are
+/// taken apart at a time.
 fn join(
     kind: Message,
     adding: Adding,
     group: &[usize],
     contents: &[&[u8]],
-    olds: &[Series<'_>],
+    olds: &[Series],
 ) -> Result<Vec<u8>, WireError> {
-    let mut parts: Vec<Point<'_>> = Vec::new();
-    let mut places: BTreeMap<&Series<'_>, usize> = BTreeMap::new();
+    let mut group = group.to_vec();
+    if adding == Adding::Last {
+        // The points of each series are beside each other, and in the order in which they came.
+        group.sort_by_key(|index| olds[*index]);
+    }
+    let mut whole: Option<Point<'_>> = None;
+    let mut last: Option<(Series, Point<'_>)> = None;
     for index in group {
-        let point = Point::read(kind, contents[*index])?;
-        let same = match adding {
-            Adding::Never => parts.first_mut(),
-            Adding::Each => None,
-            Adding::Last => {
-                let place = *places.entry(&olds[*index]).or_insert(parts.len());
-                parts.get_mut(place)
+        let (series, point) = (olds[index], Point::read(kind, contents[index])?);
+        match (adding, &mut last) {
+            (Adding::Each, _) => add(&mut whole, point),
+            (Adding::Last, Some((other, earlier))) if *other != series => {
+                add(&mut whole, std::mem::replace(earlier, point));
+                *other = series;
             }
-        };
-        match same {
-            Some(earlier) => earlier.join(point, Join::Last),
-            None => parts.push(point),
+            (_, Some((_, earlier))) => earlier.join(point, Join::Last),
+            (_, None) => last = Some((series, point)),
         }
     }
-    let whole = parts.into_iter().reduce(|mut whole, point| {
-        whole.join(point, Join::Add);
-        whole
-    });
+    if let Some((_, point)) = last {
+        add(&mut whole, point);
+    }
     Ok(whole.expect("a group has points").write(kind))
+}
+
+/// Adds a point to those before it.
+fn add<'a>(whole: &mut Option<Point<'a>>, point: Point<'a>) {
+    match whole {
+        Some(whole) => whole.join(point, Join::Add),
+        None => *whole = Some(point),
+    }
 }
 
 /// `message` with another content for some of its points, or without them.
@@ -138,18 +153,46 @@ fn points(message: &[u8]) -> Result<Vec<&[u8]>, WireError> {
     Ok(found)
 }
 
-fn all_series(kind: Message, message: &[u8]) -> Result<Vec<Series<'_>>, WireError> {
+fn all_series(kind: Message, message: &[u8]) -> Result<Vec<Series>, WireError> {
     points(message)?.into_iter().map(|point| series(kind, point)).collect()
 }
 
-fn series(kind: Message, point: &[u8]) -> Result<Series<'_>, WireError> {
-    let mut attributes = Vec::new();
+fn series(kind: Message, point: &[u8]) -> Result<Series, WireError> {
+    let half = |which: u8, attribute: &[u8]| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(which);
+        hasher.write(attribute);
+        hasher.finish()
+    };
+    let mut sum: Series = (0, 0);
     let mut walk = fields(point);
     while let Some(field) = walk.next()? {
         if let (true, Value::Bytes(content)) = (field.number == schema::attributes(kind).field, field.value) {
-            attributes.push(content);
+            sum = (sum.0.wrapping_add(half(0, content)), sum.1.wrapping_add(half(1, content)));
         }
     }
-    attributes.sort_unstable();
-    Ok(attributes)
+    Ok(sum)
+}
+
+/// Whether a metric has more data points than can be put together.
+///
+/// # Errors
+/// When the bytes are no message.
+pub(crate) fn is_crowded(metric: &[u8]) -> Result<bool, WireError> {
+    // The smallest point takes two bytes.
+    if metric.len() <= 2 * POINTS_MAX {
+        return Ok(false);
+    }
+    let mut count = 0;
+    let mut walk = fields(metric);
+    while let Some(field) = walk.next()? {
+        let part = schema::part(policy::Signal::Metrics, Message::Metric, field.number);
+        if let (Part::Message(Message::Data), Value::Bytes(data)) = (part, field.value) {
+            let mut inner = fields(data);
+            while let Some(field) = inner.next()? {
+                count += usize::from(field.number == POINTS);
+            }
+        }
+    }
+    Ok(count > POINTS_MAX)
 }

@@ -13,12 +13,17 @@ const COUNTS: u32 = 2;
 /// Buckets of a run made of two, unless one of them has more already: the size of OpenTelemetry's SDKs. However far
 /// apart the two lie, there are never more.
 const BUCKETS_MAX: usize = 160;
+/// Buckets of a run as it is read: of one that has more, two become one until it has not. A bucket takes a byte on the wire
+/// and eight here.
+const READ_MAX: usize = 4_096;
 
 /// Buckets side by side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
     offset: i32,
     counts: Vec<u64>,
+    /// How often two buckets became one as it was read.
+    shift: u32,
 }
 
 /// A distribution.
@@ -33,6 +38,16 @@ pub(crate) struct Exponential {
 }
 
 impl Exponential {
+    /// Brings what was read to one scale.
+    pub(crate) fn levelled(&mut self) {
+        let shift = self.positive.shift.max(self.negative.shift);
+        for run in [&mut self.positive, &mut self.negative] {
+            run.coarsen(i64::from(shift - run.shift));
+            run.shift = 0;
+        }
+        self.scale = self.scale.saturating_sub(shift.cast_signed());
+    }
+
     pub(crate) fn add(&mut self, mut other: Self) {
         self.zeros = self.zeros.saturating_add(other.zeros);
         // Smaller values that the other one told apart stay told apart.
@@ -65,17 +80,28 @@ impl Run {
     /// # Errors
     /// When the bytes are no message.
     pub(crate) fn read(message: &[u8]) -> Result<Self, WireError> {
-        let mut run = Self::default();
+        let (mut run, mut count) = (Self::default(), 0_i64);
+        // Which buckets become one follows from the offset, and that may come last.
+        let mut walk = fields(message);
+        while let Some(field) = walk.next()? {
+            if let (OFFSET, Value::Varint(offset)) = (field.number, field.value) {
+                run.offset = signed(offset);
+            }
+        }
+        let first = i64::from(run.offset);
         let mut walk = fields(message);
         while let Some(field) = walk.next()? {
             match (field.number, field.value) {
-                (OFFSET, Value::Varint(offset)) => run.offset = signed(offset),
-                (COUNTS, Value::Varint(count)) => run.counts.push(count),
+                (COUNTS, Value::Varint(number)) => {
+                    run.push(first + count, number);
+                    count += 1;
+                }
                 (COUNTS, Value::Bytes(packed)) => {
                     let mut at = 0;
                     while at < packed.len() {
-                        let (count, length) = varint(&packed[at..])?;
-                        run.counts.push(count);
+                        let (number, length) = varint(&packed[at..])?;
+                        run.push(first + count, number);
+                        count += 1;
                         at += length;
                     }
                 }
@@ -83,6 +109,21 @@ impl Run {
             }
         }
         Ok(run)
+    }
+
+    /// Counts what is in bucket `index` of the run as it came.
+    fn push(&mut self, index: i64, count: u64) {
+        let mut place = ((index >> self.shift) - self.first()) as usize;
+        while place >= READ_MAX {
+            let shift = self.shift + 1;
+            self.coarsen(1);
+            self.shift = shift;
+            place = ((index >> shift) - self.first()) as usize;
+        }
+        if place >= self.counts.len() {
+            self.counts.resize(place + 1, 0);
+        }
+        self.counts[place] = self.counts[place].saturating_add(count);
     }
 
     pub(crate) fn write(&self) -> Vec<u8> {
@@ -119,7 +160,7 @@ impl Run {
             let bucket = &mut counts[((index >> shift) - first) as usize];
             *bucket = bucket.saturating_add(*count);
         }
-        *self = Self { offset: first as i32, counts };
+        *self = Self { offset: first as i32, counts, shift: self.shift };
     }
 
     fn add(&mut self, other: &Self) {
@@ -130,15 +171,19 @@ impl Run {
             self.clone_from(other);
             return;
         }
+        // Copied only where it gets longer, which is seldom: what does not fit makes it coarser instead.
         let first = self.first().min(other.first());
-        let mut counts = vec![0_u64; (self.end().max(other.end()) - first) as usize];
-        for run in [&*self, other] {
-            for (index, count) in (run.first() - first..).zip(&run.counts) {
-                let bucket = &mut counts[index as usize];
-                *bucket = bucket.saturating_add(*count);
-            }
+        let end = self.end().max(other.end());
+        if (first, end) != (self.first(), self.end()) {
+            let mut counts = vec![0_u64; (end - first) as usize];
+            let place = (self.first() - first) as usize;
+            counts[place..place + self.counts.len()].copy_from_slice(&self.counts);
+            *self = Self { offset: first as i32, counts, shift: self.shift };
         }
-        *self = Self { offset: first as i32, counts };
+        for (index, count) in (other.first() - first..).zip(&other.counts) {
+            let bucket = &mut self.counts[index as usize];
+            *bucket = bucket.saturating_add(*count);
+        }
     }
 }
 
@@ -159,7 +204,7 @@ mod tests {
     use super::*;
 
     fn run(offset: i32, counts: &[u64]) -> Run {
-        Run { offset, counts: counts.to_vec() }
+        Run { offset, counts: counts.to_vec(), shift: 0 }
     }
 
     #[test]
@@ -168,6 +213,27 @@ mod tests {
             assert_eq!(Run::read(&sample.write()), Ok(sample));
         }
         assert_eq!(Run::read(&[0x12, 1, 0x80]), Err(WireError::Truncated));
+    }
+
+    #[test]
+    fn a_long_run_is_read_coarse_and_loses_no_count() {
+        for (offset, length) in [(0, READ_MAX), (-3, READ_MAX + 1), (5, 3 * READ_MAX), (-7, 9 * READ_MAX + 5)]
+        {
+            let long = run(offset, &vec![1; length]);
+            let mut read = Exponential {
+                scale: 9,
+                positive: Run::read(&long.write()).expect("it is one"),
+                negative: Run::read(&run(4, &[1, 1]).write()).expect("it is one"),
+                ..Default::default()
+            };
+            read.levelled();
+            assert!(read.positive.counts.len() <= READ_MAX);
+            assert_eq!(read.positive.counts.iter().sum::<u64>(), length as u64);
+            let mut expected =
+                Exponential { scale: 9, positive: long, negative: run(4, &[1, 1]), ..read.clone() };
+            expected.coarsen_to(read.scale);
+            assert_eq!(read, expected);
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use crate::detect::numbers::Called;
 use crate::words::{
-    ABOUT, ACCOUNTS, FORBIDDEN, FORBIDDEN_PAIRS, HARMLESS, LAST_SECRETS, MEASURES, PERSONAL, PHONES, POSTAL,
-    REFERENCES, SECRET_ENDINGS, SECRET_PAIRS, SECRETS, TAILS, TIMES, TRACKS,
+    ABOUT, ACCOUNTS, FORBIDDEN, FORBIDDEN_PAIRS, HARMLESS, HARMLESS_PAIRS, LAST_SECRETS, MEASURES, PERSONAL,
+    PHONES, POSTAL, REFERENCES, SECRET_ENDINGS, SECRET_PAIRS, SECRETS, TAILS, TIMES, TRACKS,
 };
 
 /// What the words of a name say.
@@ -146,7 +146,7 @@ fn is_secret_word(word: &[u8]) -> bool {
 /// What the words of an attribute's key say, wherever they stand in it.
 fn naming(key: &[u8], words: &Words) -> Naming {
     let is_about = words.count > 1 && ABOUT.contains(&words.last());
-    if HARMLESS.contains(&key) || is_about {
+    if HARMLESS.contains(&key) || is_about || words.ends_with(HARMLESS_PAIRS) {
         return Naming::Plain;
     }
     let is_track = words.has_pair(TRACKS) && (words.count == 2 || words.any(PERSONAL));
@@ -162,6 +162,7 @@ fn naming(key: &[u8], words: &Words) -> Naming {
 
 /// What a name inside a text says: only its last words count, for `token_count=12` is no token.
 pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
+    let name = without_index(name);
     let all = Words::of(name);
     if HARMLESS.contains(&name) || all.has_pair(&[POSTAL]) {
         return Naming::Plain;
@@ -182,6 +183,13 @@ pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
     } else {
         Naming::Plain
     }
+}
+
+/// `password` of `password[0`, whose last bracket is none of the name.
+fn without_index(name: &[u8]) -> &[u8] {
+    let name = name.strip_suffix(b"]").unwrap_or(name);
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    name[..name.len() - digits].strip_suffix(b"[").unwrap_or(name)
 }
 
 /// Whether a name ends in a word that is a secret's only where a sign follows: `auth`, `pass`, `sign`.
@@ -223,6 +231,8 @@ pub(crate) struct Facts {
     pub(crate) is_reference: bool,
     /// It is a statement for a database.
     pub(crate) is_sql: bool,
+    /// It is a literal of a statement, and nothing else.
+    pub(crate) is_literal: bool,
     /// It is the query of a URL, without the URL.
     pub(crate) is_query: bool,
     /// It may be four times as long as other values.
@@ -261,6 +271,7 @@ impl Facts {
         is_measure: false,
         is_reference: false,
         is_sql: false,
+        is_literal: false,
         is_query: false,
         is_stacktrace: false,
         is_clean: false,
@@ -277,6 +288,18 @@ impl Facts {
         self.is_invocation && self.own == 0 && is_uuid(text)
     }
 
+    /// Of an entry of this key in a map that `map` is said of.
+    pub(crate) const fn within(self, map: &Self) -> Self {
+        Self {
+            is_phone: self.is_phone || map.is_phone,
+            is_excepted: self.is_excepted || map.is_excepted,
+            is_literal: self.is_literal || map.is_literal,
+            is_sql: self.is_sql || map.is_literal,
+            own: self.own | map.own,
+            ..self
+        }
+    }
+
     /// Of this key, the rules of the user aside.
     pub(crate) fn of(key: &[u8]) -> Self {
         let words = Words::of(key);
@@ -287,7 +310,8 @@ impl Facts {
                 || ACCOUNTS.contains(&key),
             is_reference: (words.any(REFERENCES) || words.any(MEASURES)) && !words.any(PERSONAL),
             is_sql: matches!(key, b"db.statement" | b"db.query.text" | b"db.query" | b"sql" | b"db.sql")
-                || key.starts_with(b"db.query.parameter."),
+                || key.starts_with(PARAMETERS),
+            is_literal: key.starts_with(PARAMETERS),
             is_query: matches!(key, b"url.query" | b"http.query" | b"query_string" | b"url.fragment"),
             is_stacktrace: key.ends_with(b"stacktrace") || key.ends_with(b"stack_trace"),
             is_convention: is_convention(key),
@@ -296,6 +320,9 @@ impl Facts {
         }
     }
 }
+
+/// What the keys of a statement's parameters begin with.
+const PARAMETERS: &[u8] = b"db.query.parameter.";
 
 /// Keys under which an instrumentation names the invocation.
 const INVOCATIONS: &[&[u8]] = &[b"faas.invocation_id", b"faas.execution"];
@@ -400,10 +427,10 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// What `key` says, by `work_out` when it is not known.
-    pub(crate) fn facts(&mut self, key: &[u8], work_out: impl FnOnce(&[u8]) -> Facts) -> Facts {
+    /// What `key` says, by `work_out` when it is not known, which tells whether it holds for good.
+    pub(crate) fn facts(&mut self, key: &[u8], work_out: impl FnOnce(&[u8]) -> (Facts, bool)) -> Facts {
         if key.len() > REMEMBERED_MAX {
-            return work_out(key);
+            return work_out(key).0;
         }
         if self.slots.is_empty() {
             self.slots.resize(SLOTS, None);
@@ -412,8 +439,10 @@ impl Book {
         match slot {
             Some((known, facts)) if **known == *key => *facts,
             _ => {
-                let facts = work_out(key);
-                *slot = Some((key.into(), facts));
+                let (facts, is_sure) = work_out(key);
+                if is_sure {
+                    *slot = Some((key.into(), facts));
+                }
                 facts
             }
         }
@@ -504,7 +533,8 @@ mod tests {
         let mut book = Book::default();
         for round in 0..2_000_u32 {
             let key = format!("key.{}", round % 700);
-            let facts = book.facts(key.as_bytes(), |key| Facts { own: u64::from(key[4]), ..Facts::of(key) });
+            let facts =
+                book.facts(key.as_bytes(), |key| (Facts { own: u64::from(key[4]), ..Facts::of(key) }, true));
             assert_eq!(facts.own, u64::from(key.as_bytes()[4]));
         }
         assert_eq!(book.slots.len(), SLOTS);

@@ -53,12 +53,15 @@ pub use crate::rules::{Kind, Redaction};
 pub enum Refused {
     /// It is no protobuf, outside of its spans, log records and metrics: one of those is left out alone.
     Malformed(WireError),
+    /// More stretches of it would have to change than there is room for.
+    Crowded,
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed(_) => "the body is not an OTLP request",
+            Self::Crowded => "more values of the request would have to change than there is room for",
         })
     }
 }
@@ -67,6 +70,7 @@ impl std::error::Error for Refused {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Malformed(error) => Some(error),
+            Self::Crowded => None,
         }
     }
 }
@@ -106,6 +110,8 @@ pub struct Guard {
     book: Book,
     /// What may still be searched of the request, or text, that is looked at.
     budget: Budget,
+    /// The same of its keys.
+    key_budget: Budget,
     hits: Hits,
     limited: Limited,
 }
@@ -131,6 +137,7 @@ impl Guard {
             harmless_len: harmless_len.unwrap_or(usize::MAX),
             book: Book::default(),
             budget: Budget::whole(),
+            key_budget: Budget::of_keys(),
             hits,
             limited: Limited::default(),
         })
@@ -142,9 +149,14 @@ impl Guard {
     /// When the bytes are no such request and something is to be hidden: then nothing of it may go on, for what it
     /// holds cannot be told.
     pub fn apply(&mut self, signal: Signal, bytes: Bytes) -> Result<Bytes, Refused> {
-        self.budget = Budget::whole();
+        self.begin();
         let (guarded, has_large) = self.pass(signal, bytes, false)?;
         Ok(if has_large { self.pass(signal, guarded, true)?.0 } else { guarded })
+    }
+
+    /// Another request, or text.
+    const fn begin(&mut self) {
+        (self.budget, self.key_budget) = (Budget::whole(), Budget::of_keys());
     }
 
     fn pass(&mut self, signal: Signal, bytes: Bytes, is_trimming: bool) -> Result<(Bytes, bool), Refused> {
@@ -167,7 +179,7 @@ impl Guard {
 
     /// What may go on of a text that is no part of a request, such as the name of an error.
     pub fn text(&mut self, text: &str) -> Option<String> {
-        self.budget = Budget::whole();
+        self.begin();
         self.redact(text.as_bytes(), &Facts::NONE).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -177,6 +189,7 @@ impl Guard {
         if self.redaction.is_none() {
             return Some(value.to_owned());
         }
+        self.begin();
         let facts = self.facts(key.as_bytes());
         if self.is_forbidden(&facts) {
             return None;
@@ -185,7 +198,6 @@ impl Guard {
             self.note_secret();
             return Some(String::from_utf8_lossy(rewrite::REDACTED).into_owned());
         }
-        self.budget = Budget::whole();
         let hidden = self.redact(value.as_bytes(), &facts);
         Some(hidden.map_or_else(|| value.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
@@ -248,23 +260,30 @@ impl Guard {
 
     fn facts(&mut self, key: &[u8]) -> Facts {
         let (redaction, census, hits) = (self.redaction.as_ref(), self.census.as_ref(), &self.hits);
+        let (budget, limited) = (&mut self.key_budget, &mut self.limited);
         self.book.facts(key, |key| {
             let mut facts = Facts::of(key);
             facts.attribute = census.map_or(Verdict::Keep, |census| census.verdict(key, facts.is_convention));
             let Some(redaction) = redaction else {
                 facts.is_clean = true;
-                return facts;
+                return (facts, true);
             };
+            // The keys of an invocation's id are two, and short: whether a rule names them is known in any case.
+            if !facts.is_invocation && !text::takes(key, redaction, budget) {
+                // Nobody has looked at it: whatever a rule may hide by its key is hidden.
+                facts.own = redaction.own_by_key();
+                limited.unsearched += 1;
+                return (facts, false);
+            }
             for (index, own) in redaction.own.iter().enumerate() {
                 let is_about_it = own.key.as_ref().is_some_and(|pattern| pattern.is_match(key));
                 facts.own |= u64::from(is_about_it) << index;
             }
             // A trial run: what is hidden in a key counts each time that the key comes, and not here.
             facts.is_clean = facts.is_invocation
-                || text::redact(key, &Facts::NONE, redaction, &mut hits.clone(), &mut Budget::whole())
-                    .is_none();
+                || text::redact(key, &Facts::NONE, redaction, &mut hits.clone(), budget).is_none();
             facts.is_excepted = redaction.except.iter().any(|pattern| pattern.is_match(key));
-            facts
+            (facts, true)
         })
     }
 
@@ -311,6 +330,10 @@ impl Guard {
 
     /// Whether a rule hides the value of this key, whatever it is.
     fn hides_whatever(&self, facts: &Facts) -> bool {
+        if facts.is_literal && self.redaction.as_ref().is_some_and(|rules| rules.action(Kind::Sql).is_some())
+        {
+            return true;
+        }
         let rules = self.redaction.iter().flat_map(|redaction| &redaction.own).enumerate();
         facts.own != 0
             && rules.into_iter().any(|(index, own)| own.value.is_none() && facts.own & (1 << index) != 0)

@@ -46,7 +46,8 @@ enum Reading {
 /// See the module. Fields that are not known here are not kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Point<'a> {
-    attributes: Vec<&'a [u8]>,
+    /// As they are written: a list of small ones would take eight times their bytes.
+    attributes: Vec<u8>,
     exemplars: Vec<&'a [u8]>,
     start: u64,
     time: u64,
@@ -101,6 +102,9 @@ impl<'a> Point<'a> {
         while let Some(field) = walk.next()? {
             point.take(kind, &field)?;
         }
+        if let Reading::Exponential(shape) = &mut point.reading {
+            shape.levelled();
+        }
         Ok(point)
     }
 
@@ -108,9 +112,13 @@ impl<'a> Point<'a> {
         let at = numbers(kind);
         match (field.number, field.value) {
             (number, Value::Bytes(content)) if number == schema::attributes(kind).field => {
-                self.attributes.push(content);
+                put_bytes(&mut self.attributes, number, content);
             }
-            (number, Value::Bytes(content)) if number == at.exemplars => self.exemplars.push(content),
+            (number, Value::Bytes(content)) if number == at.exemplars => {
+                if self.exemplars.len() < EXEMPLARS_MAX {
+                    self.exemplars.push(content);
+                }
+            }
             (number, Value::Varint(flags)) if number == at.flags => self.flags = flags,
             (number, Value::Fixed64(bits)) if number == at.min => self.min = Some(f64::from_bits(bits)),
             (number, Value::Fixed64(bits)) if number == at.max => self.max = Some(f64::from_bits(bits)),
@@ -193,8 +201,7 @@ impl<'a> Point<'a> {
     /// The point, written as one of `kind`.
     pub(crate) fn write(&self, kind: Message) -> Vec<u8> {
         let (mut out, at) = (Vec::new(), numbers(kind));
-        let attributes = schema::attributes(kind).field;
-        self.attributes.iter().for_each(|attribute| put_bytes(&mut out, attributes, attribute));
+        out.extend_from_slice(&self.attributes);
         put_fixed64(&mut out, START, self.start);
         put_fixed64(&mut out, TIME, self.time);
         self.exemplars.iter().for_each(|exemplar| put_bytes(&mut out, at.exemplars, exemplar));

@@ -82,6 +82,10 @@ impl<'a> Rewrite<'a> {
         };
         if with != found {
             self.hits += 1;
+            // A detector that stops after so many bytes may stop inside a character: the rest of it goes, too.
+            let text = self.view.map_or(self.came, |view| &view.bytes);
+            let end = end + text[end..].iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+            let found = &text[start..end];
             let place = self.view.map_or(start..end, |view| view.place(start, end));
             self.out.extend_from_slice(&self.came[self.written..place.start]);
             match self.view {

@@ -154,6 +154,12 @@ impl Redaction {
         self.kinds.iter().all(Option::is_none) && self.own.is_empty()
     }
 
+    /// The rules that ask for a key: one bit for each, as in `Facts::own`.
+    pub(crate) fn own_by_key(&self) -> u64 {
+        let by_key = self.own.iter().enumerate().filter(|(_, own)| own.key.is_some());
+        by_key.fold(0, |bits, (index, _)| bits | 1 << index)
+    }
+
     pub(crate) fn action(&self, kind: Kind) -> Option<Action> {
         self.kinds[Kind::ALL.iter().position(|other| *other == kind).expect("every kind is in the list")]
     }

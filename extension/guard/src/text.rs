@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use crate::detect::{aadhaar, addresses, cards, ibans, pan, phones, secrets, sql, tokens, urls};
 use crate::keys::{Facts, Naming};
-use crate::pattern::Pattern;
 use crate::rewrite::{Action, REDACTED, Rewrite};
 use crate::rules::{Kind, Own, Redaction};
-use crate::view::View;
+use crate::view::{View, may_be_escaped};
 
 /// Times that a text in which something was replaced is searched again, for what the replacement has laid bare.
 const PASSES_MAX: usize = 3;
@@ -101,6 +100,19 @@ impl Budget {
         Self(Self::WHOLE)
     }
 
+    /// Less is left than the search of any text of interest takes.
+    const LEAST: usize = 256;
+
+    /// What one request may have searched of keys that are not known yet, beside the texts: what a value is called is to be
+    /// known behind the last text that is searched, too.
+    pub(crate) const fn of_keys() -> Self {
+        Self(Self::WHOLE / 4)
+    }
+
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.0 < Self::LEAST
+    }
+
     /// Takes what searching `length` bytes costs, if there is as much.
     const fn take(&mut self, length: usize) -> bool {
         match self.0.checked_sub(length.saturating_add(Self::EACH)) {
@@ -150,6 +162,12 @@ pub(crate) fn redact(
         now = Some(if pass == PASSES_MAX { REDACTED.to_vec() } else { after });
     }
     now
+}
+
+/// Takes what asking a key takes, of all rules that are about keys; false when the budget does not reach.
+pub(crate) fn takes(key: &[u8], rules: &Redaction, budget: &mut Budget) -> bool {
+    let patterns = rules.own.iter().filter_map(|own| own.key.as_ref()).chain(&rules.except);
+    budget.take(patterns.fold(0, |cost, pattern| pattern.cost(key).saturating_add(cost)))
 }
 
 /// The budget does not reach.
@@ -297,6 +315,7 @@ const fn is_excepted(kind: Kind, facts: &Facts, is_number: bool) -> bool {
 fn search(kind: Kind, text: &[u8], facts: &Facts, rules: &Redaction, action: Action, out: &mut Rewrite<'_>) {
     match kind {
         Kind::Keys => secrets::redact(text, out),
+        Kind::Sql if facts.is_literal => out.put(0, text.len(), sql::PLACEHOLDER),
         Kind::Sql => sql::redact(text, out),
         Kind::Urls => urls::redact(text, facts.is_query, out),
         Kind::Tokens => tokens::redact(text, out),
@@ -323,8 +342,10 @@ fn own_rules(
         let is_about_it = own.key.is_none() || facts.own & (1 << index) != 0;
         if is_about_it && !(facts.is_excepted && own.key.is_none()) {
             let before = now.as_deref().unwrap_or(text);
-            let weight = own.value.as_ref().map_or(0, Pattern::weight);
-            if !budget.take(before.len().saturating_mul(weight)) {
+            // It is searched as it reads, too.
+            let readings = if before.iter().any(|byte| may_be_escaped(*byte)) { 2 } else { 1 };
+            let cost = own.value.as_ref().map_or(0, |pattern| pattern.cost(before) * readings);
+            if !budget.take(cost) {
                 return Err(Spent);
             }
             let changed = own_rule(before, own, rules, &mut hits.own[index]);
@@ -341,10 +362,21 @@ fn own_rule(text: &[u8], own: &Own, rules: &Redaction, hits: &mut u64) -> Option
         *hits += out.hits;
         return out.finish();
     };
-    let mut out = Rewrite::new(text, own.action, rules.hasher.as_ref());
-    pattern.matches(text, |start, end| out.put(start, end, &vec![b'*'; end - start]));
-    *hits += out.hits;
-    out.finish()
+    // As it came, for a pattern may be about an escape; and as it reads.
+    let mut now = None;
+    for is_reading in [false, true] {
+        let before: &[u8] = now.as_deref().unwrap_or(text);
+        let view = if is_reading { View::of(before) } else { None };
+        if is_reading && view.is_none() {
+            break;
+        }
+        let mut out = Rewrite::reading(before, view.as_ref(), own.action, rules.hasher.as_ref());
+        let read = view.as_ref().map_or(before, |view| &view.bytes);
+        pattern.matches(read, |start, end| out.put(start, end, &vec![b'*'; end - start]));
+        *hits += out.hits;
+        now = out.finish().or(now);
+    }
+    now
 }
 
 /// What is done with a number that is a value: as a text it would be, or `None` when it may stay.
@@ -355,7 +387,7 @@ pub(crate) fn redact_number(
     hits: &mut Hits,
     budget: &mut Budget,
 ) -> Option<Vec<u8>> {
-    if number < NUMBER_MIN && facts.own == 0 {
+    if number < NUMBER_MIN && facts.own == 0 && !facts.is_literal {
         return None;
     }
     redact(number.to_string().as_bytes(), facts, rules, hits, budget)

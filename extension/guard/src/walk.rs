@@ -9,7 +9,7 @@ use wire::proto::{
 };
 
 use crate::census::Fate;
-use crate::edits::Edits;
+use crate::edits::{EDITS_MAX, Edits};
 use crate::keys::{Facts, Naming};
 use crate::limits::cut;
 use crate::rewrite::REDACTED;
@@ -103,6 +103,7 @@ impl<'a> Walk<'a> {
         let (mut delta, base) = (0, range.start);
         let mut walk = fields(&self.bytes[range.clone()]);
         while let Some(field) = walk.next()? {
+            self.has_room()?;
             let place = Place::of(&field, base);
             match field.value {
                 Value::Bytes(_) => delta += self.part(kind, field.number, place, &mut tally)?,
@@ -112,6 +113,12 @@ impl<'a> Walk<'a> {
         }
         self.surplus = saved;
         Ok(delta + self.settle(kind, range.end, tally))
+    }
+
+    /// # Errors
+    /// When nothing more may change.
+    const fn has_room(&self) -> Result<(), Refused> {
+        if self.edits.len() < EDITS_MAX { Ok(()) } else { Err(Refused::Crowded) }
     }
 
     fn part(&mut self, kind: Message, number: u32, place: Place, tally: &mut Tally) -> Delta {
@@ -125,7 +132,9 @@ impl<'a> Walk<'a> {
             Part::Any => self.child(place, |walk, range| walk.any(range, &Facts::NONE, 0, 0)),
             Part::Attribute => {
                 let max = self.guard.limits.attributes;
-                self.counted(kind, place, &mut tally.attributes, max, |walk| walk.attribute(place, kind, 0))
+                self.counted(kind, place, &mut tally.attributes, max, |walk| {
+                    walk.attribute(place, kind, 0, None)
+                })
             }
             Part::Message(Message::Event) => {
                 let max = self.guard.limits.events;
@@ -167,6 +176,10 @@ impl<'a> Walk<'a> {
         if matches!(kind, Message::Span | Message::Record) && !self.is_trimming {
             self.guard.take_turn();
         }
+        if kind == Message::Metric && alike::is_crowded(&self.bytes[place.contents()]).unwrap_or(false) {
+            self.guard.limited.refused += 1;
+            return Ok(self.edits.put(place.range(), b""));
+        }
         match kind {
             Message::Span | Message::Record | Message::Metric => self.item(kind, place),
             _ => self.child(place, |walk, range| walk.message(kind, range)),
@@ -193,9 +206,14 @@ impl<'a> Walk<'a> {
         let surplus = std::mem::take(&mut self.surplus);
         // What a panic may leave half-done is taken back below; of the guard itself that is a count at most.
         let walking = AssertUnwindSafe(|| self.child(place, |walk, range| walk.message(kind, range)));
-        if let Ok(Ok(delta)) = catch_unwind(walking) {
-            self.surplus = surplus;
-            return Ok(delta);
+        match catch_unwind(walking) {
+            Ok(Ok(delta)) => {
+                self.surplus = surplus;
+                return Ok(delta);
+            }
+            // Of all that follows nothing could be left out either.
+            Ok(Err(Refused::Crowded)) => return Err(Refused::Crowded),
+            Ok(Err(Refused::Malformed(_))) | Err(_) => {}
         }
         self.edits.truncate(mark);
         self.surplus = surplus;
@@ -292,17 +310,30 @@ impl<'a> Walk<'a> {
     }
 
     /// A `KeyValue`; `None` when it is to go.
-    fn attribute(&mut self, place: Place, of: Message, depth: usize) -> Result<Option<isize>, Refused> {
+    ///
+    /// What the key of a map says holds for all that is in it: its `within`.
+    fn attribute(
+        &mut self,
+        place: Place,
+        of: Message,
+        depth: usize,
+        within: Option<&Facts>,
+    ) -> Result<Option<isize>, Refused> {
         if self.is_trimming {
             return Ok(Some(0));
         }
         let (key, value) = key_and_value(&self.bytes[place.contents()])?;
         let facts = self.guard.facts(key);
+        let facts = within.map_or(facts, |map| facts.within(map));
         if self.guard.is_forbidden(&facts) {
             return Ok(None);
         }
         let mut max = if is_limited(of) { self.guard.value_max(&facts) } else { 0 };
-        let is_secret = facts.naming == Naming::Secret && self.guard.is_secret(&facts, is_text(value)?);
+        let is_plain = place.end - place.content == field_len(key.len()) + field_len(value.len());
+        // Decoders put a message together that comes in several pieces.
+        let is_text = facts.naming == Naming::Secret
+            && if is_plain { is_text(value)? } else { is_any_text(&self.bytes[place.contents()])? };
+        let is_secret = is_text && self.guard.is_secret(&facts, is_text);
         let mut instead = is_secret.then(|| REDACTED.to_vec());
         if depth == 0 && instead.is_none() {
             match self.guard.fate(key, value, &facts, of) {
@@ -312,7 +343,6 @@ impl<'a> Walk<'a> {
                 Fate::Keep => {}
             }
         }
-        let is_plain = place.end - place.content == field_len(key.len()) + field_len(value.len());
         if is_plain && facts.is_clean && instead.is_none() && self.is_quiet(value, &facts, max) {
             return Ok(Some(0));
         }
@@ -324,8 +354,10 @@ impl<'a> Walk<'a> {
         match fields(value).next() {
             Ok(Some(field)) if field.end == value.len() => match (field.number, field.value) {
                 (ANY_STRING | ANY_BYTES, Value::Bytes(text)) => self.guard.is_quiet(text, facts, max),
-                (ANY_INT, Value::Varint(number)) => number < text::NUMBER_MIN && facts.own == 0,
-                (ANY_FLAG, Value::Varint(_)) => facts.own == 0,
+                (ANY_INT, Value::Varint(number)) => {
+                    number < text::NUMBER_MIN && facts.own == 0 && !facts.is_literal
+                }
+                (ANY_FLAG, Value::Varint(_)) => facts.own == 0 && !facts.is_literal,
                 _ => false,
             },
             _ => false,
@@ -376,10 +408,10 @@ impl<'a> Walk<'a> {
 
     fn any(&mut self, range: Range<usize>, facts: &Facts, max: usize, depth: usize) -> Delta {
         if depth > DEPTH_MAX {
-            return Ok(self.too_deep(range));
+            return Ok(self.unsearched(range));
         }
-        let (mut delta, base) = (0, range.start);
-        let mut parts = fields(&self.bytes[range]);
+        let (mut delta, base, mark) = (0, range.start, self.edits.len());
+        let mut parts = fields(&self.bytes[range.clone()]);
         while let Some(field) = parts.next()? {
             let place = Place::of(&field, base);
             delta += match (field.number, field.value) {
@@ -391,26 +423,41 @@ impl<'a> Walk<'a> {
                     self.number(place, number.cast_signed().unsigned_abs(), facts)
                 }
                 (ANY_DOUBLE, Value::Fixed64(bits)) => {
-                    let number = f64::from_bits(bits).abs();
-                    let is_exact = number.fract() == 0.0 && number < EXACT_MAX;
-                    if is_exact { self.number(place, number as u64, facts) } else { 0 }
+                    let number = f64::from_bits(bits);
+                    let is_exact = number.fract() == 0.0 && number.abs() < EXACT_MAX;
+                    match is_exact {
+                        true => self.number(place, number.abs() as u64, facts),
+                        false => self.fraction(place, number, facts),
+                    }
                 }
                 (ANY_ARRAY, Value::Bytes(_)) => self.child(place, |walk, range| {
                     walk.each(range, |walk, place| {
                         walk.child(place, |walk, range| walk.any(range, facts, max, depth + 1))
                     })
                 })?,
+                (ANY_MAP, Value::Bytes(_)) if self.guard.hides_whatever(facts) => self.hidden(place),
                 (ANY_MAP, Value::Bytes(_)) => self.child(place, |walk, range| {
-                    walk.each(range, |walk, place| walk.entry(place, max > 0, depth + 1))
+                    walk.each(range, |walk, place| walk.entry(place, max > 0, depth + 1, facts))
                 })?,
                 _ => 0,
             };
+            if matches!(field.number, ANY_ARRAY | ANY_MAP) && self.is_spent_since(mark) {
+                self.edits.truncate(mark);
+                return Ok(self.unsearched(range));
+            }
         }
         Ok(delta)
     }
 
-    /// A value below the deepest level that is searched: hidden where something is to be hidden, else passed as it is.
-    fn too_deep(&mut self, range: Range<usize>) -> isize {
+    /// Whether the budget is spent and something has changed since the `mark`: what is left of an array or a map, which may
+    /// be millions of values, is not hidden one by one.
+    fn is_spent_since(&self, mark: usize) -> bool {
+        self.guard.budget.is_spent() && self.edits.len() > mark
+    }
+
+    /// A value below the deepest level that is searched, or beyond the budget: hidden where something is to be hidden, else
+    /// passed as it is.
+    fn unsearched(&mut self, range: Range<usize>) -> isize {
         if self.guard.redaction.is_none() || range.is_empty() {
             return 0;
         }
@@ -425,9 +472,13 @@ impl<'a> Walk<'a> {
 
     /// The messages in field 1 of an array or map.
     fn each(&mut self, range: Range<usize>, mut walk: impl FnMut(&mut Self, Place) -> Delta) -> Delta {
-        let (mut delta, base) = (0, range.start);
+        let (mut delta, base, mark) = (0, range.start, self.edits.len());
         let mut parts = fields(&self.bytes[range]);
         while let Some(field) = parts.next()? {
+            self.has_room()?;
+            if self.is_spent_since(mark) {
+                break;
+            }
             if let (1, Value::Bytes(_)) = (field.number, field.value) {
                 delta += walk(self, Place::of(&field, base))?;
             }
@@ -436,9 +487,9 @@ impl<'a> Walk<'a> {
     }
 
     /// One entry of a map: an attribute that nobody counts.
-    fn entry(&mut self, place: Place, is_limited: bool, depth: usize) -> Delta {
+    fn entry(&mut self, place: Place, is_limited: bool, depth: usize, map: &Facts) -> Delta {
         let of = if is_limited { Message::Span } else { Message::Resource };
-        match self.attribute(place, of, depth)? {
+        match self.attribute(place, of, depth, Some(map))? {
             Some(delta) => Ok(delta),
             None => {
                 self.guard.note_secret();
@@ -467,11 +518,16 @@ impl<'a> Walk<'a> {
 
     /// The entries of a `tracestate`, each by itself; sampling's own, which are nothing but hex, stay as they are.
     fn state(&mut self, range: Range<usize>) -> isize {
-        let (mut delta, mut start) = (0, range.start);
-        let state = &self.bytes[range];
+        let (mut delta, mut start, mark) = (0, range.start, self.edits.len());
+        let state = &self.bytes[range.clone()];
         for entry in state.split(|byte| *byte == b',') {
             let place = start..start + entry.len();
             start = place.end + 1;
+            if self.is_spent_since(mark) {
+                self.edits.truncate(mark);
+                self.guard.limited.unsearched += 1;
+                return self.edits.put(range, REDACTED);
+            }
             if !is_of_sampling(entry) {
                 delta += self.text(place, &Facts::NONE, 0);
             }
@@ -505,10 +561,26 @@ impl<'a> Walk<'a> {
         self.edits.put(place.range(), &field)
     }
 
-    fn flag(&mut self, place: Place, facts: &Facts) -> isize {
-        if !self.guard.hides_whatever(facts) {
+    /// A number that is not whole is no card, but a rule may be about its key.
+    fn fraction(&mut self, place: Place, number: f64, facts: &Facts) -> isize {
+        if self.guard.hides_whatever(facts) {
+            return self.hidden(place);
+        }
+        if facts.own == 0 {
             return 0;
         }
+        let Some(redacted) = self.guard.redact(number.to_string().as_bytes(), facts) else { return 0 };
+        let mut field = Vec::new();
+        put_bytes(&mut field, ANY_STRING, &redacted);
+        self.edits.put(place.range(), &field)
+    }
+
+    fn flag(&mut self, place: Place, facts: &Facts) -> isize {
+        if self.guard.hides_whatever(facts) { self.hidden(place) } else { 0 }
+    }
+
+    /// In place of a value that a rule hides by its key, whatever it is.
+    fn hidden(&mut self, place: Place) -> isize {
         let mut field = Vec::new();
         put_bytes(&mut field, ANY_STRING, REDACTED);
         self.edits.put(place.range(), &field)
@@ -599,6 +671,19 @@ pub(crate) fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError>
         }
     }
     Ok((key, value))
+}
+
+/// Whether any piece of the value of a `KeyValue` is more than a number or a flag.
+fn is_any_text(pair: &[u8]) -> Result<bool, WireError> {
+    let mut walk = fields(pair);
+    while let Some(field) = walk.next()? {
+        if let (VALUE, Value::Bytes(value)) = (field.number, field.value)
+            && is_text(value)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether an `AnyValue` is more than a number or a flag.

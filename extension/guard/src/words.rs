@@ -88,6 +88,10 @@ pub(crate) const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
     (b"pass", b"phrase"),
     (b"key", b"pass"),
 ];
+/// Two words at the end of a key that are no secret together, where the last one alone is: the signature of a method, a test
+/// that has passed, the pin of a board.
+pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] =
+    &[(b"function", b"signature"), (b"method", b"signature"), (b"test", b"pass"), (b"gpio", b"pin")];
 /// Endings of words that are written together: `PGPASSWORD`, `csrftoken`, `mysqlpwd`.
 pub(crate) const SECRET_ENDINGS: &[&[u8]] = &[
     b"password",
@@ -232,6 +236,7 @@ pub(crate) const ABOUT: &[&[u8]] = &[
     b"kind",
     b"length",
     b"limit",
+    b"location",
     b"method",
     b"missing",
     b"mode",
@@ -317,6 +322,7 @@ pub(crate) const STATES: &[&[u8]] = &[
     b"ended",
     b"error",
     b"established",
+    b"expected",
     b"expired",
     b"expires",
     b"expiring",
@@ -409,6 +415,7 @@ pub(crate) const STATES: &[&[u8]] = &[
     b"to",
     b"too",
     b"true",
+    b"unexpected",
     b"unauthorized",
     b"unavailable",
     b"undefined",
@@ -417,6 +424,7 @@ pub(crate) const STATES: &[&[u8]] = &[
     b"until",
     b"unverified",
     b"updated",
+    b"upstream",
     b"used",
     b"using",
     b"valid",

@@ -261,3 +261,17 @@ fn a_hundred_thousand_points_made_one_take_no_age() {
     let points = points_of(pass(sum(CUMULATIVE, points.collect())).0);
     assert_eq!((points.len(), points[2].value), (3, Some(Number::AsInt(99_998))));
 }
+
+/// Of a metric with more points than can be put together nothing is made alike: it is refused alone.
+#[test]
+fn a_metric_of_more_points_than_can_be_put_together_is_refused_alone() {
+    for (count, refused) in [(131_071, 0), (131_072, 1)] {
+        let mut points = vec![NumberDataPoint::default(); count];
+        points.push(NumberDataPoint { attributes: of(1), ..NumberDataPoint::default() });
+        let mut guard = guard();
+        let gauge = metric::Data::Gauge(Gauge { data_points: points });
+        let left = guard.apply(Signal::Metrics, request(gauge)).expect("a request");
+        assert_eq!(guard.limited().refused, refused);
+        assert_eq!(left.len() > count, refused == 0);
+    }
+}

@@ -259,3 +259,126 @@ fn a_span_that_cannot_be_read_takes_no_bound_from_the_others() {
         .concat();
     assert_eq!(guarded, in_request(&spans));
 }
+
+/// Decoders put a message together that comes in several pieces.
+#[test]
+fn a_value_in_several_pieces_is_hidden() {
+    let secret = field(2, &field(1, b"hunter2X"));
+    for pieces in [[&secret[..], &field(2, b"")], [&field(2, b""), &secret], [&secret, &secret]] {
+        let attribute = [field(1, b"password"), pieces.concat()].concat();
+        let span = [field(1, &[1; 16]), field(2, &[2; 8]), field(9, &attribute)].concat();
+        let left =
+            guard(r#"["all"]"#).apply(Signal::Traces, in_request(&field(2, &span))).expect("a request");
+        assert!(!holds(&left, "hunter2X"), "{left:?}");
+    }
+}
+
+/// What is left of a text is one, wherever a detector stops: no decoder would take it, and with a resource all is lost.
+#[test]
+fn what_is_left_of_a_text_is_one() {
+    let domain = |letter: &str| format!("jane@{}.example.com", letter.repeat(130));
+    for text_in in [
+        format!("4111111111111111^a{}^{}", "é".repeat(20), "é".repeat(60)),
+        format!("4111111111111111^{}^{}", "😀".repeat(3), "😀".repeat(60)),
+        domain("é"),
+        domain("aé"),
+        domain("文"),
+        domain("😀"),
+    ] {
+        for action in ["", r#","action":"mask""#, r#","action":"hash""#, r#","action":"delete""#] {
+            let mut guard = guard(&format!(r#"[{{"use":"all"{action}}}]"#));
+            let left = guard.apply(Signal::Traces, one_span(vec![text("k", &text_in)])).expect("a request");
+            // Decodes: each text is UTF-8.
+            assert_eq!(span_of(&left).attributes.len(), 1, "{text_in}");
+        }
+    }
+}
+
+/// A rule on a key is one on its value, whatever that is.
+#[test]
+fn a_rule_on_a_key_hides_maps_and_fractions() {
+    let list =
+        |values: Vec<Value>| Value::ArrayValue(ArrayValue { values: values.into_iter().map(any).collect() });
+    let map = |pairs: Vec<KeyValue>| Value::KvlistValue(KeyValueList { values: pairs });
+    let jane = || map(vec![text("name", "Jane Doe")]);
+    let rows = [
+        ("customer", jane(), "Jane Doe"),
+        ("customer", list(vec![jane()]), "Jane Doe"),
+        ("customer", map(vec![pair("inner", list(vec![jane()]))]), "Jane Doe"),
+        ("salary", Value::DoubleValue(52_341.75), "52341.75"),
+        ("salary", list(vec![Value::DoubleValue(52_341.75)]), "52341.75"),
+        ("salary", map(vec![pair("net", Value::IntValue(5))]), "IntValue(5)"),
+        ("note", map(vec![text("a", "ORD-1")]), "ORD-1"),
+        ("phone", map(vec![text("home", "9876543210")]), "9876543210"),
+    ];
+    for (key, value, secret) in rows {
+        let rules = r#"["phones",{"key":"^customer$","action":"mask"},{"key":"^salary$"},
+            {"key":"^note$","value":"ORD-[0-9]"}]"#;
+        let left = guard(rules).apply(Signal::Traces, one_span(vec![pair(key, value)])).expect("a request");
+        let left = format!("{:?}", span_of(&left).attributes);
+        assert!(!left.contains(secret), "{left}");
+    }
+}
+
+/// Each key that is not known costs what its search takes; and what nobody has looked at is hidden, key and value.
+#[test]
+fn keys_are_within_the_budget() {
+    let rules = r#"[{"key":"^(?:[a-z]*-)*(?:[a-z]?){150}id$"}]"#;
+    let count = 500;
+    let attributes: Vec<KeyValue> = (0..count)
+        .map(|index| pair(&format!("{}{index}", "abcd".repeat(1_000)), Value::BoolValue(true)))
+        .collect();
+    let is_hidden = |value: &Option<AnyValue>| *value == Some(any(Value::StringValue("[redacted]".into())));
+    let mut guard = guard(rules);
+    let left = guard.apply(Signal::Traces, one_span(attributes)).expect("a request");
+    let hidden = span_of(&left).attributes.iter().filter(|pair| is_hidden(&pair.value)).count();
+    assert!(hidden > count - 100 && hidden < count, "{hidden} of {count}");
+    assert_eq!(guard.limited().unsearched, hidden as u64);
+    // The next request has a budget of its own, and knows what the last one had no time for.
+    let known = guard.apply(Signal::Traces, one_span(vec![text("abcd", "v")])).expect("a request");
+    assert_eq!(attributes_of(&known), [("abcd".to_owned(), "v".to_owned())]);
+}
+
+fn attributes_of(bytes: &Bytes) -> Vec<(String, String)> {
+    attributes(&span_of(bytes))
+}
+
+/// Letters beyond ASCII ask every set of a pattern: a text of them costs as much more as they take.
+#[test]
+fn texts_of_other_scripts_are_within_the_budget() {
+    let sets: String =
+        (0..200).map(|index| format!("[é{}-ह]", char::from_u32(0x500 + index).expect("a letter"))).collect();
+    let rules = format!(r#"[{{"value":"[अ-ह]{{2}}{sets}"}}]"#);
+    for (letters, is_hidden) in [("कखगघङचछज", true), ("abcdefgh", false)] {
+        let mut guard = guard(&rules);
+        let text = letters.repeat(200_000 / letters.len());
+        assert_eq!(guard.text(&text).as_deref() == Some("[redacted]"), is_hidden, "{letters}");
+    }
+}
+
+/// Behind the budget an array or a map is hidden whole: one by one, its values would take more than they are.
+#[test]
+fn what_is_left_of_an_array_is_hidden_whole() {
+    let count = 300_000;
+    let array = ArrayValue { values: vec![any(Value::StringValue("=".into())); count] };
+    let map = KeyValueList { values: vec![text("a", "="); count] };
+    for value in [Value::ArrayValue(array), Value::KvlistValue(map)] {
+        let mut guard = guard(r#"["all"]"#);
+        let left =
+            guard.apply(Signal::Traces, one_span(vec![pair("k", value), text("a", "b")])).expect("a request");
+        let expected = [("k".to_owned(), "[redacted]".to_owned()), ("a".to_owned(), "[redacted]".to_owned())];
+        assert_eq!(attributes_of(&left), expected);
+    }
+}
+
+/// More changes than there is room for are refused, and not made.
+#[test]
+fn a_request_of_nothing_but_changes_is_refused() {
+    let resource = |count: usize| {
+        let attribute = field(1, &[field(1, b""), field(2, &field(1, b"="))].concat());
+        Bytes::from(field(1, &field(1, &attribute.repeat(count))))
+    };
+    let mut guard = guard(r#"["all"]"#);
+    assert!(guard.apply(Signal::Traces, resource(250_000)).is_ok());
+    assert_eq!(guard.apply(Signal::Traces, resource(800_000)), Err(Refused::Crowded));
+}

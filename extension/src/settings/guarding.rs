@@ -58,11 +58,14 @@ impl Reader {
 
     /// The text of a structured setting: its own value, or else that of the file its `_FILE` form names; and the
     /// variable that it is from.
-    fn inline_or_file(&self, name: &str) -> Result<Option<(String, String)>, (String, String)> {
-        if let Some(text) = self.get(name) {
-            return Ok(Some((name.to_owned(), text.to_owned())));
-        }
+    fn inline_or_file(&mut self, name: &str) -> Result<Option<(String, String)>, (String, String)> {
         let file = format!("{name}_FILE");
+        if let Some(text) = self.get(name).map(str::to_owned) {
+            if self.get(&file).is_some() {
+                self.problem(&file, format!("{name} is set too, and holds"));
+            }
+            return Ok(Some((name.to_owned(), text)));
+        }
         let Some(path) = self.get(&file) else { return Ok(None) };
         let mut text = String::new();
         let read = File::open(path).and_then(|opened| opened.take(FILE_MAX + 1).read_to_string(&mut text));

@@ -230,6 +230,18 @@ fn rules_come_from_a_variable_or_a_file_and_bad_ones_are_named() {
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }
 
+/// The inline form holds, and the file that is not read is named: what it was to hide would leave.
+#[test]
+fn a_file_beside_its_inline_form_is_named() {
+    for (name, text) in [("PREFREEZE_REDACT", r#"["cards"]"#), ("PREFREEZE_ATTRIBUTES", "{}")] {
+        let file = format!("{name}_FILE");
+        let both = read(&[(name, text), (&file, "/no/such/file")]);
+        let problem = Problem { name: file.clone().into(), reason: format!("{name} is set too, and holds") };
+        assert_eq!(both.problems, [problem]);
+        assert_eq!(read(&[(name, text)]).problems, []);
+    }
+}
+
 #[test]
 fn an_sdk_is_expected_where_the_variables_load_or_set_up_one() {
     let register = "--require @opentelemetry/auto-instrumentations-node/register";

@@ -227,6 +227,41 @@ fn a_service_that_its_sdk_does_not_know_gets_its_name() {
     }
 }
 
+/// A Collector refuses all that was sent with an id of another length: it is refused alone, wherever it stands.
+#[test]
+fn ids_of_another_length_are_refused_alone() {
+    let field = |number: u32, content: &[u8]| {
+        let mut out = Vec::new();
+        wire::proto::put_bytes(&mut out, number, content);
+        out
+    };
+    let request = |items: [&[u8]; 2]| {
+        let items = items.map(|item| field(2, item)).concat();
+        Bytes::from(field(1, &field(2, &items)))
+    };
+    let ids = [field(1, &[1; 16]), field(2, &[2; 8])].concat();
+    // Of 64 bits, as in B3 and Datadog's propagation, and others that are no id at all; without any it is well.
+    for (length, is_id) in
+        [(0, [true, true]), (6, [false; 2]), (8, [false, true]), (16, [true, false]), (32, [false; 2])]
+    {
+        let id = vec![7; length];
+        let exemplar = |number: u32| field(5, &field(1, &field(5, &field(number, &id))));
+        let rows = [
+            (Signal::Traces, [ids.clone(), [&ids[..], &field(4, &id)].concat()], is_id[1]),
+            (Signal::Traces, [ids.clone(), [&ids[..], &field(13, &field(1, &id))].concat()], is_id[0]),
+            (Signal::Traces, [ids.clone(), [&ids[..], &field(13, &field(2, &id))].concat()], is_id[1]),
+            (Signal::Logs, [Vec::new(), field(9, &id)], is_id[0]),
+            (Signal::Logs, [Vec::new(), field(10, &id)], is_id[1]),
+            (Signal::Metrics, [field(1, b"good"), exemplar(5)], is_id[0]),
+            (Signal::Metrics, [field(1, b"good"), exemplar(4)], is_id[1]),
+        ];
+        for (index, (signal, items, is_taken)) in rows.into_iter().enumerate() {
+            let scanned = scan(signal, &request([&items[0], &items[1]])).expect("the other one is well");
+            assert_eq!(scanned.refused, u32::from(!is_taken), "row {index}, {length} bytes");
+        }
+    }
+}
+
 #[test]
 fn a_span_without_valid_ids_is_refused_alone() {
     let mut sent = one_span(Vec::new(), 2);

@@ -4,7 +4,7 @@ use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 82] = [
+const UNITS: [&str; 96] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -87,6 +87,20 @@ const UNITS: [&str; 82] = [
     "xoxb-+",
     "api.telegram.org/bot/",
     "hooks.slack.com/services/",
+    "sk-/",
+    "sk-.",
+    "xai-/",
+    "API-+",
+    "**",
+    "**password:** ",
+    "<name>x",
+    "<password>x <",
+    "password is: ",
+    "password[0]=",
+    "o'",
+    "//a:b#",
+    "value:\"",
+    "value:\"a\",name:",
 ];
 /// Own patterns that make other engines search again and again.
 const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];
@@ -105,6 +119,7 @@ pub(crate) const FAMILIES: &[(&str, Family)] = &[
     ("empty-groups", |length| payload::empty_groups(length * REQUEST)),
     ("empty-groups-json", |length| payload::empty_groups_json(length * REQUEST)),
     ("small-spans", |length| payload::small_spans(length * REQUEST)),
+    ("long-buckets", |length| payload::long_buckets(length * REQUEST)),
     ("spool-replay", |length| spool::replay(length * FILE)),
 ];
 /// A request is so many times as long as a text, and a file so many times.
@@ -143,7 +158,7 @@ fn patterns(length: usize) {
     for pattern in PATTERNS {
         let mut guard =
             guard(&format!(r#"[{{"value":"{}","action":"mask"}}]"#, pattern.replace('\\', r"\\")));
-        for unit in ["1 ", "ab", "a", "x"] {
+        for unit in ["1 ", "ab", "a", "x", "क", "%2D"] {
             guard.text(&of(unit, length));
         }
     }

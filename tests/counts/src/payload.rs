@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
+use guard::{Attributes, Guard, Limits, Redaction, Rules};
 use policy::Signal;
 use wire::otlp;
 
@@ -96,4 +97,73 @@ pub(crate) fn small_spans(length: usize) {
     let bytes = Bytes::from(field(1, &group));
     let scanned = otlp::scan(Signal::Traces, &bytes).expect("it is OTLP");
     assert!(!scanned.receipt.spans.is_empty());
+}
+
+/// A field of bytes.
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::proto::put_bytes(&mut out, number, content);
+    out
+}
+
+/// An empty message with room for `length` bytes and what is put around and behind them: the memory that is measured is not
+/// to be that of making the request.
+fn roomy(length: usize) -> Vec<u8> {
+    Vec::with_capacity(length + (8 << 10))
+}
+
+/// `content` within fields within each other, the innermost number first, where it lies.
+fn wrapped(mut content: Vec<u8>, numbers: &[u32]) -> Vec<u8> {
+    for number in numbers {
+        let mut head = Vec::new();
+        wire::proto::put_varint(&mut head, u64::from(*number << 3 | 2));
+        wire::proto::put_varint(&mut head, content.len() as u64);
+        content.splice(0..0, head);
+    }
+    content
+}
+
+fn guarded(signal: Signal, request: Vec<u8>) {
+    let rules = Rules {
+        redaction: Redaction::everything(None),
+        limits: Limits::default(),
+        attributes: Some(Attributes::default()),
+    };
+    let mut guard = Guard::new(rules).expect("there are rules");
+    guard.apply(signal, request.into()).expect("it is OTLP");
+}
+
+/// A gauge of points that are empty but for one.
+pub(crate) fn empty_points(length: usize) {
+    let attribute = [field(1, b"k"), field(2, &field(1, b"4111111111111111"))].concat();
+    let mut data = roomy(length);
+    data.extend(field(1, &field(7, &attribute)));
+    data.extend(std::iter::repeat_n([0x0a, 0], length / 2).flatten());
+    guarded(Signal::Metrics, wrapped(data, &[5, 2, 2, 1]));
+}
+
+/// One attribute that is an array of texts of one byte, each of which would be searched.
+pub(crate) fn small_texts(length: usize) {
+    let mut array = roomy(length);
+    array.extend(std::iter::repeat_n([0x0a, 3, 0x0a, 1, b'='], length / 5).flatten());
+    let mut attribute = wrapped(array, &[5, 2]);
+    attribute.extend(field(1, b"k"));
+    guarded(Signal::Traces, wrapped(attribute, &[9, 2, 2, 1]));
+}
+
+/// Exponential histograms that are made alike, the first of them with as many buckets as fit.
+pub(crate) fn long_buckets(length: usize) {
+    let point = |buckets: Vec<u8>, index: usize| {
+        let mail = format!("{index:06}@b.cd");
+        let mut point = wrapped(buckets, &[2, 8]);
+        point.extend(field(1, &[field(1, b"mail"), field(2, &field(1, mail.as_bytes()))].concat()));
+        wire::proto::put_fixed64(&mut point, 3, 7);
+        wrapped(point, &[1])
+    };
+    let mut first = roomy(length);
+    first.resize(length, 1);
+    let mut data = point(first, 0);
+    (1..50).for_each(|index| data.extend(point(vec![1], index)));
+    wire::proto::put_number(&mut data, 2, 1);
+    guarded(Signal::Metrics, wrapped(data, &[10, 2, 2, 1]));
 }

@@ -1,12 +1,16 @@
 //! What has an at-sign: e-mail addresses, and the payment addresses of UPI, which have no dot behind it.
 
-use super::{before, is_inside};
+use super::is_inside;
 use crate::hash::Hasher;
+use crate::limits::cut;
 use crate::rewrite::{Action, Rewrite};
 
 /// Longest parts of an address (RFC 5321).
 const LOCAL_MAX: usize = 64;
 const DOMAIN_MAX: usize = 255;
+const LABEL_MAX: usize = 63;
+/// Parts of a name with apostrophes between.
+const PARTS_MAX: usize = 4;
 /// Longer words are no handle.
 const HANDLE_MAX: usize = 32;
 
@@ -192,16 +196,35 @@ fn is_repository(local: &[u8], rest: &[u8]) -> bool {
 /// Where the name before the at-sign begins; never before `floor`.
 fn local_start(text: &[u8], at: usize, floor: usize) -> usize {
     let floor = floor.max(at.saturating_sub(LOCAL_MAX));
-    let length = text[floor..at].iter().rev().take_while(|byte| is_local(**byte)).count();
+    let count = |end: usize| text[floor..end].iter().rev().take_while(|byte| is_local(**byte)).count();
+    let mut length = count(at);
+    // `o'brien`; and a bounce names who it is about: `bounces+jane=example.com@…`.
+    for _ in 0..PARTS_MAX {
+        let start = at - length;
+        let part = &text[start..at];
+        let goes_on = start > floor
+            && match text[start - 1] {
+                b'\'' => {
+                    part.first().is_some_and(u8::is_ascii_alphabetic)
+                        && start.checked_sub(2).is_some_and(|index| text[index].is_ascii_alphabetic())
+                }
+                b'=' => is_domain(part),
+                _ => false,
+            };
+        if !goes_on {
+            break;
+        }
+        length += 1 + count(start - 1);
+    }
     // A character of several bytes is not cut in two.
     let inside = text[at - length..at].iter().take_while(|byte| **byte & 0xc0 == 0x80).count();
     let start = at - length + inside;
-    // What is masked already is no name; nor is what `urls` has left of one.
-    if before(text, start) == Some(b'*') || &text[start..at] == b"REDACTED" { at } else { start }
+    // What `urls` has left of a name is none.
+    if &text[start..at] == b"REDACTED" { at } else { start }
 }
 
 fn domain_end(text: &[u8], start: usize) -> usize {
-    let rest = &text[start..text.len().min(start + DOMAIN_MAX)];
+    let rest = cut(&text[start..], DOMAIN_MAX);
     let is_domain_byte =
         |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || matches!(*byte, b'.' | b'-');
     let length = rest.iter().take_while(|byte| is_domain_byte(byte)).count();
@@ -214,11 +237,15 @@ fn domain_end(text: &[u8], start: usize) -> usize {
 fn is_domain(domain: &[u8]) -> bool {
     let Some(dot) = domain.iter().rposition(|byte| *byte == b'.') else { return false };
     let top = &domain[dot + 1..];
+    let is_word =
+        (2..=24).contains(&top.len()) && top.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80);
+    let is_punycode = top.len() <= LABEL_MAX
+        && top.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"))
+        && top.len() > 4;
     dot > 0
         && domain[0] != b'.'
         && domain[0] != b'-'
-        && (2..=24).contains(&top.len())
-        && top.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
+        && (is_word || is_punycode)
         && !INTERNAL.iter().any(|name| top.eq_ignore_ascii_case(name))
         && !FILES.iter().any(|file| top.eq_ignore_ascii_case(file))
 }

@@ -4,10 +4,13 @@
 
 use super::numbers::{Run, begins_stripe, end_of_first, float_at, is_part_of_another, next_run};
 use super::{goes_on, number_goes_on};
+use crate::limits::cut;
 use crate::rewrite::Rewrite;
 
 /// As many digits are shown at the beginning, and at the end.
 const SHOWN: (usize, usize) = (6, 4);
+/// Digits of a card.
+const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 /// How cards are written in groups.
 const FORMS: [&[usize]; 6] =
     [&[4, 4, 4, 4], &[4, 4, 4, 4, 3], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 1], &[6, 13]];
@@ -53,6 +56,7 @@ fn card_in(text: &[u8], run: &Run) -> Option<Run> {
         let has_form = part.count() == 1 || FORMS.iter().any(|form| part.has_form(form));
         let (start, end) = (part.start(), part.end());
         has_form
+            && LENGTHS.contains(&part.lengths().sum::<usize>())
             && stands_apart(text, start, end)
             && is_card(&part.digits(text))
             && !is_part_of_another(text, start, end)
@@ -68,7 +72,7 @@ fn stands_apart(text: &[u8], start: usize, end: usize) -> bool {
 
 /// Where the stripe's data behind the number ends: `=` or `D` and digits, or `^` and a name and digits.
 fn end_of_stripe(text: &[u8], end: usize) -> usize {
-    let rest = &text[end..text.len().min(end + STRIPE_MAX)];
+    let rest = cut(&text[end..], STRIPE_MAX);
     let length = match rest.first() {
         Some(b'=' | b'D') if rest.len() > 7 && rest[1..8].iter().all(u8::is_ascii_digit) => {
             1 + rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count()
@@ -88,7 +92,7 @@ fn end_of_stripe(text: &[u8], end: usize) -> usize {
 /// ISO/IEC 7812; the ranges as <https://en.wikipedia.org/wiki/Payment_card_number> lists them.
 fn issuer_allows(digits: &[u8]) -> bool {
     let length = digits.len();
-    if !(13..=19).contains(&length) {
+    if !LENGTHS.contains(&length) {
         return false;
     }
     let number = digits[..6].iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));

@@ -14,6 +14,7 @@ pub(crate) mod phones;
 mod prefixes;
 pub(crate) mod secrets;
 pub(crate) mod sql;
+mod states;
 pub(crate) mod tokens;
 pub(crate) mod urls;
 
@@ -22,10 +23,10 @@ use crate::rewrite::{Action, Rewrite};
 #[cfg(test)]
 use crate::view::View;
 
-/// Whether a value that begins or ends beside this byte goes on there. A star counts: what is masked already
-/// must not become the border of something new.
+/// Whether a value that begins or ends beside this byte goes on there. A star does not count, for whoever writes sets words
+/// in bold with it; what is left of a number that was masked is too short to be one.
 pub(crate) const fn is_inside(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'*'
+    byte.is_ascii_alphanumeric()
 }
 
 /// The byte before `at`, if there is one.

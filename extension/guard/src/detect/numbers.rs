@@ -183,7 +183,7 @@ pub(crate) const fn end_of_first(run: &Run) -> usize {
 ///
 /// A number whose name says that it refers to something is another thing: [`is_named`].
 pub(crate) fn is_part_of_another(text: &[u8], start: usize, end: usize) -> bool {
-    is_fraction(text, start, end) || is_in_uuid(text, start) || is_account(text, start)
+    is_fraction(text, start, end) || is_in_uuid(text, start) || is_account(text, start, end)
 }
 
 /// `.0` makes no fraction: so pandas prints a whole number in a column with gaps.
@@ -218,14 +218,31 @@ pub(crate) fn is_uuid(text: &[u8]) -> bool {
         })
 }
 
-/// The twelve digits of an AWS account look like an Aadhaar number; one in twelve passes its check.
-fn is_account(text: &[u8], at: usize) -> bool {
+/// Digits of an AWS account.
+const ACCOUNT_LENGTH: usize = 12;
+
+/// The twelve digits of an AWS account look like an Aadhaar number; one in twelve passes its check. They are one in an ARN,
+/// and behind the host of a queue.
+fn is_account(text: &[u8], at: usize, end: usize) -> bool {
     /// As far back as an ARN may begin before its account.
     const LOOK_BACK: usize = 64;
+    if end - at != ACCOUNT_LENGTH {
+        return false;
+    }
     let head = &text[at.saturating_sub(LOOK_BACK)..at];
     let word = head.rsplit(|byte| byte.is_ascii_whitespace() || *byte == b'"').next().unwrap_or(head);
-    let is_arn = word.ends_with(b":") && word.windows(4).any(|part| part == b"arn:");
-    is_arn || word.ends_with(b".amazonaws.com/")
+    let host = word.strip_suffix(b".amazonaws.com/").map(|host| host.rsplit(|byte| *byte == b'/').next());
+    let is_queue = |host: &[u8]| host.starts_with(b"sqs.") || host.ends_with(b".queue") || host == b"queue";
+    (word.ends_with(b":") && holds_arn(word)) || host.flatten().is_some_and(is_queue)
+}
+
+/// Whether an ARN begins in `word`, and not only a word that ends so: `warn:`.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>: the partition is `aws`, `aws-cn` and so on.
+pub(crate) fn holds_arn(word: &[u8]) -> bool {
+    let begins = |at: usize| !at.checked_sub(1).is_some_and(|before| word[before].is_ascii_alphanumeric());
+    word.windows(7).enumerate().any(|(at, part)| part == b"arn:aws" && begins(at))
 }
 
 /// What a word before a number says that it is: `account 123456789012`, `"rrn":"…"`, `offset=…`, `phone: …`.
@@ -253,7 +270,8 @@ pub(crate) fn called(text: &[u8], at: usize) -> Called {
         rest = &rest[..rest.len() - between];
         let length = rest.iter().rev().take_while(|byte| is_word(byte)).count();
         let name = &rest[rest.len() - length..];
-        let found = call(name);
+        // No word of any list is a number: digits beside digits are not asked.
+        let found = if name.iter().any(u8::is_ascii_alphabetic) { call(name) } else { Called::Nothing };
         if found != Called::Nothing {
             return found;
         }

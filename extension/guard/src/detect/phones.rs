@@ -33,6 +33,11 @@ pub(crate) fn redact(text: &[u8], is_expected: bool, out: &mut Rewrite<'_>) {
     while let Some(digit) = text[at..].iter().position(u8::is_ascii_digit) {
         let start = at + digit;
         let first = end_of_digits(text, start);
+        // What is left of one that was masked is none, whatever stands behind it.
+        if before(text, start) == Some(b'*') && first - start <= SHOWN {
+            at = first;
+            continue;
+        }
         at = match number_end(text, start) {
             Some(end) if !goes_on(text, start) && is_phone(text, start, is_expected) => {
                 out.put(start, end, &masked(&text[start..end]));

@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
+use super::before;
 use super::commands::Commands;
-use super::{before, has_word};
-use crate::hash::LETTERS as HASH_LETTERS;
+use super::numbers::holds_arn;
+use super::states::{is_gone, is_plain, is_step};
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
-use crate::words::STATES;
 
 /// Longer words are no names.
-const NAME_MAX: usize = 64;
+pub(super) const NAME_MAX: usize = 64;
 /// Blanks between a name, a sign and a value.
 const BLANKS_MAX: usize = 256;
 /// Quotation marks, brackets and backslashes between a name and a sign.
@@ -23,9 +23,7 @@ const TAG_MAX: usize = 128;
 /// Between the name in `{"name": "password", "value": "…"}` and its value.
 const PAIR_MAX: usize = 96;
 /// Fewer digits are a number of something, where the name is a word like others: `session: 3`.
-const DIGITS_MIN: usize = 4;
-/// Words of a quoted value that are read to know that it says how a secret is.
-const STATE_WORDS_MAX: usize = 8;
+pub(super) const DIGITS_MIN: usize = 4;
 /// Digits that stand behind a name with nothing between but a blank: `cvv 123`, `OTP is 123456`.
 const CODE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=8;
 /// Bytes before such digits that may name them.
@@ -34,10 +32,10 @@ const CODE_NAME_MAX: usize = 48;
 const SAID: [&[u8]; 4] = [b" is your ", b" is the ", b" as your ", b" as the "];
 /// Bytes behind such digits that may name them: `123456 is your OTP`.
 const CODE_TAIL_MAX: usize = 40;
-/// What stands for a value that has gone already.
-const GONE: [&[u8]; 2] = [REDACTED, b"REDACTED"];
+/// Stars around what is set in bold or italics.
+const STARS_MAX: usize = 3;
 /// The values of these names go to the end of the line: they have spaces in them.
-const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
+pub(super) const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
 /// Names whose value is a name, and names whose value is its value.
 const NAMES: [&[u8]; 9] = [
     b"name",
@@ -54,7 +52,7 @@ const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
 /// What names of two words end in.
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
-const RANDOM_MIN: usize = 8;
+pub(super) const RANDOM_MIN: usize = 8;
 /// What `var_dump` writes before a text.
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
@@ -120,15 +118,24 @@ impl<'a> Search<'a, '_, '_> {
     fn named(&mut self, sign: usize, from: usize) -> usize {
         let place = name_before(self.text, sign);
         let name = &self.text[place.clone()];
-        // The scheme of a URL, or a time: most signs are one of these.
-        let is_url = self.text[from..].starts_with(b"//");
+        // The scheme of a URL, or a time: most signs are one of these. A secret in Base64 may begin so.
+        let is_url = self.text[sign] == b':' && self.text[from..].starts_with(b"//");
         if is_url || name.last().is_none_or(|last| last.is_ascii_digit() && name.len() < 3) {
             return from;
         }
-        let start = self.skip_signs(from);
+        let start = self.skip_bold(self.skip_signs(from), &place);
         if naming_in_text(name) != Naming::Plain {
-            let is_no_name = is_in_arn(self.text, &place) || is_of_parser(self.text, &place);
+            let is_no_name = is_in_arn(self.text, &place)
+                || is_of_parser(self.text, &place)
+                || (self.text[sign] == b'-' && is_weak(name) && is_step(&self.text[start..]));
             return if is_no_name { from } else { self.value(start, self.name(place), from) };
+        }
+        // `password is: …`.
+        if matches!(name, b"is" | b"was") && before(self.text, place.start) == Some(b' ') {
+            let said = name_before(self.text, place.start);
+            if naming_in_text(&self.text[said.clone()]) != Naming::Plain {
+                return self.value(start, self.name(said), from);
+            }
         }
         let last = last_word(name);
         let is_one_of = |words: &[&[u8]]| words.iter().any(|word| last.eq_ignore_ascii_case(word));
@@ -144,7 +151,7 @@ impl<'a> Search<'a, '_, '_> {
         }
         if is_one_of(&NAMES) {
             self.note_name(start, from)
-        } else if start < self.named_until && is_one_of(&VALUES) {
+        } else if is_one_of(&VALUES) && (start < self.named_until || self.is_named_behind(start)) {
             self.named_until = 0;
             self.value(start, self.name(place), from)
         } else {
@@ -169,6 +176,15 @@ impl<'a> Search<'a, '_, '_> {
         if is_quoted { end + blanks } else { end }
     }
 
+    /// The stars behind `**password:**`, as many as before the name, and what follows them.
+    fn skip_bold(&self, start: usize, name: &Range<usize>) -> usize {
+        let is_star = |byte: &&u8| **byte == b'*';
+        let opened = self.text[..name.start].iter().rev().take(STARS_MAX + 1).take_while(is_star).count();
+        let closed = self.text[start..].iter().take(STARS_MAX + 1).take_while(is_star).count();
+        let is_bold = opened > 0 && opened == closed && opened <= STARS_MAX;
+        if is_bold { self.skip_signs(start + closed) } else { start }
+    }
+
     /// A value that is a name: the `value` behind it is its value, and so is the next line but one of a form.
     fn note_name(&mut self, start: usize, from: usize) -> usize {
         let is_around = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
@@ -189,11 +205,32 @@ impl<'a> Search<'a, '_, '_> {
         body.map_or(from, |lines| self.value(end + lines.len(), name, from))
     }
 
+    /// Whether the quoted value that begins at `start` is named behind it: `{"value": "…", "name": "password"}`.
+    fn is_named_behind(&self, start: usize) -> bool {
+        let (start, Some((quote, level))) = self.unwrapped(start) else { return false };
+        let ends = |at: &usize| self.text[*at] == quote && self.out.level(*at) <= level;
+        let most = self.text.len().min(start + PAIR_MAX);
+        let Some(end) = (start..most).find(ends) else { return false };
+        // Each of the two words is found behind quotation marks, blanks and a sign.
+        let word = |from: usize| {
+            let rest = &self.text[from..];
+            let is_between = |byte: &&u8| {
+                byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\' | b',' | b':' | b'=')
+            };
+            let between = rest.iter().take(CLOSERS_MAX).take_while(is_between).count();
+            let length = rest[between..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
+            from + between..from + between + length
+        };
+        let key = word(end + 1);
+        let is_of_name = NAMES.iter().any(|name| self.text[key.clone()].eq_ignore_ascii_case(name));
+        is_of_name && naming_in_text(&self.text[word(key.end)]) != Naming::Plain
+    }
+
     /// Hides the value that begins at `start`; goes on from `from` where it stays.
     fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
         let (start, quote) = self.unwrapped(start);
         let rest = &self.text[start..];
-        if rest.is_empty() || start < self.out.done() || is_gone(rest) {
+        if rest.is_empty() || start < self.out.done() || is_gone(rest, quote.map(|(quote, _)| quote)) {
             return from;
         }
         if is_plain(rest, name.text, quote.map(|(quote, _)| quote)) {
@@ -303,11 +340,14 @@ impl<'a> Search<'a, '_, '_> {
         self.text.len()
     }
 
-    /// `<name>value<`.
+    /// `<name>value</name>`. Without an end it is the parameter of a type, or a place in a route: `Result<Token>`,
+    /// `/users/<session>/items`; but a text may be cut off within a value.
     fn element(&mut self, sign: usize) -> usize {
         let head = &self.text[sign.saturating_sub(TAG_MAX)..sign];
-        let Some(open) = head.iter().rposition(|byte| *byte == b'<') else { return sign + 1 };
-        let tag = &head[open + 1..];
+        let open =
+            head.iter().rposition(|byte| matches!(byte, b'<' | b'>')).filter(|open| head[*open] == b'<');
+        let Some(open) = open else { return sign + 1 };
+        let (ahead, tag) = (head[..open].last(), &head[open + 1..]);
         let length = tag.iter().take_while(|byte| is_name(**byte) || **byte == b':').count();
         let name = tag[..length].rsplit(|byte| *byte == b':').next().unwrap_or(tag);
         if name.is_empty() || tag.ends_with(b"/") {
@@ -324,15 +364,31 @@ impl<'a> Search<'a, '_, '_> {
             false => (sign + 1, &b"<"[..]),
         };
         let rest = &self.text[start..];
-        let length = rest.windows(stop.len()).position(|part| part == stop).unwrap_or(rest.len());
-        let value = rest[..length].trim_ascii();
         if !is_named && is_of_name {
-            if !value.is_empty() && value.len() <= NAME_MAX && naming_in_text(value) != Naming::Plain {
+            // Only looked at: whatever it is, it is searched like all else.
+            let seen = &rest[..rest.len().min(NAME_MAX + stop.len())];
+            let length = seen.windows(stop.len()).position(|part| part == stop).unwrap_or(0);
+            let value = rest[..length].trim_ascii();
+            let ends = stop == CDATA.1 || rest[length..].starts_with(b"</");
+            if ends && !value.is_empty() && naming_in_text(value) != Naming::Plain {
                 self.named_until = start + length + PAIR_MAX;
             }
-            return start + length;
+            return sign + 1;
         }
-        if !value.is_empty() && !is_gone(rest) && start >= self.out.done() {
+        let found = rest.windows(stop.len()).position(|part| part == stop);
+        let length = found.unwrap_or(rest.len());
+        let value = rest[..length].trim_ascii();
+        let ends = match found {
+            Some(_) => stop == CDATA.1 || rest[length..].starts_with(b"</"),
+            None => {
+                let is_word = !value.iter().any(u8::is_ascii_whitespace);
+                is_word && ahead.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'"'))
+            }
+        };
+        if !ends {
+            return sign + 1;
+        }
+        if !value.is_empty() && !is_gone(rest, None) && start >= self.out.done() {
             self.out.put(start, start + length, REDACTED);
             self.named_until = 0;
         }
@@ -390,7 +446,7 @@ impl<'a> Search<'a, '_, '_> {
         let value = &self.text[start..end];
         let is_key = matches!(self.text.get(end + 1), Some(b':' | b'='));
         let looks_secret = value.iter().any(|byte| !byte.is_ascii_lowercase() && *byte != b'_');
-        if is_key || !(is_pair || looks_secret) || is_gone(&self.text[start..]) {
+        if is_key || !(is_pair || looks_secret) || is_gone(&self.text[start..], Some(quote.0)) {
             // A value that stays is read again from its sign: no further than it is long.
             return end.min(self.text.len());
         }
@@ -409,7 +465,7 @@ impl<'a> Search<'a, '_, '_> {
         let name = self.name(start..end);
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
             let is_new = !secret.is_empty() && secret.start >= self.out.done();
-            if is_new && !is_gone(&self.text[secret.start..]) {
+            if is_new && !is_gone(&self.text[secret.start..], None) {
                 self.out.put(secret.start, secret.end, REDACTED);
                 return secret.end;
             }
@@ -428,12 +484,19 @@ impl<'a> Search<'a, '_, '_> {
     fn code(&mut self, start: usize) -> usize {
         let length = self.text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let end = start + length;
-        let is_apart = before(self.text, start).is_none_or(|byte| byte == b' ')
-            && self.text.get(end).is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<'));
+        // It may be set in bold.
+        let opened =
+            self.text[..start].iter().rev().take(STARS_MAX).take_while(|byte| **byte == b'*').count();
+        let first = start - opened;
+        let is_apart = before(self.text, first).is_none_or(|byte| byte == b' ')
+            && self
+                .text
+                .get(end)
+                .is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<' | b'*'));
         if !is_apart || !CODE_LENGTHS.contains(&length) || start < self.out.done() {
             return end;
         }
-        let head = &self.text[start.saturating_sub(CODE_NAME_MAX)..start];
+        let head = &self.text[first.saturating_sub(CODE_NAME_MAX)..first];
         if is_code(last_words(head), length)
             || (head.ends_with(b" is ") && is_about_otp(head, length))
             || is_named_behind(&self.text[end..], length)
@@ -508,7 +571,7 @@ fn is_named_behind(rest: &[u8], length: usize) -> bool {
 fn is_in_arn(text: &[u8], name: &Range<usize>) -> bool {
     let head = &text[name.start.saturating_sub(NAME_MAX)..name.start];
     let word = head.rsplit(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'')).next();
-    head.ends_with(b":") && word.is_some_and(|word| word.windows(4).any(|part| part == b"arn:"))
+    head.ends_with(b":") && word.is_some_and(holds_arn)
 }
 
 /// Whether the name is a parser's word for what it reads: `Unexpected token: <`.
@@ -518,66 +581,7 @@ fn is_of_parser(text: &[u8], name: &Range<usize>) -> bool {
         && [&b"unexpected"[..], b"expected", b"illegal"].iter().any(|word| ends_with_word(head, word))
 }
 
-/// Whether what begins here has gone already: it is nothing but a word that says so, stars, or a hash.
-fn is_gone(rest: &[u8]) -> bool {
-    let ends = |rest: &[u8]| rest.first().is_none_or(|byte| ends_value(*byte) || *byte == b'<');
-    let is_word = GONE.iter().any(|gone| rest.strip_prefix(*gone).is_some_and(ends));
-    let stars = rest.iter().take_while(|byte| **byte == b'*').count();
-    let are_stars = stars > 0 && ends(&rest[stars..]);
-    let is_hash = rest.strip_prefix(b"{").is_some_and(|letters| {
-        letters.len() > HASH_LETTERS
-            && letters[..HASH_LETTERS].iter().all(|byte| (b'a'..=b'p').contains(byte))
-            && letters[HASH_LETTERS] == b'}'
-    });
-    is_word || are_stars || is_hash
-}
-
-/// Whether a value says how a secret is and is none; or is a count, where the name is a word like others.
-fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
-    let ends =
-        |at: usize| rest.get(at).is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<'));
-    let length = state_len(rest);
-    let is_state = match quote {
-        // A password may be a sentence: of one that is quoted each word has to say how it is.
-        Some(quote) if !is_weak(name) => is_all_states(rest, quote),
-        // One letter is a word where a sentence follows.
-        _ if length == 1 => quote.is_none() && rest.get(1) == Some(&b' '),
-        _ => length > 0 && ends(length),
-    };
-    if is_state {
-        return true;
-    }
-    let digits = rest.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
-    // The working directory has the name of a password.
-    let is_folder = rest[0] == b'/' && has_word(name, name.len().saturating_sub(3), b"pwd");
-    (digits > 0 && digits < DIGITS_MIN && ends(digits) && is_weak(name) && !is_forbidden(name)) || is_folder
-}
-
-/// The length of the word that `rest` begins with, if it says how a secret is.
-fn state_len(rest: &[u8]) -> usize {
-    let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let word = rest[..length].to_ascii_lowercase();
-    if STATES.contains(&&*word) { length } else { 0 }
-}
-
-/// Whether each word up to `quote` says how a secret is.
-fn is_all_states(mut rest: &[u8], quote: u8) -> bool {
-    if state_len(rest) < 2 {
-        return false;
-    }
-    for _ in 0..STATE_WORDS_MAX {
-        rest = &rest[state_len(rest)..];
-        match rest.first() {
-            None => return true,
-            Some(byte) if *byte == quote => return rest.get(1) != Some(&quote),
-            Some(b' ') if state_len(&rest[1..]) > 0 => rest = &rest[1..],
-            _ => return false,
-        }
-    }
-    false
-}
-
-fn is_forbidden(name: &[u8]) -> bool {
+pub(super) fn is_forbidden(name: &[u8]) -> bool {
     naming_in_text(name) == Naming::Forbidden
 }
 
@@ -592,8 +596,9 @@ fn name_before(text: &[u8], sign: usize) -> Range<usize> {
     };
     let head = &text[..sign];
     let head = &head[..head.len() - count(head, BLANKS_MAX, |byte| matches!(byte, b' ' | b'\t'))];
-    let closers =
-        count(head, CLOSERS_MAX, |byte| matches!(byte, b'"' | b'\'' | b'\\' | b'`' | b']' | b')' | b' '));
+    let closers = count(head, CLOSERS_MAX, |byte| {
+        matches!(byte, b'"' | b'\'' | b'\\' | b'`' | b']' | b')' | b' ' | b'*')
+    });
     let head = &head[..head.len() - closers];
     head.len() - count(head, NAME_MAX, is_name)..head.len()
 }
@@ -616,7 +621,15 @@ fn unquoted(rest: &[u8], name: Name<'_>) -> usize {
             };
             rest.iter().position(ends).unwrap_or(rest.len())
         }
-        _ => rest.iter().position(|byte| ends_value(*byte)).unwrap_or(rest.len()),
+        _ => {
+            // A bracket or an apostrophe with more behind it is a part of a password.
+            let is_part = |at: usize| {
+                matches!(rest[at], b')' | b'}' | b']' | b'\'')
+                    && name.before != Some(rest[at])
+                    && rest.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
+            };
+            (0..rest.len()).find(|at| ends_value(rest[*at]) && !is_part(*at)).unwrap_or(rest.len())
+        }
     }
 }
 
@@ -637,32 +650,37 @@ fn line(rest: &[u8], before: Option<u8>) -> usize {
     rest.len()
 }
 
-fn ends_with_word(name: &[u8], word: &[u8]) -> bool {
+pub(super) fn ends_with_word(name: &[u8], word: &[u8]) -> bool {
     name.len() >= word.len() && name[name.len() - word.len()..].eq_ignore_ascii_case(word)
 }
 
-const fn ends_value(byte: u8) -> bool {
+pub(super) const fn ends_value(byte: u8) -> bool {
     byte.is_ascii_whitespace()
         || matches!(byte, b',' | b';' | b'&' | b'"' | b'\'' | b')' | b'}' | b']' | b'|' | b'\\')
 }
 
-/// The length of an array or object, or of all that is left of one that is cut off.
+/// The length of an array or object, or of all that is left of one that is cut off. Brackets in quotation marks are text.
 fn bracketed(rest: &[u8]) -> usize {
-    let mut depth = 0_usize;
-    for (index, byte) in rest.iter().enumerate() {
+    let (mut depth, mut is_quoted, mut at) = (0_usize, false, 0);
+    while let Some(byte) = rest.get(at) {
         match byte {
+            b'\\' if is_quoted => at += 1,
+            b'"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
             b'[' | b'{' | b'(' => depth += 1,
             b']' | b'}' | b')' => {
                 depth -= 1;
                 if depth == 0 {
-                    return index + 1;
+                    return at + 1;
                 }
             }
             _ => {}
         }
+        at += 1;
     }
     rest.len()
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -682,6 +700,7 @@ mod tests {
             ("Authorization: Token abc def\nHost: x", "Authorization: [redacted]\nHost: x"),
             ("set-cookie: a=b; c=d", "set-cookie: [redacted]"),
             ("{'api_key': 'x y'}", "{'api_key': '[redacted]'}"),
+            ("password[0]=abc&password[1]=def", "password[0]=[redacted]&password[1]=[redacted]"),
             ("client_secret=abc, x=1", "client_secret=[redacted], x=1"),
             (r#"{"password":["a",{"b":1}],"c":2}"#, r#"{"password":[redacted],"c":2}"#),
         ];

@@ -6,6 +6,9 @@ use crate::rewrite::Rewrite;
 /// Words after which a double-quoted name is a name, and not MySQL's text.
 const BEFORE_NAMES: [&[u8]; 6] = [b"from", b"join", b"into", b"update", b"table", b"as"];
 
+/// In place of a literal.
+pub(crate) const PLACEHOLDER: &[u8] = b"?";
+
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let is_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
     let mut at = 0;
@@ -15,7 +18,7 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
             token => token,
         };
         if is_literal {
-            out.put(at, at + length, if is_json && text[at] == b'"' { b"\"?\"" } else { b"?" });
+            out.put(at, at + length, if is_json && text[at] == b'"' { b"\"?\"" } else { PLACEHOLDER });
         }
         at += length.max(1);
     }

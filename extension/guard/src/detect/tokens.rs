@@ -92,7 +92,7 @@ fn credential(text: &[u8], at: usize) -> Option<(usize, usize)> {
 }
 
 const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'*')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 fn end_while(text: &[u8], start: usize, is_part: impl Fn(u8) -> bool) -> usize {

@@ -75,12 +75,30 @@ fn user(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
     let rest = &text[start..];
     let ends = |at: &usize| ends_query(text, *at) || matches!(text[*at], b'/' | b'?' | b'#');
     let end = (start..text.len()).find(ends).unwrap_or(text.len());
-    let authority = &rest[..end - start];
+    let authority = match behind(text, start, end) {
+        Some(at) => &rest[..at - start],
+        None => &rest[..end - start],
+    };
     if let Some(at) = authority.iter().rposition(|byte| *byte == b'@') {
         let with: &[u8] = if authority[..at].contains(&b':') { BOTH } else { REDACTED };
         out.put(start, start + at, with);
     }
     start + authority.len()
+}
+
+/// Where the user ends whose password has a sign in it that ends a host: `//jane:p#ss@db`. What stands behind the colon of a
+/// host is its port, and has digits only.
+fn behind(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    let head = &text[start..end];
+    let colon = head.iter().position(|byte| *byte == b':')?;
+    let is_port = head[colon + 1..].iter().all(u8::is_ascii_digit);
+    if is_port || head.contains(&b'@') || head[0] == b'[' {
+        return None;
+    }
+    let most = text.len().min(end + PART_MAX);
+    let word = (end..most).take_while(|at| !ends_query(text, *at));
+    // With the at-sign.
+    word.filter(|at| text[*at] == b'@').last().map(|at| at + 1)
 }
 
 /// Replaces `name:password` where no scheme is before it, and what follows is a place; says where to go on.

@@ -1,7 +1,7 @@
 //! The two passes over a text: backwards for what can lead to a match, and forwards along it.
 
 use super::parse::Look;
-use super::program::{Pattern, Step};
+use super::program::{Pattern, Step, WIDTH_MAX};
 
 /// Bytes whose sets are kept at a time; of what is behind them only one in so many.
 const BLOCK: usize = 4 << 10;
@@ -91,10 +91,12 @@ impl Pattern {
             let takes = &self.takes[character as usize * self.width..][..self.width];
             set.iter_mut().zip(takes).for_each(|(bits, takes)| *bits &= takes);
         } else {
-            for (index, step) in self.steps.iter().enumerate() {
-                let takes = matches!(step, Step::Set(set) if self.sets[usize::from(*set)].holds(character));
-                set[index / 64] &= !(u64::from(!takes) << (index % 64));
+            let mut left = [0_u64; WIDTH_MAX];
+            let of_sets = self.of_sets.chunks_exact(self.width);
+            for (_, takes) in self.sets.iter().zip(of_sets).filter(|(set, _)| set.holds(character)) {
+                left.iter_mut().zip(takes).for_each(|(left, takes)| *left |= takes);
             }
+            set.iter_mut().zip(left).for_each(|(bits, takes)| *bits &= takes);
         }
         self.close(text, at, set);
     }

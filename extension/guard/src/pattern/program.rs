@@ -4,6 +4,7 @@ use super::parse::{Look, Node, Set};
 
 /// Steps of one pattern. Each byte of a text asks all steps, 64 at a time.
 const STEPS_MAX: usize = 512;
+pub(super) const WIDTH_MAX: usize = STEPS_MAX.div_ceil(64);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
@@ -25,6 +26,10 @@ pub(crate) struct Pattern {
     pub(super) free: Vec<u16>,
     /// For each byte of ASCII, the steps that take it: a bit for each.
     pub(super) takes: Vec<u64>,
+    /// The same for each of `sets`: what is no ASCII asks every set once, and not every step.
+    pub(super) of_sets: Vec<u64>,
+    /// Ranges in all sets.
+    ranges: usize,
     /// Numbers of 64 bits in a bit for each step.
     pub(super) width: usize,
 }
@@ -37,10 +42,13 @@ impl Pattern {
         let Compiler { steps, sets } = compiler;
         let width = steps.len().div_ceil(64);
         let mut takes = vec![0_u64; 128 * width];
+        let mut of_sets = vec![0_u64; sets.len() * width];
+        let ranges = sets.iter().map(|set| set.0.len()).sum();
         let mut free = Vec::new();
         for (index, step) in steps.iter().enumerate() {
             match step {
                 Step::Set(set) => {
+                    of_sets[usize::from(*set) * width + index / 64] |= 1 << (index % 64);
                     let set = &sets[usize::from(*set)];
                     for byte in (0..128_usize).filter(|byte| set.holds(*byte as u32)) {
                         takes[byte * width + index / 64] |= 1 << (index % 64);
@@ -49,12 +57,16 @@ impl Pattern {
                 _ => free.insert(0, index as u16),
             }
         }
-        Ok(Self { steps, sets, free, takes, width })
+        Ok(Self { steps, sets, free, takes, of_sets, ranges, width })
     }
 
-    /// What looking at one byte costs, beside looking at a byte at all.
-    pub(crate) fn weight(&self) -> usize {
-        1 + (self.width + self.free.len()) / 8
+    /// What searching `text` costs, where looking at a byte is one: the steps that are asked, eight for one.
+    pub(crate) fn cost(&self, text: &[u8]) -> usize {
+        let narrow = 1 + (self.width + self.free.len()) / 8;
+        let wide = 1 + (self.width * (1 + self.sets.len()) + self.ranges + self.free.len()) / 8;
+        // Each byte of another letter is counted: one that is no UTF-8 is a character of its own.
+        let others = text.iter().filter(|byte| !byte.is_ascii()).count();
+        (text.len() - others).saturating_mul(narrow).saturating_add(others.saturating_mul(wide))
     }
 }
 

@@ -17,12 +17,19 @@ pub(super) struct Row {
     pub(super) is_repeated: bool,
 }
 
+/// Bytes of an id. A Collector refuses a whole request for one that has others.
+///
+/// # Source
+/// <https://github.com/open-telemetry/opentelemetry-collector/blob/main/pdata/internal/data/traceid.go>
+const TRACE_ID: usize = 16;
+const SPAN_ID: usize = 8;
+
 /// What a field holds, and how it is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Text,
-    /// Bytes that are hex in JSON: trace ids and span ids.
-    Id,
+    /// So many bytes, or none; in JSON they are hex: trace ids and span ids.
+    Id(usize),
     /// Bytes that are base64 in JSON.
     Bytes,
     Flag,
@@ -48,7 +55,7 @@ pub(super) enum Kind {
 impl Kind {
     /// Whether several are put into one field.
     pub(super) const fn is_packed(self) -> bool {
-        !matches!(self, Self::Text | Self::Id | Self::Bytes | Self::Message(_))
+        !matches!(self, Self::Text | Self::Id(_) | Self::Bytes | Self::Message(_))
     }
 }
 
@@ -190,10 +197,10 @@ static SCOPE_SPANS: Rows = &[
 ];
 
 pub(super) static SPAN: Rows = &[
-    one("traceId", 1, Kind::Id),
-    one("spanId", 2, Kind::Id),
+    one("traceId", 1, Kind::Id(TRACE_ID)),
+    one("spanId", 2, Kind::Id(SPAN_ID)),
     one("traceState", 3, Kind::Text),
-    one("parentSpanId", 4, Kind::Id),
+    one("parentSpanId", 4, Kind::Id(SPAN_ID)),
     one("name", 5, Kind::Text),
     one("kind", 6, Kind::Enum(SPAN_KINDS)),
     one("startTimeUnixNano", 7, Kind::Fixed64),
@@ -225,8 +232,8 @@ static EVENT: Rows = &[
 ];
 
 static LINK: Rows = &[
-    one("traceId", 1, Kind::Id),
-    one("spanId", 2, Kind::Id),
+    one("traceId", 1, Kind::Id(TRACE_ID)),
+    one("spanId", 2, Kind::Id(SPAN_ID)),
     one("traceState", 3, Kind::Text),
     many("attributes", 4, Kind::Message(&KEY_VALUE)),
     one("droppedAttributesCount", 5, Kind::Unsigned),
@@ -258,8 +265,8 @@ static LOG_RECORD: Rows = &[
     many("attributes", 6, Kind::Message(&KEY_VALUE)),
     one("droppedAttributesCount", 7, Kind::Unsigned),
     one("flags", 8, Kind::Fixed32),
-    one("traceId", 9, Kind::Id),
-    one("spanId", 10, Kind::Id),
+    one("traceId", 9, Kind::Id(TRACE_ID)),
+    one("spanId", 10, Kind::Id(SPAN_ID)),
     one("observedTimeUnixNano", 11, Kind::Fixed64),
     one("eventName", 12, Kind::Text),
 ];
@@ -400,8 +407,8 @@ static QUANTILE: Rows = &[one("quantile", 1, Kind::Double), one("value", 2, Kind
 static EXEMPLAR: Rows = &[
     one("timeUnixNano", 2, Kind::Fixed64),
     one("asDouble", 3, Kind::Double),
-    one("spanId", 4, Kind::Id),
-    one("traceId", 5, Kind::Id),
+    one("spanId", 4, Kind::Id(SPAN_ID)),
+    one("traceId", 5, Kind::Id(TRACE_ID)),
     one("asInt", 6, Kind::Signed64),
     many("filteredAttributes", 7, Kind::Message(&KEY_VALUE)),
 ];

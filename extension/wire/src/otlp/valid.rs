@@ -1,7 +1,7 @@
 //! Whether every decoder can read a message: one that cannot costs a backend's answer to all that was sent with it.
 //!
 //! As strict as the strictest of them, which are made of the same schema: every text is UTF-8, every field that is known is
-//! of its type, lengths add up. Fields that are not known are passed on, whatever they hold.
+//! of its type, ids have their length, lengths add up. Fields that are not known are passed on, whatever they hold.
 
 use super::scan::usual_key_value;
 use super::schema::{KEY_VALUE, Kind, Row, Rows};
@@ -39,7 +39,8 @@ pub(super) fn field(number: u32, value: Value<'_>, rows: Rows, depth: u32) -> Re
             let may_be_usual = std::ptr::eq(*rows, KEY_VALUE) && depth + 2 <= DEPTH_MAX;
             if may_be_usual && is_usual(bytes) { Ok(()) } else { message(bytes, rows, depth + 1) }
         }
-        (Kind::Id | Kind::Bytes, Value::Bytes(_)) => Ok(()),
+        (Kind::Bytes, Value::Bytes(_)) => Ok(()),
+        (Kind::Id(length), Value::Bytes(id)) if id.is_empty() || id.len() == length => Ok(()),
         (kind, Value::Bytes(bytes)) if row.is_repeated && kind.is_packed() => packed(bytes, kind),
         (kind, value) if is_of(kind, value) => Ok(()),
         _ => Err(WireError::Type),
@@ -59,7 +60,7 @@ const fn is_of(kind: Kind, value: Value<'_>) -> bool {
         }
         Kind::Fixed32 => matches!(value, Value::Fixed32(_)),
         Kind::Fixed64 | Kind::Signed64 | Kind::Double => matches!(value, Value::Fixed64(_)),
-        Kind::Text | Kind::Id | Kind::Bytes | Kind::Message(_) => false,
+        Kind::Text | Kind::Id(_) | Kind::Bytes | Kind::Message(_) => false,
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn put(conversion: &mut Conversion<'_>, number_field: u32, kind: Kind
             }
         },
         Kind::Text => put_bytes(out, number_field, &unicode(&json.text()?)),
-        Kind::Id => put_id(out, number_field, &json.text()?),
+        Kind::Id(_) => put_id(out, number_field, &json.text()?),
         Kind::Bytes => put_bytes(out, number_field, &base64::decode(&json.text()?).ok_or(Unexpected)?),
         _ => match scalar(json, kind)? {
             Scalar::Varint(value) => put_number(out, number_field, value),
@@ -71,7 +71,7 @@ fn scalar(json: &mut Reader<'_>, kind: Kind) -> Read<Scalar> {
         Kind::Fixed64 => number.unsigned().map(Scalar::Fixed64),
         Kind::Signed64 => number.signed().map(|value| Scalar::Fixed64(value.cast_unsigned())),
         Kind::Double => Some(Scalar::Fixed64(number.double().to_bits())),
-        Kind::Flag | Kind::Text | Kind::Id | Kind::Bytes | Kind::Message(_) => None,
+        Kind::Flag | Kind::Text | Kind::Id(_) | Kind::Bytes | Kind::Message(_) => None,
     };
     fits.ok_or(Unexpected)
 }
