@@ -13,6 +13,7 @@ const WRITERS: &[(&str, &str)] = &[
     ("set", "takes a setting"),
     ("set_int", "takes a setting"),
     ("set_if_missing", "takes a setting"),
+    ("has", "takes a key of ours"),
     ("everything", "takes a key of any bytes"),
 ];
 /// Decoders whose caller is the target: what calls them, by the name in the target.
