@@ -67,7 +67,12 @@ fn entries(spans: Vec<policy::Span<Body>>) -> Vec<Entry<Body>> {
 fn count(request: &ExportTraceServiceRequest) -> usize {
     let is_valid = |span: &&Span| {
         let (trace, own) = (&span.trace_id, &span.span_id);
-        trace.len() == 16 && own.len() == 8 && trace.iter().any(|b| *b != 0) && own.iter().any(|b| *b != 0)
+        // Of the others, one of another length would cost the whole request at a backend that checks it.
+        let is_id = |id: &Vec<u8>, length: usize| id.is_empty() || id.len() == length;
+        let mut links = span.links.iter();
+        let others = links.all(|link| is_id(&link.trace_id, 16) && is_id(&link.span_id, 8));
+        let is_own = trace.len() == 16 && own.len() == 8 && others && is_id(&span.parent_span_id, 8);
+        is_own && trace.iter().any(|b| *b != 0) && own.iter().any(|b| *b != 0)
     };
     let scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
     scopes.flat_map(|scope| &scope.spans).filter(is_valid).count()
