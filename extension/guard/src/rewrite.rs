@@ -62,6 +62,11 @@ impl<'a> Rewrite<'a> {
 
     /// Replaces `start..end`, by `fitting` unless another action was asked for. Stretches come in order.
     pub(crate) fn put(&mut self, start: usize, end: usize, fitting: &[u8]) {
+        // The one before may have gone on to the end of a character, into the beginning of this.
+        let start = start.max(self.done);
+        if start >= end {
+            return;
+        }
         let found = match self.view {
             Some(view) => &view.bytes[start..end],
             None => &self.came[start..end],
@@ -142,6 +147,18 @@ mod tests {
         let mut same = Rewrite::new(b"one", Action::Fitting, None);
         same.put(0, 3, b"one");
         assert_eq!(same.finish(), None, "a text that stays is not copied");
+    }
+
+    #[test]
+    fn a_stretch_that_ends_inside_a_character_takes_all_of_it_and_none_twice() {
+        // `é` is two bytes: the first stretch ends inside it, and the second begins there.
+        for (second, expected) in [((4, 6), "<>[]z"), ((5, 6), "<>[]z"), ((4, 5), "<>yz")] {
+            let mut rewrite = Rewrite::new("abcéyz".as_bytes(), Action::Fitting, None);
+            rewrite.put(0, 4, b"<>");
+            rewrite.put(second.0, second.1, b"[]");
+            let text = rewrite.finish().expect("it is replaced");
+            assert_eq!(String::from_utf8(text).as_deref(), Ok(expected), "{second:?}");
+        }
     }
 
     #[test]
