@@ -236,7 +236,7 @@ fn a_file_beside_its_inline_form_is_named() {
     for (name, text) in [("PREFREEZE_REDACT", r#"["cards"]"#), ("PREFREEZE_ATTRIBUTES", "{}")] {
         let file = format!("{name}_FILE");
         let both = read(&[(name, text), (&file, "/no/such/file")]);
-        let problem = Problem { name: file.clone().into(), reason: format!("{name} is set too, and holds") };
+        let problem = Problem { name: file.clone(), reason: format!("{name} is set too, and holds") };
         assert_eq!(both.problems, [problem]);
         assert_eq!(read(&[(name, text)]).problems, []);
     }
