@@ -46,7 +46,7 @@ prefreeze: a tracing extension for AWS Lambda
 fn extend() -> ExitCode {
     if settings::runtime_api().is_none() {
         print(
-            "not started by AWS Lambda: there is no AWS_LAMBDA_RUNTIME_API. prefreeze --help says what can be run here\n",
+            "not started by AWS Lambda, whose API is nowhere to be found; prefreeze --help says what can be run here\n",
         );
         return ExitCode::from(2);
     }
