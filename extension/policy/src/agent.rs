@@ -404,7 +404,8 @@ impl<B: Body> Agent<B> {
         if now >= self.next_beat {
             self.next_beat = now + MANAGED_BEAT;
             self.account.settle_overdue(now, &self.config);
-            self.announced.forget_begun_before(self.account.all_over_before());
+            let (before, account) = (self.account.all_over_before(), &self.account);
+            self.announced.forget_begun_before(before, |request_id| account.is_over(request_id));
             self.store_made(now);
             self.store_logs(now);
             self.meter_if_due(now);

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::facts::Body;
-use crate::span::{Span, SpanId, TraceId};
+use crate::span::{RequestId, Span, SpanId, TraceId};
 use crate::time::UnixNanos;
 
 /// Open spans that are remembered. Whoever announces more is told of as far as this: the outer spans, which
@@ -83,8 +83,10 @@ impl<B: Body> Announced<B> {
 
     /// The same by time, where it is not known in which invocation a span was announced: the platform may tell of a begin
     /// later than the function announces spans in it.
-    pub(crate) fn forget_begun_before(&mut self, at: UnixNanos) {
-        self.forget(|open| open.span.start < at);
+    ///
+    /// A span that names its invocation is of that, whatever time it claims.
+    pub(crate) fn forget_begun_before(&mut self, at: UnixNanos, is_over: impl Fn(&RequestId) -> bool) {
+        self.forget(|open| open.span.request_id.as_ref().map_or(open.span.start < at, &is_over));
     }
 
     fn forget(&mut self, is_meant: impl Fn(&Open<B>) -> bool) {
@@ -236,7 +238,7 @@ mod tests {
     fn what_began_before_all_that_run_is_forgotten() {
         let mut announced = Announced::new(1_000);
         (1..=3).for_each(|id| announced.add(span(id), 1));
-        announced.forget_begun_before(UnixNanos(2));
+        announced.forget_begun_before(UnixNanos(2), |_| false);
         assert_eq!((announced.open.len(), announced.bytes), (2, 20));
         assert_eq!(ids(&announced.close(None, UnixNanos(9), "x")), [2, 3]);
     }
