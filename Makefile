@@ -55,10 +55,10 @@ outages: build ## Make the backend ill for three minutes in every way, side by s
 	OUTAGE_SECONDS=$(OUTAGE_SECONDS) cargo test -p tests --test reliability outages -- --nocapture
 
 T ?= 60
-# TARGET is (a part of) the name of a test in tests/fuzz, N a number of rounds instead of a time.
-fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60, or TARGET=random_rules N=1000000
-	$(if $(N),FUZZ_ROUNDS=$(N),FUZZ_SECONDS=$(T)) cargo test --profile sim -p fuzz -- --nocapture $(TARGET)
-	$(if $(TARGET),,$(if $(N),FUZZ_ROUNDS=$(N),FUZZ_SECONDS=$(T)) cargo test -p tests --test settings --test spool -- --nocapture)
+# ONLY is (a part of) the name of a test in tests/fuzz, N a number of rounds instead of a time.
+fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60, or ONLY=random_rules N=1000000
+	$(if $(N),FUZZ_ROUNDS=$(N),FUZZ_SECONDS=$(T)) cargo test --profile sim -p fuzz -- --nocapture $(ONLY)
+	$(if $(ONLY),,$(if $(N),FUZZ_ROUNDS=$(N),FUZZ_SECONDS=$(T)) cargo test -p tests --test settings --test spool -- --nocapture)
 
 # What is measured is what is shipped. Beside other work, and with the right to: AHEAD="chrt --fifo 50".
 MACHINE := $(subst aarch64,arm64,$(shell uname -m))

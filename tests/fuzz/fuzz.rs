@@ -1,6 +1,6 @@
 //! Every decoder on mutated bytes, and policy on random inputs: nothing panics, and what is read is right.
 //!
-//! `make fuzz T=60` goes on for a minute a target, `make fuzz TARGET=random_rules N=1000000` runs one target a
+//! `make fuzz T=60` goes on for a minute a target, `make fuzz ONLY=random_rules N=1000000` runs one target a
 //! million times; `FUZZ_SEED=n` repeats one round.
 
 use bytes::Bytes;

@@ -49,6 +49,8 @@ impl<B: Body> Agent<B> {
         }
         let ending = Ending { status: shutdown.reason.status(), error_type: None };
         let spans = self.close_announced(&Death { at: shutdown.received_at, ending, trace: None });
+        // The platform may yet tell of the invocation that one of them names: it has its span.
+        spans.iter().for_each(|span| self.account.on_span(&self.config, span));
         self.judge_later(now, Receipt { spans, parcels: Vec::new() });
     }
 

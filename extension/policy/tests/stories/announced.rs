@@ -343,3 +343,33 @@ fn what_is_announced_before_the_begin_is_told_waits_for_the_end_of_its_invocatio
         assert_eq!(closed, [&(9, "closed")], "{told_at_once} events at once: {:?}", story.sent);
     }
 }
+
+/// SHUTDOWN may be handed over before the platform's last events are delivered: they tell then of an invocation whose span
+/// was closed already.
+#[test]
+fn an_announced_span_that_shutdown_closes_stays_the_only_one_of_its_invocation() {
+    for class in ["Runtime.ExitError", "Sandbox.Timedout"] {
+        let mut story = Story::new(Config { init_type: InitType::ManagedInstances, ..Config::default() });
+        let start = |request_id: &str| {
+            Input::Platform(PlatformEvent::Start { request_id: request_id.into(), at: UnixNanos(1) })
+        };
+        let report = |request_id: &str, ending| {
+            Input::Platform(PlatformEvent::Report {
+                request_id: request_id.into(),
+                at: UnixNanos(50),
+                ending,
+                duration: None,
+                usage: Usage::default(),
+            })
+        };
+        // One before it is over, with a span of its own.
+        story.hear(start("r-1"));
+        story.send(&[span(1, None, Some("r-1"))]);
+        story.hear(report("r-1", Ending::SUCCESS));
+        story.announce(span(9, None, Some("r-9")));
+        story.shut_down();
+        story.hear(start("r-9"));
+        story.hear(report("r-9", Ending { status: EndStatus::Error, error_type: Some(class.into()) }));
+        assert_eq!(story.end(), [(1, "own"), (9, "closed")], "{class}");
+    }
+}
