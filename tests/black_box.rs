@@ -26,6 +26,7 @@ mod black_box {
     mod listeners;
     mod logs;
     mod managed;
+    mod memory;
     mod metrics;
     mod mutated;
     mod narrow;

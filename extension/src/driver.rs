@@ -1,5 +1,6 @@
 //! The one loop: wait for an input or a deadline, let the agent decide, carry out what it wants.
 
+mod condensing;
 mod on_record;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::log::{self, Level};
 use crate::recovery::{self, Recovery};
 use crate::spool::{Kind, Spool};
 
+use condensing::Condensing;
 use on_record::OnRecord;
 
 /// What reaches the loop.
@@ -121,7 +123,9 @@ impl Driver {
     /// Runs until the agent says that the process may end.
     pub async fn run(mut self: Box<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
         let mut alarm = Alarm::new(self.clock);
+        let mut condensing = Condensing::default();
         while !self.carry_out() {
+            self.condense_if_due(&mut condensing);
             if self.is_asked {
                 self.recover().await;
             }
@@ -153,6 +157,14 @@ impl Driver {
                 self.carry_out();
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// A request is held as a whole for as long as one span of it is.
+    fn condense_if_due(&mut self, condensing: &mut Condensing) {
+        if condensing.is_due(wire::otlp::held_bytes(), self.agent.held_bytes()) {
+            self.agent.condense();
+            condensing.done(wire::otlp::held_bytes());
         }
     }
 

@@ -13,6 +13,7 @@ mod spooling;
 mod turning;
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::account::Account;
 use crate::announced::Announced;
@@ -322,6 +323,15 @@ impl<B: Body> Agent<B> {
     /// [`Output::Park`] hands over does not count: it is written, and let go of, before the next input.
     pub fn held_bytes(&self) -> usize {
         self.lanes.held_bytes()
+    }
+
+    /// Lets go of memory that is held for nothing, as far as bodies can ([`Body::condense`]); decides nothing. It costs a look
+    /// at all that is held: the caller knows how much there is to gain.
+    pub fn condense(&mut self) {
+        let waiting = self.assembly.iter_mut().flat_map(Assembly::bodies_mut);
+        let queued = self.lanes.iter_mut().flat_map(Lane::bodies_mut);
+        let mut bodies: Vec<&mut B> = waiting.chain(queued).chain(self.announced.bodies_mut()).collect();
+        B::condense(&mut bodies);
     }
 
     fn on_received(&mut self, now: Instant, mut receipt: Receipt<B>) {

@@ -98,6 +98,11 @@ impl<B: Body> Announced<B> {
         });
     }
 
+    /// The function's own bytes in all that is remembered.
+    pub(crate) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut B> {
+        self.open.values_mut().map(|open| &mut open.span.body)
+    }
+
     /// The open spans, in the order in which they were announced; those of `trace` only, where one is given.
     pub(crate) fn in_order(&self, trace: Option<TraceId>) -> Vec<&Span<B>> {
         let is_meant = |open: &&Open<B>| trace.is_none_or(|trace| open.span.trace_id == trace);

@@ -71,6 +71,14 @@ impl<B> Entry<B> {
         matches!(self.content, Content::Measured(_))
     }
 
+    /// The function's own bytes, if it is of these.
+    pub(crate) const fn body_mut(&mut self) -> Option<&mut B> {
+        match &mut self.content {
+            Content::Received(body) => Some(body),
+            Content::Made(_) | Content::Measured(_) => None,
+        }
+    }
+
     pub(crate) fn made(span: PlatformSpan) -> Self {
         Self {
             signal: Signal::Traces,

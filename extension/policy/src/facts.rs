@@ -67,6 +67,10 @@ pub trait Body: Clone {
     fn closed(&self, _end: UnixNanos, _class: &str) -> Option<(Self, u32)> {
         None
     }
+
+    /// `bodies` are all that is held, in any order. What an implementation holds beside them, only because they were cut
+    /// from it, it may let go of now. By default there is nothing of the kind.
+    fn condense(_bodies: &mut [&mut Self]) {}
 }
 
 /// A body of which nothing is known.

@@ -134,6 +134,11 @@ impl<B: Clone> Lane<B> {
         }
     }
 
+    /// The function's own bytes in all that is held in memory.
+    pub(crate) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut B> {
+        self.outbox.bodies_mut()
+    }
+
     fn rng(id: LaneId, seed: u64) -> Rng {
         Rng::new(seed ^ (((id.signal as u64) << 8 | u64::from(id.destination)) << 32))
     }

@@ -32,6 +32,13 @@ fn entries(request: &ExportTraceServiceRequest) -> Vec<Entry<Body>> {
     scanned.receipt.spans.into_iter().map(entry).collect()
 }
 
+fn body_mut(entry: &mut Entry<Body>) -> Option<&mut Body> {
+    match &mut entry.content {
+        Content::Received(body) => Some(body),
+        _ => None,
+    }
+}
+
 fn decode(bytes: &[u8]) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest::decode(bytes).expect("what is spliced is a valid request")
 }
@@ -122,6 +129,21 @@ proptest! {
         prop_assert_eq!(flat(&spliced), expected);
         let is_empty = |group: &ResourceSpans| group.scope_spans.iter().all(|scope| scope.spans.is_empty());
         prop_assert!(!spliced.resource_spans.iter().any(is_empty), "an envelope without a span is not sent");
+    }
+
+    #[test]
+    fn what_is_copied_out_of_a_request_is_what_was_in_it(
+        sent in any_request(),
+        keep in proptest::collection::vec(any::<bool>(), 80),
+    ) {
+        let mut kept: Vec<_> = entries(&sent).into_iter().zip(&keep).filter(|(_, keep)| **keep).map(|(e, _)| e).collect();
+        let expected: Vec<_> = flat(&sent).into_iter().zip(&keep).filter(|(_, keep)| **keep).map(|(s, _)| s).collect();
+        // Some are held twice, as one that is sent again is.
+        let mut twice: Vec<_> = kept.iter().step_by(3).cloned().collect();
+        policy::Body::condense(&mut kept.iter_mut().chain(&mut twice).filter_map(body_mut).collect::<Vec<_>>());
+        prop_assert_eq!(flat(&decode(&request(&kept, &Identity::default()))), expected.clone());
+        let again: Vec<_> = expected.into_iter().step_by(3).collect();
+        prop_assert_eq!(flat(&decode(&request(&twice, &Identity::default()))), again);
     }
 
     #[test]

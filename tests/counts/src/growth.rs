@@ -115,6 +115,8 @@ pub(crate) const FAMILIES: &[(&str, Family)] = &[
     ("own-patterns", patterns),
     ("statements", statements),
     ("waiting-traces", waiting::traces),
+    ("shedding", |length| waiting::shedding(length * CROWD)),
+    ("giving-up", |length| waiting::giving_up(length * CROWD)),
     ("relatives", waiting::relatives),
     ("empty-groups", |length| payload::empty_groups(length * REQUEST)),
     ("empty-groups-json", |length| payload::empty_groups_json(length * REQUEST)),
@@ -125,6 +127,8 @@ pub(crate) const FAMILIES: &[(&str, Family)] = &[
 /// A request is so many times as long as a text, and a file so many times.
 const REQUEST: usize = 16;
 const FILE: usize = 16;
+/// What is worth keeping is in the way of what is not: that is felt where there are thousands.
+const CROWD: usize = 32;
 /// A kind of work that takes the square of this grows by three to four from one to the next.
 pub(crate) const LENGTHS: [usize; 3] = [8 << 10, 16 << 10, 32 << 10];
 /// In tenths: twice the length may take so many times the instructions.

@@ -45,6 +45,8 @@ pub(crate) struct Batch<B> {
     pub(crate) size: usize,
     /// Sum of the entries' counts.
     pub(crate) count: u64,
+    /// Whether an entry of it may go before others do: it is not precious.
+    pub(crate) has_plain: bool,
     /// Failed tries so far.
     pub(crate) attempts: u32,
     /// Whether it is part of a batch that was too large: it is not put together with others again.
@@ -65,12 +67,14 @@ impl<B: Clone> Batch<B> {
     pub(crate) fn new(id: BatchId, source: Source, entries: Vec<Entry<B>>, since: Instant) -> Self {
         let size = entries.iter().map(|entry| entry.size as usize).sum();
         let count = entries.iter().map(|entry| u64::from(entry.count)).sum();
+        let has_plain = entries.iter().any(|entry| !entry.is_precious);
         Self {
             id,
             source,
             entries: entries.into(),
             size,
             count,
+            has_plain,
             attempts: 0,
             is_part: false,
             was_lost: false,
@@ -149,10 +153,10 @@ impl<B: Clone> Batch<B> {
 
     /// The entries that go last, and how many items of others were left out; `None` when all are such.
     pub(crate) fn without_plain(&self) -> Option<(Vec<Entry<B>>, u64)> {
-        let precious: Vec<_> = self.entries.iter().filter(|entry| entry.is_precious).cloned().collect();
-        if precious.len() == self.entries.len() {
+        if !self.has_plain {
             return None;
         }
+        let precious: Vec<_> = self.entries.iter().filter(|entry| entry.is_precious).cloned().collect();
         let kept: u64 = precious.iter().map(|entry| u64::from(entry.count)).sum();
         Some((precious, self.count - kept))
     }

@@ -3,6 +3,7 @@
 mod evicting;
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::LaneId;
@@ -96,7 +97,7 @@ impl<B: Clone> Outbox<B> {
     pub(crate) fn seal(&mut self, only_full: bool) {
         for (index, source) in SOURCES.into_iter().enumerate() {
             while self.has_full(index) || (!only_full && !self.queues[index].entries.is_empty()) {
-                let entries = self.take_batch(index);
+                let entries = self.take_batch(index, |_| true);
                 let batch = Batch::new(self.next_id(), source, entries, self.queues[index].since);
                 self.ready.push_back(batch);
             }
@@ -209,6 +210,14 @@ impl<B: Clone> Outbox<B> {
         for batch in self.ready.iter_mut().chain(in_flight) {
             (batch.not_before, batch.attempts) = (None, 0);
         }
+    }
+
+    /// The function's own bytes in all that is held, also in what is in flight.
+    pub(crate) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut B> {
+        let queued = self.queues.iter_mut().flat_map(|queue| &mut queue.entries);
+        let in_flight = self.flights.iter_mut().map(|flight| &mut flight.batch);
+        let batches = self.ready.iter_mut().chain(in_flight);
+        queued.chain(batches.flat_map(|batch| Arc::make_mut(&mut batch.entries))).filter_map(Entry::body_mut)
     }
 
     /// Puts a batch back, to go before younger ones.
@@ -347,12 +356,13 @@ impl<B: Clone> Outbox<B> {
         !self.fits_batch(queue.size + 1, queue.count + 1)
     }
 
-    /// Up to one batch of entries from the front of a queue; at least one, however large.
-    fn take_batch(&mut self, index: usize) -> Vec<Entry<B>> {
+    /// Up to one batch of entries from the front of a queue, of those before the first that is not `wanted`; at least one,
+    /// however large.
+    fn take_batch(&mut self, index: usize, wanted: impl Fn(&Entry<B>) -> bool) -> Vec<Entry<B>> {
         let is_one = self.fits_batch(self.queues[index].size, self.queues[index].count);
         let (bounds, share) = (self.bounds, self.share);
         let queue = &mut self.queues[index];
-        if is_one {
+        if is_one && queue.entries.iter().all(&wanted) {
             // The usual case: nothing is moved, and a long queue's memory leaves with its entries.
             (queue.size, queue.count) = (0, 0);
             return core::mem::take(&mut queue.entries).into();
@@ -360,7 +370,8 @@ impl<B: Clone> Outbox<B> {
         let (mut entries, mut size, mut count) = (Vec::new(), 0, 0);
         while let Some(entry) = queue.entries.pop_front() {
             let (next_size, next_count) = (size + entry.size as usize, count + entry.count as usize);
-            if !bounds.fits_batch(share, next_size, next_count) && !entries.is_empty() {
+            let fits = bounds.fits_batch(share, next_size, next_count) && wanted(&entry);
+            if !fits && !entries.is_empty() {
                 queue.entries.push_front(entry);
                 break;
             }

@@ -103,6 +103,11 @@ impl<B: Body> Assembly<B> {
         self.fragments.count()
     }
 
+    /// The function's own bytes in all that waits.
+    pub(crate) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut B> {
+        self.fragments.bodies_mut()
+    }
+
     /// How often the ratio of an operation rose, and fell back.
     pub(crate) const fn turns(&self) -> (u64, u64) {
         self.judge.turns()
@@ -299,14 +304,15 @@ impl<B: Body> Assembly<B> {
     /// failed, which is given up; then what has waited longest is judged early. The number of spans given
     /// up; `None` when nothing waits.
     pub(crate) fn shed(&mut self, now: Instant) -> Option<u64> {
-        let is_plain = |fragment: &Fragment<B>| {
-            !fragment.items.iter().any(Item::is_failure) && !self.judge.may_be_sampled(&fragment.items)
+        let (fragments, judge) = (&mut self.fragments, &self.judge);
+        let is_worth_more = |fragment: &Fragment<B>| {
+            fragment.items.iter().any(Item::is_failure) || judge.may_be_sampled(&fragment.items)
         };
         // Those in doubt have gone before.
-        if let Some(plain) = self.fragments.oldest(is_plain) {
+        if let Some(plain) = fragments.oldest_plain(is_worth_more) {
             return self.fragments.take(plain).map(|fragment| fragment.items.len() as u64);
         }
-        let any = self.fragments.oldest(|_| true)?;
+        let any = self.fragments.oldest()?;
         if self.judge_one(now, any, true) {
             return Some(0);
         }

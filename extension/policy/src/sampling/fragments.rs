@@ -40,6 +40,8 @@ pub(super) struct Fragments<B> {
     all: BTreeMap<TraceId, Fragment<B>>,
     /// Those that are not judged yet, the oldest first.
     unjudged: BTreeSet<(Instant, TraceId)>,
+    /// Of these, those that were not found to be worth more than others yet ([`Fragments::oldest_plain`]).
+    plain: BTreeSet<(Instant, TraceId)>,
     /// Those in doubt, of no invocation and of some: those that were judged first come first.
     doubts: [BTreeSet<(Instant, u64, TraceId)>; 2],
     /// Those that are not judged yet, and those in doubt: of these there may be many that no input concerns.
@@ -57,6 +59,7 @@ impl<B: Body> Fragments<B> {
         Self {
             all: BTreeMap::new(),
             unjudged: BTreeSet::new(),
+            plain: BTreeSet::new(),
             doubts: [BTreeSet::new(), BTreeSet::new()],
             by_invocation: [BTreeMap::new(), BTreeMap::new()],
             unknown: BTreeMap::new(),
@@ -77,6 +80,11 @@ impl<B: Body> Fragments<B> {
 
     pub(super) const fn count(&self) -> u64 {
         self.count
+    }
+
+    /// The function's own bytes in all that waits.
+    pub(super) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut B> {
+        self.all.values_mut().flat_map(|fragment| &mut fragment.items).filter_map(Item::body_mut)
     }
 
     pub(super) fn get(&self, trace_id: TraceId) -> Option<&Fragment<B>> {
@@ -189,10 +197,21 @@ impl<B: Body> Fragments<B> {
         Some((*trace_id, self.get(*trace_id)?.doubt?))
     }
 
-    /// The one that has waited longest of those not judged yet that are meant.
-    pub(super) fn oldest(&self, is_meant: impl Fn(&Fragment<B>) -> bool) -> Option<TraceId> {
-        let mut by_age = self.unjudged.iter().map(|(_, trace_id)| *trace_id);
-        by_age.find(|trace_id| self.get(*trace_id).is_some_and(&is_meant))
+    /// The one that has waited longest of those not judged yet.
+    pub(super) fn oldest(&self) -> Option<TraceId> {
+        self.unjudged.first().map(|(_, trace_id)| *trace_id)
+    }
+
+    /// The same of those that are not worth more than others. One that is found to be is not asked about again, so that many
+    /// of them cost nothing each time that room is needed.
+    pub(super) fn oldest_plain(&mut self, is_worth_more: impl Fn(&Fragment<B>) -> bool) -> Option<TraceId> {
+        while let Some((since, trace_id)) = self.plain.first().copied() {
+            if self.get(trace_id).is_some_and(|fragment| !is_worth_more(fragment)) {
+                return Some(trace_id);
+            }
+            self.plain.remove(&(since, trace_id));
+        }
+        None
     }
 
     fn enter(&mut self, trace_id: TraceId, fragment: &Fragment<B>) {
@@ -202,6 +221,7 @@ impl<B: Body> Fragments<B> {
             self.doubted += fragment.size;
         } else {
             self.unjudged.insert((fragment.since, trace_id));
+            self.plain.insert((fragment.since, trace_id));
         }
         let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
         for group in fragment.groups() {
@@ -216,6 +236,7 @@ impl<B: Body> Fragments<B> {
             self.doubted -= fragment.size;
         } else {
             self.unjudged.remove(&(fragment.since, trace_id));
+            self.plain.remove(&(fragment.since, trace_id));
         }
         let groups = &mut self.by_invocation[usize::from(fragment.doubt.is_some())];
         for group in fragment.groups() {
@@ -314,7 +335,9 @@ mod tests {
             fragments.take(trace(number));
         }
         assert_eq!((fragments.size(), fragments.doubted(), fragments.count()), (0, 0, 0));
-        let is_empty = fragments.unjudged.is_empty() && fragments.doubts.iter().all(BTreeSet::is_empty);
+        let is_empty = fragments.unjudged.is_empty()
+            && fragments.plain.is_empty()
+            && fragments.doubts.iter().all(BTreeSet::is_empty);
         assert!(is_empty && fragments.by_invocation.iter().all(Groups::is_empty));
         assert!(fragments.take(trace(1)).is_none() && fragments.get(trace(1)).is_none());
     }
@@ -338,9 +361,29 @@ mod tests {
             fragments.oldest_doubt().map(|(trace_id, doubt)| (trace_id, doubt.at)),
             Some((trace(3), at(13)))
         );
-        assert_eq!(fragments.oldest(|_| true), Some(trace(1)));
-        assert_eq!(fragments.oldest(|fragment| fragment.invocations.is_empty()), Some(trace(2)));
-        assert_eq!(fragments.oldest(|fragment| fragment.doubt.is_some()), None, "those are judged");
+        assert_eq!(fragments.oldest(), Some(trace(1)));
+    }
+
+    #[test]
+    fn what_is_worth_more_is_asked_about_once_and_anew_when_it_has_changed() {
+        let mut fragments = fragments();
+        let asked = core::cell::Cell::new(0);
+        let plain = |fragments: &mut Fragments<()>| {
+            asked.set(0);
+            let is_worth_more = |fragment: &Fragment<()>| {
+                asked.set(asked.get() + 1);
+                !fragment.invocations.is_empty()
+            };
+            (fragments.oldest_plain(is_worth_more), asked.get())
+        };
+        assert_eq!(plain(&mut fragments), (Some(trace(2)), 2));
+        assert_eq!(plain(&mut fragments), (Some(trace(2)), 1), "the first is worth more");
+        fragments.set(trace(1), Vec::new(), None);
+        assert_eq!(plain(&mut fragments), (Some(trace(1)), 1));
+        for number in [1, 2] {
+            fragments.take(trace(number));
+        }
+        assert_eq!(plain(&mut fragments), (None, 0), "those in doubt are judged");
     }
 
     #[test]

@@ -128,6 +128,14 @@ impl<B: Body> Item<B> {
         }
     }
 
+    /// The function's own bytes, if it is of these.
+    pub(crate) const fn body_mut(&mut self) -> Option<&mut B> {
+        match self {
+            Self::Received(span) => Some(&mut span.body),
+            Self::Made(_) => None,
+        }
+    }
+
     /// What is queued for the backend.
     pub(crate) fn into_entry(self, stamp: Option<Stamp>) -> Entry<B> {
         let size = self.size() + stamp.map_or(0, Stamp::size);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -97,6 +98,14 @@ pub(crate) struct Places {
     pub(crate) spans: Vec<SpanAt>,
 }
 
+/// Bytes of all requests of this process of which anything is held. One process has one memory.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of all requests of which anything is held: of one with 500 spans all of them, for as long as a single one is.
+pub fn held_bytes() -> usize {
+    HELD.load(Ordering::Relaxed)
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -107,8 +116,9 @@ pub(crate) struct Chunk {
     pub(crate) keepsake: OnceLock<Keepsake>,
 }
 
-/// Something of the caller's that lives as long as a request does.
-pub(crate) struct Keepsake(#[expect(dead_code, reason = "held to be dropped")] Box<dyn Send + Sync>);
+/// Something of the caller's that lives as long as a request does, or a span that was copied out of it.
+#[derive(Clone)]
+pub(crate) struct Keepsake(#[expect(dead_code, reason = "held to be dropped")] Arc<dyn Send + Sync>);
 
 impl fmt::Debug for Keepsake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,7 +127,8 @@ impl fmt::Debug for Keepsake {
 }
 
 impl Chunk {
-    pub(crate) const fn new(bytes: Bytes) -> Self {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        HELD.fetch_add(bytes.len(), Ordering::Relaxed);
         Self { bytes, places: OnceLock::new(), keepsake: OnceLock::new() }
     }
 
@@ -134,6 +145,12 @@ impl Chunk {
     }
 }
 
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
 /// What policy carries unseen: a span of a request, or a whole request of metrics or logs.
 #[derive(Clone, Debug)]
 pub struct Body {
@@ -145,6 +162,6 @@ pub struct Body {
 impl Body {
     /// Keeps `keepsake` for as long as anything of the request is held; only the first one is taken.
     pub fn keep(&self, keepsake: impl Send + Sync + 'static) {
-        let _ = self.chunk.keepsake.set(Keepsake(Box::new(keepsake)));
+        let _ = self.chunk.keepsake.set(Keepsake(Arc::new(keepsake)));
     }
 }

@@ -7,7 +7,7 @@ use policy::{Fact, SpanId, TraceId, UnixNanos};
 use super::chunk::Body;
 use super::resource::{RESOURCE_ATTRIBUTES, content};
 use super::scan::{SPAN_ATTRIBUTES, SPAN_NAME, SPAN_TRACE_STATE, key_value};
-use super::{announced, placed};
+use super::{announced, condense, placed};
 use crate::proto::{Value, fields};
 
 const VALUE_TEXT: u32 = 1;
@@ -48,6 +48,10 @@ impl policy::Body for Body {
 
     fn closed(&self, end: UnixNanos, class: &str) -> Option<(Self, u32)> {
         announced::closed(self, end, class)
+    }
+
+    fn condense(bodies: &mut [&mut Self]) {
+        condense::condense(bodies);
     }
 }
 

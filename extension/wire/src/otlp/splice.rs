@@ -7,7 +7,7 @@ use policy::{Content, Entry, Measured, PlatformSpan, Stamp};
 use super::chunk::{Body, Chunk, Group, Stretch};
 use super::encode;
 use super::measured::put_measured;
-use super::resource::{Identity, content, put_resource, resource_len};
+use super::resource::{Completion, Identity, content, put_resource, resource_len};
 use super::stamp::stamped;
 use crate::proto::{field_len, put_bytes, put_head};
 
@@ -123,8 +123,20 @@ fn put_spans(out: &mut Vec<u8>, chunk: &Chunk, spans: &[Kept<'_>], identity: &Id
         put_whole_group(out, chunk, group, identity);
     } else {
         let spans: Vec<_> = spans.iter().map(|kept| Piece::of(chunk, kept)).collect();
-        put_part(out, chunk, group, &spans, identity);
+        put_part(out, chunk, group, &spans, &identity.missing(chunk, group));
     }
+}
+
+/// The request that holds these spans of another one, in their order, as they are.
+pub(super) fn part(chunk: &Arc<Chunk>, spans: &[u32]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for run in spans.chunk_by(|one, two| group_of(chunk, *one) == group_of(chunk, *two)) {
+        let group = &chunk.places().groups[group_of(chunk, run[0]) as usize];
+        let piece = |span: &u32| Piece::of(chunk, &Kept { span: *span, stamp: None });
+        let pieces: Vec<_> = run.iter().map(piece).collect();
+        put_part(&mut out, chunk, group, &pieces, &Completion::default());
+    }
+    out
 }
 
 /// A group of which everything is kept: its bytes, with the resource completed.
@@ -145,13 +157,12 @@ fn put_whole_group(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, identity: &I
 }
 
 /// A group of which some spans are kept: new envelopes around their bytes.
-fn put_part(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, spans: &[Piece<'_>], identity: &Identity) {
-    let missing = identity.missing(chunk, group);
+fn put_part(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, spans: &[Piece<'_>], missing: &Completion<'_>) {
     let scopes: Vec<_> = spans.chunk_by(|one, two| one.scope == two.scope).collect();
     let scopes_len: usize = scopes.iter().map(|run| field_len(scope_len(chunk, run))).sum();
-    let length = resource_len(chunk, group, &missing) + scopes_len + total(&group.rest);
+    let length = resource_len(chunk, group, missing) + scopes_len + total(&group.rest);
     put_head(out, GROUPS, length);
-    put_resource(out, chunk, group, &missing);
+    put_resource(out, chunk, group, missing);
     for run in scopes {
         put_head(out, SCOPES, scope_len(chunk, run));
         let rest = &chunk.places().scopes[run[0].scope as usize].rest;

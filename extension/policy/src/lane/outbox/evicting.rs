@@ -1,7 +1,11 @@
 //! What goes first when room runs out: plain entries, oldest first, then anything, oldest first. What is in flight stays.
 
-use super::{Outbox, Queue};
+use super::{Outbox, Queue, SOURCES};
 use crate::lane::batch::Batch;
+
+/// So many precious entries at the front of a queue are looked at for one plain one behind them. What has more of them is cut
+/// into batches, which know what they hold: each entry is looked at a bounded number of times, however many are given up.
+const LOOKS_MAX: usize = 64;
 
 impl<B: Clone> Outbox<B> {
     /// Gives up what is least valuable, of plain entries only or of all, and says how many items that were.
@@ -40,6 +44,9 @@ impl<B: Clone> Outbox<B> {
     }
 
     fn evict_queued(&mut self, only_plain: bool) -> Option<u64> {
+        if only_plain {
+            self.seal_precious();
+        }
         // The source that holds most gives first, of those that have any to give.
         let first =
             |queue: &Queue<B>| queue.entries.iter().position(|entry| !(only_plain && entry.is_precious));
@@ -51,5 +58,21 @@ impl<B: Clone> Outbox<B> {
         debug_assert!(self.held >= entry.held(), "what is given up was held");
         self.held -= entry.held();
         Some(u64::from(entry.count))
+    }
+
+    /// Cuts what is precious at the front of a queue into batches, where that is much.
+    fn seal_precious(&mut self) {
+        for (index, source) in SOURCES.into_iter().enumerate() {
+            let is_long = |queue: &Queue<B>| {
+                queue.entries.len() > LOOKS_MAX
+                    && queue.entries.iter().take(LOOKS_MAX).all(|entry| entry.is_precious)
+            };
+            while is_long(&self.queues[index]) {
+                let since = self.queues[index].since;
+                let entries = self.take_batch(index, |entry| entry.is_precious);
+                let batch = Batch::new(self.next_id(), source, entries, since);
+                self.ready.push_back(batch);
+            }
+        }
     }
 }
