@@ -57,6 +57,20 @@ const INVOCATIONS: &[&str] = &[
     "crate::cap",
 ];
 
+/// What a turn must not know: what is carried, and where to.
+const CARGO: &[&str] = &[
+    "crate::span",
+    "crate::entry",
+    "crate::lane",
+    "crate::lanes",
+    "crate::sampling",
+    "Lane",
+    "Entry",
+    "Span",
+];
+/// What the account must not know: where its spans go.
+const BACKENDS: &[&str] = &["crate::lane", "crate::lanes", "crate::room", "Lane", "Outcome", "BatchId"];
+
 const ONLY: &[Only] = &[
     Only {
         what: "reads a clock",
@@ -148,6 +162,27 @@ const ONLY: &[Only] = &[
         look: Look::Code,
         within: "extension/policy/src/room.rs",
         homes: &[],
+    },
+    Only {
+        what: "knows spans or lanes, in turn",
+        words: CARGO,
+        look: Look::Code,
+        within: "extension/policy/src/turn",
+        homes: &[],
+    },
+    Only {
+        what: "knows backends, in the account",
+        words: BACKENDS,
+        look: Look::Code,
+        within: "extension/policy/src/account",
+        homes: &[],
+    },
+    Only {
+        what: "asks `/next`, in policy",
+        words: &["Output::Next"],
+        look: Look::Code,
+        within: "extension/policy/src/",
+        homes: &["extension/policy/src/agent/turning.rs"],
     },
     Only {
         what: "names std or waits, in policy",

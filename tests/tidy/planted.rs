@@ -81,6 +81,21 @@ pub(crate) const GUILTY: &[(&str, &str, &str)] = &[
         "//! R.\nuse crate::platform::Invoke;\n",
         "no file knows invocations, in room",
     ),
+    (
+        "extension/policy/src/turn.rs",
+        "//! T.\nfn f(lane: &Lane<B>) {}\n",
+        "no file knows spans or lanes, in turn",
+    ),
+    (
+        "extension/policy/src/account/root.rs",
+        "//! A.\nuse crate::lane::LaneId;\n",
+        "no file knows backends, in the account",
+    ),
+    (
+        "extension/policy/src/agent/draining.rs",
+        "//! D.\nfn f() { o.push(Output::Next); }\n",
+        "only extension/policy/src/agent/turning.rs asks `/next`, in policy",
+    ),
     ("extension/policy/src/lib.rs", "//! P.\n#![cfg_attr(not(test), no_std)]\n", "no plain #![no_std]"),
     ("extension/policy/src/lib.rs", "//! P.\n// #![no_std]\n", "no plain #![no_std]"),
     // dependencies point one way

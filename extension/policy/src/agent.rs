@@ -26,7 +26,7 @@ use crate::io::{Input, Output, Receipt};
 use crate::lane::{Answer, Effects, Lane, Window};
 use crate::lanes::Lanes;
 use crate::ledger::{DropReason, Ledger};
-use crate::lifecycle::{Event, Phase};
+use crate::lifecycle::Phase;
 use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::pace::Pace;
@@ -35,6 +35,7 @@ use crate::sampling::Assembly;
 use crate::span::{RequestId, Signal};
 use crate::stand_ins::StandIns;
 use crate::time::{Duration, Instant, UnixNanos};
+use crate::turn::{Reception, Starting, Turn};
 
 use holding::Hold;
 /// Announced spans may take this part of what may be held, on top of it.
@@ -46,7 +47,6 @@ const MANAGED_BEAT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Agent<B> {
     config: Config,
-    phase: Phase,
     account: Account,
     announced: Announced<B>,
     /// Where spans wait to be judged; `None` where everything is kept.
@@ -58,35 +58,14 @@ pub struct Agent<B> {
     ledger: Ledger,
     metrics: Metrics,
     logs: Correlation<B>,
-    /// Requests of the function that are being received, and how many of them have stalled before: those were waited for.
-    receiving: u32,
-    stalled: u32,
+    turn: Turn,
+    reception: Reception,
     /// Whether the Telemetry API delivers platform events.
     delivers: bool,
-    /// Whether `/next` was asked before the end of the invocation that runs, or ran last.
-    asked_early: bool,
     hold: Option<Hold>,
-    /// When a signal first said that the running invocation is done.
-    done_since: Option<Instant>,
-    /// Whether the last invocation was held until [`Agent::give_up_at`] for nothing: neither the function nor
+    /// Whether the last invocation was held until it was given up on, for nothing: neither the function nor
     /// the platform told of its end. Then the next ones are not held at all, until an end is heard again.
     is_unheard: bool,
-    /// When an invocation of which nothing is heard is treated as done.
-    give_up_at: Instant,
-    /// The running invocation's deadline, or SHUTDOWN's.
-    deadline: Instant,
-    flush_began: Instant,
-    /// When it must end at the latest.
-    flush_end: Instant,
-    /// Whether the cap on cost, and not the budget, set that end.
-    flush_is_cut: bool,
-    /// Whether the data of this invocation leaves beside the next one.
-    flush_is_put_off: bool,
-    /// In SHUTDOWN: until when the platform may still say how an open invocation ended.
-    last_words_end: Instant,
-    gate: Gate,
-    /// The SHUTDOWN whose open invocations are not closed yet.
-    shutdown: Option<Shutdown>,
     /// Time that the caller's clock has slept through in freezes.
     slept: Duration,
     /// When `/next` was last asked.
@@ -94,17 +73,6 @@ pub struct Agent<B> {
     next_beat: Instant,
     said: Said,
     outputs: VecDeque<Output<B>>,
-}
-
-/// Whether the function is still listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
-    Open,
-    /// The shell is handing over the last of what it has accepted.
-    Closing,
-    Closed,
-    /// Nothing is sent any more: what is left goes to the disk, which has yet to say that it has it.
-    Leaving,
 }
 
 /// What has been said already, so that it is said once.
@@ -120,7 +88,6 @@ impl<B: Body> Agent<B> {
     /// An environment in which nothing has happened yet.
     pub fn new(config: Config) -> Self {
         Self {
-            phase: Phase::Starting,
             account: Account::default(),
             announced: Announced::new(config.bounds.held_bytes / ANNOUNCED_PART),
             assembly: Self::assembly(&config),
@@ -131,22 +98,11 @@ impl<B: Body> Agent<B> {
             ledger: Ledger::default(),
             metrics: Metrics::new(&config),
             logs: Correlation::default(),
-            receiving: 0,
-            stalled: 0,
+            turn: Turn::Starting(Starting::default()),
+            reception: Reception::default(),
             delivers: true,
-            asked_early: false,
             hold: None,
-            done_since: None,
             is_unheard: false,
-            give_up_at: Instant::default(),
-            deadline: Instant::default(),
-            flush_began: Instant::default(),
-            flush_end: Instant::default(),
-            flush_is_cut: false,
-            flush_is_put_off: false,
-            last_words_end: Instant::default(),
-            gate: Gate::Open,
-            shutdown: None,
             slept: Duration::ZERO,
             asked_at: Instant::default(),
             next_beat: Instant::default(),
@@ -158,7 +114,7 @@ impl<B: Body> Agent<B> {
 
     /// Takes in what happened at `now`. Never fails: bad luck is an input too.
     pub fn handle(&mut self, now: Instant, input: Input<B>) {
-        if self.phase == Phase::Exited {
+        if matches!(self.turn, Turn::Exited) {
             return;
         }
         let now = self.with_freezes(now, &input);
@@ -168,11 +124,11 @@ impl<B: Body> Agent<B> {
             self.try_disk_again();
         }
         match input {
-            Input::Ready => self.on_ready(now),
+            Input::Ready => self.on_ready(),
             Input::Restored { seed } => self.on_restored(seed),
             Input::Invoke(invoke) => self.on_invoke(now, invoke),
             Input::Shutdown(shutdown) => self.on_shutdown(now, &shutdown),
-            Input::Receiving => self.receiving += 1,
+            Input::Receiving => self.reception.begin(),
             Input::Received(receipt) => self.on_received(now, receipt),
             Input::Logged { request_id, receipt } => self.on_logged(now, request_id.as_ref(), receipt),
             // Counts, that decide nothing: no output follows, and none need be asked for before the next input.
@@ -247,11 +203,10 @@ impl<B: Body> Agent<B> {
 
     fn due(&self) -> Option<Instant> {
         let exports = || self.lanes.iter().filter_map(Lane::flight_due).min();
-        match self.phase {
-            Phase::Starting | Phase::Exited => None,
-            Phase::Draining if matches!(self.gate, Gate::Closing | Gate::Leaving) => None,
-            Phase::Waiting if !self.config.is_managed() => None,
-            Phase::Waiting => {
+        match &self.turn {
+            Turn::Starting(_) | Turn::Exited => None,
+            Turn::Waiting(_) if !self.config.is_managed() => None,
+            Turn::Waiting(_) => {
                 let is_idle = self.lanes.iter().all(|lane| lane.is_all_sent() && lane.has_none_on_disk())
                     && self.unjudged(Signal::Traces) == 0
                     && self.waiting_logs(Signal::Logs) == 0
@@ -259,23 +214,25 @@ impl<B: Body> Agent<B> {
                 let beat = (!is_idle).then_some(self.next_beat);
                 [beat, exports()].into_iter().flatten().min()
             }
-            Phase::Running => {
+            Turn::Running(running) => {
                 let of_lane = |lane: &Lane<B>| {
                     let retry = lane.retry_due().filter(|_| lane.is_well());
                     [retry, lane.probe_due(), lane.rest_ends()].into_iter().flatten().min()
                 };
                 let lanes = self.lanes.iter().filter_map(of_lane).min();
-                [Some(self.done_at()), exports(), lanes].into_iter().flatten().min()
+                let over = running.over_at(self.reception.is_under_way());
+                [Some(over), exports(), lanes].into_iter().flatten().min()
             }
-            Phase::Flushing => {
-                let lanes = self.lanes.iter().filter_map(|lane| lane.flush_due(self.flush_began)).min();
+            Turn::Flushing(flushing) => {
+                let lanes = self.lanes.iter().filter_map(|lane| lane.flush_due(flushing.began)).min();
                 [exports(), lanes].into_iter().flatten().min()
             }
-            Phase::Draining => {
-                let words = self.shutdown.is_some().then_some(self.last_words_end);
+            Turn::Draining(draining) if !draining.has_timers() => None,
+            Turn::Draining(draining) => {
+                let words = draining.shutdown.is_some().then_some(draining.last_words_end);
                 let of_lane = |lane: &Lane<B>| lane.retry_due().into_iter().chain(lane.rest_ends()).min();
                 let lanes = self.lanes.iter().filter_map(of_lane).min();
-                [Some(self.flush_end), words, exports(), lanes].into_iter().flatten().min()
+                [Some(draining.end), words, exports(), lanes].into_iter().flatten().min()
             }
         }
     }
@@ -305,7 +262,7 @@ impl<B: Body> Agent<B> {
 
     /// Where the environment is in its life.
     pub const fn phase(&self) -> Phase {
-        self.phase
+        self.turn.phase()
     }
 
     /// Items of `signal` that are held: must equal what the books say ([`crate::ledger::Counts::held`]).
@@ -335,8 +292,7 @@ impl<B: Body> Agent<B> {
     }
 
     fn on_received(&mut self, now: Instant, mut receipt: Receipt<B>) {
-        self.receiving = self.receiving.saturating_sub(1);
-        self.stalled = self.stalled.min(self.receiving);
+        self.reception.end();
         self.account.on_receipt();
         for signal in Signal::ALL {
             self.ledger.of_mut(signal).received += receipt.count(signal);
@@ -393,17 +349,6 @@ impl<B: Body> Agent<B> {
         self.account.begin(now, &self.config, invoke, None);
     }
 
-    /// Goes as far as it can without anything new happening.
-    fn advance(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Starting | Phase::Exited => {}
-            Phase::Waiting => self.advance_waiting(now),
-            Phase::Running => self.advance_running(now),
-            Phase::Flushing => self.advance_flushing(now),
-            Phase::Draining => self.advance_draining(now),
-        }
-    }
-
     fn advance_waiting(&mut self, now: Instant) {
         // Late words of the platform close what is open, and the spans wait in the outbox.
         self.close_known(now);
@@ -428,8 +373,8 @@ impl<B: Body> Agent<B> {
     /// A function that has died may have left a request with us: until that is read, and while the platform has
     /// nothing more for us anyway, its own spans may come, and need not be made up.
     fn close_known(&mut self, now: Instant) {
-        let is_idle = self.phase == Phase::Waiting && !self.config.is_managed();
-        self.close(now, is_idle || self.is_receiving());
+        let is_idle = self.phase() == Phase::Waiting && !self.config.is_managed();
+        self.close(now, is_idle || self.reception.is_under_way());
     }
 
     fn close(&mut self, now: Instant, may_come: bool) {
@@ -477,12 +422,5 @@ impl<B: Body> Agent<B> {
 
     fn say(&mut self, notice: Notice) {
         self.outputs.push_back(Output::Say(notice));
-    }
-
-    /// Moves to the phase after `event`; false, and no move, when the event means nothing now.
-    fn enter(&mut self, event: Event) -> bool {
-        let next = self.phase.after(event);
-        self.phase = next.unwrap_or(self.phase);
-        next.is_some()
     }
 }

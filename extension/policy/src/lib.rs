@@ -41,6 +41,7 @@ pub mod sampling;
 mod span;
 mod stand_ins;
 mod time;
+mod turn;
 
 pub use agent::Agent;
 pub use config::{Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};

@@ -18,8 +18,9 @@ impl<B: Body> Agent<B> {
     pub(super) fn on_announced(&mut self, now: Instant, spans: Vec<Span<B>>) {
         // While none is open, the next one may have begun before we heard of it. An open one may not be held any
         // more, but nobody said that it is over: it may run until its deadline.
-        let is_over = now >= self.deadline || self.account.current().is_none_or(Invocation::has_died);
-        let is_between = self.phase != Phase::Running && is_over;
+        let is_over =
+            now >= self.deadline_of_current() || self.account.current().is_none_or(Invocation::has_died);
+        let is_between = self.phase() != Phase::Running && is_over;
         self.account.on_sdk();
         for span in spans {
             let is_of_next = is_between && !self.account.is_left_over(&span);

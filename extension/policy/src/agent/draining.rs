@@ -11,69 +11,81 @@ use crate::notice::Notice;
 use crate::platform::Shutdown;
 use crate::span::Signal;
 use crate::time::Instant;
+use crate::turn::{Decision, Draining, Gate, Turn};
 
-use super::{Agent, Gate};
+use super::Agent;
 
 impl<B: Body> Agent<B> {
     pub(super) fn on_shutdown(&mut self, now: Instant, shutdown: &Shutdown) {
-        if !self.enter(Event::Shutdown) {
+        if !self.turn.takes(Event::Shutdown) {
             return;
         }
+        let deadline = shutdown.deadline + self.slept;
+        let end = budget::shutdown_end(&self.config, now, deadline);
+        let last_words_end = budget::last_words_end(now, end);
+        let draining =
+            Draining { shutdown: Some(shutdown.clone()), deadline, end, last_words_end, gate: Gate::Open };
+        self.turn.enter(Event::Shutdown, Turn::Draining(draining));
         self.after_wait(now, shutdown.waited);
         self.metrics.on_time(now, shutdown.received_at);
-        self.deadline = shutdown.deadline + self.slept;
-        self.flush_began = now;
-        self.flush_end = budget::shutdown_end(&self.config, now, self.deadline);
-        self.last_words_end = budget::last_words_end(now, self.flush_end);
-        let end = self.flush_end;
         self.lanes.iter_mut().for_each(|lane| lane.begin_last(now, end));
-        self.shutdown = Some(shutdown.clone());
+    }
+
+    /// SHUTDOWN, while what it found open is not closed.
+    fn shutdown(&self) -> Option<&Shutdown> {
+        self.turn.draining()?.shutdown.as_ref()
     }
 
     pub(super) fn advance_draining(&mut self, now: Instant) {
-        match self.gate {
+        let Some(Draining { gate, end, .. }) = self.turn.draining().cloned() else { return };
+        match gate {
             Gate::Closing => return,
-            Gate::Leaving => return self.leave(),
+            Gate::Leaving => return self.keep_the_rest(),
             Gate::Open | Gate::Closed => {}
         }
         self.close_known(now);
-        let is_bad_end = self.shutdown.as_ref().is_some_and(|shutdown| shutdown.reason.is_bad());
-        let may_be_untold = is_bad_end && self.account.may_be_untold();
-        let may_be_told = self.account.has_unexplained() || self.account.awaits_last_word(&self.config);
-        let may_close = !self.is_receiving() && !may_be_told && !may_be_untold;
-        if may_close || now >= self.last_words_end {
+        if self.decide(now, false) == Decision::Close {
             self.close_all(now);
         }
         if self.lanes.of(Signal::Metrics).is_none_or(Lane::is_all_sent) {
             self.meter_news(now);
         }
-        if now < self.flush_end {
+        if now < end {
             self.unpark(now);
         }
-        self.advance_lanes(now, Window::Last(self.flush_end));
-        let is_closed = self.shutdown.is_none();
-        let is_over = self.lanes.iter().all(|lane| lane.has_done_its_best(self.flush_end));
-        if is_closed && is_over || now >= self.flush_end {
-            self.close_all(now);
-            if self.gate == Gate::Closed {
-                self.meter_news(now);
-                self.gate = Gate::Leaving;
-                return self.leave();
-            }
-            self.gate = Gate::Closing;
-            self.outputs.push_back(Output::Close);
-        }
+        self.advance_lanes(now, Window::Last(end));
     }
 
-    /// What was handed over since is still sent, if there is time.
+    /// Whether the platform will tell no more of the invocations that are open.
+    pub(super) fn is_all_told(&self) -> bool {
+        let is_bad_end = self.shutdown().is_some_and(|shutdown| shutdown.reason.is_bad());
+        let may_be_untold = is_bad_end && self.account.may_be_untold();
+        let may_be_told = self.account.has_unexplained() || self.account.awaits_last_word(&self.config);
+        !may_be_told && !may_be_untold
+    }
+
+    /// Whether nothing is left that is worth another try.
+    pub(super) fn is_all_tried(&self) -> bool {
+        let end = self.turn.draining().map(|draining| draining.end).unwrap_or_default();
+        self.lanes.iter().all(|lane| lane.has_done_its_best(end))
+    }
+
+    /// The function is listened to no more: what it has handed over by then is still sent, if there is time.
+    pub(super) fn shut(&mut self) {
+        if let Some(draining) = self.turn.draining_mut() {
+            draining.gate = Gate::Closing;
+        }
+        self.outputs.push_back(Output::Close);
+    }
+
     pub(super) fn on_closed(&mut self) {
-        if self.gate == Gate::Closing {
-            self.gate = Gate::Closed;
+        if let Some(draining) = self.turn.draining_mut().filter(|draining| draining.gate == Gate::Closing) {
+            draining.gate = Gate::Closed;
         }
     }
 
     pub(super) fn close_all(&mut self, now: Instant) {
-        if let Some(shutdown) = self.shutdown.take() {
+        if let Some(shutdown) = self.turn.draining_mut().and_then(|draining| draining.shutdown.take()) {
             for (request_id, at) in self.account.untold(shutdown.reason.is_bad()) {
                 self.begin_without_invoke(now, &request_id, at);
             }
@@ -88,14 +100,17 @@ impl<B: Body> Agent<B> {
         }
     }
 
-    /// Puts what is left on disk, and leaves when that has it: what could not be written is in the books too, and what
-    /// was being read goes back. The disk answers at once.
-    pub(super) fn leave(&mut self) {
-        self.keep_the_rest();
-        if self.lanes.iter().any(Lane::is_busy) {
-            return;
+    /// Nothing is sent any more: what is left goes to the disk, which answers at once. What could not be written is in the books
+    /// too, and what was being read goes back.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.meter_news(now);
+        if let Some(draining) = self.turn.draining_mut() {
+            draining.gate = Gate::Leaving;
         }
-        self.enter(Event::Drained);
+    }
+
+    pub(super) fn exit(&mut self) {
+        self.turn.enter(Event::Drained, Turn::Exited);
         self.ledger.flush_mode_changes = self.pace.changes();
         self.ledger.is_continuous = self.pace.is_continuous();
         self.say(Notice::Summary(Box::new(self.ledger)));

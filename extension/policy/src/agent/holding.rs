@@ -16,6 +16,8 @@ pub(super) struct Hold {
     request_id: RequestId,
     /// INVOKE, on both clocks.
     pub(super) began: Instant,
+    /// When its function is killed.
+    pub(super) deadline: Instant,
     received_at: UnixNanos,
     /// When it ended, as far as anything has told.
     ended: Option<Instant>,
@@ -24,9 +26,9 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    pub(super) fn new(now: Instant, invoke: &Invoke) -> Self {
+    pub(super) fn new(now: Instant, deadline: Instant, invoke: &Invoke) -> Self {
         let (request_id, received_at) = (invoke.request_id.clone(), invoke.received_at);
-        Self { request_id, began: now, received_at, ended: None, asked: None }
+        Self { request_id, began: now, deadline, received_at, ended: None, asked: None }
     }
 
     /// Where `at` is on the monotonic clock.
@@ -36,10 +38,10 @@ impl Hold {
 }
 
 impl<B: Body> Agent<B> {
-    /// Something has told that the running invocation is over: the platform or the function when, or else it is now.
-    pub(super) fn note_end(&mut self, now: Instant) {
+    /// Something has told that the running invocation is over: the platform or the function when, or else it was heard of
+    /// `since` then.
+    pub(super) fn note_end(&mut self, now: Instant, since: Instant) {
         let told = self.account.current_ended_at();
-        let since = self.done_since.unwrap_or(now);
         let asked_at = self.asked_at;
         if let Some(hold) = &mut self.hold {
             let ended = told.map(|at| hold.instant(at)).filter(|at| *at >= hold.began.minus(LATE_MAX));

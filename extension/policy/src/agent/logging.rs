@@ -2,7 +2,6 @@
 
 use crate::facts::Body;
 use crate::io::Receipt;
-use crate::lifecycle::Phase;
 use crate::span::{RequestId, Signal};
 use crate::time::Instant;
 
@@ -12,7 +11,7 @@ impl<B: Body> Agent<B> {
     pub(super) fn on_logged(&mut self, now: Instant, request_id: Option<&RequestId>, receipt: Receipt<B>) {
         self.ledger.logs.received += receipt.count(Signal::Logs);
         // After the last flush nothing that is still to come tells more.
-        let may_wait = self.phase != Phase::Draining || self.shutdown.is_some();
+        let may_wait = !self.turn.is_closed();
         let mut ready = Receipt::EMPTY;
         for parcel in receipt.parcels {
             match request_id {

@@ -37,7 +37,7 @@ impl<B: Body> Agent<B> {
     /// After the last points were made, the platform may still tell of the last invocation, and the function send. Not
     /// for each request of a function that does not stop: when the points before have left, and at the very end.
     pub(super) fn meter_news(&mut self, now: Instant) {
-        if self.shutdown.is_none() && self.metrics.has_news() {
+        if self.turn.is_closed() && self.metrics.has_news() {
             self.meter(now, true);
         }
     }

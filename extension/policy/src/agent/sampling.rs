@@ -56,7 +56,7 @@ impl<B: Body> Agent<B> {
         if let Some(assembly) = &mut self.assembly {
             // Where invocations overlap, a span that names none may be of any; and while none is known to run, it
             // may be of the next one already, whose INVOKE has not been read yet.
-            let is_certain = !self.config.is_managed() && self.phase != Phase::Waiting;
+            let is_certain = !self.config.is_managed() && self.turn.phase() != Phase::Waiting;
             let current = self.account.current().filter(|_| is_certain);
             let running = current.map(|open| &open.invoke.request_id);
             // What does not fit into memory alone cannot wait in it.

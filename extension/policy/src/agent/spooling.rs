@@ -16,7 +16,7 @@ use crate::span::{RequestId, Signal, Span, SpanId, TraceId};
 use crate::stand_ins::StandIns;
 use crate::time::{Instant, UnixNanos};
 
-use super::{Agent, Gate};
+use super::Agent;
 
 impl<B: Body> Agent<B> {
     /// A write that failed may work again: somebody else had filled the disk.
@@ -25,7 +25,7 @@ impl<B: Body> Agent<B> {
     }
 
     pub(super) fn on_parked(&mut self, now: Instant, lane: LaneId, place: Option<Place>) {
-        let is_end = self.gate == Gate::Leaving;
+        let is_end = self.turn.is_leaving();
         let Some(unwritten) = self.lanes.on_parked(lane, place, is_end) else { return };
         if !core::mem::replace(&mut self.said.spool_unusable, true) {
             self.say(Notice::SpoolUnusable);
@@ -156,7 +156,7 @@ impl<B: Body> Agent<B> {
 
     /// Reads back from the spool what is worth it now.
     pub(super) fn unpark(&mut self, now: Instant) {
-        let (is_last, doubted) = (self.phase == Phase::Draining, self.doubted());
+        let (is_last, doubted) = (self.phase() == Phase::Draining, self.doubted());
         let (lanes, mut effects) = self.lanes();
         lanes.unpark(now, is_last, doubted, &mut effects);
     }
