@@ -149,8 +149,10 @@ impl World {
         // Without `platform.start`, INVOKE tells when it began, and that may be heard late.
         let has_start = self.is_in_time(life, life.start_told);
         let from = if has_start { life.begun } else { life.heard.unwrap_or(UnixNanos(u64::MAX)) };
-        let is_certain =
-            |came: &&Came| came.at < known_at && came.is_sane && !is_managed && came.start >= from;
+        // The begin of the next one is told in whole milliseconds: what began in its own may be of that.
+        let until = self.truth.later_than(life).next().map_or(u64::MAX, |next| next.begun.0 - RESOLUTION);
+        let is_of_it = |came: &Came| from <= came.start && came.start.0 <= until;
+        let is_certain = |came: &&Came| came.at < known_at && came.is_sane && !is_managed && is_of_it(came);
         if life.is_killed || self.faults.steps_clock || self.is_blurred(life) {
             return Vec::new();
         }
