@@ -223,6 +223,7 @@ impl<B: Body> Agent<B> {
     pub(super) fn ask_next(&mut self, now: Instant) {
         self.note_asked(now);
         self.asked_at = now;
+        self.account.on_asked();
         self.outputs.push_back(Output::Next);
     }
 }

@@ -490,32 +490,3 @@ fn more_invocations_at_once_than_are_remembered_are_still_told() {
     story.shut_down(ShutdownReason::Spindown);
     assert_eq!(roots(&story).len(), 1_100);
 }
-
-/// Nobody tells of ends there, and a function that waits for long is let go of before it has done anything.
-#[test]
-fn an_own_span_that_began_long_after_invoke_is_its_invocations_where_nobody_told_the_end() {
-    let mut story = Story::new(Config { expects_spans: true, ..Config::default() });
-    story.hear(Input::Subscribed { delivers: false });
-    story.invoke();
-    let first = story.request_id();
-    story.pass(5_000);
-    assert_eq!(story.asked, 2, "let go of");
-    story.invoke_after(15_000);
-    story.pass(2_000);
-    story.invoke_after(100);
-    assert_eq!(story.asked, 4, "it is closed by now");
-    // It began four seconds after INVOKE, and is sent by a timer, after a child of it.
-    let of_first = |span: Span<()>| Span { trace_id: trace(7), end: UnixNanos(9_000 * MS), ..span };
-    story.receive(vec![of_first(story.span(2, 4_010, Kind::Client, Some(1)))]);
-    story.invoke_after(100);
-    let own = Span { request_id: Some(first.as_str().into()), ..story.span(1, 4_000, Kind::Server, None) };
-    story.receive(vec![of_first(own)]);
-    for _ in 0..4 {
-        story.invoke_after(10_000);
-        story.pass(2_000);
-        story.answer();
-    }
-    story.shut_down(ShutdownReason::Spindown);
-    let made: Vec<_> = roots(&story).iter().map(|span| request_of(span).to_owned()).collect();
-    assert!(!made.contains(&first), "it has one of its own: {made:?}");
-}
