@@ -155,6 +155,7 @@ fn a_retry_is_not_over_by_a_span_of_its_first_try_where_the_clock_was_set_back()
         waited: Duration::from_secs(60),
     }));
     story.receive(vec![own]);
+    story.answer();
     assert_eq!(story.asked, 2, "it runs");
     story.pass(5);
     story.tell_done("same", story.now / MS - 540_000, EndStatus::Success, None);
