@@ -144,7 +144,7 @@ impl World {
         let is_heard = plan.fate.is_death() || (is_reported && !faults.delays_telemetry);
         // Spans that are sent after the end are judged as they come. So are those that come before INVOKE is read, with the
         // times of one that is long over: that the clock was set back, nothing has told by then.
-        let is_timely = !self.character.sends_by_timer && !(is_clock_set && faults.wakes_late);
+        let is_timely = !(self.character.sends_by_timer || is_clock_set && faults.wakes_late);
         if plan.fate != Fate::Returns
             && is_held
             && is_heard
