@@ -55,7 +55,7 @@ const END_SLACK: Duration = Duration::from_millis(1);
 ///
 /// # Source
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
-const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
+pub(crate) const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
 pub(crate) const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
@@ -122,6 +122,7 @@ impl Account {
         if !config.is_managed() {
             // The clock was set back since: those spans are of earlier ones, and would seem to be of this.
             self.relatives.forget_from(open.invoke.received_at);
+            open.turn = self.relatives.turn();
             open.floor = self.last_end;
             open.from = self.begin_of_spans(&open);
         }
@@ -129,6 +130,11 @@ impl Account {
         let began = early.started_at.or(open.finish.as_ref().and_then(Finish::began));
         self.open.push(open);
         self.on_start(config, ordinal, began);
+    }
+
+    /// `/next` is asked: what has come by now is of no invocation that begins later.
+    pub(crate) const fn on_asked(&mut self) {
+        self.relatives.next_turn();
     }
 
     /// When the spans of an invocation may begin that begins now, as long as nothing says when it did.
@@ -146,18 +152,18 @@ impl Account {
     /// The platform says when an invocation began, or nothing yet: that parts its spans from those of the one before.
     fn on_start(&mut self, config: &Config, ordinal: u64, started_at: Option<UnixNanos>) {
         let Self { open, awaited, .. } = self;
-        let mut border = None;
+        let mut next = None;
         for open in open.iter_mut().chain(awaited.iter_mut()).filter(|open| open.ordinal == ordinal) {
             open.started_at = started_at.or(open.started_at);
             if let Some(at) = started_at.filter(|_| !config.is_managed()) {
                 // INVOKE is never there before its invocation.
                 open.from = at.max(open.floor.minus(END_SLACK)).min(open.invoke.received_at);
             }
-            border = Some(open.from);
+            next = Some((open.from, open.turn));
         }
         let before = open.iter_mut().chain(awaited.iter_mut()).find(|open| open.ordinal + 1 == ordinal);
-        if let (Some(before), Some(border), false) = (before, border, config.is_managed()) {
-            before.until = border;
+        if let (Some(before), Some((from, turn)), false) = (before, next, config.is_managed()) {
+            (before.until, before.until_turn) = (from, turn);
         }
     }
 

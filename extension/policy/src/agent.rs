@@ -175,6 +175,10 @@ impl<B: Body> Agent<B> {
         // What was read back to be sent, and is not under way, must make room like anything else; and what was made.
         if !self.lanes.is_all_sent() || self.unjudged(Signal::Traces) > 0 {
             self.make_room(now);
+            if self.phase == Phase::Flushing {
+                // What an invocation is held for may be what had to go.
+                self.advance_flushing(now);
+            }
         }
     }
 
@@ -299,7 +303,7 @@ impl<B: Body> Agent<B> {
         }
         self.drop_replaced(&mut receipt, StandIns::replace);
         for span in &receipt.spans {
-            self.account.on_span(&self.config, span);
+            self.account.on_span(now, &self.config, span);
             self.announced.on_span(span);
             self.metrics.on_span(span);
             self.logs.on_span(span);

@@ -17,6 +17,16 @@ const ENDED_MAX: usize = 1_024;
 /// Which invocation, in order of INVOKE, a span can have been announced in at the latest.
 pub(crate) type Ordinal = u64;
 
+/// What of the announced spans dies with one invocation, where others run beside it, and their functions live on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) trace: TraceId,
+    pub(crate) request_id: RequestId,
+}
+
+/// Generations that are looked for above a span that names no invocation.
+const ANCESTORS_MAX: usize = 16;
+
 #[derive(Clone, Debug)]
 struct Open<B> {
     span: Span<B>,
@@ -103,17 +113,27 @@ impl<B: Body> Announced<B> {
         self.open.values_mut().map(|open| &mut open.span.body)
     }
 
-    /// The open spans, in the order in which they were announced; those of `trace` only, where one is given.
-    pub(crate) fn in_order(&self, trace: Option<TraceId>) -> Vec<&Span<B>> {
-        let is_meant = |open: &&Open<B>| trace.is_none_or(|trace| open.span.trace_id == trace);
+    /// The open spans, in the order in which they were announced; those of `part` only, where one is given.
+    pub(crate) fn in_order(&self, part: Option<&Part>) -> Vec<&Span<B>> {
+        let is_meant = |open: &&Open<B>| {
+            part.is_none_or(|part| open.span.trace_id == part.trace && !self.is_of_other(&open.span, part))
+        };
         let mut open: Vec<_> = self.open.values().filter(is_meant).collect();
         open.sort_unstable_by_key(|open| open.number);
         open.into_iter().map(|open| &open.span).collect()
     }
 
+    /// Whether `span`, or one that is open above it, names another invocation than that of `part`: one trace may span several.
+    fn is_of_other(&self, span: &Span<B>, part: &Part) -> bool {
+        let parent = |span: &&Span<B>| self.open.get(&(span.trace_id, span.parent?)).map(|open| &open.span);
+        let line = core::iter::successors(Some(span), parent).take(ANCESTORS_MAX);
+        let mut named = line.filter_map(|span| span.request_id.as_ref());
+        named.next().is_some_and(|request_id| *request_id != part.request_id)
+    }
+
     /// Takes the open spans out, closed at `at` with a failure of `class`.
-    pub(crate) fn close(&mut self, trace: Option<TraceId>, at: UnixNanos, class: &str) -> Vec<Span<B>> {
-        let spans: Vec<_> = self.in_order(trace).into_iter().cloned().collect();
+    pub(crate) fn close(&mut self, part: Option<&Part>, at: UnixNanos, class: &str) -> Vec<Span<B>> {
+        let spans: Vec<_> = self.in_order(part).into_iter().cloned().collect();
         let closed = spans.into_iter().filter_map(|span| {
             self.end(span.trace_id, span.span_id);
             let end = at.max(span.start);
@@ -218,9 +238,39 @@ mod tests {
         let other = TraceId::new([8; 16]).expect("not zero");
         announced.add(span(1), 1);
         announced.add(Span { trace_id: other, ..span(2) }, 1);
-        assert_eq!(announced.in_order(Some(other)).len(), 1);
-        assert_eq!(ids(&announced.close(Some(other), UnixNanos(9), "x")), [2]);
+        let part = Part { trace: other, request_id: "r".into() };
+        assert_eq!(announced.in_order(Some(&part)).len(), 1);
+        assert_eq!(ids(&announced.close(Some(&part), UnixNanos(9), "x")), [2]);
         assert_eq!(ids(&announced.close(None, UnixNanos(9), "x")), [1]);
+    }
+
+    #[test]
+    fn where_a_trace_spans_several_invocations_what_another_has_begun_lives_on() {
+        let parent = |id: u64| SpanId::new(id.to_be_bytes());
+        let mut announced = Announced::new(1_000);
+        // Two invocations in one trace, with a child and a grandchild each, and a span of nobody.
+        for (id, request_id, above) in [
+            (1, Some("r"), None),
+            (2, Some("s"), None),
+            (3, None, parent(1)),
+            (4, None, parent(2)),
+            (5, None, parent(3)),
+            (6, None, parent(4)),
+            (7, None, parent(99)),
+        ] {
+            announced.add(Span { request_id: request_id.map(Into::into), parent: above, ..span(id) }, 1);
+        }
+        let part = |request_id: &str| Part { trace: span(1).trace_id, request_id: request_id.into() };
+        assert_eq!(ids(&announced.close(Some(&part("r")), UnixNanos(9), "x")), [1, 3, 5, 7]);
+        assert_eq!(ids(&announced.close(Some(&part("s")), UnixNanos(9), "x")), [2, 4, 6]);
+    }
+
+    #[test]
+    fn what_is_its_own_parent_is_looked_at_and_left() {
+        let mut announced = Announced::new(1_000);
+        announced.add(Span { parent: SpanId::new(1_u64.to_be_bytes()), ..span(1) }, 1);
+        let part = Part { trace: span(1).trace_id, request_id: "r".into() };
+        assert_eq!(announced.in_order(Some(&part)).len(), 1);
     }
 
     #[test]

@@ -143,9 +143,11 @@ impl<B: Clone> Lanes<B> {
             let (is_free, room, lane) = (is_free(self), self.room, &mut self.all[index]);
             // Others make room for a lane that is well and keeps within its share.
             let is_due = lane.is_well() && room.is_within_share(lane.held_bytes() + wanted.held);
-            // What is large is sent when nothing else waits; and at last whatever waits, which may never leave.
+            // What is large is sent when nothing else waits; and at last whatever waits, which may never leave. Where nothing
+            // of a lane is under way, no answer will tell it that there is room.
             let has_room = held == 0
                 || (is_large && (waiting == 0 || is_last && lane.is_well()))
+                || is_due && wanted.is_idle
                 || !lane.is_crowded() && (is_free || is_due);
             if wanted.is_probe || has_room {
                 lane.unpark(effects);

@@ -27,6 +27,7 @@ mod rules;
 mod slow;
 mod threshold;
 pub mod trace_state;
+mod tries;
 mod words;
 
 use alloc::sync::Arc;
@@ -41,7 +42,7 @@ pub use threshold::{Randomness, Ratio, Threshold};
 
 use crate::platform::EndStatus;
 use crate::span::RequestId;
-use crate::time::Duration;
+use crate::time::{Duration, UnixNanos};
 
 /// What is slow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -203,6 +204,8 @@ impl Decision {
 pub struct Circumstances {
     /// Which invocation.
     pub request_id: RequestId,
+    /// A time in it, if several may have this request id.
+    pub at: Option<UnixNanos>,
     /// Whether somebody waited for its cold start.
     pub is_cold: bool,
     /// How it failed, if it did: [`Decision::Timeout`], [`Decision::Crash`] or [`Decision::Error`].

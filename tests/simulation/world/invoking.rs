@@ -17,7 +17,7 @@ impl World {
         }
         self.invocations += 1;
         let faults = self.faults_now();
-        self.step_clock(&faults);
+        let is_set = self.step_clock(&faults);
         let is_first = self.held.is_new && self.config.init_type == InitType::OnDemand;
         let runs_init = faults.fails_init && is_first;
         let delay = if runs_init { INIT_AGAIN } else { 0 };
@@ -31,7 +31,7 @@ impl World {
         };
         let plan =
             plan(self.invocations, &setting, &self.character, &faults, &mut self.rng, &mut self.bodies);
-        self.note_plan(&plan);
+        self.note_plan(&plan, is_set);
         self.say(&format!("INVOKE {} {:?}", plan.request_id, plan.fate));
         self.begin(plan, &faults, delay);
     }
@@ -45,12 +45,14 @@ impl World {
         format!("request-{}", self.invocations).as_str().into()
     }
 
-    /// The clock of the environment is set, by hours.
-    fn step_clock(&mut self, faults: &Faults) {
-        if faults.steps_clock && self.rng.below(4) == 0 {
+    /// The clock of the environment is set, by hours, or is not.
+    fn step_clock(&mut self, faults: &Faults) -> bool {
+        let is_set = faults.steps_clock && self.rng.below(4) == 0;
+        if is_set {
             self.coverage.note("wall clock stepped");
             self.stepped += self.rng.below(14_400_000 * MS) as i64 - 7_200_000 * MS as i64;
         }
+        is_set
     }
 
     /// The function begins, and we are told.
@@ -121,7 +123,7 @@ impl World {
         self.step(Input::Invoke(invoke));
     }
 
-    fn note_plan(&mut self, plan: &Plan) {
+    fn note_plan(&mut self, plan: &Plan, is_clock_set: bool) {
         self.in_progress.insert(plan.number);
         if self.in_progress.len() > 1 {
             self.coverage.note("invocations at once");
@@ -140,8 +142,9 @@ impl World {
         let is_held = !((is_named || self.asks_for_flush) && faults.is_tight);
         // An error of the handler is only known by the platform's word, or by the function's own span.
         let is_heard = plan.fate.is_death() || (is_reported && !faults.delays_telemetry);
-        // Spans that are sent after the end are judged as they come.
-        let is_timely = !self.character.sends_by_timer;
+        // Spans that are sent after the end are judged as they come. So are those that come before INVOKE is read, with the
+        // times of one that is long over: that the clock was set back, nothing has told by then.
+        let is_timely = !(self.character.sends_by_timer || is_clock_set && faults.wakes_late);
         if plan.fate != Fate::Returns
             && is_held
             && is_heard

@@ -16,6 +16,9 @@ const RESOLUTION: u64 = MS;
 /// A span that began so shortly before the next invocation may be of either: the begin of that is known to a millisecond,
 /// and the policy allows two more for clocks that disagree.
 const BORDER: u64 = 3 * MS;
+/// A process that finds the record of an invocation which another was killed in does not know when the one before had
+/// ended: what began so shortly before its INVOKE was read may be of either.
+const RECOVERED: u64 = 20 * MS;
 /// The root of an invocation is awaited for as long as this where two later ones have ended; less the time by which a
 /// world may be wrong about when the agent knew.
 const AWAITED: u64 = 5_900 * MS;
@@ -149,8 +152,12 @@ impl World {
         // Without `platform.start`, INVOKE tells when it began, and that may be heard late.
         let has_start = self.is_in_time(life, life.start_told);
         let from = if has_start { life.begun } else { life.heard.unwrap_or(UnixNanos(u64::MAX)) };
-        let is_certain =
-            |came: &&Came| came.at < known_at && came.is_sane && !is_managed && came.start >= from;
+        // The begin of the next one is told in whole milliseconds: what began in its own may be of that, unless it came before
+        // `/next` was asked.
+        let until = self.truth.later_than(life).next().map_or(u64::MAX, |next| next.begun.0 - RESOLUTION);
+        let is_before = |came: &Came| came.start.0 <= until || life.asked_at.is_some_and(|at| came.at < at);
+        let is_of_it = |came: &Came| from <= came.start && is_before(came);
+        let is_certain = |came: &&Came| came.at < known_at && came.is_sane && !is_managed && is_of_it(came);
         if life.is_killed || self.faults.steps_clock || self.is_blurred(life) {
             return Vec::new();
         }
@@ -175,6 +182,11 @@ impl World {
         may.extend(
             self.unparted_from(life).into_iter().flat_map(|next| &next.came).map(|came| came.trace_id),
         );
+        if let Some(before) = self.truth.life(life.number - 1).filter(|_| life.is_killed) {
+            let heard = life.heard.unwrap_or(life.begun);
+            let near = before.came.iter().filter(|came| came.start.0 + RECOVERED >= heard.0);
+            may.extend(near.map(|came| came.trace_id));
+        }
         if self.may_be_of_init(life) {
             may.extend(&self.truth.init_traces);
         }
@@ -216,7 +228,9 @@ impl World {
         }
         let next = self.truth.later_than(life).next();
         next.is_some_and(|next| {
-            next.heard.is_some_and(|heard| heard > next.begun) && !self.is_in_time(next, next.start_told)
+            // What is told when that one was let go of comes when `life` is closed.
+            let told = next.start_told.filter(|told| next.asked_at.is_none_or(|asked| *told <= asked));
+            next.heard.is_some_and(|heard| heard > next.begun) && !self.is_in_time(next, told)
         })
     }
 

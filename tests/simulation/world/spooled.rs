@@ -60,7 +60,10 @@ impl World {
         let under_way = self.network.live().flat_map(|request| request.entries.iter());
         let under_way: usize = under_way.map(|entry| entry.size as usize + policy::BOOKKEEPING_BYTES).sum();
         let is_sole = self.agent.held_bytes() <= under_way;
+        // Where nothing of a signal is under way, no answer will make room for it: what is within its share is sent at once.
+        let is_idle = self.network.live().all(|request| request.id.lane.signal != signal);
         let may_be = is_other
+            || is_idle
             || is_sole
             || self.held.down[signal as usize]
             || self.spooled.was_empty

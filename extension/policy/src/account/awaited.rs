@@ -31,6 +31,17 @@ struct Awaited {
     chances: u8,
 }
 
+impl Awaited {
+    /// The latest time at which it can have ended. Where nobody has told, that was before the next one began, or when its
+    /// time was over.
+    fn ended_by(&self) -> UnixNanos {
+        let Invocation { until, deadline_at, .. } = self.invocation;
+        let told = self.invocation.finish.as_ref().and_then(|finish| finish.at);
+        let last = told.unwrap_or_else(|| deadline_at.map_or(self.ended_at, |deadline| deadline.min(until)));
+        last.max(self.ended_at)
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
@@ -51,7 +62,7 @@ impl Waiting {
     }
 
     /// Takes out the invocation `request_id` that a span which began at `start` can be of. One that began after the ends of
-    /// all is of the latest try, which began at `latest` and may have been taken out before.
+    /// all that are known is of the latest try, which began at `latest` and may have been taken out before.
     pub(super) fn take(
         &mut self,
         request_id: &RequestId,
@@ -62,7 +73,7 @@ impl Waiting {
         let attempt = self.all.iter().position(|awaited| is_it(awaited) && start <= awaited.ended_at);
         let is_latest = |awaited: &Awaited| {
             // A retry begins a minute later.
-            let is_near = start <= awaited.ended_at + INVOKE_DELAY_MAX;
+            let is_near = start <= awaited.ended_by() + INVOKE_DELAY_MAX;
             is_it(awaited) && is_near && latest.is_none_or(|at| at == awaited.invocation.invoke.received_at)
         };
         let index = attempt.or_else(|| self.all.iter().rposition(is_latest))?;
@@ -88,7 +99,7 @@ impl Waiting {
                 return false;
             }
             // Its end is told in whole milliseconds, and may be later by one.
-            let from = awaited.ended_at + END_SLACK + Duration::from_nanos(1);
+            let from = awaited.ended_by() + END_SLACK + Duration::from_nanos(1);
             relatives.has_in(Window { from, until })
         };
         self.take_if(|awaited| awaited.chances >= CHANCES || is_passed(awaited))
@@ -141,8 +152,9 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ending::Finish;
     use super::*;
-    use crate::platform::Invoke;
+    use crate::platform::{Ending, Invoke};
     use crate::span::{Kind, Span, SpanId, TraceId};
 
     const SECOND: u64 = 1_000_000_000;
@@ -164,6 +176,23 @@ mod tests {
         };
         let from = UnixNanos(received_at * SECOND);
         Invocation { from, ..Invocation::new(at(received_at), 7, ordinal, invoke, None) }
+    }
+
+    /// A span that began at `start`.
+    fn span(start: u64) -> Span<()> {
+        Span {
+            trace_id: TraceId::new([9; 16]).expect("not zero"),
+            span_id: SpanId::new([1; 8]).expect("not zero"),
+            parent: None,
+            parent_is_remote: None,
+            kind: Kind::Internal,
+            start: UnixNanos(start),
+            end: UnixNanos(start),
+            is_error: false,
+            request_id: None,
+            size: 1,
+            body: (),
+        }
     }
 
     /// Two tries of `r` and one of `s`, each a second long.
@@ -204,6 +233,40 @@ mod tests {
     }
 
     #[test]
+    fn where_nobody_told_the_end_it_ran_until_its_deadline_or_the_next_one() {
+        // Its deadline, when the next one began, when the platform said that it ended, all in seconds, and by when it had
+        // ended: it was received at 10, and nothing was heard of it after 11.
+        for (deadline, until, told, ended_by) in [
+            (None, None, None, 11),
+            (Some(60), None, None, 60),
+            (Some(60), Some(40), None, 40),
+            (Some(30), Some(40), None, 30),
+            (Some(60), Some(40), Some(20), 20),
+            (Some(60), Some(40), Some(5), 11),
+            (Some(60), Some(10), None, 11),
+        ] {
+            let seconds = |at: u64| UnixNanos(at * SECOND);
+            let mut open = invocation("r", 1, 10);
+            (open.deadline_at, open.until) = (deadline.map(seconds), until.map_or(open.until, seconds));
+            open.finish = told.map(|at| Finish::told(&Ending::SUCCESS, seconds(at), None));
+            let text = alloc::format!("{deadline:?} {until:?} {told:?}");
+            let mut waiting = Waiting::default();
+            waiting.add(at(11), seconds(11), open);
+            // A span is of it that began up to a second later, and one that began later still shows that it is over.
+            let last = seconds(ended_by) + INVOKE_DELAY_MAX;
+            let take = |start: UnixNanos| waiting.clone().take(&"r".into(), start, None).is_some();
+            assert_eq!((take(last), take(last + Duration::from_nanos(1))), (true, false), "{text}");
+            for (start, is_passed) in [(ended_by * SECOND, false), (ended_by * SECOND + 2_000_000, true)] {
+                let mut relatives = Relatives::default();
+                relatives.add(&span(start));
+                let now = (at(12), at(12));
+                let ripe = waiting.clone().ripe(now, UnixNanos(u64::MAX), &relatives, false);
+                assert_eq!(ripe.len(), usize::from(is_passed), "{text}, a span that began at {start}");
+            }
+        }
+    }
+
+    #[test]
     fn it_is_awaited_for_two_invocations_after_timers_were_due() {
         let relatives = Relatives::default();
         let mut waiting = waiting();
@@ -222,19 +285,6 @@ mod tests {
 
     #[test]
     fn a_span_that_began_later_shows_that_what_ended_before_was_sent() {
-        let span = |start: u64| Span {
-            trace_id: TraceId::new([9; 16]).expect("not zero"),
-            span_id: SpanId::new([1; 8]).expect("not zero"),
-            parent: None,
-            parent_is_remote: None,
-            kind: Kind::Internal,
-            start: UnixNanos(start),
-            end: UnixNanos(start),
-            is_error: false,
-            request_id: None,
-            size: 1,
-            body: (),
-        };
         let end = 11 * SECOND;
         for (start, is_passed) in
             [(end, false), (end + 1_000_000, false), (end + 1_000_001, true), (50 * SECOND, false)]
@@ -290,19 +340,7 @@ mod tests {
             let mut waiting = Waiting::default();
             waiting.add(at(11), UnixNanos(11 * SECOND), invocation("r", 1, 10));
             let mut relatives = Relatives::default();
-            relatives.add(&Span {
-                trace_id: TraceId::new([9; 16]).expect("not zero"),
-                span_id: SpanId::new([1; 8]).expect("not zero"),
-                parent: None,
-                parent_is_remote: None,
-                kind: Kind::Internal,
-                start: UnixNanos(12 * SECOND),
-                end: UnixNanos(12 * SECOND),
-                is_error: false,
-                request_id: None,
-                size: 1,
-                body: (),
-            });
+            relatives.add(&span(12 * SECOND));
             let ripe = waiting.ripe((at(12), at(now)), UnixNanos(u64::MAX), &relatives, is_underway);
             assert_eq!(ripe.len(), usize::from(is_passed), "{is_underway} {now}");
         }

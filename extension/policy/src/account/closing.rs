@@ -136,15 +136,23 @@ impl Account {
         let until = told.map_or(open.until, |at| open.until.min(at + END_SLACK));
         let window = Window { until, ..open.window() };
         let (from, received_at) = (open.from, open.invoke.received_at);
-        let family = self.relatives.family(window);
-        // Where nobody said when it began, what is older than our INVOKE is not its, if its trace was there before.
+        // The next one's begin is not known to a hair.
+        let last = told.map_or(open.until + INVOKE_DELAY_MAX, |at| at + END_SLACK);
+        let family = self.relatives.family_before(window, last, open.until_turn).since(open.turn);
+        let is_others = |place: Place| {
+            let mut entries = self.finished.iter().filter_map(|known| known.entry);
+            entries.any(|entry| entry.place.trace_id == place.trace_id)
+        };
+        // Where nobody said when it began, what is older than our INVOKE is not its, if its trace was there before, or has the
+        // own span of another.
         let is_told = open.started_at.is_some();
         let family = family.without(|place, start| {
-            !is_told && start < received_at && self.relatives.has_before(place.trace_id, from)
+            let is_early = !is_told && start < received_at;
+            is_early && (self.relatives.has_before(place.trace_id, from) || is_others(place))
         });
         // What its spans name as their parents is its all the same: clocks differ, and INVOKE may be late.
         let earliest = open.floor.max(received_at.minus(INVOKE_DELAY_MAX)).min(from);
-        self.relatives.with_ancestors(family.and(begun), Window { from: earliest, until })
+        self.relatives.with_ancestors(family.and(begun), Window { from: earliest, until }).since(open.turn)
     }
 
     pub(super) fn close_with<B: Body>(
@@ -175,7 +183,10 @@ impl Account {
         }
         self.part(config, &mut open, ended_at);
         // Where the function has died, and spans of the trace name a parent that never came, that was its root.
-        let is_whole = |place: &Place| !has_died || family.missing_parents(place.trace_id, true).is_empty();
+        let is_whole = |place: &Place| {
+            let missing = family.missing_parents(place.trace_id, true);
+            !has_died || missing.into_iter().all(|parent| announced.has_come(parent))
+        };
         let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(is_whole));
         if let Some(place) = own {
             self.placed(&open, place);
@@ -294,6 +305,7 @@ impl Account {
     fn word(&self, config: &Config, open: &Invocation) -> Circumstances {
         Circumstances {
             request_id: open.invoke.request_id.clone(),
+            at: Some(open.invoke.received_at),
             is_cold: self.is_cold(config, open),
             xray: open.invoke.xray.as_ref().and_then(|xray| xray.sampled),
             ..Circumstances::default()

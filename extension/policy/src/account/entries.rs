@@ -5,14 +5,14 @@ use super::relatives::Place;
 use super::{Account, INVOKE_DELAY_MAX, Invocation, RETRIES_END};
 use crate::config::Config;
 use crate::span::{RequestId, Span};
-use crate::time::UnixNanos;
+use crate::time::{Instant, UnixNanos};
 
 impl Account {
     /// A span was received.
-    pub(crate) fn on_span<B>(&mut self, config: &Config, span: &Span<B>) {
+    pub(crate) fn on_span<B>(&mut self, now: Instant, config: &Config, span: &Span<B>) {
         self.has_sdk = true;
         if let Some(request_id) = &span.request_id {
-            self.on_entry(config, request_id, span);
+            self.on_entry(now, config, request_id, span);
         }
         if !config.is_managed() {
             self.relatives.add(span);
@@ -20,7 +20,7 @@ impl Account {
     }
 
     /// A span names the invocation that it is of. One whose parent is in the same process is a part of another.
-    fn on_entry<B>(&mut self, config: &Config, request_id: &RequestId, span: &Span<B>) {
+    fn on_entry<B>(&mut self, now: Instant, config: &Config, request_id: &RequestId, span: &Span<B>) {
         let is_inner = span.parent_is_remote != Some(true)
             && span.parent.is_some_and(|parent| self.relatives.has(span.trace_id, parent));
         if span.parent_is_remote == Some(false) || is_inner {
@@ -31,11 +31,14 @@ impl Account {
         let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
         // An asynchronous invocation is retried under its own request id, a minute later: what began before the retry is of
         // the first try; and where the clock was set back since, that try ended in what is the future of the retry.
+        let has_older = self.has_older(request_id);
         let is_it = |open: &Invocation| {
             let is_retry = open
                 .deadline_at
                 .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
-            open.invoke.request_id == *request_id && !is_retry
+            // What a retry sends has begun by now.
+            let latest = open.invoke.received_at + now.since(open.began) + INVOKE_DELAY_MAX;
+            open.invoke.request_id == *request_id && !is_retry && !(has_older && span.start > latest)
         };
         let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
         // INVOKE may be read late.
@@ -50,10 +53,14 @@ impl Account {
             // It came after all: none is made.
             self.placed(&invocation, entry.place);
             self.tell_init(config);
-        } else if let Some(known) = self.finished.iter().rfind(|known| known.request_id == *request_id)
+        } else if let Some(known) = self.finished.iter_mut().rfind(|known| known.request_id == *request_id)
             && span.start <= known.ended_at
         {
             self.entries_mislead |= known.entry.is_some_and(|known| misled(&known, &entry));
+            if known.deadline_at.is_none_or(|last| entry.end <= last) {
+                known.ended_at = known.ended_at.max(entry.end);
+                self.last_end = self.last_end.max(entry.end);
+            }
         } else if let Some(early) = self.early(request_id) {
             note_entry(&mut early.entry, entry);
         }
@@ -66,12 +73,16 @@ impl Account {
     }
 }
 
-/// Notes a span that names an invocation. Of two the outer one stands for it: a CONSUMER span inside a SERVER span.
+/// Notes a span that names an invocation. Of two the outer one stands for it: a CONSUMER span inside a SERVER span. It had
+/// not ended before any of them.
 pub(super) fn note_entry(known: &mut Option<Entry>, entry: Entry) {
-    let is_outer = known.is_none_or(|known| known.place.parent == Some(entry.place.span_id));
-    if is_outer {
+    let Some(before) = known else {
         *known = Some(entry);
-    }
+        return;
+    };
+    let is_outer = before.place.parent == Some(entry.place.span_id);
+    let end = before.end.max(entry.end);
+    *before = Entry { end, ..if is_outer { entry } else { *before } };
 }
 
 /// Whether `entry` shows that `known`, which came in a request before, was not the end of the invocation.
@@ -126,6 +137,20 @@ mod tests {
             (entry(1, None, 9, 2), false),
         ] {
             assert_eq!(misled(&known, &other), misleads);
+        }
+    }
+
+    #[test]
+    fn an_invocation_had_not_ended_before_any_span_that_names_it() {
+        for (known, other, stands, end) in [
+            (entry(1, None, 5, 1), entry(2, None, 9, 1), 1, 9),
+            (entry(1, None, 9, 1), entry(2, None, 5, 1), 1, 9),
+            (entry(1, Some(2), 9, 1), entry(2, None, 5, 1), 2, 9),
+        ] {
+            let mut noted = Some(known);
+            note_entry(&mut noted, other);
+            let noted = noted.map(|entry| (entry.place.span_id, entry.end));
+            assert_eq!(noted, Some((id(stands), UnixNanos(end))));
         }
     }
 

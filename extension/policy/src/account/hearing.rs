@@ -48,7 +48,8 @@ impl Account {
                     known.is_reported = true;
                     known.ended_at = known.ended_at.max(*at);
                     self.last_end = self.last_end.max(*at);
-                    if self.awaited.find(request_id).is_none() {
+                    // One that is awaited without a word on its end has it here.
+                    if self.awaited.find(request_id).is_none_or(|awaited| awaited.finish.is_some()) {
                         return;
                     }
                 }

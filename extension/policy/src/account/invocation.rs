@@ -16,6 +16,10 @@ pub(crate) struct Invocation {
     pub(super) ordinal: u64,
     /// When its INVOKE, or its `platform.start`, was handled.
     pub(super) began: Instant,
+    /// How often `/next` had been asked when it began, where one is never asked before the one before it is over.
+    pub(super) turn: u64,
+    /// The same of the next one: what came before that is not of that one.
+    pub(super) until_turn: u64,
     /// When the platform kills it, where that is known.
     pub(super) deadline_at: Option<UnixNanos>,
     /// `platform.start`.
@@ -56,6 +60,8 @@ impl Invocation {
             ids: Ids { seed, request_id: invoke.request_id.clone(), attempt },
             ordinal,
             began: now,
+            turn: 0,
+            until_turn: 0,
             // One that has passed when it is told says nothing of when the invocation ended.
             deadline_at: deadline_at.filter(|at| *at >= invoke.received_at),
             started_at: None,
@@ -105,7 +111,9 @@ impl Invocation {
         let duration = finish.and_then(|finish| finish.duration);
         let measured = self.started_at.zip(duration).map(|(start, duration)| start + duration);
         let told = finish.filter(|finish| !finish.is_overlong).and_then(|finish| finish.at);
-        let guessed = duration.map(|duration| start + duration);
+        // Where only INVOKE told when it began, which may have been read late, its report is later than its end all the same.
+        let last = finish.and_then(|finish| finish.at).unwrap_or(UnixNanos(u64::MAX));
+        let guessed = duration.map(|duration| (start + duration).min(last));
         let end = at_deadline.or(measured).or(told).or(guessed).or(latest);
         end.unwrap_or(self.invoke.received_at).max(start)
     }
@@ -218,6 +226,7 @@ mod tests {
             (Some(90), Some(finish(Success, Some(400), Some(200), false)), Some(300), 290),
             (None, Some(finish(Success, Some(400), Some(200), true)), Some(300), 295),
             (None, Some(finish(Success, Some(400), None, true)), Some(300), 300),
+            (None, Some(finish(Success, Some(400), Some(350), true)), Some(300), 400),
             (Some(90), Some(finish(Success, None, None, false)), None, 100),
             (Some(90), Some(finish(Timeout, Some(400), Some(200), false)), Some(300), 900),
         ];

@@ -40,11 +40,14 @@ pub(super) struct Relative {
     parent_is_remote: Option<bool>,
     /// Whether it may stand for an invocation: of an entry kind, and not naming one. Which one that names is known.
     is_entry: bool,
+    /// How often `/next` had been asked when it came.
+    turn: u64,
 }
 
 impl Relative {
-    pub(super) fn of<B>(span: &Span<B>) -> Self {
+    pub(super) fn of<B>(span: &Span<B>, turn: u64) -> Self {
         Self {
+            turn,
             place: Place::of(span),
             start: span.start,
             end: span.end,
@@ -92,9 +95,20 @@ pub(super) struct Relatives {
     traces: BTreeMap<TraceId, Known>,
     /// The latest begin of a span that had to be forgotten.
     forgotten: Option<UnixNanos>,
+    /// How often `/next` was asked.
+    turn: u64,
 }
 
 impl Relatives {
+    /// `/next` is asked.
+    pub(super) const fn next_turn(&mut self) {
+        self.turn += 1;
+    }
+
+    pub(super) const fn turn(&self) -> u64 {
+        self.turn
+    }
+
     pub(super) fn add<B>(&mut self, span: &Span<B>) {
         if self.all.len() == RELATIVES_MAX
             && let Some(oldest) = self.all.pop_front()
@@ -102,7 +116,7 @@ impl Relatives {
             self.forgotten = self.forgotten.max(Some(oldest.start));
             self.uncount(oldest.place.trace_id);
         }
-        let relative = Relative::of(span);
+        let relative = Relative::of(span, self.turn);
         self.count(&relative);
         self.all.push_back(relative);
     }
@@ -157,6 +171,16 @@ impl Relatives {
         Family { relatives: of_it.copied().collect() }
     }
 
+    /// The same, and spans that began after `window` and before `last`, if they came before `/next` was asked for the time of
+    /// this number: no other invocation had begun by then.
+    pub(super) fn family_before(&self, window: Window, last: UnixNanos, turn: u64) -> Family {
+        let mut family = self.family(window);
+        let after = Window { from: window.until.max(window.from), until: last };
+        let came = self.family(after).relatives.into_iter().filter(|relative| relative.turn < turn);
+        family.relatives.extend(came);
+        family
+    }
+
     /// `family`, and of the spans that began in `window` those that its own name as their parents, and so on.
     pub(super) fn with_ancestors(&self, mut family: Family, window: Window) -> Family {
         let mut present = family.present();
@@ -204,7 +228,14 @@ pub(super) struct Family {
 impl Family {
     /// The same with `spans`, wherever they are from.
     pub(super) fn and<B>(mut self, spans: &[&Span<B>]) -> Self {
-        self.relatives.extend(spans.iter().copied().map(Relative::of));
+        self.relatives.extend(spans.iter().map(|span| Relative::of(span, u64::MAX)));
+        self
+    }
+
+    /// Those that came after `/next` had been asked for the time of this number: what came before is of no invocation that
+    /// began later, whatever time it claims.
+    pub(super) fn since(mut self, turn: u64) -> Self {
+        self.relatives.retain(|relative| relative.turn >= turn);
         self
     }
 

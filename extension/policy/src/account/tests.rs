@@ -117,7 +117,7 @@ impl Told {
 
     fn span(&mut self, span: &Span<()>) -> &mut Self {
         self.account.on_receipt();
-        self.account.on_span(&self.config, span);
+        self.account.on_span(Instant::from_nanos(span.end.0), &self.config, span);
         self
     }
 
@@ -305,7 +305,7 @@ fn where_a_function_has_an_sdk_its_own_span_is_awaited() {
     let tells: [(Tell, bool); 3] = [
         (|_, _| {}, false),
         (|account, _| account.on_sdk(), true),
-        (|account, config| account.on_span(config, &span(1, 1, Kind::Internal, None)), true),
+        (|account, config| account.on_span(now(1), config, &span(1, 1, Kind::Internal, None)), true),
     ];
     for (index, (tell, is_awaited)) in tells.into_iter().enumerate() {
         let mut told = Told::new(InitType::OnDemand);

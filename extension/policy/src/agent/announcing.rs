@@ -49,9 +49,9 @@ impl<B: Body> Agent<B> {
             return;
         }
         let ending = Ending { status: shutdown.reason.status(), error_type: None };
-        let spans = self.close_announced(&Death { at: shutdown.received_at, ending, trace: None });
+        let spans = self.close_announced(&Death { at: shutdown.received_at, ending, part: None });
         // The platform may yet tell of the invocation that one of them names: it has its span.
-        spans.iter().for_each(|span| self.account.on_span(&self.config, span));
+        spans.iter().for_each(|span| self.account.on_span(now, &self.config, span));
         self.judge_later(now, Receipt { spans, parcels: Vec::new() });
     }
 
@@ -59,13 +59,13 @@ impl<B: Body> Agent<B> {
     pub(super) fn unattended(&mut self) -> Vec<Span<B>> {
         let begun = self.announced.in_order(None).into_iter().map(|span| span.start).max();
         let ending = Ending { status: EndStatus::Failure, error_type: None };
-        begun.map(|at| self.close_announced(&Death { at, ending, trace: None })).unwrap_or_default()
+        begun.map(|at| self.close_announced(&Death { at, ending, part: None })).unwrap_or_default()
     }
 
     /// The spans that `death` closes: made here, as far as the books go.
     pub(super) fn close_announced(&mut self, death: &Death) -> Vec<Span<B>> {
         let Some(class) = death.ending.error_class() else { return Vec::new() };
-        let spans = self.announced.close(death.trace, death.at, &class);
+        let spans = self.announced.close(death.part.as_ref(), death.at, &class);
         self.ledger.spans.made += spans.len() as u64;
         spans.iter().for_each(|span| self.metrics.on_span(span));
         spans.iter().for_each(|span| self.stand_ins.add((span.trace_id, span.span_id)));

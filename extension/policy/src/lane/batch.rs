@@ -49,6 +49,8 @@ pub(crate) struct Batch<B> {
     pub(crate) has_plain: bool,
     /// Failed tries so far.
     pub(crate) attempts: u32,
+    /// How often it was sent.
+    pub(crate) launches: u32,
     /// Whether it is part of a batch that was too large: it is not put together with others again.
     pub(crate) is_part: bool,
     /// Whether a broken connection has been forgiven.
@@ -76,6 +78,7 @@ impl<B: Clone> Batch<B> {
             count,
             has_plain,
             attempts: 0,
+            launches: 0,
             is_part: false,
             was_lost: false,
             was_cut_off: false,
@@ -108,9 +111,10 @@ impl<B: Clone> Batch<B> {
         let parts = || core::iter::once(&self).chain(others);
         let entries = parts().flat_map(|batch| batch.entries.iter().cloned()).collect();
         let attempts = parts().map(|batch| batch.attempts).max().unwrap_or_default();
+        let launches = parts().map(|batch| batch.launches).max().unwrap_or_default();
         // A connection is forgiven once, in whatever company.
         let was_lost = parts().any(|batch| batch.was_lost);
-        Self { attempts, was_lost, ..Self::new(self.id, self.source, entries, self.since) }
+        Self { attempts, launches, was_lost, ..Self::new(self.id, self.source, entries, self.since) }
     }
 
     /// The first entries, as many as `room` takes and one at least, under this name, and the rest under a new one; the
@@ -128,6 +132,7 @@ impl<B: Clone> Batch<B> {
         let (first, rest) = self.entries.split_at(at);
         let part = |id, entries: &[Entry<B>]| Self {
             attempts: self.attempts,
+            launches: self.launches,
             is_part: self.is_part,
             was_lost: self.was_lost,
             was_cut_off: self.was_cut_off,
@@ -143,6 +148,7 @@ impl<B: Clone> Batch<B> {
         (middle > 0).then(|| {
             let (first, second) = self.entries.split_at(middle);
             [first, second].map(|half| Self {
+                launches: self.launches,
                 is_part: true,
                 was_cut_off: self.was_cut_off,
                 is_doubtful: self.is_doubtful,

@@ -60,8 +60,9 @@ impl<B: Clone> Lane<B> {
                 }
             }
             Outcome::Delivered { rejected } => {
-                if let Some(took) = took {
-                    self.speed.on_answer(batch.size, took);
+                match took {
+                    Some(took) => self.speed.on_answer(batch.size, took),
+                    None => self.speed.on_thawed(now.since(flight.launched)),
                 }
                 effects.ledger.raw_bytes += answer.raw_bytes;
                 effects.ledger.sent_bytes += answer.sent_bytes;
@@ -212,11 +213,14 @@ impl<B: Clone> Lane<B> {
     pub(crate) fn after_wait(&mut self, asked_at: Instant, now: Instant, is_long: bool, is_restored: bool) {
         let grace_end = if is_restored { now } else { now + self.speed.grace() };
         let (timeout, silence) = (self.timeout, self.speed.silence(self.timeout));
+        let thawed = self.speed.silence_thawed();
         for flight in self.outbox.flights_mut().iter_mut() {
             flight.after_wait(asked_at, now, timeout);
             // A short freeze need not cut anything off; where others are answered, or nothing came for long, it has.
-            let is_silent = now.since(flight.launched) >= silence;
-            let is_cut_off = is_long || flight.is_overtaken || (flight.waits >= WAITS_MIN && is_silent);
+            let age = now.since(flight.launched);
+            let is_silent = flight.waits >= WAITS_MIN && age >= silence;
+            let is_late = thawed.is_some_and(|thawed| grace_end.since(flight.launched) > thawed);
+            let is_cut_off = is_long || flight.is_overtaken || is_silent || is_late;
             flight.grace_end = is_cut_off.then_some(grace_end);
             if is_cut_off && flight.is_probe {
                 self.breaker.on_probe_frozen();
@@ -258,6 +262,7 @@ impl<B: Clone> Lane<B> {
             return;
         }
         self.outbox.end_pauses();
+        self.outbox.rotate();
         match self.outbox.take_ready(now, self.room(now, window).max(PIECE_MIN)) {
             Some(batch) => self.launch(now, window, batch, true, effects),
             None => {
@@ -295,10 +300,11 @@ impl<B: Clone> Lane<B> {
         &mut self,
         now: Instant,
         window: Window,
-        batch: Batch<B>,
+        mut batch: Batch<B>,
         is_probe: bool,
         effects: &mut Effects<'_, B>,
     ) {
+        batch.launches += 1;
         let (id, entries) = (batch.id, batch.entries.clone());
         // Beside a handler there is no more time than in a flush: the processor is the function's, and nobody knows when
         // it ends. On Managed Instances it is the function's, too, and no invocation has a deadline that we know.

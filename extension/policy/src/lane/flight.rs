@@ -50,10 +50,10 @@ impl<B> InFlight<B> {
     }
 
     /// When something is to be done about it, if it has no answer by then; `stall` is for how long a connection is trusted
-    /// that is suspected.
+    /// that is suspected. After a freeze, an answer that came meanwhile has its grace, whatever is suspected.
     pub(crate) fn acts_at(&self, stall: Duration) -> Instant {
         let stalls_at = self.may_stall().then(|| self.awake_since + stall.saturating_sub(self.awake));
-        [self.grace_end, stalls_at].into_iter().flatten().fold(self.due, Instant::min)
+        self.grace_end.or(stalls_at).map_or(self.due, |at| at.min(self.due))
     }
 
     /// Whether its connection is suspected: others answer. Each batch is moved to another one once.
@@ -137,5 +137,38 @@ impl<B: Clone> Flights<B> {
     /// Names of those for which `is_meant`.
     pub(crate) fn ids(&self, is_meant: impl Fn(&InFlight<B>) -> bool) -> Vec<BatchId> {
         self.flying.iter().filter(|flight| is_meant(flight)).map(|flight| flight.batch.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LaneId;
+    use super::super::batch::Source;
+    use super::*;
+    use crate::span::Signal;
+
+    fn ms(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn what_is_suspected_has_its_grace_after_a_freeze() {
+        let stall = Duration::from_millis(200);
+        // Whether others were answered; until when it has grace; when something is done about a request of time 0 which has
+        // been awake for 150 ms before a freeze that ended at 1,000 ms.
+        for (is_overtaken, grace_end, acts_at) in [
+            (false, None, 5_000),
+            (true, None, 1_050),
+            (true, Some(1_100), 1_100),
+            (false, Some(1_100), 1_100),
+            (true, Some(9_000), 5_000),
+        ] {
+            let id = BatchId { lane: LaneId::of(Signal::Traces), number: 1 };
+            let batch = Batch::<()>::new(id, Source::Function, Vec::new(), ms(0));
+            let mut flight = InFlight::new(batch, ms(0), ms(5_000), false);
+            flight.after_wait(ms(150), ms(1_000), Duration::from_millis(4_000));
+            (flight.is_overtaken, flight.grace_end) = (is_overtaken, grace_end.map(ms));
+            assert_eq!(flight.acts_at(stall), ms(acts_at), "{is_overtaken} {grace_end:?}");
+        }
     }
 }

@@ -140,6 +140,16 @@ impl<B: Clone> Outbox<B> {
         Some(first.join(&others))
     }
 
+    /// Puts the batch first that was sent least often, and of those the oldest: a backend whose answers are never read may have
+    /// what it was sent, and a probe must not offer it the same each time.
+    pub(crate) fn rotate(&mut self) {
+        let indices = 0..self.ready.len();
+        let least = indices.min_by_key(|index| self.ready.get(*index).map(|batch| batch.launches));
+        if let Some(batch) = least.and_then(|index| self.ready.remove(index)) {
+            self.ready.push_front(batch);
+        }
+    }
+
     /// Whether a batch waits to be sent again whose answer a freeze has cut off.
     pub(crate) fn has_cut_off(&self) -> bool {
         self.ready.iter().any(|batch| batch.was_cut_off && self.pause_of(batch).is_none())

@@ -26,6 +26,8 @@ pub(crate) struct Speed {
     bytes_per_second: Option<u64>,
     /// How long an answer takes at most, lately.
     slowest: Option<Duration>,
+    /// The same of requests that a freeze has cut into, with the freeze: no answer was later.
+    thawed: Option<Duration>,
 }
 
 impl Speed {
@@ -42,6 +44,12 @@ impl Speed {
             let known = self.bytes_per_second.unwrap_or(seen);
             self.bytes_per_second = Some(if seen < known { seen } else { known / 2 + seen / 2 });
         }
+    }
+
+    /// An answer was there after `took`, freezes included.
+    pub(crate) fn on_thawed(&mut self, took: Duration) {
+        let known = self.thawed.unwrap_or_default();
+        self.thawed = Some(took.max(known - known / 8));
     }
 
     /// A request of `size` bytes had no answer after `waited`: it would have taken at least twice as long.
@@ -72,6 +80,12 @@ impl Speed {
     /// answer was ever seen.
     pub(crate) fn silence(&self, most: Duration) -> Duration {
         self.slowest.map_or(most, |slowest| (slowest * 4).max(SILENCE_MIN))
+    }
+
+    /// The same where every answer takes longer than anybody waits, so that each is read after a freeze: one that comes later
+    /// than all others did has been lost. `None` where any was ever seen to come without one.
+    pub(crate) fn silence_thawed(&self) -> Option<Duration> {
+        self.thawed.filter(|_| self.slowest.is_none())
     }
 
     /// Twice what the slowest answer took lately.
@@ -137,6 +151,19 @@ mod tests {
         assert_eq!(speed.fits(ms(4_000)), 150_000);
         speed.on_answer(100_000, ms(1_000));
         assert_eq!(speed.fits(ms(4_000)), 225_000);
+    }
+
+    #[test]
+    fn where_each_answer_is_read_after_a_freeze_none_was_later_than_the_latest() {
+        let mut speed = Speed::default();
+        assert_eq!(speed.silence_thawed(), None, "none was read");
+        speed.on_thawed(ms(2_000));
+        speed.on_thawed(ms(1_000));
+        assert_eq!(speed.silence_thawed(), Some(ms(1_750)), "an eighth of it is forgotten");
+        speed.on_thawed(ms(2_500));
+        assert_eq!(speed.silence_thawed(), Some(ms(2_500)));
+        speed.on_answer(1, ms(20));
+        assert_eq!(speed.silence_thawed(), None, "one has come without a freeze");
     }
 
     #[test]

@@ -18,8 +18,10 @@ use crate::time::{Duration, UnixNanos};
 /// on Managed Instances an environment runs so many at once.
 const KNOWN_MAX: usize = 64;
 const KNOWN_MAX_MANAGED: usize = 1_024;
-/// Where the platform has never said a word, an invocation has ended well when so many have begun after it.
+/// Where the platform has never said a word, an invocation has ended well when so many have begun after it, and this time
+/// has passed: the platform tells of an end within 25 ms, and in a burst that is longer than several invocations are.
 const SILENT_AFTER: usize = 2;
+const SILENT_FOR: Duration = Duration::from_secs(1);
 /// Reports on init that are told apart by their times: one for each try, and there are two.
 const INITS_MAX: usize = 4;
 /// See the module.
@@ -51,7 +53,10 @@ impl Faas {
         }
         if !self.is_told {
             let silent = self.known.len().saturating_sub(SILENT_AFTER);
-            self.known.iter_mut().take(silent).for_each(|known| known.settle(store, EndStatus::Success));
+            let is_long_ago =
+                |known: &&mut Known| known.begun_at.is_some_and(|begun| begun + SILENT_FOR <= at);
+            let long_ago = self.known.iter_mut().take(silent).filter(is_long_ago);
+            long_ago.for_each(|known| known.settle(store, EndStatus::Success));
         }
     }
 
@@ -130,9 +135,12 @@ impl Faas {
             return;
         }
         let is_open = |known: &Known| of_it(known) && known.reported_at.is_none();
+        // Where the clock was set back since, it may seem to be of the next try, which has begun.
+        let done = self.known.iter().position(|known| is_open(known) && known.is_reported_at(at));
         let running = self.known.iter().rposition(|known| of_it(known) && known.may_run_at(at));
         let running = running.filter(|index| is_open(&self.known[*index]));
-        let Some(index) = running.or_else(|| self.known.iter().position(is_open)) else { return };
+        let index = done.or(running).or_else(|| self.known.iter().position(is_open));
+        let Some(index) = index else { return };
         let known = &mut self.known[index];
         known.reported_at = Some(at);
         // Where `platform.runtimeDone` was lost, this says how it ended.
@@ -375,7 +383,8 @@ mod tests {
     fn without_a_word_of_the_platform_ends_are_told_all_the_same() {
         let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
         for n in 0..1_000 {
-            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), UnixNanos(0));
+            let at = UnixNanos(n * 1_000_000_000);
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), at);
         }
         assert_eq!(ends(&mut store), [998, 0, 0]);
         assert!(faas.known.len() <= KNOWN_MAX);
@@ -391,6 +400,53 @@ mod tests {
         assert!(faas.known.len() <= KNOWN_MAX_MANAGED);
         faas.settle_all(&config(), &mut store, ShutdownReason::Spindown);
         assert_eq!(ends(&mut store), [2_002, 0, 0]);
+    }
+
+    #[test]
+    fn a_report_is_of_the_try_that_had_ended_just_before() {
+        let second = 1_000_000_000;
+        let ended = |at: u64, status| PlatformEvent::RuntimeDone {
+            request_id: "r".into(),
+            at: UnixNanos(at * second),
+            ending: Ending { status, error_type: None },
+            duration: None,
+            produced_bytes: None,
+            response: Response::default(),
+        };
+        let report = |at: u64, status| PlatformEvent::Report {
+            request_id: "r".into(),
+            at: UnixNanos(at * second),
+            ending: Ending { status, error_type: None },
+            duration: None,
+            usage: Usage::default(),
+        };
+        // When the retry begins: the clock was set back before.
+        for begins in [1_100, 900] {
+            let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+            faas.on_invoke(&mut store, &"r".into(), UnixNanos(1_000 * second));
+            faas.on_event(&config(), &mut store, &ended(1_001, EndStatus::Error));
+            faas.on_invoke(&mut store, &"r".into(), UnixNanos(begins * second));
+            faas.on_event(&config(), &mut store, &report(1_002, EndStatus::Error));
+            faas.on_event(&config(), &mut store, &ended(begins + 1, EndStatus::Success));
+            faas.on_event(&config(), &mut store, &report(begins + 2, EndStatus::Success));
+            assert_eq!(ends(&mut store), [1, 1, 0], "at {begins}");
+        }
+    }
+
+    #[test]
+    fn a_burst_is_over_before_the_platform_says_its_first_word() {
+        for (apart_ms, expected) in [(5, [0, 3, 0]), (500, [1, 2, 0]), (499, [0, 3, 0])] {
+            let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+            for n in 0..3 {
+                let at = UnixNanos(n * apart_ms * 1_000_000);
+                faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), at);
+            }
+            for n in 0..3 {
+                let failed = done(&format!("r{n}"), EndStatus::Error, Some("Function.Error"));
+                faas.on_event(&config(), &mut store, &failed);
+            }
+            assert_eq!(ends(&mut store), expected, "{apart_ms} ms apart");
+        }
     }
 
     #[test]

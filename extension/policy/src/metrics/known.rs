@@ -6,6 +6,9 @@ use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX};
 use crate::platform::{EndStatus, Ending, Response};
 use crate::time::{Duration, UnixNanos};
 
+/// The report on an invocation follows its end within this time. Lambda retries one a minute later, at the earliest.
+const REPORTED_WITHIN: Duration = Duration::from_secs(30);
+
 /// The word for a failure whose class is not known.
 const OTHER: &str = "_OTHER";
 /// Classes of failures are the function's own words in part: longer ones are cut.
@@ -43,6 +46,11 @@ impl Known {
     /// than any may. By a clock that was set since, one seems to have run for hours.
     pub(super) fn may_run_at(&self, at: UnixNanos) -> bool {
         self.begun_at.is_some_and(|begun| begun.minus(INVOKE_DELAY_MAX) <= at && at <= begun + INVOCATION_MAX)
+    }
+
+    /// Whether a report of this time is its own: it is made when all have asked for the next one, long before any retry.
+    pub(super) fn is_reported_at(&self, at: UnixNanos) -> bool {
+        self.done_at.is_some_and(|done| done <= at && at <= done + REPORTED_WITHIN)
     }
 
     /// Counts the end of an invocation, and measures what was told with it.

@@ -12,6 +12,7 @@ use super::item::{Item, local_root};
 use super::judge::{Judge, Verdict};
 use super::judged::{Judged, Owner};
 use super::recent::Recent;
+use super::tries::Tries;
 use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
 use crate::account::INVOCATION_MAX;
@@ -61,6 +62,7 @@ pub(crate) struct Assembly<B> {
     /// The latest end among them.
     latest: UnixNanos,
     words: Words,
+    tries: Tries,
     /// Invocations begun.
     begun: u64,
     /// The last of them.
@@ -80,6 +82,7 @@ impl<B: Body> Assembly<B> {
             judged: Recent::new(JUDGED_MAX),
             latest: UnixNanos::default(),
             words: Words::default(),
+            tries: Tries::default(),
             begun: 0,
             last: None,
             is_overlapping: false,
@@ -122,11 +125,7 @@ impl<B: Body> Assembly<B> {
         over: impl Fn(UnixNanos) -> Option<RequestId>,
     ) {
         self.begun += 1;
-        // A retry has the request id of the first try, which is judged by what is known of it: of the retry that says nothing.
-        for trace_id in self.fragments.of(Some(request_id), false) {
-            self.judge_one(now, trace_id, false);
-        }
-        self.words.forget(request_id);
+        self.begin_retry(now, request_id, received_at);
         // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
         if self.latest >= received_at {
             let last = received_at.minus(Duration::from_nanos(1));
@@ -134,22 +133,39 @@ impl<B: Body> Assembly<B> {
             self.latest = last;
         }
         self.last = Some(request_id.clone());
-        self.fragments.attribute(|began| over(began).or_else(|| Some(request_id.clone())));
+        let tries = &self.tries;
+        self.fragments.attribute(|began| {
+            over(began).map(|id| tries.at(&id, began)).or_else(|| Some(request_id.clone()))
+        });
+    }
+
+    /// A retry has the request id of the try before, which is judged by what is known of it: of the retry that says nothing.
+    fn begin_retry(&mut self, now: Instant, request_id: &RequestId, received_at: UnixNanos) {
+        let Some(name) = self.tries.begin(request_id, received_at, self.begun) else { return };
+        for trace_id in self.fragments.of(Some(request_id), false) {
+            self.judge_one(now, trace_id, false);
+        }
+        self.words.rename(request_id, &name);
+        self.fragments.rename(request_id, &name);
+        self.judged.each(|judged| {
+            judged.invocations.iter_mut().filter(|id| *id == request_id).for_each(|id| *id = name.clone());
+        });
     }
 
     /// Takes a span in.
     pub(crate) fn add(&mut self, now: Instant, item: Item<B>, owner: Owner<'_>) {
         let trace_id = item.trace_id();
         let judged = self.judged.touch(&trace_id).cloned();
-        let named = if let Owner::Named(request_id) = owner { Some(request_id) } else { None };
-        let late = judged.as_ref().filter(|judged| judged.concerns(&item, named));
-        let is_late = late.is_some();
         let invocation = match owner {
-            Owner::Named(request_id) | Owner::Likely(request_id) => Some(request_id.clone()),
+            Owner::Named(request_id) | Owner::Likely(request_id) => {
+                Some(self.tries.at(request_id, item.start()))
+            }
             Owner::OfTrace => self.last_of(trace_id),
             Owner::Unknown => None,
         };
         let invocation = invocation.as_ref();
+        let late = judged.as_ref().filter(|judged| judged.concerns(&item, invocation));
+        let is_late = late.is_some();
         self.let_go_of_many(trace_id, invocation);
         if let Some(fragment) = self.fragments.get(trace_id) {
             let doubt = fragment.doubt;
@@ -201,8 +217,11 @@ impl<B: Body> Assembly<B> {
         }
     }
 
-    /// The platform has said something of an invocation.
-    pub(crate) fn learn(&mut self, word: Circumstances) {
+    /// Something was said of an invocation.
+    pub(crate) fn learn(&mut self, mut word: Circumstances) {
+        if let Some(at) = word.at {
+            word.request_id = self.tries.at(&word.request_id, at);
+        }
         let word = self.words.learn(word);
         if word.is_final {
             let traces = self.fragments.of(Some(&word.request_id), true);
@@ -212,10 +231,9 @@ impl<B: Body> Assembly<B> {
 
     /// The platform has said how an earlier try of `request_id` ended, under which another one runs now.
     pub(crate) fn learn_of_earlier_try(&mut self, request_id: &RequestId, failure: Option<Decision>) {
-        let begun = |trace_id: &TraceId| Some(self.fragments.get(*trace_id)?.doubt?.begun);
-        let mut earlier = self.fragments.of(Some(request_id), true);
-        earlier.retain(|trace_id| begun(trace_id).is_some_and(|begun| begun < self.begun));
-        self.resolve(request_id, failure, earlier);
+        if let Some(request_id) = self.tries.last(request_id) {
+            self.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+        }
     }
 
     /// An invocation of `traces`, which are in doubt, has failed or not. Those that are of others, too, wait for these.
@@ -249,7 +267,10 @@ impl<B: Body> Assembly<B> {
             (self.is_overlapping, self.begun) = (true, overlap.newest);
         }
         let is_old = |since: Instant| overlap.is_some() && now.since(since) >= OVERLAP_AGE_MAX;
-        for trace_id in self.fragments.ready(is_old, is_done) {
+        // Where none overlap, what nobody knows the owner of is of the invocation whose INVOKE is read next.
+        let mut ready = self.fragments.ready(is_old, is_done);
+        ready.retain(|trace_id| overlap.is_some() || !self.fragments.is_unknown(*trace_id));
+        for trace_id in ready {
             self.judge_one(now, trace_id, false);
         }
         let newest = self.begun;
@@ -552,7 +573,7 @@ mod tests {
         add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
         assembly.judge(at(2), None, |_| true);
         begin(&mut assembly, 60_000, "a");
-        add(&mut assembly, at(60_001), item(2, 60, false), Some(&id("a")));
+        add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
         assembly.judge(at(60_002), None, |_| true);
         assert_eq!(assembly.count(), 2);
         assembly.learn_of_earlier_try(&id("b"), Some(Decision::Crash));
@@ -560,6 +581,68 @@ mod tests {
         assembly.learn_of_earlier_try(&id("a"), Some(Decision::Crash));
         assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1));
         assert!(assembly.fragments.get(trace(2)).is_some());
+        // What comes late of it is of it, and what is said of the one that runs now is no word on that.
+        add(&mut assembly, at(60_003), item(3, 2, false), Some(&id("a")));
+        assembly.judge(at(60_004), None, |_| true);
+        assert_eq!(ruled(&mut assembly), (1, 0));
+        assembly.learn(Circumstances { is_final: true, ..told("a") });
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
+    }
+
+    fn told(request_id: &str) -> Circumstances {
+        Circumstances { request_id: request_id.into(), ..Circumstances::default() }
+    }
+
+    #[test]
+    fn what_was_left_out_with_one_invocation_says_nothing_of_a_late_part_of_another() {
+        // Both are of one trace, which begins in the first; the second one ends well, and is judged first.
+        for (owner, kept) in [(Some("a"), 1), (Some("b"), 0)] {
+            let mut assembly = assembly();
+            begin(&mut assembly, 0, "a");
+            begin(&mut assembly, 100, "b");
+            add(&mut assembly, at(101), item(1, 101, false), Some(&id("b")));
+            assembly.learn(Circumstances { is_final: true, ..told("b") });
+            assembly.judge(at(102), None, |_| true);
+            assert_eq!(ruled(&mut assembly), (0, 1));
+            let (failure, is_final) = (Some(Decision::Error), true);
+            assembly.learn(Circumstances { failure, is_final, ..told("a") });
+            add(&mut assembly, at(103), item(1, 50, false), owner.map(id).as_ref());
+            assembly.judge(at(104), None, |_| true);
+            assert_eq!(ruled(&mut assembly), (kept, 1 - kept as u64), "late, of {owner:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_before_its_invoke_waits_for_it() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
+        assembly.judge(at(2), None, |_| true);
+        // The same trace, in an invocation that nobody knows of yet.
+        add(&mut assembly, at(10), item(1, 10, false), None);
+        assembly.learn(Circumstances { is_final: true, ..told("a") });
+        assembly.judge(at(11), None, |_| true);
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 0), 2), "the next one may fail");
+        begin(&mut assembly, 12, "b");
+        assembly.learn(Circumstances { failure: Some(Decision::Crash), is_final: true, ..told("b") });
+        assembly.judge(at(13), None, |_| true);
+        assert_eq!(ruled(&mut assembly), (2, 0));
+    }
+
+    #[test]
+    fn what_is_said_of_a_try_when_the_next_one_runs_is_said_of_the_first() {
+        let mut assembly = assembly();
+        let (failure, is_final) = (Some(Decision::Crash), true);
+        begin(&mut assembly, 0, "a");
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
+        assembly.judge(at(2), None, |_| true);
+        begin(&mut assembly, 60_000, "a");
+        add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
+        assembly.judge(at(60_002), None, |_| true);
+        assembly.learn(Circumstances { at: Some(UnixNanos(0)), failure, is_final, ..told("a") });
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1), "that has failed");
+        assembly.learn(Circumstances { at: Some(UnixNanos(60_000_000_000)), is_final, ..told("a") });
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0), "and this one has not");
     }
 
     #[test]

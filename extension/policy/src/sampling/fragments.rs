@@ -153,6 +153,23 @@ impl<B: Body> Fragments<B> {
         group.into_iter().flatten().copied().collect()
     }
 
+    /// Whether something of this trace came while no invocation was known to run.
+    pub(super) fn is_unknown(&self, trace_id: TraceId) -> bool {
+        self.unknown.contains_key(&trace_id)
+    }
+
+    /// What is known to be of `request_id` is of another try, which is known as `name` from now on.
+    pub(super) fn rename(&mut self, request_id: &RequestId, name: &RequestId) {
+        for is_in_doubt in [false, true] {
+            for trace_id in self.of(Some(request_id), is_in_doubt) {
+                let Some(fragment) = self.all.get(&trace_id) else { continue };
+                let (mut invocations, doubt) = (fragment.invocations.clone(), fragment.doubt);
+                invocations.iter_mut().filter(|id| *id == request_id).for_each(|id| *id = name.clone());
+                self.set(trace_id, invocations, doubt);
+            }
+        }
+    }
+
     /// Those not judged yet.
     pub(super) fn unjudged(&self) -> Vec<TraceId> {
         self.ready(|_| true, |_| true)

@@ -32,7 +32,7 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Whether what became of the trace is the last word on `item`, too: it is a late part of what was judged. Where that was
-    /// left out, and the item names an `invocation` that had no part in it, that one may have failed.
+    /// left out, and the item is of an `invocation` that had no part in it, that one may have failed.
     pub(super) fn concerns<B: Body>(&self, item: &Item<B>, invocation: Option<&RequestId>) -> bool {
         let is_part = |id: &RequestId| self.invocations.contains(id);
         let is_its = self.verdict.decision.is_keep() || invocation.is_none_or(is_part);

@@ -31,9 +31,10 @@ impl Words {
         word
     }
 
-    /// What is said of `request_id` from now on is of another try.
-    pub(super) fn forget(&mut self, request_id: &RequestId) {
-        self.all.retain(|word| word.request_id != *request_id);
+    /// What was said of `request_id` was about another try, which is known as `name` from now on.
+    pub(super) fn rename(&mut self, request_id: &RequestId, name: &RequestId) {
+        let of_it = self.all.iter_mut().filter(|word| word.request_id == *request_id);
+        of_it.for_each(|word| word.request_id = name.clone());
     }
 
     /// What is known of `invocations`, taken together: final where it is for each of them, and there are any.
@@ -96,9 +97,10 @@ mod tests {
             words.learn(word(&alloc::format!("r{n}")));
         }
         assert_eq!((words.all.len(), &*words.all[0].request_id), (WORDS_MAX, "r5"));
-        words.forget(&"r6".into());
-        let ids: Vec<_> = words.all.iter().take(2).map(|word| &*word.request_id).collect();
-        assert_eq!((words.all.len(), &ids[..]), (WORDS_MAX - 1, &["r5", "r7"][..]));
+        words.rename(&"r6".into(), &"old".into());
+        let ids: Vec<_> = words.all.iter().take(3).map(|word| &*word.request_id).collect();
+        assert_eq!((words.all.len(), &ids[..]), (WORDS_MAX, &["r5", "old", "r7"][..]));
+        assert!(words.of(&"old".into()).is_some() && words.of(&"r6".into()).is_none());
     }
 
     #[test]

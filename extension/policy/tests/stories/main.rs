@@ -11,6 +11,7 @@ mod crowded;
 mod doubt;
 mod ending;
 mod far;
+mod late;
 mod livelock;
 mod made;
 mod managed;

@@ -1,6 +1,7 @@
 //! The end of an invocation: when it is closed, and what is made of it.
 
 use super::*;
+use crate::announced::Part;
 
 fn shutdown(reason: ShutdownReason, ms: u64) -> Shutdown {
     Shutdown { reason, deadline: now(ms + 2_000), received_at: at(ms), waited: Duration::ZERO }
@@ -339,12 +340,14 @@ fn where_several_run_a_death_concerns_the_trace_of_the_announced_span_that_names
     told.announced.add(announced(1, 1, Some("r")), 1);
     told.announced.add(announced(2, 2, Some("s")), 2);
     told.event(&done("s", 110, EndStatus::Failure)).close(111);
-    let deaths: Vec<_> = told.account.take_deaths().iter().map(|death| death.trace).collect();
-    assert_eq!(deaths, [Some(trace(2))]);
+    let part =
+        |trace_id, request_id: &str| Some(Part { trace: trace(trace_id), request_id: request_id.into() });
+    let deaths: Vec<_> = told.account.take_deaths().into_iter().map(|death| death.part).collect();
+    assert_eq!(deaths, [part(2, "s")]);
     told.event(&done("r", 110, EndStatus::Failure)).close(111);
     told.begin("t", 200).event(&done("t", 210, EndStatus::Failure)).close(211);
-    let deaths: Vec<_> = told.account.take_deaths().iter().map(|death| death.trace).collect();
-    assert_eq!(deaths, [Some(trace(1))], "nothing names the last one");
+    let deaths: Vec<_> = told.account.take_deaths().into_iter().map(|death| death.part).collect();
+    assert_eq!(deaths, [part(1, "r")], "nothing names the last one");
 }
 
 #[test]

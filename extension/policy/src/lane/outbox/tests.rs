@@ -153,3 +153,23 @@ fn older_batches_are_tried_first_after_a_failure() {
     assert_eq!((sizes, both.size, both.count), (alloc::vec![1, 2], 3, 2));
     assert!(outbox.take_ready(at(5), usize::MAX).is_none());
 }
+
+#[test]
+fn what_was_sent_least_often_comes_first_and_of_those_the_oldest() {
+    let mut outbox = outbox(BOUNDS);
+    outbox.rotate();
+    for size in [1, 2, 3] {
+        outbox.push(at(size), Source::Function, entry(size as u32, false));
+        outbox.seal(false);
+        outbox.ready.back_mut().expect("it was just cut").is_doubtful = true;
+    }
+    let mut sizes = Vec::new();
+    for _ in 0..5 {
+        outbox.rotate();
+        let mut batch = outbox.take_ready(at(9), usize::MAX).expect("one is ready");
+        sizes.push(batch.size);
+        batch.launches += 1;
+        outbox.put_back(batch);
+    }
+    assert_eq!(sizes, [1, 2, 3, 1, 2]);
+}
