@@ -321,3 +321,6 @@ impl<B: Clone> Lane<B> {
         self.outbox.forget(batch);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,3 +253,6 @@ impl<B: Clone> Lanes<B> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;
