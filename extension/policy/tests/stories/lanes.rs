@@ -268,3 +268,31 @@ fn what_is_under_way_when_shutdown_ends_is_kept_on_disk() {
         );
     }
 }
+
+#[test]
+fn that_the_cap_is_reached_is_said_once_and_then() {
+    let mut world = World::new(Config { cost_cap: Some(Duration::from_millis(150)), ..Config::default() });
+    let mut lines = Vec::new();
+    for _ in 0..5 {
+        world.invoke();
+        world.send(Signal::Traces, &[100]);
+        world.done();
+        world.pass(100);
+        world.answer(Signal::Traces, DELIVERED);
+        lines.push(world.said.iter().filter(|notice| **notice == Notice::CostCapReached).count());
+    }
+    assert_eq!(lines, [0, 0, 1, 1, 1]);
+}
+
+/// What a backend did not take in its flush waits in memory, and on disk only where an outage is to be outlived there.
+#[test]
+fn what_waits_after_a_flush_is_on_disk_in_an_outage_only() {
+    for (spool, records) in [(SpoolMode::Always, 0), (SpoolMode::Outage, 1), (SpoolMode::Off, 0)] {
+        let mut world = World::new(Config { spool, ..Config::default() });
+        world.invoke();
+        world.send(Signal::Traces, &[100]);
+        world.done();
+        world.answer(Signal::Traces, Outcome::Retry { after: Some(Duration::from_secs(5)) });
+        assert_eq!((world.asked, world.disk.len()), (2, records), "{spool:?}");
+    }
+}
