@@ -175,9 +175,9 @@ impl<B: Body> Agent<B> {
         // What was read back to be sent, and is not under way, must make room like anything else; and what was made.
         if !self.lanes.is_all_sent() || self.unjudged(Signal::Traces) > 0 {
             self.make_room(now);
-            if self.phase == Phase::Flushing {
+            if self.phase() == Phase::Flushing {
                 // What an invocation is held for may be what had to go.
-                self.advance_flushing(now);
+                self.advance(now);
             }
         }
     }

@@ -102,3 +102,33 @@ impl<B> Entry<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A threshold, and a reason beside it.
+    #[test]
+    fn a_stamp_makes_a_span_larger_by_what_it_says() {
+        let sizes = [None, Some(Decision::Error)].map(|reason| {
+            let stamp = Stamp { threshold: ThresholdEdit::Erase, reason };
+            stamp.size()
+        });
+        assert_eq!(sizes, [24, 64]);
+    }
+
+    #[test]
+    fn an_entry_costs_its_bytes_and_its_bookkeeping() {
+        let content = Content::Received(());
+        let entry = |size| Entry {
+            signal: Signal::Logs,
+            count: 1,
+            size,
+            is_precious: false,
+            content: content.clone(),
+            stamp: None,
+        };
+        assert_eq!([0, 1, 1_000].map(|size| entry(size).held()), [128, 129, 1_128]);
+        assert!(!entry(1).is_measured());
+    }
+}

@@ -326,3 +326,6 @@ impl<B: Clone> Lane<B> {
         self.outbox.forget(batch);
     }
 }
+
+#[cfg(test)]
+mod tests;

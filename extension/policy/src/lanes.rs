@@ -255,3 +255,6 @@ impl<B: Clone> Lanes<B> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,3 +77,53 @@ impl Room {
         self.is_disk_usable = is_usable;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn room(lanes: usize) -> Room {
+        let usual = Config::default().bounds;
+        let bounds = Bounds { held_bytes: 9_000, spooled_bytes: 600, batch_bytes: 5, ..usual };
+        Room::new(bounds, lanes, true)
+    }
+
+    #[test]
+    fn memory_is_parted_evenly_and_all_of_it_may_be_held() {
+        assert_eq!([0, 1, 3].map(|lanes| room(lanes).share()), [9_000, 9_000, 3_000]);
+        assert_eq!([2_999, 3_000, 3_001].map(|held| room(3).is_within_share(held)), [true, true, false]);
+        for (held, is_over) in [(0, false), (8_999, false), (9_000, false), (9_001, true), (90_000, true)] {
+            assert_eq!((room(3).is_over(held), room(3).is_outsize(held)), (is_over, is_over), "{held}");
+        }
+        assert_eq!(room(3).batch_bytes(), 5);
+    }
+
+    #[test]
+    fn what_is_held_beside_the_lanes_is_remembered() {
+        let mut room = room(3);
+        assert_eq!(room.beside(), 0);
+        room.set_beside(7);
+        assert_eq!(room.beside(), 7);
+    }
+
+    #[test]
+    fn a_lane_has_the_disk_but_for_what_is_kept_for_others_while_it_takes_writes() {
+        let mut room = room(3);
+        for (claimed, others, fits) in [(600, 0, true), (601, 0, false), (100, 500, true), (101, 500, false)]
+        {
+            assert_eq!(room.has_disk(claimed, others), fits, "{claimed} beside {others}");
+        }
+        for is_usable in [false, true] {
+            room.set_disk(is_usable);
+            assert_eq!(room.has_disk(1, 1), is_usable);
+        }
+    }
+
+    #[test]
+    fn half_of_an_even_share_of_the_disk_is_kept_for_each_lane() {
+        for (lanes, claimed, kept) in [(3, 0, 100), (3, 99, 100), (3, 250, 250), (1, 0, 300), (0, 0, 300)] {
+            assert_eq!(room(lanes).kept_on_disk(claimed), kept, "{claimed} of one of {lanes} lanes");
+        }
+    }
+}

@@ -222,4 +222,27 @@ mod tests {
             assert!(named(&table(code), "x/src", &sources).is_err(), "{code}");
         }
     }
+
+    /// Reads every file below `folder` into `sources`.
+    fn read_all(folder: &Path, sources: &mut Sources) {
+        for entry in std::fs::read_dir(folder).expect("it is there") {
+            let path = entry.expect("it can be read").path();
+            if path.is_dir() {
+                read_all(&path, sources);
+            } else {
+                let text = std::fs::read_to_string(&path).expect("it is a text");
+                let name = path.strip_prefix(crate::ROOT).expect("it is in the repository");
+                sources.insert(name.to_str().expect("names are ASCII").to_owned(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn every_mutant_that_a_person_has_named_applies_to_policy_as_it_is() {
+        let (root, mut sources) = (Path::new(crate::ROOT), Sources::new());
+        read_all(&root.join(crate::MUTATED).join("src"), &mut sources);
+        let table = std::fs::read_to_string(root.join(crate::NAMED)).expect("it is there");
+        let mutants = named(&table, &format!("{}/src", crate::MUTATED), &sources).expect("each applies once");
+        assert!(mutants.len() >= 8, "the eight that the simulation once let live: {}", mutants.len());
+    }
 }

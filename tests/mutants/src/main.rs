@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use known::Known;
-use list::Mutant;
+use list::{Genre, Mutant};
 use session::{Fates, Session};
 use tree::Plan;
 use trial::{Fate, Stage};
@@ -27,12 +27,13 @@ use verdict::{Verdict, judge};
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+const MUTATED: &str = "extension/policy";
 const LIST: &str = "extension/policy/mutants.txt";
 /// Mutants of policy that people have named, for the simulation.
 const NAMED: &str = "tests/simulation/mutants.tsv";
 /// How many survivors nobody has looked at yet, and how many files, or begins of paths, nobody has gone through: these numbers
 /// may only become smaller.
-const LEFT_MAX: [usize; 2] = [13, 4];
+const LEFT_MAX: [usize; 2] = [0, 0];
 /// Of the viable mutants, how many may survive, in a hundredth.
 const SHARE_MAX: f64 = 5.0;
 /// A sample has at most so many: fewer are built sooner.
@@ -121,9 +122,13 @@ fn run(options: &Options) -> Result<bool> {
     let root = Path::new(ROOT);
     let mut known = Known::read(&std::fs::read_to_string(root.join(LIST))?)?;
     let (mut all, sources) = list::list(root, &options.tool, "policy")?;
-    all.extend(list::named(&std::fs::read_to_string(root.join(NAMED))?, "extension/policy/src", &sources)?);
+    all.extend(list::named(
+        &std::fs::read_to_string(root.join(NAMED))?,
+        &format!("{MUTATED}/src"),
+        &sources,
+    )?);
     let session = Session {
-        plan: Plan { root, mutated: "extension/policy", judges: &["tests/simulation"] },
+        plan: Plan { root, mutated: MUTATED, judges: &["tests/simulation"] },
         package: "policy",
         stages: &STAGES,
         folder: options.target.clone(),
@@ -147,6 +152,7 @@ fn run(options: &Options) -> Result<bool> {
     let is_sample = options.sample.is_some();
     let is_whole = !is_sample && verdict.untried == 0;
     Ok(verdict.strange.is_empty()
+        && verdict.void.is_empty()
         && (is_sample || verdict.stale.is_empty())
         && !(is_whole && verdict.share() > SHARE_MAX)
         && is_within(known.left()))
@@ -161,7 +167,11 @@ fn is_within(left: [usize; 2]) -> bool {
 fn built(all: &[Mutant], options: &Options) -> Vec<Mutant> {
     let mut built = all.to_vec();
     if let Some((_, order)) = &options.sample {
-        built.sort_by_cached_key(|mutant| digest(&format!("{order} {} {}", mutant.line, mutant.name)));
+        // Those that people have named come first, in every sample.
+        built.sort_by_cached_key(|mutant| {
+            let digest = digest(&format!("{order} {} {}", mutant.line, mutant.name));
+            (mutant.genre != Genre::Named, digest)
+        });
         built.truncate(SAMPLE_MAX);
     }
     built
@@ -205,6 +215,10 @@ fn told(verdict: &Verdict, left: [usize; 2]) -> String {
     }
     for name in &verdict.stale {
         writeln!(text, "is listed, and is killed or gone: {name}").expect("a string takes everything");
+    }
+    for name in &verdict.void {
+        writeln!(text, "does not compile, and {NAMED} asks for it: {name}")
+            .expect("a string takes everything");
     }
     if !verdict.strange.is_empty() {
         let advice = "kill it by a test, or list it with its reason";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::known::Known;
-use crate::list::{Mutant, Name};
+use crate::list::{Genre, Mutant, Name};
 use crate::session::Fates;
 use crate::trial::Fate;
 
@@ -21,6 +21,8 @@ pub(crate) struct Verdict {
     pub(crate) strange: Vec<(Name, usize)>,
     /// Listed, and killed or not there any more.
     pub(crate) stale: Vec<Name>,
+    /// Named by a person, and refused by the compiler: no test is asked about them.
+    pub(crate) void: Vec<Name>,
 }
 
 impl Verdict {
@@ -39,6 +41,7 @@ pub(crate) fn judge(all: &[Mutant], fates: &Fates, known: &Known) -> Verdict {
     for (mutant, fate) in fates {
         match fate {
             None => verdict.untried += 1,
+            Some(Fate::Unviable) if mutant.genre == Genre::Named => verdict.void.push(mutant.name.clone()),
             Some(Fate::Unviable) => verdict.unviable += 1,
             Some(Fate::Killed(_)) => verdict.killed += 1,
             Some(Fate::Survived) => {
@@ -110,6 +113,17 @@ mod tests {
             let known = Known::read(listed).expect("it is a list");
             let verdict = judge(&all, &all.iter().cloned().zip(fates).collect(), &known);
             assert_eq!((verdict.strange.len(), verdict.stale.len()), (strange, stale), "{listed} {fates:?}");
+        }
+    }
+
+    #[test]
+    fn a_mutant_that_a_person_has_named_must_compile() {
+        let rows = [(Genre::Named, Fate::Unviable, 1), (Genre::Named, Fate::Killed("simulation"), 0)];
+        for (genre, fate, void) in rows.into_iter().chain([(Genre::UnaryOperator, Fate::Unviable, 0)]) {
+            let all: Vec<_> =
+                mutants().into_iter().take(1).map(|mutant| Mutant { genre, ..mutant }).collect();
+            let fates = all.iter().cloned().map(|mutant| (mutant, Some(fate))).collect();
+            assert_eq!(judge(&all, &fates, &Known::default()).void.len(), void, "{genre:?}: {fate:?}");
         }
     }
 }

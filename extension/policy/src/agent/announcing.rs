@@ -21,7 +21,9 @@ impl<B: Body> Agent<B> {
         let is_over =
             now >= self.deadline_of_current() || self.account.current().is_none_or(Invocation::has_died);
         let is_between = self.phase() != Phase::Running && is_over;
-        self.account.on_sdk();
+        if !spans.is_empty() {
+            self.account.on_sdk();
+        }
         for span in spans {
             let is_of_next = is_between && !self.account.is_left_over(&span);
             self.announced.add(span, self.ledger.invocations + u64::from(is_of_next));

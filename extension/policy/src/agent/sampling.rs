@@ -72,11 +72,11 @@ impl<B: Body> Agent<B> {
                 let over = self.account.over_at(&self.config, span.start);
                 let beside = || named_in.get(&span.trace_id)?.as_ref();
                 let told = span.request_id.as_ref().or_else(beside).filter(is_known).cloned();
-                let is_between = running.is_none() && !self.config.is_managed();
                 let owner = match (&told, over.or(running)) {
                     (Some(request_id), _) => Owner::Named(request_id),
                     (None, Some(request_id)) => Owner::Likely(request_id),
-                    (None, None) if is_between && self.account.is_left_over(&span) => Owner::OfTrace,
+                    // Never on Managed Instances, where nothing tells what a span is left over from.
+                    (None, None) if self.account.is_left_over(&span) => Owner::OfTrace,
                     (None, None) => Owner::Unknown,
                 };
                 assembly.add(now, Item::Received(span), owner);

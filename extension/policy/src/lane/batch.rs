@@ -167,3 +167,59 @@ impl<B: Clone> Batch<B> {
         Some((precious, self.count - kept))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Content;
+    use crate::span::Signal;
+
+    const LANE: LaneId = LaneId::of(Signal::Traces);
+
+    /// A batch of three entries that has been through everything.
+    fn tried(number: u64) -> Batch<()> {
+        let content = Content::Received(());
+        let entry =
+            Entry { signal: Signal::Traces, count: 1, size: 10, is_precious: false, content, stamp: None };
+        let id = BatchId { lane: LANE, number };
+        Batch {
+            attempts: 4,
+            is_part: true,
+            was_lost: true,
+            was_cut_off: true,
+            is_doubtful: true,
+            ..Batch::new(id, Source::Function, alloc::vec![entry; 3], Instant::default())
+        }
+    }
+
+    fn past(batch: &Batch<()>) -> (u32, [bool; 4]) {
+        (batch.attempts, [batch.is_part, batch.was_lost, batch.was_cut_off, batch.is_doubtful])
+    }
+
+    /// What was tried counts for both parts: they are sent again as such, with pauses that go on, and no connection is
+    /// forgiven twice.
+    #[test]
+    fn both_parts_of_a_batch_have_its_past() {
+        let next = || BatchId { lane: LANE, number: 9 };
+        let parts = tried(1).cut(20, next).expect("two of three fit");
+        assert_eq!(
+            parts.each_ref().map(|part| (part.count, past(part))),
+            [(2, past(&tried(1))), (1, past(&tried(1)))]
+        );
+        // Halves are tried anew, for it was their size; the backend may have had them.
+        let halves = tried(1).halves(next).expect("three entries");
+        assert_eq!(halves.each_ref().map(past), [(0, [true, false, true, true]); 2]);
+    }
+
+    #[test]
+    fn what_is_sent_together_has_the_worst_past_of_all() {
+        let fresh = |number| {
+            let Batch { id, source, entries, since, .. } = tried(number);
+            Batch::new(id, source, entries.to_vec(), since)
+        };
+        let lost = Batch { attempts: 2, was_lost: true, ..fresh(2) };
+        let joined = fresh(1).join(&[lost]);
+        assert_eq!((joined.count, past(&joined)), (6, (2, [false, true, false, false])));
+        assert_eq!(past(&fresh(1).join(&[fresh(2)])), (0, [false; 4]));
+    }
+}

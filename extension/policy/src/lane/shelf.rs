@@ -181,3 +181,36 @@ pub(crate) struct Taken {
     pub(crate) is_doubtful: bool,
     pub(crate) source: Source,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parked(signal: Signal) -> Parked {
+        Parked { place: Place(1), lane: LaneId::of(signal), count: 3, size: 100 }
+    }
+
+    /// Spans come back one by one, and a request of metrics or logs as it was.
+    #[test]
+    fn what_a_record_takes_in_memory_is_known_before_it_is_read() {
+        for (signal, entries) in [(Signal::Traces, 3), (Signal::Metrics, 1), (Signal::Logs, 1)] {
+            let mut shelf = Shelf::<()>::new();
+            assert_eq!(shelf.oldest_held(), None);
+            shelf.add(parked(signal));
+            assert_eq!(shelf.oldest_held(), Some(100 + entries * BOOKKEEPING_BYTES), "{signal:?}");
+        }
+    }
+
+    #[test]
+    fn a_rest_ends_with_what_the_backend_has_asked_for() {
+        let at = Instant::from_nanos;
+        for (asked, wakes_at) in [(None, None), (Some(at(3)), Some(at(3))), (Some(at(9)), Some(at(5)))] {
+            let mut shelf = Shelf::<()>::new();
+            shelf.rest_until(Some(at(5)));
+            shelf.rest_until(Some(at(4)));
+            assert_eq!(shelf.wakes_at(), Some(at(5)));
+            shelf.end_rest(asked);
+            assert_eq!(shelf.wakes_at(), wakes_at, "{asked:?}");
+        }
+    }
+}

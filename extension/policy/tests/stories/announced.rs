@@ -373,3 +373,15 @@ fn an_announced_span_that_shutdown_closes_stays_the_only_one_of_its_invocation()
         assert_eq!(story.end(), [(1, "own"), (9, "closed")], "{class}");
     }
 }
+
+/// Its function went on after `/next` was asked, and ended well: what dies later is another invocation.
+#[test]
+fn what_was_announced_after_next_was_asked_is_no_part_of_the_invocation_that_follows() {
+    let mut story = between();
+    story.announce(span(3, None, None));
+    story.invoke("r-2");
+    story.die("r-2");
+    story.shut_down();
+    let end = story.end();
+    assert!(end.iter().all(|(number, _)| *number != 3), "{end:?}");
+}

@@ -157,3 +157,16 @@ fn the_failure_of_the_last_invocation_is_told_in_shutdown() {
     story.now += 300_000 * MS;
     assert_eq!(story.shut_down(Some(done("r", 1_010, EndStatus::Error))), [0, 1], "successes and errors");
 }
+
+/// Its own span came, points left with its flush, and the platform never told how it ended.
+#[test]
+fn an_end_that_nobody_told_is_counted_in_shutdown() {
+    let mut story = Counted::new();
+    for second in [1, 2] {
+        story.now = second * 1_000 * MS;
+        story.invoke(if second == 1 { "a" } else { "b" });
+        story.now += 10 * MS;
+        story.entry(if second == 1 { "a" } else { "b" });
+    }
+    assert_eq!(story.shut_down(None), [2, 0], "successes and errors");
+}

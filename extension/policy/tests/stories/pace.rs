@@ -127,3 +127,23 @@ fn what_hangs_is_taken_back_when_the_backend_counts_as_down() {
     assert_eq!(hanging, [(1, 0), (2, 0), (3, 0)]);
     assert_eq!((story.flying.len(), story.cancelled, story.asked), (0, 3, 4), "three flushes in vain");
 }
+
+/// The backend says nothing, and flushes are cut by the cap, or by their own end, or by both at once.
+#[test]
+fn a_flush_that_the_cap_has_cut_says_nothing_of_the_backend() {
+    let rows = [
+        // The cap, the time between two invocations, in ms, and for how long four of them are held.
+        (50, 61_000, [50, 50, 50, 50]),
+        (1_000, 61_000, [1_000, 1_000, 1_000, 0]),
+        (10_000, 0, [1_000, 1_000, 1_000, 0]),
+    ];
+    for (cap, gap, expected) in rows {
+        let cost_cap = Some(Duration::from_millis(cap));
+        let mut story = Story::new(Config { flush: FlushMode::End, cost_cap, ..Config::default() });
+        let held = [0; 4].map(|_| {
+            story.now += gap * MS;
+            live(&mut story, 100_000)
+        });
+        assert_eq!(held, expected, "{cap} ms in each minute, every {gap} ms");
+    }
+}

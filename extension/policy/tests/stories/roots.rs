@@ -490,3 +490,57 @@ fn more_invocations_at_once_than_are_remembered_are_still_told() {
     story.shut_down(ShutdownReason::Spindown);
     assert_eq!(roots(&story).len(), 1_100);
 }
+
+/// What a killed process left shows whether the function has an SDK, whose own span may come after the end.
+#[test]
+fn a_root_is_awaited_where_a_killed_process_left_spans_of_the_function() {
+    for (earlier, current, is_awaited) in [(0, 0, false), (1, 0, true), (0, 1, true), (1, 1, true)] {
+        let mut story = on_demand();
+        let left = |ids: core::ops::Range<u8>| Receipt {
+            spans: ids.map(|id| story.span(id + 1, 0, Kind::Client, None)).collect(),
+            parcels: Vec::new(),
+        };
+        let (earlier_left, receipt) = (left(0..earlier), left(10..10 + current));
+        let announced = Vec::new();
+        story.hear(Input::Recovered { invoke: None, seed: 5, earlier: earlier_left, receipt, announced });
+        story.invoke_after(1_000);
+        story.answer();
+        story.pass(5);
+        let request_id = story.request_id();
+        story.tell_done(&request_id, story.now / MS, EndStatus::Success, None);
+        story.answer();
+        assert_eq!(roots(&story).is_empty(), is_awaited, "{earlier} of earlier ones, {current} of the last");
+    }
+}
+
+/// The function's own span of the first invocation is in a request that INVOKE of the third overtakes.
+#[test]
+fn a_root_that_may_be_in_a_request_under_way_is_not_made() {
+    for is_coming in [false, true] {
+        let config = Config { flush: FlushMode::Continuous, expects_spans: true, ..Config::default() };
+        let mut story = Story::new(config);
+        story.invoke();
+        let first = story.now / MS;
+        story.pass(40);
+        story.tell_done_after("r-1", story.now / MS, Some(Duration::from_millis(40)));
+        story.invoke_after(100);
+        assert_eq!(story.asked, 3, "asked at once: nothing is left to send");
+        story.pass(5);
+        story.receive(vec![story.span(2, story.now / MS - 2, Kind::Client, None)]);
+        if is_coming {
+            story.hear(Input::Receiving);
+        }
+        story.invoke_after(10);
+        // Everything is sent, and /next is asked at once again, unless something is still to come.
+        story.answer();
+        assert_eq!(story.asked, if is_coming { 3 } else { 4 });
+        assert_eq!(story.agent.ledger().spans.made, u64::from(!is_coming), "it may be in that: {is_coming}");
+        if is_coming {
+            let end = UnixNanos((first + 38) * MS);
+            let own = Span { end, ..story.span(1, first + 1, Kind::Server, None) };
+            story.hear(Input::Received(Receipt { spans: vec![own], parcels: Vec::new() }));
+            story.shut_down(ShutdownReason::Spindown);
+            assert!(roots(&story).iter().all(|root| request_of(root) != "r-1"));
+        }
+    }
+}

@@ -299,7 +299,48 @@ fn a_good_end_or_two_more_invocations_let_it_go() {
     });
     assert!(story.agent.held_items(Signal::Traces) <= 2, "the platform never told of their ends");
     story.shut_down(ShutdownReason::Spindown);
-    assert_eq!(story.agent.ledger().spans.sampled_out, 4);
+    let books = story.agent.ledger();
+    assert_eq!((books.spans.sampled_out, books.sampled_out_bytes), (4, 400));
+}
+
+#[test]
+fn what_the_function_says_it_is_done_with_is_judged_at_once() {
+    let mut story = Story::with(plain(0.5));
+    story.invoke();
+    let inner = story.span(trace(0.9));
+    let number = inner.body.number;
+    story.receive(vec![inner]);
+    assert!(story.numbers().is_empty(), "more may come of it");
+    story.hear(Input::Flush { request_id: Some(story.request_id()) });
+    assert_eq!(story.numbers(), [number], "it leaves with this flush, and not with the next one");
+}
+
+/// INVOKE is read late, and the trace was left out in the invocation before, of which a span seems to end later yet.
+#[test]
+fn a_span_that_names_its_invocation_waits_for_the_end_of_that_one() {
+    let mut story = Story::with(plain(0.01));
+    story.invoke();
+    let (mut long, entry) = (story.span(trace(0.0)), story.entry(trace(0.0)));
+    long.end = UnixNanos(1_048 * MS);
+    story.receive(vec![long, entry]);
+    story.runtime_done(EndStatus::Success, None);
+    assert_eq!(story.agent.ledger().spans.sampled_out, 2);
+    story.received_ms = 1_050;
+    story.invoke();
+    let mut entry = story.entry(trace(0.0));
+    (entry.start, entry.end) = (UnixNanos(1_045 * MS), UnixNanos(1_060 * MS));
+    let number = entry.body.number;
+    story.receive(vec![entry]);
+    story.hear(Input::Platform(PlatformEvent::RuntimeDone {
+        request_id: story.request_id(),
+        at: UnixNanos(1_065 * MS),
+        ending: Ending { status: EndStatus::Error, error_type: Some("Runtime.ExitError".into()) },
+        duration: Some(Duration::from_millis(15)),
+        produced_bytes: None,
+        response: policy::Response::default(),
+    }));
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!((story.numbers(), story.reason(number)), (vec![number], Some(Decision::Crash)));
 }
 
 #[test]

@@ -173,3 +173,42 @@ fn what_was_sent_least_often_comes_first_and_of_those_the_oldest() {
     }
     assert_eq!(sizes, [1, 2, 3, 1, 2]);
 }
+
+#[test]
+fn a_batch_that_is_exactly_full_leaves_early() {
+    for (sizes, leaves) in [([20, 20], true), ([20, 19], false)] {
+        let mut outbox = outbox(BOUNDS);
+        sizes.into_iter().for_each(|size| outbox.push(at(0), Source::Function, entry(size, false)));
+        outbox.seal(true);
+        assert_eq!(outbox.take_ready(at(0), usize::MAX).is_some(), leaves, "{sizes:?} of 40 bytes");
+    }
+}
+
+#[test]
+fn what_is_gathered_fits_into_a_batch_by_its_bytes_and_by_its_items() {
+    for (batch_bytes, expected) in [(40, [3, 3, 1].as_slice()), (20, &[2, 2, 2, 1])] {
+        let mut outbox = outbox(Bounds { batch_bytes, ..BOUNDS });
+        for _ in 0..7 {
+            outbox.push_apart(at(0), Source::Function, false, alloc::vec![entry(10, false)]);
+        }
+        outbox.gather();
+        let counts: Vec<_> = core::iter::from_fn(|| outbox.give_oldest()).map(|batch| batch.count).collect();
+        assert_eq!(counts, expected, "{batch_bytes} bytes");
+    }
+}
+
+/// What was tried, and may be with the backend already, is no younger because a part of it had to go.
+#[test]
+fn what_is_left_of_a_batch_has_its_past() {
+    let mut outbox = outbox(BOUNDS);
+    outbox.push(at(0), Source::Function, entry(10, false));
+    outbox.push(at(0), Source::Function, entry(11, true));
+    outbox.seal(false);
+    let batch = outbox.take_ready(at(0), usize::MAX).expect("both");
+    let not_before = Some(at(50));
+    outbox.put_back(Batch { attempts: 3, not_before, is_doubtful: true, was_cut_off: true, ..batch });
+    assert_eq!(outbox.evict(true), Some(1));
+    assert!(outbox.take_ready(at(49), usize::MAX).is_none(), "its pause goes on");
+    let left = outbox.take_ready(at(50), usize::MAX).expect("the other one");
+    assert_eq!((left.count, left.attempts, left.is_doubtful, left.was_cut_off), (1, 3, true, true));
+}
