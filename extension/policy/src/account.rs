@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::platform::{EndStatus, Invoke};
 use crate::sampling::Circumstances;
-use crate::span::{PlatformSpan, RequestId, Span};
+use crate::span::{PlatformSpan, RequestId, Span, TraceId};
 use crate::stand_ins::Key;
 use crate::time::{Duration, Instant, UnixNanos};
 
@@ -152,18 +152,18 @@ impl Account {
     /// The platform says when an invocation began, or nothing yet: that parts its spans from those of the one before.
     fn on_start(&mut self, config: &Config, ordinal: u64, started_at: Option<UnixNanos>) {
         let Self { open, awaited, .. } = self;
-        let mut next = None;
+        let mut border = None;
         for open in open.iter_mut().chain(awaited.iter_mut()).filter(|open| open.ordinal == ordinal) {
             open.started_at = started_at.or(open.started_at);
             if let Some(at) = started_at.filter(|_| !config.is_managed()) {
                 // INVOKE is never there before its invocation.
                 open.from = at.max(open.floor.minus(END_SLACK)).min(open.invoke.received_at);
             }
-            next = Some((open.from, open.turn));
+            border = Some(open.from);
         }
         let before = open.iter_mut().chain(awaited.iter_mut()).find(|open| open.ordinal + 1 == ordinal);
-        if let (Some(before), Some((from, turn)), false) = (before, next, config.is_managed()) {
-            (before.until, before.until_turn) = (from, turn);
+        if let (Some(before), Some(border), false) = (before, border, config.is_managed()) {
+            before.until = border;
         }
     }
 
@@ -261,6 +261,15 @@ impl Account {
             finished.began_at.minus(INVOKE_DELAY_MAX) <= start && start <= finished.ended_at
         };
         self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id)
+    }
+
+    /// The invocation that is over and has its own span in `trace`, for a span that began at `start`, before INVOKE of the
+    /// running one was read: by time it may be of either.
+    pub(crate) fn over_in(&self, config: &Config, trace: TraceId, start: UnixNanos) -> Option<&RequestId> {
+        let open = self.current().filter(|_| !config.is_managed())?;
+        let is_of = |known: &&Finished| known.entry.is_some_and(|entry| entry.place.trace_id == trace);
+        let mut known = self.finished.iter().rev().filter(|_| start < open.invoke.received_at);
+        known.find(is_of).map(|known| &known.request_id)
     }
 
     /// Whether a span that begins is a part of one that had ended by then: it is left over from that one's invocation, and

@@ -343,6 +343,10 @@ impl World {
         if is_spent && (is_brief || self.faults.freezes_machine) {
             return;
         }
+        // A probe is waited for after ever more invocations that do without, and no other is answered there.
+        if self.held.is_down() && is_brief && self.faults.freezes_machine {
+            return;
+        }
         // Some invocations must follow on the one in which it was found well.
         if self.invocations < self.held.back_in + 4 {
             return;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::invocation::Invocation;
 use super::relatives::{Relatives, Window};
 use super::{END_SLACK, INVOKE_DELAY_MAX};
+use crate::platform::Invoke;
 use crate::span::RequestId;
 use crate::time::{Duration, Instant, UnixNanos};
 
@@ -61,22 +62,26 @@ impl Waiting {
         oldest.map(|awaited| awaited.invocation)
     }
 
-    /// Takes out the invocation `request_id` that a span which began at `start` can be of. One that began after the ends of
-    /// all that are known is of the latest try, which began at `latest` and may have been taken out before.
+    /// Takes out the invocation `request_id` that a span which began at `start` can be of: of several tries, the one that ran
+    /// then. The latest began at `latest`, and may have been taken out before.
     pub(super) fn take(
         &mut self,
         request_id: &RequestId,
         start: UnixNanos,
         latest: Option<UnixNanos>,
     ) -> Option<Invocation> {
-        let is_it = |awaited: &Awaited| awaited.invocation.invoke.request_id == *request_id;
-        let attempt = self.all.iter().position(|awaited| is_it(awaited) && start <= awaited.ended_at);
-        let is_latest = |awaited: &Awaited| {
-            // A retry begins a minute later.
-            let is_near = start <= awaited.ended_by() + INVOKE_DELAY_MAX;
-            is_it(awaited) && is_near && latest.is_none_or(|at| at == awaited.invocation.invoke.received_at)
+        let is_it = |awaited: &Awaited| {
+            let Invoke { request_id: known, received_at, .. } = &awaited.invocation.invoke;
+            known == request_id && start + INVOKE_DELAY_MAX >= *received_at
         };
-        let index = attempt.or_else(|| self.all.iter().rposition(is_latest))?;
+        let attempt = self.all.iter().position(|awaited| is_it(awaited) && start <= awaited.ended_at);
+        let is_near = |awaited: &Awaited| {
+            // A retry begins a minute later.
+            let is_before = |at: UnixNanos| at == awaited.invocation.invoke.received_at || start < at;
+            let is_near = start <= awaited.ended_by() + INVOKE_DELAY_MAX;
+            is_it(awaited) && is_near && latest.is_none_or(is_before)
+        };
+        let index = attempt.or_else(|| self.all.iter().rposition(is_near))?;
         self.all.remove(index).map(|awaited| awaited.invocation)
     }
 
@@ -154,7 +159,7 @@ impl Waiting {
 mod tests {
     use super::super::ending::Finish;
     use super::*;
-    use crate::platform::{Ending, Invoke};
+    use crate::platform::Ending;
     use crate::span::{Kind, Span, SpanId, TraceId};
 
     const SECOND: u64 = 1_000_000_000;
@@ -214,12 +219,18 @@ mod tests {
         for (request_id, start_ms, latest, ordinal) in [
             ("r", 10_500, latest, Some(1)),
             ("r", 11_000, latest, Some(1)),
-            ("r", 11_001, latest, Some(3)),
+            ("r", 11_001, latest, Some(1)),
+            ("r", 12_001, latest, None),
+            ("r", 8_999, latest, None),
+            ("r", 9_000, latest, Some(1)),
+            ("r", 88_999, latest, None),
+            ("r", 89_000, latest, Some(3)),
             ("r", 91_000, latest, Some(3)),
             ("r", 91_500, latest, Some(3)),
             ("r", 92_000, latest, Some(3)),
             ("r", 92_001, latest, None),
-            ("r", 91_500, Some(95), None),
+            ("r", 91_500, Some(95), Some(3)),
+            ("r", 91_500, Some(91), None),
             ("r", 91_500, None, Some(3)),
             ("s", 31_500, Some(30), Some(2)),
             ("t", 10_500, None, None),

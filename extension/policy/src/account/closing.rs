@@ -131,14 +131,15 @@ impl Account {
 
     /// The spans of `open`, with those that had `begun` and were still open when its function died.
     fn family_of<B>(&self, open: &Invocation, begun: &[&Span<B>]) -> Family {
-        let told = open.finish.as_ref().and_then(|finish| finish.at);
-        // Of the next one, INVOKE may not have reached us when its first spans did. It begins after the report on this one.
-        let until = told.map_or(open.until, |at| open.until.min(at + END_SLACK));
+        let told = open.finish.as_ref().and_then(|finish| Some((finish.at?, finish.is_overlong)));
+        // Of the next one, INVOKE may not have reached us when its first spans did. It begins after the report on this one, and
+        // what came before `/next` was asked is of this one.
+        let last = told.map_or(open.until + INVOKE_DELAY_MAX, |(at, _)| at + END_SLACK);
+        let end = told.map_or(open.until, |(at, is_overlong)| if is_overlong { at } else { last });
+        let until = open.until.min(end);
         let window = Window { until, ..open.window() };
         let (from, received_at) = (open.from, open.invoke.received_at);
-        // The next one's begin is not known to a hair.
-        let last = told.map_or(open.until + INVOKE_DELAY_MAX, |at| at + END_SLACK);
-        let family = self.relatives.family_before(window, last, open.until_turn).since(open.turn);
+        let family = self.relatives.family_before(window, last, open.turn + 1).since(open.turn);
         let is_others = |place: Place| {
             let mut entries = self.finished.iter().filter_map(|known| known.entry);
             entries.any(|entry| entry.place.trace_id == place.trace_id)

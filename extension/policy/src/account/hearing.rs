@@ -84,7 +84,15 @@ impl Account {
                 && known.told_at.is_none_or(|told| told == at || finish.is_overlong)
         };
         // One that is awaited without a word on its end is served below.
-        let is_unexplained = self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none());
+        // What happened before it is of an earlier try.
+        let is_its = |awaited: &Invocation| {
+            let received_at = awaited.invoke.received_at;
+            let is_other =
+                |known: &Finished| known.request_id == *request_id && known.began_at != received_at;
+            at + INVOKE_DELAY_MAX > received_at || !self.finished.iter().any(is_other)
+        };
+        let is_unexplained =
+            self.awaited.find(request_id).is_some_and(|awaited| awaited.finish.is_none() && is_its(awaited));
         if !is_unexplained && let Some(known) = self.finished.iter_mut().find(is_it) {
             known.on_told(at, &finish);
             return;
@@ -107,10 +115,8 @@ impl Account {
             if let Some(began) = finish.began().filter(|_| !is_started) {
                 self.on_start(config, ordinal, Some(began));
             }
-        } else if let Some(awaited) = self
-            .awaited
-            .find(request_id)
-            .filter(|awaited| awaited.finish.is_none() && is_in_time(awaited.deadline_at))
+        } else if let Some(awaited) =
+            self.awaited.find(request_id).filter(|awaited| is_unexplained && is_in_time(awaited.deadline_at))
         {
             awaited.finish.get_or_insert(finish);
         } else if let Some(known) = self

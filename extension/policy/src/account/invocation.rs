@@ -18,8 +18,6 @@ pub(crate) struct Invocation {
     pub(super) began: Instant,
     /// How often `/next` had been asked when it began, where one is never asked before the one before it is over.
     pub(super) turn: u64,
-    /// The same of the next one: what came before that is not of that one.
-    pub(super) until_turn: u64,
     /// When the platform kills it, where that is known.
     pub(super) deadline_at: Option<UnixNanos>,
     /// `platform.start`.
@@ -61,7 +59,6 @@ impl Invocation {
             ordinal,
             began: now,
             turn: 0,
-            until_turn: 0,
             // One that has passed when it is told says nothing of when the invocation ended.
             deadline_at: deadline_at.filter(|at| *at >= invoke.received_at),
             started_at: None,

@@ -69,7 +69,8 @@ impl<B: Body> Agent<B> {
                 // its end is waited for all the same.
                 let is_known = |id: &&RequestId| self.config.is_managed() || !self.account.is_over(id);
                 // An SDK that sends by a timer sends after a freeze what began before it.
-                let over = self.account.over_at(&self.config, span.start);
+                let by_trace = || self.account.over_in(&self.config, span.trace_id, span.start);
+                let over = self.account.over_at(&self.config, span.start).or_else(by_trace);
                 let beside = || named_in.get(&span.trace_id)?.as_ref();
                 let told = span.request_id.as_ref().or_else(beside).filter(is_known).cloned();
                 let owner = match (&told, over.or(running)) {

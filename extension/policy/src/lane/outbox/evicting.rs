@@ -26,6 +26,7 @@ impl<B: Clone> Outbox<B> {
             let id = self.next_id();
             let rest = Batch {
                 attempts: old.attempts,
+                launches: old.launches,
                 not_before: old.not_before,
                 is_doubtful: old.is_doubtful,
                 was_cut_off: old.was_cut_off,
