@@ -375,20 +375,26 @@ impl<'a> Search<'a, '_, '_> {
             }
             return sign + 1;
         }
+        if is_gone(rest, None) || start < self.out.done() {
+            return sign + 1;
+        }
         let found = rest.windows(stop.len()).position(|part| part == stop);
         let length = found.unwrap_or(rest.len());
         let value = rest[..length].trim_ascii();
         let ends = match found {
-            Some(_) => stop == CDATA.1 || rest[length..].starts_with(b"</"),
+            // Without an end, text as it is has been cut off within: all that there is of it goes, and is not read again.
+            _ if stop == CDATA.1 => true,
+            Some(_) => rest[length..].starts_with(b"</"),
             None => {
                 let is_word = !value.iter().any(u8::is_ascii_whitespace);
                 is_word && ahead.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'"'))
             }
         };
         if !ends {
+            // What was read has no other element in it.
             return sign + 1;
         }
-        if !value.is_empty() && !is_gone(rest, None) && start >= self.out.done() {
+        if !value.is_empty() {
             self.out.put(start, start + length, REDACTED);
             self.named_until = 0;
         }
@@ -464,12 +470,14 @@ impl<'a> Search<'a, '_, '_> {
         let end = start + length;
         let name = self.name(start..end);
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
-            let is_new = !secret.is_empty() && secret.start >= self.out.done();
-            if is_new && !is_gone(&self.text[secret.start..], None) {
-                self.out.put(secret.start, secret.end, REDACTED);
-                return secret.end;
+            if secret.start < self.out.done() || is_gone(&self.text[secret.start..], None) {
+                return start;
             }
-            return start;
+            let end = secret.end(self.text);
+            if secret.start < end {
+                self.out.put(secret.start, end, REDACTED);
+            }
+            return end.max(start);
         }
         let is_option = length > 0 && self.text.get(end) == Some(&b' ');
         let is_next = self.text.get(end + 1) == Some(&b'-');
