@@ -29,7 +29,7 @@ const LENGTHS: [usize; 2] = [256 << 10, 15 << 20];
 /// the memory held, and itself.
 const RESIDENT_MAX_KIB: u64 = 72 << 10;
 
-const UNITS: [&str; 21] = [
+const UNITS: [&str; 24] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -51,6 +51,9 @@ const UNITS: [&str; 21] = [
     "OTP is 1234 is your ",
     "DE89 3704 +1 (4.1e+15 ",
     "sk-~",
+    "<token><![CDATA[ ",
+    "--user=a:*,",
+    "\\",
 ];
 
 fn json() -> Headers {

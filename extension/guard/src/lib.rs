@@ -30,6 +30,7 @@ mod walk;
 mod words;
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use policy::{Guarded, Signal};
@@ -348,6 +349,13 @@ impl Guard {
     fn redact(&mut self, text: &[u8], facts: &Facts) -> Option<Vec<u8>> {
         let redaction = self.redaction.as_ref()?;
         text::redact(text, facts, redaction, &mut self.hits, &mut self.budget)
+    }
+
+    /// What is left of a word of a command whose `secret` goes, where secrets do.
+    fn redact_argument(&mut self, word: &[u8], secret: Range<usize>, facts: &Facts) -> Option<Vec<u8>> {
+        let redaction = self.redaction.as_ref()?;
+        let hidden = text::redact_secret(word, secret, redaction, &mut self.hits)?;
+        Some(self.redact(&hidden, facts).unwrap_or(hidden))
     }
 
     fn redact_number(&mut self, number: u64, facts: &Facts) -> Option<Vec<u8>> {

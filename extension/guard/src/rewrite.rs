@@ -33,6 +33,10 @@ pub(crate) struct Rewrite<'a> {
     /// The same of the text as it reads.
     done: usize,
     pub(crate) hits: u64,
+    /// Hashes that may still be made.
+    pub(crate) hashes_left: usize,
+    /// More would have been made: what has taken their place is none.
+    pub(crate) lacks_hashes: bool,
 }
 
 impl<'a> Rewrite<'a> {
@@ -47,7 +51,33 @@ impl<'a> Rewrite<'a> {
         action: Action,
         hasher: Option<&'a Hasher>,
     ) -> Self {
-        Self { came, view, action, hasher, out: Vec::new(), written: 0, done: 0, hits: 0 }
+        Self {
+            came,
+            view,
+            action,
+            hasher,
+            out: Vec::new(),
+            written: 0,
+            done: 0,
+            hits: 0,
+            hashes_left: usize::MAX,
+            lacks_hashes: false,
+        }
+    }
+
+    /// The keyed hash of `value`; `None` without a key, or when no more may be made.
+    pub(crate) fn hash(&mut self, value: &[u8]) -> Option<Vec<u8>> {
+        let hasher = self.hasher?;
+        match self.hashes_left.checked_sub(1) {
+            Some(left) => {
+                self.hashes_left = left;
+                Some(hasher.hash(value))
+            }
+            None => {
+                self.lacks_hashes = true;
+                None
+            }
+        }
     }
 
     /// How often the byte at `at` is escaped.
@@ -72,16 +102,17 @@ impl<'a> Rewrite<'a> {
             None => &self.came[start..end],
         };
         let hashed;
-        let with: &[u8] = match (self.action, self.hasher) {
-            (Action::Fitting, _) => fitting,
-            (Action::Delete, _) => b"",
-            (Action::Hash, Some(hasher)) => {
-                hashed = hasher.hash(found);
+        let stars = || vec![b'*'; found.len()];
+        let with: &[u8] = match self.action {
+            Action::Fitting => fitting,
+            Action::Delete => b"",
+            // Without a key a hash would be as good as the value.
+            Action::Hash => {
+                hashed = self.hash(found).unwrap_or_else(stars);
                 &hashed
             }
-            // Without a key a hash would be as good as the value.
-            (Action::Mask | Action::Hash, _) => {
-                hashed = vec![b'*'; found.len()];
+            Action::Mask => {
+                hashed = stars();
                 &hashed
             }
         };

@@ -1,6 +1,7 @@
 //! One text through all rules: a look at its bytes first, so that what holds nothing costs little.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::detect::{aadhaar, addresses, cards, ibans, pan, phones, secrets, sql, tokens, urls};
 use crate::keys::{Facts, Naming};
@@ -84,8 +85,9 @@ pub(crate) struct Hits {
 
 /// What one request may still have searched.
 ///
-/// A byte searched once is one unit, and a byte searched by an own pattern as many as its steps take. Everything here runs
-/// on the thread that asks for `/next`: a whole budget is some 60 ms of a whole core.
+/// A byte searched once is one unit, a byte searched by an own pattern as many as its steps take, and a hash 64. Everything here runs
+/// on the thread that asks for `/next`: a whole budget is 0.4 s of a whole core for letters alone, and 1 s for text that
+/// makes every kind look twice, such as digits with blanks between.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget(usize);
 
@@ -98,6 +100,21 @@ impl Budget {
 
     pub(crate) const fn whole() -> Self {
         Self(Self::WHOLE)
+    }
+
+    /// What making one hash takes, and room for its letters, in bytes searched: some 1 µs.
+    const HASH: usize = 64;
+
+    /// Has `out` make no more hashes than there is budget for.
+    const fn lend(&self, out: &mut Rewrite<'_>) {
+        out.hashes_left = self.0 / Self::HASH;
+    }
+
+    /// Takes what the hashes of `out` have cost; not when it has lacked some.
+    const fn settle(&mut self, out: &Rewrite<'_>) -> Result<(), Spent> {
+        let made = self.0 / Self::HASH - out.hashes_left;
+        self.0 -= made * Self::HASH;
+        if out.lacks_hashes { Err(Spent) } else { Ok(()) }
     }
 
     /// Less is left than the search of any text of interest takes.
@@ -157,7 +174,11 @@ pub(crate) fn redact(
         if !budget.take(before.len()) {
             return unsearched(hits);
         }
-        let Some(after) = built_in(before, classes, digits, facts, rules, hits) else { return now };
+        let after = match built_in(before, classes, digits, facts, rules, hits, budget) {
+            Ok(Some(after)) => after,
+            Ok(None) => return now,
+            Err(Spent) => return unsearched(hits),
+        };
         // What changes for ever is nothing to pass on.
         now = Some(if pass == PASSES_MAX { REDACTED.to_vec() } else { after });
     }
@@ -224,7 +245,8 @@ fn built_in(
     facts: &Facts,
     rules: &Redaction,
     hits: &mut Hits,
-) -> Option<Vec<u8>> {
+    budget: &mut Budget,
+) -> Result<Option<Vec<u8>>, Spent> {
     let mut now = Reading::with(Cow::Borrowed(text), classes, digits);
     for (index, kind) in Kind::ALL.into_iter().enumerate() {
         let Some(action) = rules.kinds[index] else { continue };
@@ -235,23 +257,24 @@ fn built_in(
         // of a query first, for an encoded `&` is a part of one.
         let mut find = |came: &[u8], view: Option<&View>| {
             let mut out = Rewrite::reading(came, view, action, rules.hasher.as_ref());
+            budget.lend(&mut out);
             search(kind, view.map_or(came, |view| &view.bytes), facts, rules, action, &mut out);
             hits.kinds[index] += out.hits;
-            out.finish()
+            budget.settle(&out).map(|()| out.finish())
         };
         if matches!(kind, Kind::Sql | Kind::Urls) {
-            let changed = find(&now.came, None);
+            let changed = find(&now.came, None)?;
             now = now.after(changed);
         }
         if kind != Kind::Sql && (kind != Kind::Urls || now.view.is_some()) {
-            let changed = find(&now.came, now.view.as_ref());
+            let changed = find(&now.came, now.view.as_ref())?;
             now = now.after(changed);
         }
     }
-    match now.came {
+    Ok(match now.came {
         Cow::Borrowed(_) => None,
         Cow::Owned(changed) => Some(changed),
-    }
+    })
 }
 
 /// A text as it came, and as it reads.
@@ -319,7 +342,7 @@ fn search(kind: Kind, text: &[u8], facts: &Facts, rules: &Redaction, action: Act
         Kind::Sql => sql::redact(text, out),
         Kind::Urls => urls::redact(text, facts.is_query, out),
         Kind::Tokens => tokens::redact(text, out),
-        Kind::Emails => addresses::redact_emails(text, rules.hasher.as_ref(), action, out),
+        Kind::Emails => addresses::redact_emails(text, action, out),
         Kind::Upi => addresses::redact_upi(text, out),
         Kind::Ibans => ibans::redact(text, out),
         Kind::Cards => cards::redact(text, out),
@@ -348,19 +371,26 @@ fn own_rules(
             if !budget.take(cost) {
                 return Err(Spent);
             }
-            let changed = own_rule(before, own, rules, &mut hits.own[index]);
+            let changed = own_rule(before, own, rules, &mut hits.own[index], budget)?;
             now = changed.or(now);
         }
     }
     Ok(now)
 }
 
-fn own_rule(text: &[u8], own: &Own, rules: &Redaction, hits: &mut u64) -> Option<Vec<u8>> {
+fn own_rule(
+    text: &[u8],
+    own: &Own,
+    rules: &Redaction,
+    hits: &mut u64,
+    budget: &mut Budget,
+) -> Result<Option<Vec<u8>>, Spent> {
     let Some(pattern) = &own.value else {
         let mut out = Rewrite::new(text, own.action, rules.hasher.as_ref());
+        budget.lend(&mut out);
         out.put(0, text.len(), &vec![b'*'; text.len()]);
         *hits += out.hits;
-        return out.finish();
+        return budget.settle(&out).map(|()| out.finish());
     };
     // As it came, for a pattern may be about an escape; and as it reads.
     let mut now = None;
@@ -372,11 +402,13 @@ fn own_rule(text: &[u8], own: &Own, rules: &Redaction, hits: &mut u64) -> Option
         }
         let mut out = Rewrite::reading(before, view.as_ref(), own.action, rules.hasher.as_ref());
         let read = view.as_ref().map_or(before, |view| &view.bytes);
+        budget.lend(&mut out);
         pattern.matches(read, |start, end| out.put(start, end, &vec![b'*'; end - start]));
         *hits += out.hits;
+        budget.settle(&out)?;
         now = out.finish().or(now);
     }
-    now
+    Ok(now)
 }
 
 /// What is done with a number that is a value: as a text it would be, or `None` when it may stay.
@@ -391,6 +423,19 @@ pub(crate) fn redact_number(
         return None;
     }
     redact(number.to_string().as_bytes(), facts, rules, hits, budget)
+}
+
+/// What is left of `text` without the `secret` in it that what comes before it has told of.
+pub(crate) fn redact_secret(
+    text: &[u8],
+    secret: Range<usize>,
+    rules: &Redaction,
+    hits: &mut Hits,
+) -> Option<Vec<u8>> {
+    let mut out = Rewrite::new(text, rules.action(Kind::Keys)?, rules.hasher.as_ref());
+    out.put(secret.start, secret.end, REDACTED);
+    hits.kinds[0] += out.hits;
+    out.finish()
 }
 
 /// Whether a value goes for what its key is called; `is_text` when it is no number or flag.

@@ -55,6 +55,14 @@ impl View {
         let (mut at, mut is_escaped) = (first, false);
         view.plain(text, 0..first);
         while at < text.len() {
+            let slashes = text[at..].iter().take_while(|byte| **byte == b'\\').count();
+            // Of more than can be one escape the last ones are.
+            if slashes > BACKSLASHES_MAX {
+                let length = slashes - BACKSLASHES_MAX;
+                view.plain(text, at..at + length);
+                at += length;
+                continue;
+            }
             let length = match escape(&text[at..]) {
                 Some(Escape { characters, count, length, level }) => {
                     is_escaped = true;
@@ -62,8 +70,10 @@ impl View {
                     length
                 }
                 None => {
-                    let more = text[at + 1..].iter().position(|byte| may_be_escaped(*byte));
-                    let length = more.map_or(text.len() - at, |more| more + 1);
+                    // Where several backslashes escape nothing, neither do fewer of them.
+                    let seen = slashes.max(1);
+                    let more = text[at + seen..].iter().position(|byte| may_be_escaped(*byte));
+                    let length = more.map_or(text.len() - at, |more| more + seen);
                     view.plain(text, at..at + length);
                     length
                 }
@@ -270,11 +280,23 @@ mod tests {
             (r"a\u0026lt;b\u0026amp;quot;", "a<b\""),
             ("%25B4111%255E", "%B4111^"),
             (r"C:\temp \k4 \kx", "C:\temp  4 \\kx"),
+            (r"\\\\k \\k\n", "\\\\\\\\k \\\\k\n"),
         ];
         for (text, expected) in rows {
             let view = View::of(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(String::from_utf8_lossy(&view.bytes), expected, "{text}");
             assert_eq!(view.place(0, view.bytes.len()), 0..text.len(), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_run_of_backslashes_the_last_ones_escape() {
+        for count in [1, 63, 64, 65, 100, 1_000] {
+            let text = format!("a{}\"b", "\\".repeat(count));
+            let view = View::once(text.as_bytes()).expect("a quotation mark is escaped");
+            let left = "\\".repeat(count.saturating_sub(BACKSLASHES_MAX));
+            assert_eq!(String::from_utf8_lossy(&view.bytes), format!("a{left}\"b"));
+            assert!(View::of("\\".repeat(count).as_bytes()).is_none(), "nothing is behind them");
         }
     }
 

@@ -9,6 +9,7 @@ use wire::proto::{
 };
 
 use crate::census::Fate;
+use crate::detect::commands::Arguments;
 use crate::edits::{EDITS_MAX, Edits};
 use crate::keys::{Facts, Naming};
 use crate::limits::cut;
@@ -406,6 +407,13 @@ impl<'a> Walk<'a> {
         self.edits.put(range, &value)
     }
 
+    /// In place of a word of a command what is left of it.
+    fn argument(&mut self, range: Range<usize>, word: &[u8], max: usize) -> isize {
+        let mut value = Vec::new();
+        put_bytes(&mut value, ANY_STRING, if max > 0 { cut(word, max) } else { word });
+        self.edits.put(range, &value)
+    }
+
     fn any(&mut self, range: Range<usize>, facts: &Facts, max: usize, depth: usize) -> Delta {
         if depth > DEPTH_MAX {
             return Ok(self.unsearched(range));
@@ -431,8 +439,16 @@ impl<'a> Walk<'a> {
                     }
                 }
                 (ANY_ARRAY, Value::Bytes(_)) => self.child(place, |walk, range| {
+                    let mut words = Arguments::default();
                     walk.each(range, |walk, place| {
-                        walk.child(place, |walk, range| walk.any(range, facts, max, depth + 1))
+                        let secret = text_of(&walk.bytes[place.contents()]).and_then(|word| {
+                            let secret = words.secret_of(word)?;
+                            walk.guard.redact_argument(word, secret, facts)
+                        });
+                        walk.child(place, |walk, range| match secret {
+                            Some(word) => Ok(walk.argument(range, &word, max)),
+                            None => walk.any(range, facts, max, depth + 1),
+                        })
                     })
                 })?,
                 (ANY_MAP, Value::Bytes(_)) if self.guard.hides_whatever(facts) => self.hidden(place),
@@ -671,6 +687,17 @@ pub(crate) fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError>
         }
     }
     Ok((key, value))
+}
+
+/// The text that an `AnyValue` of one field is.
+fn text_of(value: &[u8]) -> Option<&[u8]> {
+    match fields(value).next() {
+        Ok(Some(field)) if field.end == value.len() => match (field.number, field.value) {
+            (ANY_STRING, Value::Bytes(text)) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Whether any piece of the value of a `KeyValue` is more than a number or a flag.

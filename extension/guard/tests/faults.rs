@@ -382,3 +382,23 @@ fn a_request_of_nothing_but_changes_is_refused() {
     assert!(guard.apply(Signal::Traces, resource(250_000)).is_ok());
     assert_eq!(guard.apply(Signal::Traces, resource(800_000)), Err(Refused::Crowded));
 }
+
+#[test]
+fn hashes_are_paid_for_and_a_text_of_many_is_hidden_whole() {
+    for (rules, unit) in [
+        (r#"[{"value":"x","action":"hash"}]"#, "x"),
+        (r#"[{"use":"upi","action":"hash"}]"#, "ab@upi "),
+        (r#"["emails"]"#, "a@b.co,"),
+    ] {
+        let mut guard = guard(rules);
+        let few = guard.text(&unit.repeat(100)).expect("they are hashed");
+        assert_eq!(few.matches('{').count(), 100, "{rules}: {few}");
+        assert_eq!(guard.limited().unsearched, 0);
+        assert_eq!(
+            guard.text(&unit.repeat((2 << 20) / unit.len())).as_deref(),
+            Some("[redacted]"),
+            "{rules}"
+        );
+        assert_eq!(guard.limited().unsearched, 1, "{rules}");
+    }
+}

@@ -515,3 +515,42 @@ fn a_key_that_looks_like_an_identifier_is_named_once() {
     assert_eq!(found.iter().map(|found| &*found.key).collect::<Vec<_>>(), ["order.id"]);
     assert!(guard.take_identifiers().is_empty());
 }
+
+/// What is left of the words of a command, as an array of texts.
+#[track_caller]
+fn assert_words_left(words: &[&str], expected: &[&str]) {
+    let array = |words: &[&str]| {
+        let values = words.iter().map(|word| any(Value::StringValue((*word).into()))).collect();
+        one_span(vec![pair("process.command_args", Value::ArrayValue(ArrayValue { values }))])
+    };
+    let guarded = guard(r#"["all"]"#).apply(Signal::Traces, array(words)).expect("it is a request");
+    assert_eq!(attributes(&span_of(&guarded)), attributes(&span_of(&array(expected))), "{words:?}");
+}
+
+#[test]
+fn the_words_of_a_command_are_read_together() {
+    let rows: [(&[&str], &[&str]); 8] = [
+        (&["app", "--password", "hunter two", "-v"], &["app", "--password", "[redacted]", "-v"]),
+        (&["/usr/bin/mysql", "-phunter2X9zz", "db"], &["/usr/bin/mysql", "-p[redacted]", "db"]),
+        (&["docker", "login", "-p", "hunter"], &["docker", "login", "-p", "[redacted]"]),
+        (&["curl", "-sSu", "jane:hunter"], &["curl", "-sSu", "jane:[redacted]"]),
+        (&["curl", "--user", "jane:hunter"], &["curl", "--user", "jane:[redacted]"]),
+        (&["curl", "-sujane:hunter", CARD], &["curl", "-sujane:[redacted]", MASKED]),
+        (&["keytool", "-storepassword", "hunter"], &["keytool", "-storepassword", "[redacted]"]),
+        (&["sshpass", "-p", "[redacted]", "ssh"], &["sshpass", "-p", "[redacted]", "ssh"]),
+    ];
+    for (words, expected) in rows {
+        assert_words_left(words, expected);
+    }
+    for words in [
+        &["ssh", "-p", "22", "h"][..],
+        &["app", "--password", "-v"],
+        &["app", "--password", "required"],
+        &["app", "--token"],
+        &["app", "--user", "1000:1000"],
+        &["curl", "-so", "a:b"],
+        &["password", "hunter", ""],
+    ] {
+        assert_words_left(words, words);
+    }
+}

@@ -4,7 +4,7 @@ use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 96] = [
+const UNITS: [&str; 103] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -101,7 +101,17 @@ const UNITS: [&str; 96] = [
     "//a:b#",
     "value:\"",
     "value:\"a\",name:",
+    "<token><![CDATA[ ",
+    "name=password <x><![CDATA[ ",
+    "<name>password</name><v><![CDATA[ ",
+    "--user=a:*,",
+    "-ua:*,",
+    "-pREDACTED,",
+    "'-p',",
 ];
+/// What stands once before each of these, and is about all of them: the commands of one line.
+const HEADED: [(&str, &str); 4] =
+    [("curl ", "-ua:*,"), ("curl ", "-su "), ("mysql ", "-pREDACTED,"), ("sshpass ", "-p*,")];
 /// Own patterns that make other engines search again and again.
 const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];
 
@@ -148,6 +158,9 @@ fn texts(length: usize) {
     let mut guard = guard(r#"["all"]"#);
     for unit in UNITS {
         guard.text(&of(unit, length));
+    }
+    for (head, unit) in HEADED {
+        guard.text(&format!("{head}{}", of(unit, length)));
     }
 }
 

@@ -1,7 +1,6 @@
 //! What has an at-sign: e-mail addresses, and the payment addresses of UPI, which have no dot behind it.
 
 use super::is_inside;
-use crate::hash::Hasher;
 use crate::limits::cut;
 use crate::rewrite::{Action, Rewrite};
 
@@ -137,7 +136,7 @@ fn next_at(text: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Replaces the names in e-mail addresses: by a keyed hash where there is a key, else by stars.
-pub(crate) fn redact_emails(text: &[u8], hasher: Option<&Hasher>, action: Action, out: &mut Rewrite<'_>) {
+pub(crate) fn redact_emails(text: &[u8], action: Action, out: &mut Rewrite<'_>) {
     let mut from = 0;
     while let Some(at) = next_at(text, from) {
         from = at + 1;
@@ -147,10 +146,12 @@ pub(crate) fn redact_emails(text: &[u8], hasher: Option<&Hasher>, action: Action
         if local.is_empty() || !is_domain(&text[at + 1..end]) || is_repository(local, &text[end..]) {
             continue;
         }
-        let mut fitting = hasher.map_or_else(|| vec![b'*'; local.len()], |hasher| hasher.hash(local));
-        fitting.extend_from_slice(&text[at..end]);
         match action {
-            Action::Fitting => out.put(start, end, &fitting),
+            Action::Fitting => {
+                let mut fitting = out.hash(local).unwrap_or_else(|| vec![b'*'; local.len()]);
+                fitting.extend_from_slice(&text[at..end]);
+                out.put(start, end, &fitting);
+            }
             // The domain of an address that is to go, goes with it.
             _ => out.put(start, end, b""),
         }
@@ -254,10 +255,15 @@ fn is_domain(domain: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::detect;
+    use crate::hash::Hasher;
+    use crate::view::View;
 
     fn emails(text: &str, key: Option<&[u8]>) -> String {
         let hasher = key.map(Hasher::new);
-        detect::redacted(text, |text, out| redact_emails(text, hasher.as_ref(), Action::Fitting, out))
+        let view = View::of(text.as_bytes());
+        let mut out = Rewrite::reading(text.as_bytes(), view.as_ref(), Action::Fitting, hasher.as_ref());
+        redact_emails(view.as_ref().map_or(text.as_bytes(), |view| &view.bytes), Action::Fitting, &mut out);
+        out.finish().map_or_else(|| text.to_owned(), |left| String::from_utf8(left).expect("UTF-8"))
     }
 
     fn upi(text: &str) -> String {

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use super::secrets::NAME_MAX;
+use super::states::{is_gone, is_plain};
 use super::{before, has_word};
+use crate::keys::{Naming, naming_in_text};
 
 /// A word of a command line, the option behind it that takes a password, and whether it may be written without a blank.
 struct Command {
@@ -17,24 +20,90 @@ const fn command(word: &'static [u8], option: u8, is_glued: bool) -> Command {
 
 /// # Source
 /// The manual page of each.
-const COMMANDS: [Command; 14] = [
-    command(b"curl", b'u', true),
+const COMMANDS: [Command; 26] = [
+    command(CURL, b'u', true),
     command(b"login", b'p', false),
     command(b"sshpass", b'p', true),
     command(b"mysql", b'p', true),
     command(b"mysqldump", b'p', true),
     command(b"mysqladmin", b'p', true),
+    command(b"mysqlimport", b'p', true),
+    command(b"mysqlcheck", b'p', true),
+    command(b"mysqlshow", b'p', true),
+    command(b"mysqlpump", b'p', true),
     command(b"mariadb", b'p', true),
+    command(b"mariadb-dump", b'p', true),
+    command(b"mariadb-admin", b'p', true),
     command(b"mongo", b'p', false),
     command(b"mongosh", b'p', false),
     command(b"mongodump", b'p', false),
+    command(b"mongorestore", b'p', false),
+    command(b"mongoexport", b'p', false),
+    command(b"mongoimport", b'p', false),
     command(b"redis-cli", b'a', false),
     command(b"ldapsearch", b'w', false),
-    command(b"sqlcmd", b'P', false),
-    command(b"bcp", b'P', false),
+    command(b"ldapadd", b'w', false),
+    command(b"ldapmodify", b'w', false),
+    command(b"ldapdelete", b'w', false),
+    command(b"sqlcmd", b'P', true),
+    command(b"bcp", b'P', true),
 ];
+const CURL: &[u8] = b"curl";
+/// Options of curl that take nothing, and may stand before another one behind the same dash: `curl -sSu name:…`.
+const CURL_FLAGS: &[u8] = b"#012346aBfgGiIjJklLMnNOpqRsSvVZ";
+/// Between two words of a list: a comma and blanks.
+const GAP_MAX: usize = 64;
 /// Long options whose value is a name, a colon and a password.
 const USERS: [&[u8]; 2] = [b"user", b"proxy-user"];
+
+/// The command of `found` that takes a password by the short options `name`, and which letter of them does.
+fn taking(found: u32, name: &[u8]) -> Option<(&'static Command, usize)> {
+    let takes = |(index, command): (usize, &'static Command)| {
+        let flags = if command.word == CURL { CURL_FLAGS } else { b"" };
+        let letter = name.iter().take_while(|byte| flags.contains(byte)).count();
+        let is_it = name.get(letter) == Some(&command.option) && found & 1 << index != 0;
+        (is_it && (command.is_glued || name.len() == letter + 1)).then_some((command, letter))
+    };
+    COMMANDS.iter().enumerate().find_map(takes)
+}
+
+/// Where the word behind an option begins whose dash is at `sign`, and which ends at `end`: behind a blank; or, in a list of
+/// quoted words, with its quotation mark: `'--password', '…'`.
+pub(super) fn next_word(text: &[u8], sign: usize, end: usize) -> Option<usize> {
+    let quote = match *text.get(end)? {
+        b' ' => return Some(end + 1),
+        quote @ (b'"' | b'\'') if before(text, sign) == Some(quote) => quote,
+        _ => return None,
+    };
+    let behind = text[end + 1..].strip_prefix(b",")?;
+    let blanks = behind.iter().take(GAP_MAX).take_while(|byte| byte.is_ascii_whitespace()).count();
+    (behind.get(blanks) == Some(&quote)).then_some(end + 2 + blanks)
+}
+
+/// A secret in a command line: where it begins, and the quotation mark that it stands in.
+pub(super) struct Word {
+    pub(super) start: usize,
+    quote: Option<u8>,
+}
+
+impl Word {
+    /// The rest of the word of a shell from `from` on, in quotation marks where it `opens` with one.
+    fn of(text: &[u8], opens: usize, from: usize) -> Self {
+        let quote = text.get(opens).copied().filter(|byte| matches!(byte, b'"' | b'\''));
+        Self { start: if quote.is_some() { from.max(opens + 1) } else { from }, quote }
+    }
+
+    /// Where it ends. Reading that far is for a word that is to be replaced: one that stays would be read again from
+    /// each option in it.
+    pub(super) fn end(&self, text: &[u8]) -> usize {
+        let ends = |byte: &u8| match self.quote {
+            Some(quote) => *byte == quote,
+            None => byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b';' | b'|'),
+        };
+        let length = text[self.start..].iter().position(ends);
+        length.map_or(text.len(), |length| self.start + length)
+    }
+}
 
 /// The commands of the line that is read; each byte is looked at once, however many options ask.
 pub(super) struct Commands<'a> {
@@ -42,7 +111,7 @@ pub(super) struct Commands<'a> {
     /// How far it has been read.
     read: usize,
     /// A bit for each command of the line so far.
-    found: u16,
+    found: u32,
 }
 
 impl<'a> Commands<'a> {
@@ -51,78 +120,139 @@ impl<'a> Commands<'a> {
     }
 
     /// Where the secret is that the option at `sign` takes, whose name is `start..end`.
-    pub(super) fn secret_of(&mut self, sign: usize, start: usize, end: usize) -> Option<Range<usize>> {
+    pub(super) fn secret_of(&mut self, sign: usize, start: usize, end: usize) -> Option<Word> {
         let name = &self.text[start..end];
         if start == sign + 2 {
-            let takes_user = USERS.contains(&name) && matches!(self.text.get(end), Some(b' ' | b'='));
-            return if takes_user { self.password(end + 1) } else { None };
+            let takes_user = USERS.contains(&name);
+            let next = next_word(self.text, sign, end);
+            let next = next.or_else(|| (self.text.get(end) == Some(&b'=')).then_some(end + 1));
+            return next.filter(|_| takes_user).and_then(|next| self.password(next));
         }
-        let option = *name.first()?;
-        if !COMMANDS.iter().any(|command| command.option == option) {
-            return None;
-        }
+        taking(u32::MAX, name)?;
         self.read_to(sign);
-        let is_found = |(index, command): &(usize, &Command)| {
-            self.found & 1 << index != 0 && command.option == option && (command.is_glued || name.len() == 1)
-        };
-        let (_, command) = COMMANDS.iter().enumerate().find(is_found)?;
-        let is_apart = name.len() == 1;
-        if is_apart && self.text.get(end) != Some(&b' ') {
-            return None;
-        }
-        let value = if is_apart { end + 1 } else { start + 1 };
+        let (command, letter) = taking(self.found, name)?;
+        let is_apart = name.len() == letter + 1;
+        let value = if is_apart { next_word(self.text, sign, end)? } else { start + letter + 1 };
+        // In a list of words the quotation mark before the dash ends it.
+        let opens = if is_apart { value } else { sign.saturating_sub(1) };
         match (command.option, self.text.get(value)) {
             (b'u', _) => self.password(value),
             (_, None | Some(b'-')) => None,
-            _ => Some(self.word(value, value)),
+            _ => Some(Word::of(self.text, opens, value)),
         }
     }
 
-    /// The rest of the word of a shell from `from` on, in quotation marks where it `opens` with one.
-    fn word(&self, opens: usize, from: usize) -> Range<usize> {
-        let quote = self.text.get(opens).copied().filter(|byte| matches!(byte, b'"' | b'\''));
-        let from = if quote.is_some() { from.max(opens + 1) } else { from };
-        let ends = |byte: &u8| match quote {
-            Some(quote) => *byte == quote,
-            None => byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b';' | b'|'),
-        };
-        let length = self.text[from..].iter().position(ends);
-        from..length.map_or(self.text.len(), |length| from + length)
-    }
-
     /// The password in `name:password` at `start`; what has none in it, or a scheme, is none.
-    fn password(&self, start: usize) -> Option<Range<usize>> {
-        /// Longer names are none.
-        const NAME_MAX: usize = 64;
+    fn password(&self, start: usize) -> Option<Word> {
         let rest = self.text.get(start..)?;
-        let ends = |byte: &u8| *byte == b':' || byte.is_ascii_whitespace();
-        let colon = rest.iter().take(NAME_MAX).position(ends).filter(|at| rest[*at] == b':')?;
+        let opens = usize::from(matches!(rest.first(), Some(b'"' | b'\'')));
+        let ends = |byte: &u8| matches!(byte, b':' | b'"' | b'\'') || byte.is_ascii_whitespace();
+        let name = rest[opens..].iter().take(NAME_MAX).position(ends);
+        let colon = name.map(|length| opens + length).filter(|at| rest[*at] == b':')?;
         let password = &rest[colon + 1..];
         let is_number = password.first().is_some_and(u8::is_ascii_digit)
             && password.iter().take_while(|byte| !byte.is_ascii_whitespace()).all(u8::is_ascii_digit);
         // `docker run --user 1000:1000`.
-        (!password.starts_with(b"//") && !is_number).then(|| self.word(start, start + colon + 1))
+        (!password.starts_with(b"//") && !is_number).then(|| Word::of(self.text, start, start + colon + 1))
     }
 
     fn read_to(&mut self, sign: usize) {
         while self.read < sign {
             match self.text[self.read] {
-                // Behind a backslash the line goes on.
-                b'\n' if before(self.text, self.read) == Some(b'\\') => {}
+                // Behind a backslash the line goes on, and so it does within a list.
+                b'\n' if matches!(before(self.text, self.read), Some(b'\\' | b',' | b'[' | b'(')) => {}
                 b'\n' | b'\r' | b';' | b'|' => self.found = 0,
                 byte if byte.is_ascii_alphabetic() => {
                     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
                     let begins = before(self.text, self.read).is_none_or(|byte| !is_word(byte));
                     for (index, command) in COMMANDS.iter().enumerate().filter(|_| begins) {
                         let end = self.read + command.word.len();
-                        let is_it =
-                            has_word(self.text, self.read, command.word) && self.text.get(end) == Some(&b' ');
-                        self.found |= u16::from(is_it) << index;
+                        let is_it = has_word(self.text, self.read, command.word) && self.ends_word(end);
+                        self.found |= u32::from(is_it) << index;
                     }
                 }
                 _ => {}
             }
             self.read += 1;
         }
+    }
+    /// A blank, or in a list of words a quotation mark.
+    fn ends_word(&self, end: usize) -> bool {
+        matches!(self.text.get(end), Some(b' ' | b'"' | b'\''))
+    }
+}
+
+/// The words of a command that come one by one, each as a text: `["mysql", "-p…"]`, `["app", "--password", "…"]`.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    /// A bit for each command so far.
+    found: u32,
+    takes: Takes,
+}
+
+/// What the next word is.
+#[derive(Default)]
+enum Takes {
+    /// A word like others.
+    #[default]
+    Nothing,
+    /// A secret, by an option that is called like this.
+    Secret(Vec<u8>),
+    /// A name, a colon and a password.
+    User,
+}
+
+impl Arguments {
+    /// What of the next word is a secret.
+    pub(crate) fn secret_of(&mut self, word: &[u8]) -> Option<Range<usize>> {
+        let takes = std::mem::take(&mut self.takes);
+        let secret = match takes {
+            Takes::Secret(name) if word.first().is_some_and(|byte| *byte != b'-') => {
+                (!is_plain(word, &name, None)).then_some(0..word.len())
+            }
+            Takes::User => self.user(word, 0),
+            _ => match word {
+                [b'-', b'-', name @ ..] => self.long(name),
+                [b'-', name @ ..] => self.short(name, word),
+                _ => self.command(word),
+            },
+        };
+        secret.filter(|place| !place.is_empty() && !is_gone(&word[place.clone()], None))
+    }
+
+    fn long(&mut self, name: &[u8]) -> Option<Range<usize>> {
+        if USERS.contains(&name) {
+            self.takes = Takes::User;
+        } else if name.len() <= NAME_MAX && naming_in_text(name) != Naming::Plain {
+            self.takes = Takes::Secret(name.to_vec());
+        }
+        None
+    }
+
+    fn short(&mut self, name: &[u8], word: &[u8]) -> Option<Range<usize>> {
+        let Some((command, letter)) = taking(self.found, name) else { return self.long(name) };
+        // With the dash before it.
+        let value = letter + 2;
+        match (command.option, value < word.len()) {
+            (b'u', true) => self.user(word, value),
+            (_, true) => Some(value..word.len()),
+            (option, false) => {
+                self.takes = if option == b'u' { Takes::User } else { Takes::Secret(Vec::new()) };
+                None
+            }
+        }
+    }
+
+    /// The password in `name:password`, as [`Commands`] finds it.
+    fn user(&self, word: &[u8], start: usize) -> Option<Range<usize>> {
+        Commands::of(word).password(start).map(|secret| secret.start..word.len())
+    }
+
+    fn command(&mut self, word: &[u8]) -> Option<Range<usize>> {
+        let name = word.rsplit(|byte| *byte == b'/').next().unwrap_or(word);
+        if let Some(index) = COMMANDS.iter().position(|command| command.word == name) {
+            self.found |= 1 << index;
+        }
+        None
     }
 }

@@ -6,7 +6,7 @@
 pub(crate) mod aadhaar;
 pub(crate) mod addresses;
 pub(crate) mod cards;
-mod commands;
+pub(crate) mod commands;
 pub(crate) mod ibans;
 pub(crate) mod numbers;
 pub(crate) mod pan;
@@ -17,6 +17,7 @@ pub(crate) mod sql;
 mod states;
 pub(crate) mod tokens;
 pub(crate) mod urls;
+mod wrapped;
 
 #[cfg(test)]
 use crate::rewrite::{Action, Rewrite};

@@ -4,18 +4,19 @@
 use std::ops::Range;
 
 use super::before;
-use super::commands::Commands;
+use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
-use super::states::{is_gone, is_plain, is_step};
+use super::states::{is_gone, is_of_query, is_plain, is_step};
+use super::wrapped::{Wrapped, closing, visibility, wrapped};
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
 /// Longer words are no names.
 pub(super) const NAME_MAX: usize = 64;
 /// Blanks between a name, a sign and a value.
-const BLANKS_MAX: usize = 256;
+pub(super) const BLANKS_MAX: usize = 256;
 /// Quotation marks, brackets and backslashes between a name and a sign.
-const CLOSERS_MAX: usize = 8;
+pub(super) const CLOSERS_MAX: usize = 8;
 /// Letters between a sign and a quotation mark: `b"…"`, `Some("…")`.
 const WRAPPER_MAX: usize = 16;
 /// The head of an element of XML, back from its end.
@@ -53,6 +54,8 @@ const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
 pub(super) const RANDOM_MIN: usize = 8;
+/// Changes between letters and digits that no name of a program has: `OAuth2Client` has two.
+const CHANGES_MIN: usize = 3;
 /// What `var_dump` writes before a text.
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
@@ -123,6 +126,11 @@ impl<'a> Search<'a, '_, '_> {
         if is_url || name.last().is_none_or(|last| last.is_ascii_digit() && name.len() < 3) {
             return from;
         }
+        if is_path(self.text, sign, place.end) {
+            return from + 1;
+        }
+        let shown = if self.text[sign] == b':' { visibility(&self.text[from..]) } else { None };
+        let from = from + shown.unwrap_or(0);
         let start = self.skip_bold(self.skip_signs(from), &place);
         if naming_in_text(name) != Naming::Plain {
             let is_no_name = is_in_arn(self.text, &place)
@@ -228,6 +236,7 @@ impl<'a> Search<'a, '_, '_> {
 
     /// Hides the value that begins at `start`; goes on from `from` where it stays.
     fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
+        let whole = start;
         let (start, quote) = self.unwrapped(start);
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() || is_gone(rest, quote.map(|(quote, _)| quote)) {
@@ -236,17 +245,48 @@ impl<'a> Search<'a, '_, '_> {
         if is_plain(rest, name.text, quote.map(|(quote, _)| quote)) {
             return from;
         }
-        let end = match quote {
-            Some(quote) => self.end_of_quoted(start, quote),
-            None => match self.block(start, from) {
-                Some(end) => end,
-                None => start + unquoted(rest, name),
+        let is_declared = name.before == Some(b'$') && before(self.text, from) == Some(b':');
+        if quote.is_none() && is_of_query(rest, is_declared) {
+            return from;
+        }
+        let (start, end) = match quote {
+            Some(quote) => match self.end_of_quoted(start, quote) {
+                end if self.is_first_of_several(whole, start, end) => {
+                    (whole, start - 2 + closing(&self.text[start - 2..], 0))
+                }
+                end => (start, end),
             },
+            None => (start, self.end_of_unquoted(start, name, from)),
         };
         if start < end {
             self.out.put(start, end, REDACTED);
         }
         end
+    }
+
+    /// Whether more stands in the round brackets before what is quoted at `start..end`: `('jane', 'hunter2')`.
+    fn is_first_of_several(&self, whole: usize, start: usize, end: usize) -> bool {
+        let opens = start >= whole + 2 && self.text[start - 2] == b'(';
+        let behind = self.text.get(end + 1..).unwrap_or_default();
+        let blanks = behind.iter().take(BLANKS_MAX).take_while(|byte| byte.is_ascii_whitespace()).count();
+        opens && behind.get(blanks).is_some_and(|byte| *byte != b')')
+    }
+
+    fn end_of_unquoted(&self, start: usize, name: Name<'_>, from: usize) -> usize {
+        if let Some(end) = self.block(start, from) {
+            return end;
+        }
+        let rest = &self.text[start..];
+        let inner = match wrapped(rest) {
+            Some(Wrapped::Until(length)) => return start + length,
+            Some(Wrapped::Before(length)) => start + length,
+            None => return start + unquoted(rest, name),
+        };
+        match self.unwrapped(inner) {
+            // With the quotation mark that ends it.
+            (begin, Some(quote)) => self.text.len().min(self.end_of_quoted(begin, quote) + 1),
+            _ => self.block(inner, from).unwrap_or_else(|| inner + unquoted(&self.text[inner..], name)),
+        }
     }
 
     /// Where a block of YAML ends that begins at `start`, behind a name before `from`: `|` or `>`, and lines that are
@@ -375,20 +415,26 @@ impl<'a> Search<'a, '_, '_> {
             }
             return sign + 1;
         }
+        if is_gone(rest, None) || start < self.out.done() {
+            return sign + 1;
+        }
         let found = rest.windows(stop.len()).position(|part| part == stop);
         let length = found.unwrap_or(rest.len());
         let value = rest[..length].trim_ascii();
         let ends = match found {
-            Some(_) => stop == CDATA.1 || rest[length..].starts_with(b"</"),
+            // Without an end, text as it is has been cut off within: all that there is of it goes, and is not read again.
+            _ if stop == CDATA.1 => true,
+            Some(_) => rest[length..].starts_with(b"</"),
             None => {
                 let is_word = !value.iter().any(u8::is_ascii_whitespace);
                 is_word && ahead.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'"'))
             }
         };
         if !ends {
+            // What was read has no other element in it.
             return sign + 1;
         }
-        if !value.is_empty() && !is_gone(rest, None) && start >= self.out.done() {
+        if !value.is_empty() {
             self.out.put(start, start + length, REDACTED);
             self.named_until = 0;
         }
@@ -464,19 +510,22 @@ impl<'a> Search<'a, '_, '_> {
         let end = start + length;
         let name = self.name(start..end);
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
-            let is_new = !secret.is_empty() && secret.start >= self.out.done();
-            if is_new && !is_gone(&self.text[secret.start..], None) {
-                self.out.put(secret.start, secret.end, REDACTED);
-                return secret.end;
+            if secret.start < self.out.done() || is_gone(&self.text[secret.start..], None) {
+                return start;
             }
+            let end = secret.end(self.text);
+            if secret.start < end {
+                self.out.put(secret.start, end, REDACTED);
+            }
+            return end.max(start);
+        }
+        let next = next_word(self.text, sign, end).filter(|_| length > 0);
+        let Some(next) = next.filter(|_| naming_in_text(name.text) != Naming::Plain) else { return start };
+        let opens = usize::from(matches!(self.text.get(next), Some(b'"' | b'\'')));
+        if self.text.get(next + opens) == Some(&b'-') {
             return start;
         }
-        let is_option = length > 0 && self.text.get(end) == Some(&b' ');
-        let is_next = self.text.get(end + 1) == Some(&b'-');
-        if !is_option || is_next || naming_in_text(name.text) == Naming::Plain {
-            return start;
-        }
-        self.value(end + 1, name, end)
+        self.value(next, name, end)
     }
 
     /// Digits behind a name with nothing between but a blank, or `is`; or before it: data that must never be stored is
@@ -567,6 +616,17 @@ fn is_named_behind(rest: &[u8], length: usize) -> bool {
         })
 }
 
+/// Whether the colon at `sign` is one of two in the path of a program, as in `JWT::ExpiredSignature`: what follows is a name.
+/// Letters and digits in disorder are none.
+fn is_path(text: &[u8], sign: usize, name_end: usize) -> bool {
+    let Some(rest) = text[sign..].strip_prefix(b"::").filter(|_| name_end == sign) else { return false };
+    let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let changes = |pair: &&[u8]| pair[0].is_ascii_digit() != pair[1].is_ascii_digit();
+    let is_random = length >= RANDOM_MIN && rest[..length].windows(2).filter(changes).count() >= CHANGES_MIN;
+    rest.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'<' | b'~' | b'*'))
+        && !is_random
+}
+
 /// Whether the name is a part of an ARN: `arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db` names a secret.
 fn is_in_arn(text: &[u8], name: &Range<usize>) -> bool {
     let head = &text[name.start.saturating_sub(NAME_MAX)..name.start];
@@ -585,7 +645,7 @@ pub(super) fn is_forbidden(name: &[u8]) -> bool {
     naming_in_text(name) == Naming::Forbidden
 }
 
-const fn is_name(byte: u8) -> bool {
+pub(super) const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']')
 }
 
@@ -612,7 +672,7 @@ fn last_word(name: &[u8]) -> &[u8] {
 fn unquoted(rest: &[u8], name: Name<'_>) -> usize {
     let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name.text, line));
     match rest.first() {
-        Some(b'[' | b'{' | b'(') => bracketed(rest),
+        Some(b'[' | b'{' | b'(') => closing(rest, 0),
         _ if is_line => line(rest, name.before),
         // A password's hash in the form of PHC has commas in it.
         Some(b'$') => {
@@ -657,28 +717,6 @@ pub(super) fn ends_with_word(name: &[u8], word: &[u8]) -> bool {
 pub(super) const fn ends_value(byte: u8) -> bool {
     byte.is_ascii_whitespace()
         || matches!(byte, b',' | b';' | b'&' | b'"' | b'\'' | b')' | b'}' | b']' | b'|' | b'\\')
-}
-
-/// The length of an array or object, or of all that is left of one that is cut off. Brackets in quotation marks are text.
-fn bracketed(rest: &[u8]) -> usize {
-    let (mut depth, mut is_quoted, mut at) = (0_usize, false, 0);
-    while let Some(byte) = rest.get(at) {
-        match byte {
-            b'\\' if is_quoted => at += 1,
-            b'"' => is_quoted = !is_quoted,
-            _ if is_quoted => {}
-            b'[' | b'{' | b'(' => depth += 1,
-            b']' | b'}' | b')' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    rest.len()
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use super::has_word;
 use super::secrets::{
-    DIGITS_MIN, NAME_MAX, RANDOM_MIN, WHOLE_LINES, ends_value, ends_with_word, is_forbidden,
+    CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, WHOLE_LINES, ends_value, ends_with_word, is_forbidden,
 };
 use crate::hash::LETTERS as HASH_LETTERS;
-use crate::keys::is_weak;
+use crate::keys::{Naming, is_weak, naming_in_text};
 use crate::rewrite::REDACTED;
 use crate::words::STATES;
 
@@ -66,6 +66,29 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     // Nor has a one-time password: `erlang OTP: 26`.
     let is_counted = !is_forbidden(name) || ends_with_word(name, b"otp");
     (digits > 0 && digits < DIGITS_MIN && ends(digits) && is_weak(name) && is_counted) || is_folder
+}
+
+/// Whether a value is what a query has in its place: a variable that is called as a secret is, `$password`; or, where the name
+/// before it `is_declared` as a variable, its type: `$password: String!`.
+pub(super) fn is_of_query(rest: &[u8], is_declared: bool) -> bool {
+    let word_of = |rest: &[u8]| rest.iter().take(NAME_MAX).take_while(|byte| is_of_name(**byte)).count();
+    if let Some(variable) = rest.strip_prefix(b"$") {
+        let length = word_of(variable);
+        let ends = variable.get(length).is_none_or(|byte| ends_value(*byte));
+        return ends && naming_in_text(&variable[..length]) != Naming::Plain;
+    }
+    let lists = rest.iter().take(CLOSERS_MAX).take_while(|byte| **byte == b'[').count();
+    let name = &rest[lists..];
+    let length = word_of(name);
+    let is_type =
+        name.first().is_some_and(u8::is_ascii_uppercase) && !name[..length].iter().any(u8::is_ascii_digit);
+    let behind = &name[length..];
+    let marks = behind.iter().take(CLOSERS_MAX).take_while(|byte| matches!(byte, b'!' | b']')).count();
+    is_declared && is_type && behind.get(marks).is_none_or(|byte| ends_value(*byte) || *byte == b'=')
+}
+
+const fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// Whether one of the words up to `quote`, or of the line, is letters and digits in disorder: no sentence about a secret.
