@@ -317,7 +317,7 @@ fn search(kind: Kind, text: &[u8], facts: &Facts, rules: &Redaction, action: Act
         Kind::Keys => secrets::redact(text, out),
         Kind::Sql if facts.is_literal => out.put(0, text.len(), sql::PLACEHOLDER),
         Kind::Sql => sql::redact(text, out),
-        Kind::Urls => urls::redact(text, facts.is_query, out),
+        Kind::Urls => urls::redact(text, facts.is_query, facts.is_url, out),
         Kind::Tokens => tokens::redact(text, out),
         Kind::Emails => addresses::redact_emails(text, rules.hasher.as_ref(), action, out),
         Kind::Upi => addresses::redact_upi(text, out),

@@ -9,8 +9,9 @@ use wire::proto::{
 };
 
 use crate::census::Fate;
+use crate::detect::secrets;
 use crate::edits::{EDITS_MAX, Edits};
-use crate::keys::{Facts, Naming};
+use crate::keys::{Facts, Naming, is_scheme, naming_in_text};
 use crate::limits::cut;
 use crate::rewrite::REDACTED;
 use crate::schema::{self, DROPPED_EVENTS, DROPPED_LINKS, Message, Part};
@@ -333,7 +334,9 @@ impl<'a> Walk<'a> {
         // Decoders put a message together that comes in several pieces.
         let is_text = facts.naming == Naming::Secret
             && if is_plain { is_text(value)? } else { is_any_text(&self.bytes[place.contents()])? };
-        let is_secret = is_text && self.guard.is_secret(&facts, is_text);
+        let is_secret = is_text
+            && self.guard.is_secret(&facts, is_text)
+            && !string_of(value).is_some_and(|value| is_plain && is_scheme(key, value));
         let mut instead = is_secret.then(|| REDACTED.to_vec());
         if depth == 0 && instead.is_none() {
             match self.guard.fate(key, value, &facts, of) {
@@ -436,9 +439,9 @@ impl<'a> Walk<'a> {
                     })
                 })?,
                 (ANY_MAP, Value::Bytes(_)) if self.guard.hides_whatever(facts) => self.hidden(place),
-                (ANY_MAP, Value::Bytes(_)) => self.child(place, |walk, range| {
-                    walk.each(range, |walk, place| walk.entry(place, max > 0, depth + 1, facts))
-                })?,
+                (ANY_MAP, Value::Bytes(_)) => {
+                    self.child(place, |walk, range| walk.map(range, max > 0, depth + 1, facts))?
+                }
                 _ => 0,
             };
             if matches!(field.number, ANY_ARRAY | ANY_MAP) && self.is_spent_since(mark) {
@@ -484,6 +487,23 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(delta)
+    }
+
+    /// The entries of a map. One that is a name and its value (`{name: "x-api-key", value: …}`) is searched as such.
+    fn map(&mut self, range: Range<usize>, is_limited: bool, depth: usize, facts: &Facts) -> Delta {
+        let naming = match self.guard.hides_secrets() {
+            true => naming_of_pair(&self.bytes[range.clone()])?,
+            false => Naming::Plain,
+        };
+        self.each(range, |walk, place| {
+            let (key, value) = key_and_value(&walk.bytes[place.contents()])?;
+            let is_value = naming != Naming::Plain && is_one_of(&secrets::VALUES, key);
+            if !is_value || (naming == Naming::Secret && !is_text(value)?) {
+                return walk.entry(place, is_limited, depth, facts);
+            }
+            let facts = walk.guard.facts(key);
+            walk.child(place, |walk, range| walk.pair(range, &facts, Some(REDACTED), 0, depth))
+        })
     }
 
     /// One entry of a map: an attribute that nobody counts.
@@ -671,6 +691,37 @@ pub(crate) fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError>
         }
     }
     Ok((key, value))
+}
+
+/// The text that an `AnyValue` is, if it is nothing else.
+fn string_of(value: &[u8]) -> Option<&[u8]> {
+    let field = fields(value).next().ok()??;
+    match (field.number, field.value) {
+        (ANY_STRING, Value::Bytes(text)) if field.end == value.len() => Some(text),
+        _ => None,
+    }
+}
+
+/// What the name in a map says of the value beside it, where the map has one.
+fn naming_of_pair(map: &[u8]) -> Result<Naming, WireError> {
+    let mut walk = fields(map);
+    while let Some(field) = walk.next()? {
+        if let (1, Value::Bytes(entry)) = (field.number, field.value)
+            && let (key, value) = key_and_value(entry)?
+            && is_one_of(&secrets::NAMES, key)
+            && let Some(name) = string_of(value)
+        {
+            let naming = naming_in_text(name);
+            if naming != Naming::Plain {
+                return Ok(naming);
+            }
+        }
+    }
+    Ok(Naming::Plain)
+}
+
+fn is_one_of(words: &[&[u8]], key: &[u8]) -> bool {
+    words.iter().any(|word| key.eq_ignore_ascii_case(word))
 }
 
 /// Whether any piece of the value of a `KeyValue` is more than a number or a flag.

@@ -60,6 +60,9 @@ pub(crate) const LAST_SECRETS: &[&[u8]] =
 /// Two words beside each other.
 pub(crate) const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
     (b"api", b"key"),
+    (b"rapidapi", b"key"),
+    (b"functions", b"key"),
+    (b"subscription", b"key"),
     (b"app", b"key"),
     (b"application", b"key"),
     (b"access", b"key"),
@@ -90,8 +93,21 @@ pub(crate) const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
 ];
 /// Two words at the end of a key that are no secret together, where the last one alone is: the signature of a method, a test
 /// that has passed, the pin of a board.
-pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] =
-    &[(b"function", b"signature"), (b"method", b"signature"), (b"test", b"pass"), (b"gpio", b"pin")];
+pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] = &[
+    (b"function", b"signature"),
+    (b"method", b"signature"),
+    (b"graphql", b"signature"),
+    (b"test", b"pass"),
+    (b"compiler", b"pass"),
+    (b"render", b"pass"),
+    (b"gpio", b"pin"),
+    (b"message", b"sid"),
+    (b"call", b"sid"),
+    (b"conversation", b"sid"),
+];
+/// Of [`SECRET_PAIRS`], those that are no secret with a dot between: the key of an object or a row in a store.
+pub(crate) const KEYS_OF_STORES: &[(&[u8], &[u8])] =
+    &[(b"db", b"key"), (b"database", b"key"), (b"storage", b"key")];
 /// Endings of words that are written together: `PGPASSWORD`, `csrftoken`, `mysqlpwd`.
 pub(crate) const SECRET_ENDINGS: &[&[u8]] = &[
     b"password",
@@ -135,13 +151,45 @@ pub(crate) const FORBIDDEN: &[&[u8]] = &[
     b"tpin",
     b"pinblock",
     b"otp",
+    b"totp",
     b"track1",
     b"track2",
     b"trackdata",
     b"magstripe",
 ];
-pub(crate) const FORBIDDEN_PAIRS: &[(&[u8], &[u8])] =
-    &[(b"track", b"data"), (b"security", b"code"), (b"verification", b"code"), (b"mag", b"stripe")];
+pub(crate) const FORBIDDEN_PAIRS: &[(&[u8], &[u8])] = &[
+    (b"track", b"data"),
+    (b"security", b"code"),
+    (b"verification", b"code"),
+    (b"verification", b"value"),
+    (b"mfa", b"code"),
+    (b"2fa", b"code"),
+    (b"sms", b"code"),
+    (b"mag", b"stripe"),
+];
+/// Words at the end of a key that is about a pin on a map or on a board, a release of Erlang's OTP, and so on.
+pub(crate) const NOT_FORBIDDEN: &[&[u8]] = &[
+    b"app",
+    b"color",
+    b"colour",
+    b"icon",
+    b"id",
+    b"label",
+    b"lat",
+    b"latitude",
+    b"lon",
+    b"longitude",
+    b"node",
+    b"position",
+    b"region",
+    b"release",
+    b"route",
+    b"x",
+    b"y",
+];
+/// Words beside a track that is none of a card.
+pub(crate) const MEDIA: &[&[u8]] =
+    &[b"album", b"audio", b"media", b"music", b"playlist", b"song", b"sound", b"subtitle", b"video"];
 /// The tracks of a card, where the key is about one: `music.track.1` is not.
 pub(crate) const TRACKS: &[(&[u8], &[u8])] = &[(b"track", b"1"), (b"track", b"2")];
 /// `pin.code` is a postal code in India.
@@ -156,6 +204,9 @@ pub(crate) const HARMLESS: &[&[u8]] = &[
     b"aws.secretsmanager.secret.arn",
     b"gen_ai.token.type",
     b"aws.bedrock.session.id",
+    b"mcp.session.id",
+    b"rum.sessionId",
+    b"splunk.rumSessionId",
 ];
 /// Words behind a secret's name that leave it one: `cookie_header: …`, `cvv_number`.
 pub(crate) const TAILS: &[&[u8]] = &[
@@ -210,7 +261,9 @@ pub(crate) const TAILS: &[&[u8]] = &[
 pub(crate) const ABOUT: &[&[u8]] = &[
     b"active",
     b"age",
+    b"alg",
     b"algorithm",
+    b"at",
     b"attempt",
     b"attempts",
     b"available",
@@ -220,6 +273,7 @@ pub(crate) const ABOUT: &[&[u8]] = &[
     b"count",
     b"created",
     b"delivered",
+    b"domain",
     b"duration",
     b"enabled",
     b"endpoint",
@@ -264,6 +318,8 @@ pub(crate) const ABOUT: &[&[u8]] = &[
     b"store",
     b"strength",
     b"success",
+    b"time",
+    b"timestamp",
     b"tries",
     b"ttl",
     b"type",
@@ -442,6 +498,39 @@ pub(crate) const STATES: &[&[u8]] = &[
     b"yes",
     b"your",
 ];
+/// How one signs in, and what else stands behind a name like `auth`, `credentials` or `pin` that is a word like others: no
+/// secret where nothing follows.
+pub(crate) const SCHEMES: &[&[u8]] = &[
+    b"api_key",
+    b"apikey",
+    b"authentication",
+    b"aws_iam",
+    b"basic",
+    b"bearer",
+    b"connected",
+    b"custom",
+    b"digest",
+    b"disconnected",
+    b"iam",
+    b"include",
+    b"jwt",
+    b"kerberos",
+    b"ldap",
+    b"mtls",
+    b"negotiate",
+    b"ntlm",
+    b"oauth",
+    b"oauth2",
+    b"oidc",
+    b"omit",
+    b"plain",
+    b"same-origin",
+    b"saml",
+    b"scram",
+];
+/// The last words of names behind which a scheme is one.
+pub(crate) const OF_SCHEMES: &[&[u8]] =
+    &[b"auth", b"authentication", b"authorization", b"credentials", b"pin"];
 /// Words that say that a number is somebody's telephone.
 pub(crate) const PHONES: &[&[u8]] = &[
     b"phone",
@@ -456,6 +545,57 @@ pub(crate) const PHONES: &[&[u8]] = &[
     b"mobilenumber",
     b"mobileno",
     b"phoneno",
+    b"phones",
+    b"telephones",
+    b"mobiles",
+    b"msisdns",
+    b"cellphones",
+    b"phonenumbers",
+    b"mobilenumbers",
+];
+/// Words at the end of a key that is about a telephone, or about an app for one, and not its number: `phone.verified_at`,
+/// `mobile.app.build`, `cell.id`.
+pub(crate) const NOT_PHONES: &[&[u8]] = &[
+    b"app",
+    b"at",
+    b"brand",
+    b"build",
+    b"carrier",
+    b"date",
+    b"height",
+    b"id",
+    b"make",
+    b"millis",
+    b"model",
+    b"ms",
+    b"ns",
+    b"os",
+    b"on",
+    b"release",
+    b"revision",
+    b"serial",
+    b"session",
+    b"time",
+    b"timestamp",
+    b"type",
+    b"verified",
+    b"version",
+    b"width",
+];
+/// Words before a signed number that measure something, beside those that measure whole numbers.
+pub(crate) const DIFFERENCES: &[&[u8]] = &[
+    b"balance",
+    b"change",
+    b"delta",
+    b"diff",
+    b"difference",
+    b"drift",
+    b"epoch",
+    b"heap",
+    b"lag",
+    b"score",
+    b"skew",
+    b"ts",
 ];
 /// Words that say that a key is about a card or a person, whatever it ends in: `card.us` is no time.
 pub(crate) const PERSONAL: &[&[u8]] = &[

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::before;
 use super::commands::Commands;
 use super::numbers::holds_arn;
-use super::states::{is_gone, is_plain, is_step};
+use super::states::{is_gone, is_place, is_plain, is_step, is_topic, scheme_len};
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
@@ -37,7 +37,7 @@ const STARS_MAX: usize = 3;
 /// The values of these names go to the end of the line: they have spaces in them.
 pub(super) const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
 /// Names whose value is a name, and names whose value is its value.
-const NAMES: [&[u8]; 9] = [
+pub(crate) const NAMES: [&[u8]; 9] = [
     b"name",
     b"key",
     b"field",
@@ -48,11 +48,13 @@ const NAMES: [&[u8]; 9] = [
     b"variable",
     b"attribute",
 ];
-const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
+pub(crate) const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
 /// What names of two words end in.
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
 pub(super) const RANDOM_MIN: usize = 8;
+/// Bytes of a value that no quotation mark begins, in a pair in square brackets.
+const TUPLE_MAX: usize = 256;
 /// What `var_dump` writes before a text.
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
@@ -119,6 +121,11 @@ impl<'a> Search<'a, '_, '_> {
         let place = name_before(self.text, sign);
         let name = &self.text[place.clone()];
         // The scheme of a URL, or a time: most signs are one of these. A secret in Base64 may begin so.
+        if self.text[sign] == b':' && self.text.get(from) == Some(&b'"') {
+            if let Some(place) = self.serialized(&place) {
+                return self.value(from, self.name(place), from);
+            }
+        }
         let is_url = self.text[sign] == b':' && self.text[from..].starts_with(b"//");
         if is_url || name.last().is_none_or(|last| last.is_ascii_digit() && name.len() < 3) {
             return from;
@@ -229,11 +236,13 @@ impl<'a> Search<'a, '_, '_> {
     /// Hides the value that begins at `start`; goes on from `from` where it stays.
     fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
         let (start, quote) = self.unwrapped(start);
+        let start = if quote.is_none() { start + scheme_len(&self.text[start..], name.text) } else { start };
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() || is_gone(rest, quote.map(|(quote, _)| quote)) {
             return from;
         }
-        if is_plain(rest, name.text, quote.map(|(quote, _)| quote)) {
+        let stands_for_one = is_place(self.text, start, name.text) || is_topic(self.text, start, name.text);
+        if is_plain(rest, name.text, quote.map(|(quote, _)| quote)) || (quote.is_none() && stands_for_one) {
             return from;
         }
         let end = match quote {
@@ -430,7 +439,7 @@ impl<'a> Search<'a, '_, '_> {
         let head = &self.text[..sign];
         let blanks = head.iter().rev().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
         let Some((quote @ (b'"' | b'\''), head)) = head[..sign - blanks].split_last() else {
-            return sign + 1;
+            return self.tuple(sign, sign - blanks);
         };
         let length = head.iter().rev().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
         let (before, name) = head.split_at(head.len() - length);
@@ -446,12 +455,50 @@ impl<'a> Search<'a, '_, '_> {
         let value = &self.text[start..end];
         let is_key = matches!(self.text.get(end + 1), Some(b':' | b'='));
         let looks_secret = value.iter().any(|byte| !byte.is_ascii_lowercase() && *byte != b'_');
+        // `expecting 'PASSWORD', 'TOKEN'`.
+        let is_capital = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
+        let looks_secret = looks_secret && !(name.iter().all(is_capital) && value.iter().all(is_capital));
         if is_key || !(is_pair || looks_secret) || is_gone(&self.text[start..], Some(quote.0)) {
             // A value that stays is read again from its sign: no further than it is long.
             return end.min(self.text.len());
         }
         let name = Name { text: name, before: None };
         self.value(sign + 1 + blanks, name, sign + 1)
+    }
+
+    /// `[name, value]` of .NET, and `{:name, "value"}` of Elixir and Erlang, whose name is not quoted and ends at `end`.
+    fn tuple(&mut self, sign: usize, end: usize) -> usize {
+        let length = self.text[..end].iter().rev().take(NAME_MAX).take_while(|byte| is_word(**byte)).count();
+        let place = end - length..end;
+        let opener = match before(self.text, place.start) {
+            Some(b':') => before(self.text, place.start - 1).filter(|byte| *byte == b'{'),
+            byte => byte,
+        };
+        let is_open = matches!(opener, Some(b'[' | b'{'));
+        if length == 0 || !is_open || naming_in_text(&self.text[place.clone()]) == Naming::Plain {
+            return sign + 1;
+        }
+        let blanks = self.text[sign + 1..].iter().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
+        let start = sign + 1 + blanks;
+        let (value, quote) = self.unwrapped(start);
+        let rest = &self.text[value..];
+        let length = rest.iter().take(TUPLE_MAX).take_while(|byte| !ends_value(**byte)).count();
+        let looks_secret = rest[..length].iter().any(|byte| !byte.is_ascii_lowercase() && *byte != b'_');
+        let is_pair = opener == Some(b'[') && rest.get(length) == Some(&b']') && looks_secret;
+        if quote.is_none() && !is_pair {
+            return sign + 1;
+        }
+        self.value(start, self.name(place), sign + 1)
+    }
+
+    /// Where the name is in `s:8:"password";s:11:"hunter2X9zz"`, as PHP writes a text with its length, which is `place`.
+    fn serialized(&self, place: &Range<usize>) -> Option<Range<usize>> {
+        let is_length = !place.is_empty() && self.text[place.clone()].iter().all(u8::is_ascii_digit);
+        let head = self.text[..place.start].strip_suffix(b"\";s:").filter(|_| is_length)?;
+        let length = head.iter().rev().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
+        let name = head.len() - length..head.len();
+        let is_quoted = before(self.text, name.start) == Some(b'"');
+        (is_quoted && naming_in_text(&self.text[name.clone()]) != Naming::Plain).then_some(name)
     }
 
     /// `--name value`, and the short options of commands that take a password: `mysql -p…`.
@@ -585,6 +632,10 @@ pub(super) fn is_forbidden(name: &[u8]) -> bool {
     naming_in_text(name) == Naming::Forbidden
 }
 
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
 const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']')
 }
@@ -695,14 +746,14 @@ mod tests {
         let rows = [
             ("password=hunter2&user=jane", "password=[redacted]&user=jane"),
             (r#"{"cvv":"123","amount":5}"#, r#"{"cvv":"[redacted]","amount":5}"#),
-            (r#"{"pin": 1234}"#, r#"{"pin": [redacted]}"#),
+            (r#"{"pin": 1234}"#, r#"{"pin": "[redacted]"}"#),
             (r#"{\"password\":\"hun\\\"ter2\",\"a\":1}"#, r#"{\"password\":\"[redacted]\",\"a\":1}"#),
             ("Authorization: Token abc def\nHost: x", "Authorization: [redacted]\nHost: x"),
             ("set-cookie: a=b; c=d", "set-cookie: [redacted]"),
             ("{'api_key': 'x y'}", "{'api_key': '[redacted]'}"),
             ("password[0]=abc&password[1]=def", "password[0]=[redacted]&password[1]=[redacted]"),
             ("client_secret=abc, x=1", "client_secret=[redacted], x=1"),
-            (r#"{"password":["a",{"b":1}],"c":2}"#, r#"{"password":[redacted],"c":2}"#),
+            (r#"{"password":["a",{"b":1}],"c":2}"#, r#"{"password":"[redacted]","c":2}"#),
         ];
         for (text, expected) in rows {
             assert_eq!(redacted(text), expected);
