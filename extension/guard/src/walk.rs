@@ -9,10 +9,10 @@ use wire::proto::{
 };
 
 use crate::census::Fate;
-use crate::detect::secrets;
 use crate::edits::{EDITS_MAX, Edits};
-use crate::keys::{Facts, Naming, is_scheme, naming_in_text};
+use crate::keys::{Facts, Naming, is_scheme};
 use crate::limits::cut;
+use crate::pairs::{is_value, naming_of_pair, string_of};
 use crate::rewrite::REDACTED;
 use crate::schema::{self, DROPPED_EVENTS, DROPPED_LINKS, Message, Part};
 use crate::{Guard, Refused, alike, text};
@@ -21,7 +21,7 @@ const KEY: u32 = 1;
 const VALUE: u32 = 2;
 const KEY_TAG: u8 = 0x0a;
 const VALUE_TAG: u8 = 0x12;
-const ANY_STRING: u32 = 1;
+pub(crate) const ANY_STRING: u32 = 1;
 const ANY_FLAG: u32 = 2;
 const ANY_INT: u32 = 3;
 const ANY_DOUBLE: u32 = 4;
@@ -497,8 +497,8 @@ impl<'a> Walk<'a> {
         };
         self.each(range, |walk, place| {
             let (key, value) = key_and_value(&walk.bytes[place.contents()])?;
-            let is_value = naming != Naming::Plain && is_one_of(&secrets::VALUES, key);
-            if !is_value || (naming == Naming::Secret && !is_text(value)?) {
+            let is_named = naming != Naming::Plain && is_value(key);
+            if !is_named || (naming == Naming::Secret && !is_text(value)?) {
                 return walk.entry(place, is_limited, depth, facts);
             }
             let facts = walk.guard.facts(key);
@@ -691,37 +691,6 @@ pub(crate) fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError>
         }
     }
     Ok((key, value))
-}
-
-/// The text that an `AnyValue` is, if it is nothing else.
-fn string_of(value: &[u8]) -> Option<&[u8]> {
-    let field = fields(value).next().ok()??;
-    match (field.number, field.value) {
-        (ANY_STRING, Value::Bytes(text)) if field.end == value.len() => Some(text),
-        _ => None,
-    }
-}
-
-/// What the name in a map says of the value beside it, where the map has one.
-fn naming_of_pair(map: &[u8]) -> Result<Naming, WireError> {
-    let mut walk = fields(map);
-    while let Some(field) = walk.next()? {
-        if let (1, Value::Bytes(entry)) = (field.number, field.value)
-            && let (key, value) = key_and_value(entry)?
-            && is_one_of(&secrets::NAMES, key)
-            && let Some(name) = string_of(value)
-        {
-            let naming = naming_in_text(name);
-            if naming != Naming::Plain {
-                return Ok(naming);
-            }
-        }
-    }
-    Ok(Naming::Plain)
-}
-
-fn is_one_of(words: &[&[u8]], key: &[u8]) -> bool {
-    words.iter().any(|word| key.eq_ignore_ascii_case(word))
 }
 
 /// Whether any piece of the value of a `KeyValue` is more than a number or a flag.

@@ -7,6 +7,7 @@ use super::before;
 use super::commands::Commands;
 use super::numbers::holds_arn;
 use super::states::{is_gone, is_place, is_plain, is_step, is_topic, scheme_len};
+use super::tuples;
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
@@ -53,8 +54,6 @@ pub(crate) const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringval
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
 pub(super) const RANDOM_MIN: usize = 8;
-/// Bytes of a value that no quotation mark begins, in a pair in square brackets.
-const TUPLE_MAX: usize = 256;
 /// What `var_dump` writes before a text.
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
@@ -121,10 +120,11 @@ impl<'a> Search<'a, '_, '_> {
         let place = name_before(self.text, sign);
         let name = &self.text[place.clone()];
         // The scheme of a URL, or a time: most signs are one of these. A secret in Base64 may begin so.
-        if self.text[sign] == b':' && self.text.get(from) == Some(&b'"') {
-            if let Some(place) = self.serialized(&place) {
-                return self.value(from, self.name(place), from);
-            }
+        if self.text[sign] == b':'
+            && self.text.get(from) == Some(&b'"')
+            && let Some(place) = tuples::serialized(self.text, &place)
+        {
+            return self.value(from, self.name(place), from);
         }
         let is_url = self.text[sign] == b':' && self.text[from..].starts_with(b"//");
         if is_url || name.last().is_none_or(|last| last.is_ascii_digit() && name.len() < 3) {
@@ -468,37 +468,15 @@ impl<'a> Search<'a, '_, '_> {
 
     /// `[name, value]` of .NET, and `{:name, "value"}` of Elixir and Erlang, whose name is not quoted and ends at `end`.
     fn tuple(&mut self, sign: usize, end: usize) -> usize {
-        let length = self.text[..end].iter().rev().take(NAME_MAX).take_while(|byte| is_word(**byte)).count();
-        let place = end - length..end;
-        let opener = match before(self.text, place.start) {
-            Some(b':') => before(self.text, place.start - 1).filter(|byte| *byte == b'{'),
-            byte => byte,
-        };
-        let is_open = matches!(opener, Some(b'[' | b'{'));
-        if length == 0 || !is_open || naming_in_text(&self.text[place.clone()]) == Naming::Plain {
-            return sign + 1;
-        }
+        let Some((place, opener)) = tuples::name(self.text, end) else { return sign + 1 };
         let blanks = self.text[sign + 1..].iter().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
         let start = sign + 1 + blanks;
         let (value, quote) = self.unwrapped(start);
-        let rest = &self.text[value..];
-        let length = rest.iter().take(TUPLE_MAX).take_while(|byte| !ends_value(**byte)).count();
-        let looks_secret = rest[..length].iter().any(|byte| !byte.is_ascii_lowercase() && *byte != b'_');
-        let is_pair = opener == Some(b'[') && rest.get(length) == Some(&b']') && looks_secret;
+        let is_pair = opener == b'[' && tuples::ends_pair(&self.text[value..]);
         if quote.is_none() && !is_pair {
             return sign + 1;
         }
         self.value(start, self.name(place), sign + 1)
-    }
-
-    /// Where the name is in `s:8:"password";s:11:"hunter2X9zz"`, as PHP writes a text with its length, which is `place`.
-    fn serialized(&self, place: &Range<usize>) -> Option<Range<usize>> {
-        let is_length = !place.is_empty() && self.text[place.clone()].iter().all(u8::is_ascii_digit);
-        let head = self.text[..place.start].strip_suffix(b"\";s:").filter(|_| is_length)?;
-        let length = head.iter().rev().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
-        let name = head.len() - length..head.len();
-        let is_quoted = before(self.text, name.start) == Some(b'"');
-        (is_quoted && naming_in_text(&self.text[name.clone()]) != Naming::Plain).then_some(name)
     }
 
     /// `--name value`, and the short options of commands that take a password: `mysql -p…`.
@@ -632,11 +610,7 @@ pub(super) fn is_forbidden(name: &[u8]) -> bool {
     naming_in_text(name) == Naming::Forbidden
 }
 
-const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
-}
-
-const fn is_name(byte: u8) -> bool {
+pub(super) const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']')
 }
 
