@@ -113,7 +113,13 @@ pub(crate) const ATTACKED: &[Report] = &[
     ),
     of("db.query.text", "MATCH (n {age:42, born :1980}) RETURN n", &["42", "1980"]),
     of("db.query.text", "UPDATE u SET password = 'hunter2X9zz', otp = 482913", &["hunter2X9zz", "482913"]),
-    // Pairs and calls.
+    Report {
+        key: "db.query.text",
+        text: "{\"find\":\"u\",\"filter\":{\"password\":\"hunter2X9zz\"}}",
+        gone: &["hunter2X9zz"],
+        kept: &["{\"find\":\"?\",\"filter\":{\"password\":\"?\"}}"],
+    },
+    // Pairs.
     hides("headers: [password, hunter2X9zz]", &["hunter2X9zz"], &[]),
     hides("a:2:{s:8:\"password\";s:11:\"hunter2X9zz\";}", &["hunter2X9zz"], &[]),
     hides("{:password, \"hunter2X9zz\"}", &["hunter2X9zz"], &[]),

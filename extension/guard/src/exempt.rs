@@ -4,6 +4,8 @@
 /// Of the pairs of words of a secret, those that are no secret with a dot between: the key of an object or a row in a store.
 pub(crate) const KEYS_OF_STORES: &[(&[u8], &[u8])] =
     &[(b"db", b"key"), (b"database", b"key"), (b"storage", b"key")];
+/// Words of data that must never be stored that are also words of other things.
+pub(crate) const AMBIGUOUS: &[&[u8]] = &[b"pin", b"otp", b"csc"];
 /// Words at the end of a key that is about a pin on a map or on a board, a release of Erlang's OTP, and so on.
 pub(crate) const NOT_FORBIDDEN: &[&[u8]] = &[
     b"app",

@@ -1,7 +1,9 @@
 //! What a key says of its value: worked out once per key, remembered in bounded memory.
 
 use crate::detect::numbers::Called;
-use crate::exempt::{DIFFERENCES, KEYS_OF_STORES, MEDIA, NOT_FORBIDDEN, NOT_PHONES, OF_SCHEMES, SCHEMES};
+use crate::exempt::{
+    AMBIGUOUS, DIFFERENCES, KEYS_OF_STORES, MEDIA, NOT_FORBIDDEN, NOT_PHONES, OF_SCHEMES, SCHEMES,
+};
 use crate::words::{
     ABOUT, ACCOUNTS, FORBIDDEN, FORBIDDEN_PAIRS, HARMLESS, HARMLESS_PAIRS, LAST_SECRETS, MEASURES, PERSONAL,
     PHONES, POSTAL, REFERENCES, SECRET_ENDINGS, SECRET_PAIRS, SECRETS, TAILS, TIMES, TRACKS,
@@ -166,7 +168,7 @@ fn naming(key: &[u8], words: &Words) -> Naming {
     let is_track = words.has_pair(TRACKS) && (words.count == 2 || words.any(PERSONAL));
     let is_forbidden = words.any(FORBIDDEN) || words.has_pair(FORBIDDEN_PAIRS) || is_track;
     let is_song = words.any(MEDIA) && words.last().starts_with(b"track");
-    let is_other = words.count > 1 && NOT_FORBIDDEN.contains(&words.last()) || is_song;
+    let is_other = words.any(AMBIGUOUS) && NOT_FORBIDDEN.contains(&words.last()) || is_song;
     if is_forbidden && !is_other && !words.has_pair(&[POSTAL]) {
         return Naming::Forbidden;
     }
@@ -514,7 +516,7 @@ mod tests {
 
     #[test]
     fn words_give_a_key_away() {
-        let rows: [(&[u8], Naming); 58] = [
+        let rows: [(&[u8], Naming); 59] = [
             (b"APIkey", Naming::Secret),
             (b"DBpass", Naming::Secret),
             (b"PaSsWoRd", Naming::Secret),
@@ -568,6 +570,7 @@ mod tests {
             (b"video.pin", Naming::Forbidden),
             (b"music.track1", Naming::Plain),
             (b"pin.id", Naming::Plain),
+            (b"cvv.id", Naming::Forbidden),
             (b"2fa_code", Naming::Forbidden),
             (b"mcp.session.id", Naming::Plain),
             (b"opinion", Naming::Plain),

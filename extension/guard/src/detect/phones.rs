@@ -31,6 +31,8 @@ const SEPARATORS: [&[u8]; 15] = [
 
 /// Bytes between a number and the next one of the same name: `9876543210, 9876543211`.
 const BETWEEN_MAX: usize = 8;
+/// Digits of a difference at the most; the numbers of most countries have more.
+const DIFFERENCE_MAX: usize = 10;
 /// What is counted in these is no telephone, whatever sign is before it.
 const UNITS: [&[u8]; 16] = [
     b"bytes",
@@ -138,9 +140,13 @@ fn is_international(text: &[u8], start: usize, end: usize) -> bool {
         && text[start] != b'0'
         && !goes_on(text, start - 1)
         && before(text, start - 1) != Some(b'+')
-        && !is_measured(text, start)
-        && !has_unit(&text[end..])
         && !is_date(&text[start..end])
+        && !(is_short(&text[start..end]) && (is_measured(text, start) || has_unit(&text[end..])))
+}
+
+/// Whether a number may be a difference: with more digits, or in groups, it is a telephone whatever stands beside it.
+fn is_short(number: &[u8]) -> bool {
+    number.len() <= DIFFERENCE_MAX && number.iter().all(u8::is_ascii_digit)
 }
 
 fn has_unit(rest: &[u8]) -> bool {
@@ -194,6 +200,8 @@ mod tests {
             ("(415) 555-2671", true, "(***) ***-**71"),
             ("phone: 9876543210 / 9876543211, 17", false, "phone: ********10 / ********11, 17"),
             ("phones: 9876543210 and 9876543211", false, "phones: ********10 and ********11"),
+            ("call time: +919876543210", false, "call time: +**********10"),
+            ("+14155552671 lines busy", false, "+*********71 lines busy"),
             ("account +919876543210", false, "account +**********10"),
             ("phone: 9876543210", false, "phone: ********10"),
             ("{\"mobileno\":\"98765 43210\"}", false, "{\"mobileno\":\"***** ***10\"}"),

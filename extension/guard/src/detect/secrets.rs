@@ -241,8 +241,10 @@ impl<'a> Search<'a, '_, '_> {
         if rest.is_empty() || start < self.out.done() || is_gone(rest, quote.map(|(quote, _)| quote)) {
             return from;
         }
-        let stands_for_one = is_place(self.text, start, name.text) || is_topic(self.text, start, name.text);
-        if is_plain(rest, name.text, quote.map(|(quote, _)| quote)) || (quote.is_none() && stands_for_one) {
+        let is_none = is_place(self.text, start, name.text)
+            || (quote.is_none() && is_topic(self.text, start, name.text))
+            || is_plain(rest, name.text, quote.map(|(quote, _)| quote));
+        if is_none {
             return from;
         }
         let end = match quote {

@@ -155,7 +155,7 @@ fn has_brackets(place: &[u8]) -> bool {
     let Some([b'(', address @ ..]) = place.get(length..) else { return false };
     let is_part = |byte: &&u8| !byte.is_ascii_whitespace() && **byte != b')';
     let mut address = address.iter().take(PART_MAX).take_while(is_part);
-    length == 0 || NETWORKS.contains(&&place[..length]) || address.any(|byte| matches!(byte, b':' | b'/'))
+    length == 0 || NETWORKS.contains(&&place[..length]) || address.any(|byte| *byte == b':')
 }
 
 /// Whether a database follows, and no host: `@/orders`.
@@ -254,6 +254,7 @@ mod tests {
             "stage:blue@edge/eu",
             "a:b@/",
             "code:x@Inject(name)",
+            "error:handler@app(/x/y.js)",
         ] {
             assert_eq!(redacted(text, false), text);
         }
