@@ -11,11 +11,15 @@ pub(crate) struct Report {
     pub(crate) kept: &'static [&'static str],
 }
 
-const fn hides(text: &'static str, gone: &'static [&'static str], kept: &'static [&'static str]) -> Report {
+pub(crate) const fn hides(
+    text: &'static str,
+    gone: &'static [&'static str],
+    kept: &'static [&'static str],
+) -> Report {
     Report { key: "", text, gone, kept }
 }
 
-const fn of(key: &'static str, text: &'static str, gone: &'static [&'static str]) -> Report {
+pub(crate) const fn of(key: &'static str, text: &'static str, gone: &'static [&'static str]) -> Report {
     Report { key, text, gone, kept: &[] }
 }
 

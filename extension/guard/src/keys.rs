@@ -1,6 +1,9 @@
 //! What a key says of its value: worked out once per key, remembered in bounded memory.
 
 use crate::detect::numbers::Called;
+use crate::exempt::{
+    AMBIGUOUS, DIFFERENCES, KEYS_OF_STORES, MEDIA, NOT_FORBIDDEN, NOT_PHONES, OF_SCHEMES, SCHEMES,
+};
 use crate::words::{
     ABOUT, ACCOUNTS, FORBIDDEN, FORBIDDEN_PAIRS, HARMLESS, HARMLESS_PAIRS, LAST_SECRETS, MEASURES, PERSONAL,
     PHONES, POSTAL, REFERENCES, SECRET_ENDINGS, SECRET_PAIRS, SECRETS, TAILS, TIMES, TRACKS,
@@ -83,6 +86,19 @@ impl Words {
         (1..self.count).any(|index| pairs.contains(&(self.word(index - 1), self.word(index))))
     }
 
+    /// Whether it has a word of `list`, with a number behind it or not: `phone1`.
+    fn any_numbered(&self, list: &[&[u8]]) -> bool {
+        (0..self.count).any(|index| list.contains(&unnumbered(self.word(index))))
+    }
+
+    /// Whether one of `pairs` stands in it with a dot between.
+    fn has_dotted(&self, pairs: &[(&[u8], &[u8])]) -> bool {
+        (1..self.count).any(|index| {
+            pairs.contains(&(self.word(index - 1), self.word(index)))
+                && self.lower[usize::from(self.places[index - 1].1)] == b'.'
+        })
+    }
+
     fn ends_with(&self, pairs: &[(&[u8], &[u8])]) -> bool {
         self.count > 1 && pairs.contains(&(self.word(self.count - 2), self.word(self.count - 1)))
     }
@@ -151,13 +167,19 @@ fn naming(key: &[u8], words: &Words) -> Naming {
     }
     let is_track = words.has_pair(TRACKS) && (words.count == 2 || words.any(PERSONAL));
     let is_forbidden = words.any(FORBIDDEN) || words.has_pair(FORBIDDEN_PAIRS) || is_track;
-    if is_forbidden && !words.has_pair(&[POSTAL]) {
+    let is_song = words.any(MEDIA) && words.last().starts_with(b"track");
+    let is_other = words.any(AMBIGUOUS) && NOT_FORBIDDEN.contains(&words.last()) || is_song;
+    if is_forbidden && !is_other && !words.has_pair(&[POSTAL]) {
         return Naming::Forbidden;
     }
     let has_secret =
         (0..words.count).any(|index| is_secret_word(words.word(index))) || is_secret_word(words.humped());
-    let ends_so = LAST_SECRETS.contains(&unnumbered(words.last()));
-    if has_secret || ends_so || words.has_pair(SECRET_PAIRS) { Naming::Secret } else { Naming::Plain }
+    // `auth_header`.
+    let is_tail = words.count > 1 && matches!(words.last(), b"header" | b"value");
+    let last = if is_tail { words.word(words.count - 2) } else { words.last() };
+    let ends_so = LAST_SECRETS.contains(&unnumbered(last));
+    let is_pair = words.has_pair(SECRET_PAIRS) && !words.has_dotted(KEYS_OF_STORES);
+    if has_secret || ends_so || is_pair { Naming::Secret } else { Naming::Plain }
 }
 
 /// What a name inside a text says: only its last words count, for `token_count=12` is no token.
@@ -205,10 +227,29 @@ pub(crate) fn is_weak(name: &[u8]) -> bool {
         || matches!(last, b"session" | b"token" | b"secret" | b"pin" | b"otp" | b"authentication")
 }
 
+/// Whether a value says how one signs in, where its name is `auth` or the like.
+pub(crate) fn is_scheme(name: &[u8], value: &[u8]) -> bool {
+    SCHEMES.iter().any(|scheme| value.eq_ignore_ascii_case(scheme))
+        && OF_SCHEMES.contains(&Words::of(name).last())
+}
+
+/// Whether words are about the number of somebody's telephone.
+fn is_about_phone(words: &Words) -> bool {
+    words.any_numbered(PHONES) && !NOT_PHONES.contains(&words.last()) && !words.has_pair(&[(b"i", b"phone")])
+}
+
+/// Whether the name of a number says that it measures something, and may be negative.
+pub(crate) fn measures(name: &[u8]) -> bool {
+    let words = Words::of(name);
+    !words.any_numbered(PHONES)
+        && !words.any(PERSONAL)
+        && (words.any(MEASURES) || DIFFERENCES.contains(&words.last()) || TIMES.contains(&words.last()))
+}
+
 /// What the name of a number in a text says that it is.
 pub(crate) fn call(name: &[u8]) -> Called {
     let words = Words::of(name);
-    if words.any(PHONES) {
+    if is_about_phone(&words) {
         Called::Phone
     } else if !words.any(PERSONAL)
         && (words.any(REFERENCES) || words.any(MEASURES) || TIMES.contains(&words.last()))
@@ -235,6 +276,8 @@ pub(crate) struct Facts {
     pub(crate) is_literal: bool,
     /// It is the query of a URL, without the URL.
     pub(crate) is_query: bool,
+    /// It is a URL, or what follows its host, and nothing else.
+    pub(crate) is_url: bool,
     /// It may be four times as long as other values.
     pub(crate) is_stacktrace: bool,
     /// Nothing in the key itself is to be hidden.
@@ -273,6 +316,7 @@ impl Facts {
         is_sql: false,
         is_literal: false,
         is_query: false,
+        is_url: false,
         is_stacktrace: false,
         is_clean: false,
         is_convention: false,
@@ -305,7 +349,7 @@ impl Facts {
         let words = Words::of(key);
         Self {
             naming: naming(key, &words),
-            is_phone: words.any(PHONES),
+            is_phone: is_about_phone(&words),
             is_measure: (TIMES.contains(&words.last()) && !words.any(PERSONAL) && !words.any(PHONES))
                 || ACCOUNTS.contains(&key),
             is_reference: (words.any(REFERENCES) || words.any(MEASURES)) && !words.any(PERSONAL),
@@ -313,6 +357,7 @@ impl Facts {
                 || key.starts_with(PARAMETERS),
             is_literal: key.starts_with(PARAMETERS),
             is_query: matches!(key, b"url.query" | b"http.query" | b"query_string" | b"url.fragment"),
+            is_url: matches!(key, b"url.full" | b"url.original" | b"http.url" | b"http.target"),
             is_stacktrace: key.ends_with(b"stacktrace") || key.ends_with(b"stack_trace"),
             is_convention: is_convention(key),
             is_invocation: INVOCATIONS.contains(&key),
@@ -471,7 +516,7 @@ mod tests {
 
     #[test]
     fn words_give_a_key_away() {
-        let rows: [(&[u8], Naming); 50] = [
+        let rows: [(&[u8], Naming); 59] = [
             (b"APIkey", Naming::Secret),
             (b"DBpass", Naming::Secret),
             (b"PaSsWoRd", Naming::Secret),
@@ -519,6 +564,15 @@ mod tests {
             (b"pincode", Naming::Plain),
             (b"session.id", Naming::Plain),
             (b"http.route", Naming::Plain),
+            (b"authHeader", Naming::Secret),
+            (b"db_key", Naming::Secret),
+            (b"redis.db.key", Naming::Plain),
+            (b"video.pin", Naming::Forbidden),
+            (b"music.track1", Naming::Plain),
+            (b"pin.id", Naming::Plain),
+            (b"cvv.id", Naming::Forbidden),
+            (b"2fa_code", Naming::Forbidden),
+            (b"mcp.session.id", Naming::Plain),
             (b"opinion", Naming::Plain),
             (b"gen_ai.usage.input_tokens", Naming::Plain),
             (b"tokenizer", Naming::Plain),

@@ -13,11 +13,13 @@ mod cardinality;
 mod census;
 mod detect;
 mod edits;
+mod exempt;
 mod glance;
 mod hash;
 mod keys;
 mod limits;
 mod names;
+mod pairs;
 mod pattern;
 mod point;
 mod rewrite;
@@ -195,7 +197,7 @@ impl Guard {
         if self.is_forbidden(&facts) {
             return None;
         }
-        if self.is_secret(&facts, true) {
+        if self.is_secret(&facts, true) && !keys::is_scheme(key.as_bytes(), value.as_bytes()) {
             self.note_secret();
             return Some(String::from_utf8_lossy(rewrite::REDACTED).into_owned());
         }
@@ -327,6 +329,11 @@ impl Guard {
 
     fn is_secret(&self, facts: &Facts, is_text: bool) -> bool {
         self.redaction.as_ref().is_some_and(|redaction| text::is_secret(facts, is_text, redaction))
+    }
+
+    /// Whether what a name gives away is hidden.
+    fn hides_secrets(&self) -> bool {
+        self.redaction.as_ref().is_some_and(|redaction| redaction.action(Kind::Keys).is_some())
     }
 
     /// Whether a rule hides the value of this key, whatever it is.

@@ -16,6 +16,11 @@ pub enum Action {
     Delete,
 }
 
+/// Blanks between the name of a number in JSON, its colon and the number, and behind that.
+const BLANKS_MAX: usize = 16;
+/// Bytes of a list of numbers in JSON back to its beginning, or to the last number of it that was replaced.
+const LIST_MAX: usize = 64;
+
 /// What takes the place of a secret that leaves no trace of itself.
 pub(crate) const REDACTED: &[u8] = b"[redacted]";
 
@@ -32,6 +37,8 @@ pub(crate) struct Rewrite<'a> {
     written: usize,
     /// The same of the text as it reads.
     done: usize,
+    /// The last quotation mark of the name of the list in JSON that the last stretch was a value of.
+    list: Option<usize>,
     pub(crate) hits: u64,
     /// Hashes that may still be made.
     pub(crate) hashes_left: usize,
@@ -59,6 +66,7 @@ impl<'a> Rewrite<'a> {
             out: Vec::new(),
             written: 0,
             done: 0,
+            list: None,
             hits: 0,
             hashes_left: usize::MAX,
             lacks_hashes: false,
@@ -91,7 +99,57 @@ impl<'a> Rewrite<'a> {
     }
 
     /// Replaces `start..end`, by `fitting` unless another action was asked for. Stretches come in order.
+    ///
+    /// What is a whole value of JSON without quotation marks (`"phone":9876543210`) gets those of its name: what takes its
+    /// place is a text, and JSON stays JSON.
     pub(crate) fn put(&mut self, start: usize, end: usize, fitting: &[u8]) {
+        let mark = self.mark_for(start, end);
+        self.replace(start, end, fitting, mark);
+    }
+
+    /// The same, with nothing around it.
+    pub(crate) fn put_as_it_is(&mut self, start: usize, end: usize, fitting: &[u8]) {
+        self.replace(start, end, fitting, None);
+    }
+
+    /// The quotation mark, as it reads, that a value at `start..end` lacks.
+    fn mark_for(&mut self, start: usize, end: usize) -> Option<usize> {
+        let text: &'a [u8] = self.view.map_or(self.came, |view| &view.bytes);
+        let list_before = self.list.take();
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace();
+        let blanks = text[end..].iter().take(BLANKS_MAX).take_while(|byte| is_blank(byte)).count();
+        let ends = matches!(text.get(end + blanks), None | Some(b',' | b'}' | b']'));
+        if !ends || start >= end || text[start] == b'"' {
+            return None;
+        }
+        let without = |head: &'a [u8]| {
+            let blanks = head.iter().rev().take(BLANKS_MAX).take_while(|byte| is_blank(byte)).count();
+            &head[..head.len() - blanks]
+        };
+        // `name` ends in a quotation mark: a colon and what is behind it are taken off.
+        let of = |head: &'a [u8]| {
+            let name = without(without(head).strip_suffix(b":")?);
+            name.ends_with(b"\"").then(|| name.len() - 1)
+        };
+        if let Some(mark) = of(&text[..start]) {
+            return Some(mark);
+        }
+        // One of several numbers in a list.
+        let is_of_list =
+            |byte: &u8| is_blank(byte) || byte.is_ascii_digit() || matches!(byte, b',' | b'.' | b'-');
+        let floor = self.done.max(start.saturating_sub(LIST_MAX)).min(start);
+        let numbers = text[floor..start].iter().rev().take_while(|byte| is_of_list(byte)).count();
+        let from = start - numbers;
+        let separates = matches!(without(&text[..start]).last(), Some(b',' | b'['));
+        let list = match from == self.done && from > 0 {
+            true => list_before,
+            false => text[..from].strip_suffix(b"[").and_then(of),
+        };
+        self.list = list.filter(|_| separates);
+        self.list
+    }
+
+    fn replace(&mut self, start: usize, end: usize, fitting: &[u8], mark: Option<usize>) {
         // The one before may have gone on to the end of a character, into the beginning of this.
         let start = start.max(self.done);
         if start >= end {
@@ -124,6 +182,9 @@ impl<'a> Rewrite<'a> {
             let found = &text[start..end];
             let place = self.view.map_or(start..end, |view| view.place(start, end));
             self.out.extend_from_slice(&self.came[self.written..place.start]);
+            let mark =
+                mark.map_or(0..0, |mark| self.view.map_or(mark..mark + 1, |view| view.place(mark, mark + 1)));
+            self.out.extend_from_slice(&self.came[mark.clone()]);
             match self.view {
                 // What stays of it stays as it came, such as the `%20` between the groups of a card.
                 Some(view) if with.len() == found.len() => {
@@ -137,6 +198,7 @@ impl<'a> Rewrite<'a> {
                 }
                 _ => self.out.extend_from_slice(with),
             }
+            self.out.extend_from_slice(&self.came[mark]);
             (self.written, self.done) = (place.end, end);
         }
     }
@@ -189,6 +251,33 @@ mod tests {
             rewrite.put(second.0, second.1, b"[]");
             let text = rewrite.finish().expect("it is replaced");
             assert_eq!(String::from_utf8(text).as_deref(), Ok(expected), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_json_gets_the_quotation_marks_of_its_name() {
+        let rows = [
+            (r#"{"n":4111,"m":1}"#, r#"{"n":"****","m":1}"#),
+            (r#"{"n" : 4111 }"#, r#"{"n" : "****" }"#),
+            (r#"{\"n\":4111}"#, r#"{\"n\":\"****\"}"#),
+            (r#"{"n":[17, 4111,4111],"m":[4111]}"#, r#"{"n":[17, "****","****"],"m":["****"]}"#),
+            (r#"{"n":"4111"}"#, r#"{"n":"****"}"#),
+            (r#"{"n":"a, 4111, b"}"#, r#"{"n":"a, ****, b"}"#),
+            (r#"{"n":["4111",4111]}"#, r#"{"n":["****",****]}"#),
+            (r#""n": 4111 was"#, r#""n": **** was"#),
+            ("n: 4111, [4111]", "n: ****, [****]"),
+        ];
+        for (text, expected) in rows {
+            let view = View::of(text.as_bytes());
+            let mut out = Rewrite::reading(text.as_bytes(), view.as_ref(), Action::Fitting, None);
+            let read = view.as_ref().map_or(text.as_bytes(), |view| &view.bytes);
+            for at in 0..read.len() {
+                if read[at..].starts_with(b"4111") {
+                    out.put(at, at + 4, b"****");
+                }
+            }
+            let left = out.finish().map(|bytes| String::from_utf8(bytes).expect("ASCII"));
+            assert_eq!(left.as_deref(), Some(expected));
         }
     }
 

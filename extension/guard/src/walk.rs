@@ -11,8 +11,9 @@ use wire::proto::{
 use crate::census::Fate;
 use crate::detect::commands::Arguments;
 use crate::edits::{EDITS_MAX, Edits};
-use crate::keys::{Facts, Naming};
+use crate::keys::{Facts, Naming, is_scheme};
 use crate::limits::cut;
+use crate::pairs::{is_value, naming_of_pair, string_of};
 use crate::rewrite::REDACTED;
 use crate::schema::{self, DROPPED_EVENTS, DROPPED_LINKS, Message, Part};
 use crate::{Guard, Refused, alike, text};
@@ -21,7 +22,7 @@ const KEY: u32 = 1;
 const VALUE: u32 = 2;
 const KEY_TAG: u8 = 0x0a;
 const VALUE_TAG: u8 = 0x12;
-const ANY_STRING: u32 = 1;
+pub(crate) const ANY_STRING: u32 = 1;
 const ANY_FLAG: u32 = 2;
 const ANY_INT: u32 = 3;
 const ANY_DOUBLE: u32 = 4;
@@ -334,7 +335,9 @@ impl<'a> Walk<'a> {
         // Decoders put a message together that comes in several pieces.
         let is_text = facts.naming == Naming::Secret
             && if is_plain { is_text(value)? } else { is_any_text(&self.bytes[place.contents()])? };
-        let is_secret = is_text && self.guard.is_secret(&facts, is_text);
+        let is_secret = is_text
+            && self.guard.is_secret(&facts, is_text)
+            && !string_of(value).is_some_and(|value| is_plain && is_scheme(key, value));
         let mut instead = is_secret.then(|| REDACTED.to_vec());
         if depth == 0 && instead.is_none() {
             match self.guard.fate(key, value, &facts, of) {
@@ -452,9 +455,9 @@ impl<'a> Walk<'a> {
                     })
                 })?,
                 (ANY_MAP, Value::Bytes(_)) if self.guard.hides_whatever(facts) => self.hidden(place),
-                (ANY_MAP, Value::Bytes(_)) => self.child(place, |walk, range| {
-                    walk.each(range, |walk, place| walk.entry(place, max > 0, depth + 1, facts))
-                })?,
+                (ANY_MAP, Value::Bytes(_)) => {
+                    self.child(place, |walk, range| walk.map(range, max > 0, depth + 1, facts))?
+                }
                 _ => 0,
             };
             if matches!(field.number, ANY_ARRAY | ANY_MAP) && self.is_spent_since(mark) {
@@ -500,6 +503,23 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(delta)
+    }
+
+    /// The entries of a map. One that is a name and its value (`{name: "x-api-key", value: …}`) is searched as such.
+    fn map(&mut self, range: Range<usize>, is_limited: bool, depth: usize, facts: &Facts) -> Delta {
+        let naming = match self.guard.hides_secrets() {
+            true => naming_of_pair(&self.bytes[range.clone()])?,
+            false => Naming::Plain,
+        };
+        self.each(range, |walk, place| {
+            let (key, value) = key_and_value(&walk.bytes[place.contents()])?;
+            let is_named = naming != Naming::Plain && is_value(key);
+            if !is_named || (naming == Naming::Secret && !is_text(value)?) {
+                return walk.entry(place, is_limited, depth, facts);
+            }
+            let facts = walk.guard.facts(key);
+            walk.child(place, |walk, range| walk.pair(range, &facts, Some(REDACTED), 0, depth))
+        })
     }
 
     /// One entry of a map: an attribute that nobody counts.

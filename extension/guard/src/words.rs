@@ -60,6 +60,9 @@ pub(crate) const LAST_SECRETS: &[&[u8]] =
 /// Two words beside each other.
 pub(crate) const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
     (b"api", b"key"),
+    (b"rapidapi", b"key"),
+    (b"functions", b"key"),
+    (b"subscription", b"key"),
     (b"app", b"key"),
     (b"application", b"key"),
     (b"access", b"key"),
@@ -90,8 +93,18 @@ pub(crate) const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
 ];
 /// Two words at the end of a key that are no secret together, where the last one alone is: the signature of a method, a test
 /// that has passed, the pin of a board.
-pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] =
-    &[(b"function", b"signature"), (b"method", b"signature"), (b"test", b"pass"), (b"gpio", b"pin")];
+pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] = &[
+    (b"function", b"signature"),
+    (b"method", b"signature"),
+    (b"graphql", b"signature"),
+    (b"test", b"pass"),
+    (b"compiler", b"pass"),
+    (b"render", b"pass"),
+    (b"gpio", b"pin"),
+    (b"message", b"sid"),
+    (b"call", b"sid"),
+    (b"conversation", b"sid"),
+];
 /// Endings of words that are written together: `PGPASSWORD`, `csrftoken`, `mysqlpwd`.
 pub(crate) const SECRET_ENDINGS: &[&[u8]] = &[
     b"password",
@@ -135,13 +148,22 @@ pub(crate) const FORBIDDEN: &[&[u8]] = &[
     b"tpin",
     b"pinblock",
     b"otp",
+    b"totp",
     b"track1",
     b"track2",
     b"trackdata",
     b"magstripe",
 ];
-pub(crate) const FORBIDDEN_PAIRS: &[(&[u8], &[u8])] =
-    &[(b"track", b"data"), (b"security", b"code"), (b"verification", b"code"), (b"mag", b"stripe")];
+pub(crate) const FORBIDDEN_PAIRS: &[(&[u8], &[u8])] = &[
+    (b"track", b"data"),
+    (b"security", b"code"),
+    (b"verification", b"code"),
+    (b"verification", b"value"),
+    (b"mfa", b"code"),
+    (b"2fa", b"code"),
+    (b"sms", b"code"),
+    (b"mag", b"stripe"),
+];
 /// The tracks of a card, where the key is about one: `music.track.1` is not.
 pub(crate) const TRACKS: &[(&[u8], &[u8])] = &[(b"track", b"1"), (b"track", b"2")];
 /// `pin.code` is a postal code in India.
@@ -156,6 +178,9 @@ pub(crate) const HARMLESS: &[&[u8]] = &[
     b"aws.secretsmanager.secret.arn",
     b"gen_ai.token.type",
     b"aws.bedrock.session.id",
+    b"mcp.session.id",
+    b"rum.sessionId",
+    b"splunk.rumSessionId",
 ];
 /// Words behind a secret's name that leave it one: `cookie_header: …`, `cvv_number`.
 pub(crate) const TAILS: &[&[u8]] = &[
@@ -210,7 +235,9 @@ pub(crate) const TAILS: &[&[u8]] = &[
 pub(crate) const ABOUT: &[&[u8]] = &[
     b"active",
     b"age",
+    b"alg",
     b"algorithm",
+    b"at",
     b"attempt",
     b"attempts",
     b"available",
@@ -220,6 +247,7 @@ pub(crate) const ABOUT: &[&[u8]] = &[
     b"count",
     b"created",
     b"delivered",
+    b"domain",
     b"duration",
     b"enabled",
     b"endpoint",
@@ -264,6 +292,8 @@ pub(crate) const ABOUT: &[&[u8]] = &[
     b"store",
     b"strength",
     b"success",
+    b"time",
+    b"timestamp",
     b"tries",
     b"ttl",
     b"type",
@@ -456,6 +486,13 @@ pub(crate) const PHONES: &[&[u8]] = &[
     b"mobilenumber",
     b"mobileno",
     b"phoneno",
+    b"phones",
+    b"telephones",
+    b"mobiles",
+    b"msisdns",
+    b"cellphones",
+    b"phonenumbers",
+    b"mobilenumbers",
 ];
 /// Words that say that a key is about a card or a person, whatever it ends in: `card.us` is no time.
 pub(crate) const PERSONAL: &[&[u8]] = &[

@@ -238,6 +238,46 @@ fn keys_give_their_values_away() {
 }
 
 #[test]
+fn a_map_that_is_a_name_and_its_value_is_searched_as_one() {
+    let map = |values: Vec<KeyValue>| Value::KvlistValue(KeyValueList { values });
+    let named = |name: &str, value: Value| map(vec![text("name", name), pair("value", value)]);
+    let hunter = || Value::StringValue("hunter2X9zz".into());
+    let hidden = || Value::StringValue("[redacted]".into());
+    let rows = [
+        (named("x-api-key", hunter()), named("x-api-key", hidden())),
+        (
+            map(vec![pair("Value", hunter()), text("Key", "DB_PASSWORD"), text("region", "eu")]),
+            map(vec![pair("Value", hidden()), text("Key", "DB_PASSWORD"), text("region", "eu")]),
+        ),
+        (named("cvv", Value::IntValue(123)), named("cvv", hidden())),
+        (named("token", Value::IntValue(7)), named("token", Value::IntValue(7))),
+        (named("region", hunter()), named("region", hunter())),
+        (
+            map(vec![named_list(&named("password", hunter()))]),
+            map(vec![named_list(&named("password", hidden()))]),
+        ),
+    ];
+    for (sent, expected) in rows {
+        let request = one_span(vec![pair("header", sent)]);
+        let span = span_of(&guard(r#"["keys"]"#).apply(Signal::Traces, request).expect("good"));
+        assert_eq!(span.attributes, [pair("header", expected)]);
+    }
+}
+
+/// Within a list.
+fn named_list(value: &Value) -> KeyValue {
+    pair("list", Value::ArrayValue(ArrayValue { values: vec![any(value.clone())] }))
+}
+
+#[test]
+fn a_scheme_is_no_secret() {
+    let sent = one_span(vec![text("auth", "oauth2"), text("user.auth", "hunter2X9zz")]);
+    let span = span_of(&guard(r#"["keys"]"#).apply(Signal::Traces, sent).expect("good"));
+    let rows = [("auth", "oauth2"), ("user.auth", "[redacted]")];
+    assert_eq!(attributes(&span), rows.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+#[test]
 fn own_rules_work_by_key_and_by_value() {
     let rules = r#"[{"name":"order","value":"ORD-[0-9]{6}","action":"hash"}, {"key":"^customer\\.","action":"mask"},
         {"key":"^drop\\.me$","action":"delete"}, {"key":"^note$","value":"secret \\w+","action":"delete"},

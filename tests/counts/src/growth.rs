@@ -4,7 +4,7 @@ use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 103] = [
+const UNITS: [&str; 114] = [
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -98,6 +98,17 @@ const UNITS: [&str; 103] = [
     "password is: ",
     "password[0]=",
     "o'",
+    "a/",
+    "bot123456:",
+    "services/T",
+    "webhookb2/",
+    "[password,A",
+    "{:password, ",
+    "\"password\";s:11:\"",
+    "phone: 12345678, ",
+    "+12345678 ",
+    "\"n\":[41111111,",
+    "a:b@@(",
     "//a:b#",
     "value:\"",
     "value:\"a\",name:",
@@ -183,7 +194,11 @@ fn patterns(length: usize) {
 
 fn statements(length: usize) {
     let mut guard = guard(r#"["sql"]"#);
-    for unit in ["'", "\"", "$a", "$a$", "/*", "--", "'\\", "1", "e", "E'", "`", "\"a\" ", "#"] {
+    let blanks = "from \"a\" ";
+    for unit in [
+        "'", "\"", "$a", "$a$", "/*", "--", "'\\", "1", "e", "E'", "`", "\"a\" ", "#", "q'[", "nq'", ":1 ",
+        blanks, "\"a ",
+    ] {
         guard.value("db.query.text", &of(unit, length));
     }
 }

@@ -9,7 +9,7 @@ use crate::rewrite::Rewrite;
 const SHOWN: usize = 4;
 
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut at = 0;
+    let (mut at, mut last) = (0, None);
     while let Some(run) = next_run(text, at) {
         if let Some((end, digits)) = float_at(text, run.start()).filter(|(_, digits)| is_aadhaar(digits)) {
             let mut shown = vec![b'*'; digits.len() - SHOWN];
@@ -19,9 +19,10 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
             continue;
         }
         let candidates = [run.first(3), run.first(1)];
-        let found = candidates.into_iter().find(|part| is_number(text, part));
+        let found = candidates.into_iter().find(|part| is_number(text, part, last));
         at = match found {
             Some(number) => {
+                last = Some(number.end());
                 out.put(number.start(), number.end(), &number.masked(text, 0, SHOWN));
                 number.end()
             }
@@ -30,12 +31,14 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     }
 }
 
-fn is_number(text: &[u8], run: &Run) -> bool {
+/// Whether `run` is one; `last` is where the one before it ends, which may stand beside it.
+fn is_number(text: &[u8], run: &Run, last: Option<usize>) -> bool {
+    let is_beside = last.is_some_and(|last| run.start() == last + 1);
     (run.has_form(&[12]) || run.has_form(&[4, 4, 4]))
         && !goes_on(text, run.start())
         && !number_goes_on(text, run.end())
         && is_aadhaar(&run.digits(text))
-        && !run.is_among_others(text)
+        && (is_beside || !run.is_among_others(text))
         && !is_part_of_another(text, run.start(), run.end())
         && called(text, run.start()) != Called::Reference
         && !has_unit(&text[run.end()..])
@@ -106,6 +109,7 @@ mod tests {
         let rows = [
             ("234123412346", "********2346"),
             ("2341 2341 2346", "**** **** 2346"),
+            ("2341 2341 2346 2341 2341 2346", "**** **** 2346 **** **** 2346"),
             ("uid 2341-2341-2346.", "uid ****-****-2346."),
             (r"uid\n234123412346", r"uid\n********2346"),
             ("2.34123412346e+11", "********2346"),

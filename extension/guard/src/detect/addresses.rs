@@ -16,6 +16,10 @@ const HANDLE_MAX: usize = 32;
 /// File names such as `icon@2x.png` end like a domain, and packages such as `react@18.2.0.min.js`.
 const FILES: &[&[u8]] = &[
     b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"js", b"mjs", b"cjs", b"ts", b"css", b"html", b"json",
+    b"avif", b"bmp", b"ico", b"pdf", b"mp3", b"mp4", b"webm", b"woff", b"woff2", b"ttf", b"tgz", b"gz",
+    b"tar", b"whl", b"gem", b"jar", b"war", b"exe", b"dll", b"deb", b"rpm", b"apk", b"dmg", b"iso", b"wasm",
+    b"jsx", b"tsx", b"scss", b"xml", b"yaml", b"yml", b"toml", b"txt", b"csv", b"log", b"lock", b"parquet",
+    b"service", b"socket", b"timer", b"mount", b"slice",
 ];
 
 /// The handles of banks and apps, as of 2026-11. Not compared with NPCI's own list
@@ -210,6 +214,11 @@ fn local_start(text: &[u8], at: usize, floor: usize) -> usize {
                         && start.checked_sub(2).is_some_and(|index| text[index].is_ascii_alphabetic())
                 }
                 b'=' => is_domain(part),
+                // Signs that RFC 5322 allows in a name; in a path they part it from others.
+                b'/' | b'!' => {
+                    let word = count(start - 1);
+                    word > 0 && super::before(text, start - 1 - word).is_none_or(opens_name)
+                }
                 _ => false,
             };
         if !goes_on {
@@ -222,6 +231,11 @@ fn local_start(text: &[u8], at: usize, floor: usize) -> usize {
     let start = at - length + inside;
     // What `urls` has left of a name is none.
     if &text[start..at] == b"REDACTED" { at } else { start }
+}
+
+/// Whether a name begins behind this byte, and no part of a path.
+const fn opens_name(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'(' | b'[' | b',' | b';' | b'=')
 }
 
 fn domain_end(text: &[u8], start: usize) -> usize {
@@ -280,6 +294,8 @@ mod tests {
             ("josé@example.com", "*****@example.com"),
             ("jane@müller.de, 用户@例子.广告", "****@müller.de, ******@例子.广告"),
             (r"jos\u00e9@example.com\n", r"*****@example.com\n"),
+            ("jane/doe@example.com, <a!b@c.io>", "********@example.com, <***@c.io>"),
+            ("/users/jane@example.com", "/users/****@example.com"),
             ("?mail=%22jane%40example.com", "?mail=%22****%40example.com"),
         ];
         for (text, expected) in rows {
@@ -300,6 +316,9 @@ mod tests {
         for text in [
             "react@18.2.0",
             "icon@2x.png",
+            "logo@2x.avif",
+            "foo@1.0.0.tgz",
+            "getty@tty1.service",
             "@scope/pkg",
             "a@b",
             "image@sha256:abc",

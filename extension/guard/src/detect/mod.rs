@@ -16,6 +16,7 @@ pub(crate) mod secrets;
 pub(crate) mod sql;
 mod states;
 pub(crate) mod tokens;
+mod tuples;
 pub(crate) mod urls;
 mod wrapped;
 

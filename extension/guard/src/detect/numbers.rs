@@ -1,7 +1,7 @@
 //! Runs of digits in a text, with what may separate their groups: what cards, Aadhaar numbers and phones are made of.
 
 use super::goes_on;
-use crate::keys::call;
+use crate::keys::{call, measures};
 
 /// Groups of one run at most: a card has five, and what has more is no number that anyone writes so.
 const GROUPS_MAX: usize = 5;
@@ -281,6 +281,20 @@ pub(crate) fn called(text: &[u8], at: usize) -> Called {
         rest = &rest[..rest.len() - length];
     }
     Called::Nothing
+}
+
+/// Whether the word before the sign of the number at `at` says that it measures something: `offset=+…`.
+pub(crate) fn is_measured(text: &[u8], at: usize) -> bool {
+    /// As far back as the word may begin, and what may stand between it and the number.
+    const LOOK_BACK: usize = 32;
+    const BETWEEN_MAX: usize = 8;
+    let head = &text[at.saturating_sub(LOOK_BACK)..at];
+    let is_between = |byte: &&u8| !byte.is_ascii_alphanumeric();
+    let between = head.iter().rev().take(BETWEEN_MAX).take_while(is_between).count();
+    let head = &head[..head.len() - between];
+    let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let length = head.iter().rev().take_while(is_word).count();
+    measures(&head[head.len() - length..])
 }
 
 /// Words that only say that a number, or a value, follows.

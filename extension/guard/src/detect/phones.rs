@@ -1,6 +1,8 @@
 //! Telephone numbers: international ones anywhere, Indian mobile numbers and others where a name says what they are.
 
-use super::numbers::{Called, called, is_part_of_another};
+use std::ops::Range;
+
+use super::numbers::{Called, called, is_measured, is_part_of_another};
 use super::{before, goes_on, is_inside};
 use crate::rewrite::Rewrite;
 
@@ -27,9 +29,35 @@ const SEPARATORS: [&[u8]; 15] = [
     b"\xe2\x88\x92",
 ];
 
+/// Bytes between a number and the next one of the same name: `9876543210, 9876543211`.
+const BETWEEN_MAX: usize = 8;
+/// Digits of a difference at the most; the numbers of most countries have more.
+const DIFFERENCE_MAX: usize = 10;
+/// What is counted in these is no telephone, whatever sign is before it.
+const UNITS: [&[u8]; 16] = [
+    b"bytes",
+    b"lines",
+    b"rows",
+    b"records",
+    b"items",
+    b"events",
+    b"messages",
+    b"points",
+    b"tokens",
+    b"ms",
+    b"us",
+    b"ns",
+    b"KB",
+    b"MB",
+    b"kB",
+    b"B",
+];
+
 /// Replaces numbers; `is_expected` where the key of the value says that it is one.
 pub(crate) fn redact(text: &[u8], is_expected: bool, out: &mut Rewrite<'_>) {
     let mut at = 0;
+    // The last number that a name has named, or that follows one.
+    let mut named: Option<Range<usize>> = None;
     while let Some(digit) = text[at..].iter().position(u8::is_ascii_digit) {
         let start = at + digit;
         let first = end_of_digits(text, start);
@@ -39,9 +67,18 @@ pub(crate) fn redact(text: &[u8], is_expected: bool, out: &mut Rewrite<'_>) {
             continue;
         }
         at = match number_end(text, start) {
-            Some(end) if !goes_on(text, start) && is_phone(text, start, is_expected) => {
-                out.put(start, end, &masked(&text[start..end]));
-                end
+            Some(end) if !goes_on(text, start) => {
+                let is_named = called(text, start) == Called::Phone
+                    || named.as_ref().is_some_and(|last| is_next(text, last, &(start..end)));
+                if is_named {
+                    named = Some(start..end);
+                }
+                if is_named || is_expected || is_international(text, start, end) {
+                    out.put(start, end, &masked(&text[start..end]));
+                    end
+                } else {
+                    first
+                }
             }
             _ => first,
         };
@@ -81,16 +118,51 @@ fn number_end(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-fn is_phone(text: &[u8], start: usize, is_expected: bool) -> bool {
-    is_expected || is_international(text, start) || called(text, start) == Called::Phone
+/// Whether `next` follows `last` in a list, and has as many digits.
+fn is_next(text: &[u8], last: &Range<usize>, next: &Range<usize>) -> bool {
+    let digits =
+        |place: &Range<usize>| text[place.clone()].iter().filter(|byte| byte.is_ascii_digit()).count();
+    let between = &text[last.end..next.start.min(last.end + BETWEEN_MAX)];
+    let is_between = |byte: &u8| {
+        byte.is_ascii_whitespace() || matches!(byte, b',' | b';' | b'/' | b'|' | b'"' | b'\'' | b'+')
+    };
+    let joins = |word: &[u8]| word.is_empty() || word == b"and" || word == b"or";
+    last.end + BETWEEN_MAX >= next.start
+        && !between.is_empty()
+        && between.split(is_between).all(joins)
+        && digits(last) == digits(next)
 }
 
-/// A plus sign that follows nothing; and no country begins with a zero.
-fn is_international(text: &[u8], start: usize) -> bool {
+/// A plus sign that follows nothing; and no country begins with a zero. A difference has such a sign, too: of something that
+/// its name or its unit measures; and so has a year.
+fn is_international(text: &[u8], start: usize, end: usize) -> bool {
     before(text, start) == Some(b'+')
         && text[start] != b'0'
         && !goes_on(text, start - 1)
         && before(text, start - 1) != Some(b'+')
+        && !is_date(&text[start..end])
+        && !(is_short(&text[start..end]) && (is_measured(text, start) || has_unit(&text[end..])))
+}
+
+/// Whether a number may be a difference: with more digits, or in groups, it is a telephone whatever stands beside it.
+fn is_short(number: &[u8]) -> bool {
+    number.len() <= DIFFERENCE_MAX && number.iter().all(u8::is_ascii_digit)
+}
+
+fn has_unit(rest: &[u8]) -> bool {
+    let rest = rest.strip_prefix(b" ").unwrap_or_default();
+    let ends = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_alphanumeric);
+    UNITS.iter().any(|unit| rest.strip_prefix(*unit).is_some_and(ends))
+}
+
+/// `2026-11-28`: no number of Egypt has these groups.
+fn is_date(number: &[u8]) -> bool {
+    let is_digit = |at: usize| number.get(at).is_some_and(u8::is_ascii_digit);
+    number.len() == 10
+        && (number.starts_with(b"19") || number.starts_with(b"20"))
+        && [2, 3, 5, 6, 8, 9].into_iter().all(is_digit)
+        && number[4] == b'-'
+        && number[7] == b'-'
 }
 
 fn masked(number: &[u8]) -> Vec<u8> {
@@ -126,6 +198,11 @@ mod tests {
             ("(+49) 151/234567", false, "(+**) ***/****67"),
             ("+33 6 12 34 56 78, +44 (0)20 7946 0958", false, "+** * ** ** ** 78, +** (*)** **** **58"),
             ("(415) 555-2671", true, "(***) ***-**71"),
+            ("phone: 9876543210 / 9876543211, 17", false, "phone: ********10 / ********11, 17"),
+            ("phones: 9876543210 and 9876543211", false, "phones: ********10 and ********11"),
+            ("call time: +919876543210", false, "call time: +**********10"),
+            ("+14155552671 lines busy", false, "+*********71 lines busy"),
+            ("account +919876543210", false, "account +**********10"),
             ("phone: 9876543210", false, "phone: ********10"),
             ("{\"mobileno\":\"98765 43210\"}", false, "{\"mobileno\":\"***** ***10\"}"),
         ];
@@ -146,6 +223,10 @@ mod tests {
             "C++20260101",
             "+1234567",
             "+0123456789",
+            "offset +123456789",
+            "+123456789 bytes",
+            "+2026-11-28",
+            "phone_verified_at=1795334309858",
         ] {
             assert_eq!(redacted(text, false), text);
         }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::before;
 use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
-use super::states::{is_gone, is_of_query, is_plain, is_step};
+use super::states::{is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
+use super::tuples;
 use super::wrapped::{Wrapped, closing, visibility, wrapped};
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
@@ -38,7 +39,7 @@ const STARS_MAX: usize = 3;
 /// The values of these names go to the end of the line: they have spaces in them.
 pub(super) const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
 /// Names whose value is a name, and names whose value is its value.
-const NAMES: [&[u8]; 9] = [
+pub(crate) const NAMES: [&[u8]; 9] = [
     b"name",
     b"key",
     b"field",
@@ -49,7 +50,7 @@ const NAMES: [&[u8]; 9] = [
     b"variable",
     b"attribute",
 ];
-const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
+pub(crate) const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
 /// What names of two words end in.
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
@@ -122,6 +123,12 @@ impl<'a> Search<'a, '_, '_> {
         let place = name_before(self.text, sign);
         let name = &self.text[place.clone()];
         // The scheme of a URL, or a time: most signs are one of these. A secret in Base64 may begin so.
+        if self.text[sign] == b':'
+            && self.text.get(from) == Some(&b'"')
+            && let Some(place) = tuples::serialized(self.text, &place)
+        {
+            return self.value(from, self.name(place), from);
+        }
         let is_url = self.text[sign] == b':' && self.text[from..].starts_with(b"//");
         if is_url || name.last().is_none_or(|last| last.is_ascii_digit() && name.len() < 3) {
             return from;
@@ -238,11 +245,15 @@ impl<'a> Search<'a, '_, '_> {
     fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
         let whole = start;
         let (start, quote) = self.unwrapped(start);
+        let start = if quote.is_none() { start + scheme_len(&self.text[start..], name.text) } else { start };
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() || is_gone(rest, quote.map(|(quote, _)| quote)) {
             return from;
         }
-        if is_plain(rest, name.text, quote.map(|(quote, _)| quote)) {
+        let is_none = is_place(self.text, start, name.text)
+            || (quote.is_none() && is_topic(self.text, start, name.text))
+            || is_plain(rest, name.text, quote.map(|(quote, _)| quote));
+        if is_none {
             return from;
         }
         let is_declared = name.before == Some(b'$') && before(self.text, from) == Some(b':');
@@ -476,7 +487,7 @@ impl<'a> Search<'a, '_, '_> {
         let head = &self.text[..sign];
         let blanks = head.iter().rev().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
         let Some((quote @ (b'"' | b'\''), head)) = head[..sign - blanks].split_last() else {
-            return sign + 1;
+            return self.tuple(sign, sign - blanks);
         };
         let length = head.iter().rev().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
         let (before, name) = head.split_at(head.len() - length);
@@ -492,12 +503,28 @@ impl<'a> Search<'a, '_, '_> {
         let value = &self.text[start..end];
         let is_key = matches!(self.text.get(end + 1), Some(b':' | b'='));
         let looks_secret = value.iter().any(|byte| !byte.is_ascii_lowercase() && *byte != b'_');
+        // `expecting 'PASSWORD', 'TOKEN'`.
+        let is_capital = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
+        let looks_secret = looks_secret && !(name.iter().all(is_capital) && value.iter().all(is_capital));
         if is_key || !(is_pair || looks_secret) || is_gone(&self.text[start..], Some(quote.0)) {
             // A value that stays is read again from its sign: no further than it is long.
             return end.min(self.text.len());
         }
         let name = Name { text: name, before: None };
         self.value(sign + 1 + blanks, name, sign + 1)
+    }
+
+    /// `[name, value]` of .NET, and `{:name, "value"}` of Elixir and Erlang, whose name is not quoted and ends at `end`.
+    fn tuple(&mut self, sign: usize, end: usize) -> usize {
+        let Some((place, opener)) = tuples::name(self.text, end) else { return sign + 1 };
+        let blanks = self.text[sign + 1..].iter().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
+        let start = sign + 1 + blanks;
+        let (value, quote) = self.unwrapped(start);
+        let is_pair = opener == b'[' && tuples::ends_pair(&self.text[value..]);
+        if quote.is_none() && !is_pair {
+            return sign + 1;
+        }
+        self.value(start, self.name(place), sign + 1)
     }
 
     /// `--name value`, and the short options of commands that take a password: `mysql -p…`.
@@ -733,14 +760,14 @@ mod tests {
         let rows = [
             ("password=hunter2&user=jane", "password=[redacted]&user=jane"),
             (r#"{"cvv":"123","amount":5}"#, r#"{"cvv":"[redacted]","amount":5}"#),
-            (r#"{"pin": 1234}"#, r#"{"pin": [redacted]}"#),
+            (r#"{"pin": 1234}"#, r#"{"pin": "[redacted]"}"#),
             (r#"{\"password\":\"hun\\\"ter2\",\"a\":1}"#, r#"{\"password\":\"[redacted]\",\"a\":1}"#),
             ("Authorization: Token abc def\nHost: x", "Authorization: [redacted]\nHost: x"),
             ("set-cookie: a=b; c=d", "set-cookie: [redacted]"),
             ("{'api_key': 'x y'}", "{'api_key': '[redacted]'}"),
             ("password[0]=abc&password[1]=def", "password[0]=[redacted]&password[1]=[redacted]"),
             ("client_secret=abc, x=1", "client_secret=[redacted], x=1"),
-            (r#"{"password":["a",{"b":1}],"c":2}"#, r#"{"password":[redacted],"c":2}"#),
+            (r#"{"password":["a",{"b":1}],"c":2}"#, r#"{"password":"[redacted]","c":2}"#),
         ];
         for (text, expected) in rows {
             assert_eq!(redacted(text), expected);

@@ -1,11 +1,11 @@
 //! Whether what stands behind the name of a secret is one: it has gone already, says how a secret is, or is a count.
 
-use super::has_word;
 use super::secrets::{
     CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, WHOLE_LINES, ends_value, ends_with_word, is_forbidden,
 };
+use super::{before, has_word};
 use crate::hash::LETTERS as HASH_LETTERS;
-use crate::keys::{Naming, is_weak, naming_in_text};
+use crate::keys::{Naming, is_scheme, is_weak, naming_in_text};
 use crate::rewrite::REDACTED;
 use crate::words::STATES;
 
@@ -46,6 +46,9 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     // A full stop ends a sentence, or is a part of a password.
     let ends = |at: usize| is_behind(at) || (matches!(rest[at], b'.' | b'!') && is_behind(at + 1));
     let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
+    if is_only_scheme(rest, name, is_line) {
+        return true;
+    }
     if (is_line || quote.is_some()) && has_disorder(rest, quote) {
         return false;
     }
@@ -65,7 +68,96 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let is_folder = rest[0] == b'/' && has_word(name, name.len().saturating_sub(3), b"pwd");
     // Nor has a one-time password: `erlang OTP: 26`.
     let is_counted = !is_forbidden(name) || ends_with_word(name, b"otp");
-    (digits > 0 && digits < DIGITS_MIN && ends(digits) && is_weak(name) && is_counted) || is_folder
+    // `pass: 2/3`.
+    let share = rest.get(digits..).and_then(|rest| rest.strip_prefix(b"/")).unwrap_or_default();
+    let whole = share.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
+    let end = if whole > 0 { digits + 1 + whole } else { digits };
+    let is_count = digits > 0 && digits < DIGITS_MIN && whole < DIGITS_MIN && ends(end);
+    (is_count && is_weak(name) && is_counted) || is_folder
+}
+
+/// Digits of the number of a place for a value.
+const PLACE_DIGITS_MAX: usize = 3;
+/// Letters of a word that follows `session:` in the name of a topic or the key of a cache.
+const TOPIC_MAX: usize = 12;
+
+/// Whether what begins at `start` stands for a value, and is none: `?`, `$1`, `:1`, `@p0`, `%s`, or the name again
+/// (`password = :password`).
+pub(super) fn is_place(text: &[u8], start: usize, name: &[u8]) -> bool {
+    let rest = &text[start..];
+    let digits = |from: usize| {
+        rest.get(from..)
+            .unwrap_or_default()
+            .iter()
+            .take(PLACE_DIGITS_MAX)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+    };
+    let ends = |at: usize| rest.get(at).is_none_or(|byte| ends_value(*byte));
+    let word = |from: usize| {
+        let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+        from + rest[from..].iter().take(NAME_MAX).take_while(is_word).count()
+    };
+    let last = name.rsplit(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or(name);
+    let is_name = |from: usize, to: usize| !last.is_empty() && ends_with_word(&rest[from..to], last);
+    match rest.first() {
+        Some(b'?') => ends(1 + digits(1)),
+        Some(b'$') => digits(1) > 0 && ends(1 + digits(1)),
+        Some(b'@') => {
+            let end = word(1);
+            let is_numbered = matches!(rest.get(1), Some(b'p' | b'P')) && end == 2 + digits(2);
+            ends(end) && (is_numbered || is_name(1, end))
+        }
+        Some(b'%') if rest.starts_with(b"%(") => {
+            let end = word(2);
+            is_name(2, end) && rest[end..].starts_with(b")s") && ends(end + 2)
+        }
+        Some(b'%') => rest.get(1) == Some(&b's') && ends(2),
+        // The colon was taken for a sign; another one is before it.
+        Some(_) if before(text, start) == Some(b':') => {
+            let signs = text[..start - 1].trim_ascii_end();
+            let (number, end) = (digits(0), word(0));
+            signs.ends_with(b"=") && ((number > 0 && ends(number)) || (is_name(0, end) && ends(end)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether what begins at `start` is a part of a topic or of the key of a cache: `session:events`, `session:17:cart`,
+/// `token:refresh`.
+pub(super) fn is_topic(text: &[u8], start: usize, name: &[u8]) -> bool {
+    let (rest, is_session) = (&text[start..], name.eq_ignore_ascii_case(b"session"));
+    let is_joined = start >= 2 && text[start - 1] == b':' && text[start - 2].is_ascii_alphanumeric();
+    let length = rest.iter().take(TOPIC_MAX + 1).take_while(|byte| byte.is_ascii_lowercase()).count();
+    let digits = rest.iter().take(TOPIC_MAX).take_while(|byte| byte.is_ascii_digit()).count();
+    let ends = |byte: &u8| *byte == b':' || ends_value(*byte);
+    let is_word = (1..=TOPIC_MAX).contains(&length) && rest.get(length).is_none_or(ends);
+    let is_id = is_session && digits > 0 && rest.get(digits) == Some(&b':');
+    is_joined && (is_session || name.eq_ignore_ascii_case(b"token")) && (is_word || is_id)
+}
+
+/// Whether nothing but the name of a scheme follows, or one and how it is: `auth: basic`, `auth : Authentication failed`.
+fn is_only_scheme(rest: &[u8], name: &[u8], is_line: bool) -> bool {
+    let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let length = rest.iter().take(NAME_MAX).take_while(is_word).count();
+    let ends = match rest.get(length) {
+        None | Some(b'\n' | b'\r' | b'"' | b'\'') => true,
+        Some(_) if is_line => false,
+        Some(b' ') => state_len(&rest[length + 1..]) > 1,
+        Some(byte) => ends_value(*byte) || matches!(byte, b'.' | b'<'),
+    };
+    ends && length > 0 && is_scheme(name, &rest[..length])
+}
+
+/// The length of the name of a scheme before the credentials themselves, with a blank: `auth: basic aHVudGVyMlg5eno=`.
+pub(super) fn scheme_len(rest: &[u8], name: &[u8]) -> usize {
+    let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    let length = rest.iter().take(NAME_MAX).take_while(is_word).count();
+    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
+    let is_before_one = rest.get(length) == Some(&b' ')
+        && rest.get(length + 1).is_some_and(|byte| !ends_value(*byte))
+        && state_len(&rest[length + 1..]) == 0;
+    if !is_line && is_before_one && is_scheme(name, &rest[..length]) { length + 1 } else { 0 }
 }
 
 /// Whether a value is what a query has in its place: a variable that is called as a secret is, `$password`; or, where the name

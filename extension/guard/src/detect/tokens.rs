@@ -1,6 +1,9 @@
 //! Credentials that are known by their shape: JWTs, what follows `Bearer` and `Basic`, keys of AWS and others, PEM.
 
+use std::ops::Range;
+
 use super::has_word;
+use super::numbers::is_uuid;
 use super::prefixes::{BOT, PREFIXES};
 use crate::rewrite::{REDACTED, Rewrite};
 
@@ -28,6 +31,11 @@ const STARTS: [bool; 256] = {
     starts[b'b' as usize] = true;
     starts[b'B' as usize] = true;
     starts[b'-' as usize] = true;
+    index = 0;
+    while index < HOOKS.len() {
+        starts[HOOKS[index][0] as usize] = true;
+        index += 1;
+    }
     starts
 };
 
@@ -84,7 +92,10 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 fn credential(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let found = match text[at] {
         b'e' => jwt_end(text, at).map(|end| (at, end)).or_else(|| key(text, at)),
-        b'b' | b'B' => bearer(text, at).or_else(|| basic(text, at)).or_else(|| key(text, at)),
+        b'b' | b'B' => {
+            bearer(text, at).or_else(|| basic(text, at)).or_else(|| key(text, at)).or_else(|| bot(text, at))
+        }
+        b's' | b't' | b'w' => key(text, at).or_else(|| hook(text, at)),
         b'-' => pem_end(text, at).map(|end| (at, end)),
         _ => key(text, at),
     };
@@ -212,6 +223,51 @@ fn key_end(text: &[u8], at: usize) -> usize {
     end - text[at..end].iter().rev().take(2).take_while(|byte| **byte == b'.').count()
 }
 
+/// The parts of a path behind which the secret of a webhook stands, whatever host is before them: three of Slack's,
+/// Discord's, and that of Teams.
+const HOOKS: [&[u8]; 5] = [b"services/", b"triggers/", b"workflows/", b"webhooks/", b"webhookb2/"];
+/// That of Teams' older ones.
+const OLD_HOOK: &[u8] = b"webhook/";
+/// Digits of the number of a bot of Telegram, and what follows its colon at the least.
+const BOT_DIGITS: Range<usize> = 6..13;
+const BOT_KEY_MIN: usize = 30;
+/// Bytes of the last part of a webhook of Slack and of Discord at the least.
+const SLACK_KEY_MIN: usize = 20;
+const DISCORD_KEY_MIN: usize = 50;
+
+/// `bot123456789:…` in the path of a request to Telegram.
+fn bot(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = at + 3;
+    let digits = text[at..].strip_prefix(b"bot")?.iter().take(BOT_DIGITS.end);
+    let colon = start + digits.take_while(|byte| byte.is_ascii_digit()).count();
+    let end = end_while(&text[..text.len().min(colon + KEY_SEEN)], (colon + 1).min(text.len()), is_token);
+    let is_key =
+        BOT_DIGITS.contains(&(colon - start)) && text.get(colon) == Some(&b':') && end - colon > BOT_KEY_MIN;
+    is_key.then(|| (start, end_while(text, end, is_token)))
+}
+
+/// What makes the address of a webhook one, told by the form of its parts: the host may be a proxy's, or not be there.
+fn hook(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let path = HOOKS.iter().chain([&OLD_HOOK]).find(|path| text[at..].starts_with(path))?;
+    let start = at + path.len();
+    let is_part = |byte: u8| is_token(byte) || matches!(byte, b'/' | b'@');
+    let end = end_while(&text[..text.len().min(start + KEY_SEEN)], start, is_part);
+    let seen = &text[start..end];
+    let mut parts = seen.split(|byte| *byte == b'/');
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next().unwrap_or_default());
+    let is_id = |part: &[u8], letters: &[u8]| {
+        part.len() >= 8
+            && letters.contains(&part[0])
+            && part.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    let is_number = |part: &[u8]| part.len() >= 8 && part.iter().all(u8::is_ascii_digit);
+    let is_slack =
+        is_id(first, b"TE") && (is_id(second, b"ABWF") || is_number(second)) && third.len() >= SLACK_KEY_MIN;
+    let is_discord = *path == b"webhooks/" && is_number(first) && second.len() >= DISCORD_KEY_MIN;
+    let is_teams = first.splitn(2, |byte| *byte == b'@').filter(|id| is_uuid(id)).count() == 2;
+    (is_slack || is_discord || is_teams).then(|| (start, end_while(text, end, is_part)))
+}
+
 /// Keys of AWS may have no digit, and are all capitals.
 fn has_no_digits(prefix: &[u8], key: &[u8], length_min: usize) -> bool {
     prefix.iter().all(u8::is_ascii_uppercase)
@@ -280,6 +336,10 @@ mod tests {
             "basic access",
             "eyJ.x",
             "keyJhbGciOiJIUzI1NiJ9.x",
+            "/services/TOKENISE/payments/0123456789abcdef01234567",
+            "/webhooks/123456789012345678/events",
+            "/bot123456789:start",
+            "webhookb2/",
             "AKIA1234",
             "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
             "4bf92f3577b34da6a3ce929d0e0e4736",

@@ -11,15 +11,24 @@ const BOTH: &[u8] = b"REDACTED:REDACTED";
 /// Bytes of a name, and of a password behind it, where no scheme is before them.
 const PART_MAX: usize = 64;
 /// What stands behind the at-sign of a driver's address: `user:password@tcp(db:3306)/app`.
-const PLACES: [&[u8]; 5] = [b"tcp(", b"udp(", b"unix(", b"//", b"localhost"];
+const PLACES: [&[u8]; 2] = [b"//", b"localhost"];
+/// Go's networks.
+const NETWORKS: [&[u8]; 4] = [b"tcp", b"tcp6", b"udp", b"unix"];
+/// Letters of the name of a network before the bracket in `cloudsql(…)`.
+const NETWORK_MAX: usize = 16;
+/// A password before an account and a database that no port tells: shorter ones may be the tag of an image.
+const GUESSED_MIN: usize = 8;
 /// What Oracle's drivers write before `user/password@`.
 const ORACLE: [&[u8]; 3] = [b"thin", b"oci", b"oci8"];
 
 /// Replaces the values of every query and fragment in a text, and the user before a host. In a value that is
 /// nothing but a query (`url.query`), there is no question mark before it.
-pub(crate) fn redact(text: &[u8], is_query: bool, out: &mut Rewrite<'_>) {
+///
+/// In a value that `is_url` and nothing else, a query goes on to the end: a quotation mark or a blank is a part of it.
+pub(crate) fn redact(text: &[u8], is_query: bool, is_url: bool, out: &mut Rewrite<'_>) {
+    let ends = if is_query || is_url { |_: &[u8], _| false } else { ends_query };
     if is_query {
-        values(text, usize::from(text.first() == Some(&b'?')), out);
+        values(text, usize::from(text.first() == Some(&b'?')), ends, out);
         return;
     }
     let mut at = 0;
@@ -27,7 +36,7 @@ pub(crate) fn redact(text: &[u8], is_query: bool, out: &mut Rewrite<'_>) {
         let mark = at + mark;
         at = match text[mark] {
             b':' => user(text, mark, out),
-            _ => values(text, mark + 1, out),
+            _ => values(text, mark + 1, ends, out),
         };
     }
 }
@@ -45,13 +54,13 @@ fn ends_query(text: &[u8], at: usize) -> bool {
 
 /// Replaces the values of the pairs that begin at `start`; says where the query ends. A part without `=` is the name of
 /// something that is on; a question in a sentence has no `=` before its next blank.
-fn values(text: &[u8], start: usize, out: &mut Rewrite<'_>) -> usize {
+fn values(text: &[u8], start: usize, ends: fn(&[u8], usize) -> bool, out: &mut Rewrite<'_>) -> usize {
     let mut at = start;
     let mut part = start;
     let mut value = None;
     loop {
-        let ends = at == text.len() || ends_query(text, at);
-        if ends || matches!(text[at], b'&' | b'#') {
+        let is_end = at == text.len() || ends(text, at);
+        if is_end || matches!(text[at], b'&' | b'#') {
             if let Some(value) = value.take().filter(|value| *value < at) {
                 out.put(value, at, REDACTED);
             }
@@ -59,7 +68,7 @@ fn values(text: &[u8], start: usize, out: &mut Rewrite<'_>) -> usize {
         } else if text[at] == b'=' && value.is_none() && at > part {
             value = Some(at + 1);
         }
-        if ends {
+        if is_end {
             return at.max(start);
         }
         at += 1;
@@ -110,10 +119,14 @@ fn user_of_driver(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
     let start = colon - head.iter().rev().take(PART_MAX).take_while(is_name).count();
     // What is read behind the colon ends at the next one: each byte is read once.
     let rest = &text[colon + 1..];
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b':' | b'@' | b'"' | b'\'');
-    let Some(at) = rest.iter().take(PART_MAX).position(ends).filter(|at| *at > 0 && rest[*at] == b'@') else {
-        return colon + 1;
-    };
+    let word = &rest[..rest.len().min(PART_MAX)];
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
+    let word = &word[..word.iter().position(|byte| is_blank(byte) || *byte == b':').unwrap_or(word.len())];
+    // Before the brackets of a network the password may have any sign in it.
+    let is_network = |at: &usize| word[*at] == b'@' && has_brackets(&rest[at + 1..]);
+    let network = (1..word.len()).rev().find(is_network);
+    let first = word.iter().position(|byte| *byte == b'@');
+    let Some(at) = network.or(first).filter(|at| *at > 0) else { return colon + 1 };
     let (password, place) = (&rest[..at], &rest[at + 1..]);
     let name = &text[start..colon];
     if ORACLE.iter().any(|driver| name.eq_ignore_ascii_case(driver)) {
@@ -123,12 +136,46 @@ fn user_of_driver(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
         return colon + 1 + at;
     }
     let is_relative = text[..start].ends_with(b"//");
-    let is_place = PLACES.iter().any(|known| place.starts_with(known)) || has_port(place);
-    if !name.is_empty() && start >= out.done() && !password.contains(&b'/') && (is_relative || is_place) {
+    let is_place = PLACES.iter().any(|known| place.starts_with(known))
+        || has_port(place)
+        || is_path(place)
+        || (is_account(place) && is_guessed(password));
+    let is_sure = network.is_some() || ((is_relative || is_place) && !password.contains(&b'/'));
+    if !name.is_empty() && start >= out.done() && is_sure {
         out.put(start, colon + 1 + at, BOTH);
         return colon + 1 + at;
     }
     colon + 1
+}
+
+/// Whether a network follows with its address in brackets, as in Go's `tcp(db:3306)`, or only the brackets. One that a
+/// program has registered itself has an address, and no argument: `@Inject(name)`.
+fn has_brackets(place: &[u8]) -> bool {
+    let length = place.iter().take(NETWORK_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let Some([b'(', address @ ..]) = place.get(length..) else { return false };
+    let is_part = |byte: &&u8| !byte.is_ascii_whitespace() && **byte != b')';
+    let mut address = address.iter().take(PART_MAX).take_while(is_part);
+    length == 0 || NETWORKS.contains(&&place[..length]) || address.any(|byte| *byte == b':')
+}
+
+/// Whether a database follows, and no host: `@/orders`.
+fn is_path(place: &[u8]) -> bool {
+    place.starts_with(b"/") && place.get(1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+/// Whether an account and a database follow: `@acct/db`.
+fn is_account(place: &[u8]) -> bool {
+    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let account = place.iter().take(PART_MAX).take_while(is_part).count();
+    place.first().is_some_and(u8::is_ascii_alphabetic) && is_path(&place[account..])
+}
+
+/// Whether a word is letters and digits as in a password, and no version or tag.
+fn is_guessed(word: &[u8]) -> bool {
+    word.len() >= GUESSED_MIN
+        && word.iter().any(u8::is_ascii_digit)
+        && word.iter().any(u8::is_ascii_alphabetic)
+        && !word.iter().any(|byte| matches!(byte, b'/' | b'.'))
 }
 
 /// Whether a host and its port are what follows.
@@ -150,9 +197,9 @@ mod tests {
 
     fn redacted(text: &str, is_query: bool) -> String {
         let mut raw = Rewrite::new(text.as_bytes(), Action::Fitting, None);
-        redact(text.as_bytes(), is_query, &mut raw);
+        redact(text.as_bytes(), is_query, false, &mut raw);
         let raw = raw.finish().map_or_else(|| text.to_owned(), |raw| String::from_utf8(raw).expect("UTF-8"));
-        detect::redacted(&raw, |text, out| redact(text, is_query, out))
+        detect::redacted(&raw, |text, out| redact(text, is_query, false, out))
     }
 
     #[test]
@@ -171,6 +218,9 @@ mod tests {
             ("https://jane:pw@a.io/p", "https://REDACTED:REDACTED@a.io/p"),
             ("https://jane@a.io", "https://REDACTED@a.io"),
             ("app:pw@tcp(db:3306)/app", "REDACTED:REDACTED@tcp(db:3306)/app"),
+            ("app:p/w@x@cloudsql(p:i)/app", "REDACTED:REDACTED@cloudsql(p:i)/app"),
+            ("app:pw@/app", "REDACTED:REDACTED@/app"),
+            ("app:hunter2X9zz@acct/app", "REDACTED:REDACTED@acct/app"),
             ("dsn=app:pw@db:5432/app", "dsn=REDACTED:REDACTED@db:5432/app"),
             ("'//app:pw@db/x'", "'//REDACTED:REDACTED@db/x'"),
             ("jdbc:oracle:thin:scott/tiger@//db:1521/o", "jdbc:oracle:thin:REDACTED@//db:1521/o"),
@@ -200,6 +250,11 @@ mod tests {
             "npm:react@18.2.0",
             "a:b@c",
             "foo:bar@baz.js:12:4",
+            "npm:react@18.2.0/jsx-runtime",
+            "stage:blue@edge/eu",
+            "a:b@/",
+            "code:x@Inject(name)",
+            "error:handler@app(/x/y.js)",
         ] {
             assert_eq!(redacted(text, false), text);
         }
