@@ -258,7 +258,7 @@ fn built_in(
         let mut find = |came: &[u8], view: Option<&View>| {
             let mut out = Rewrite::reading(came, view, action, rules.hasher.as_ref());
             budget.lend(&mut out);
-            search(kind, view.map_or(came, |view| &view.bytes), facts, rules, action, &mut out);
+            search(kind, view.map_or(came, |view| &view.bytes), facts, action, &mut out);
             hits.kinds[index] += out.hits;
             budget.settle(&out).map(|()| out.finish())
         };
@@ -335,7 +335,7 @@ const fn is_excepted(kind: Kind, facts: &Facts, is_number: bool) -> bool {
     }
 }
 
-fn search(kind: Kind, text: &[u8], facts: &Facts, rules: &Redaction, action: Action, out: &mut Rewrite<'_>) {
+fn search(kind: Kind, text: &[u8], facts: &Facts, action: Action, out: &mut Rewrite<'_>) {
     match kind {
         Kind::Keys => secrets::redact(text, out),
         Kind::Sql if facts.is_literal => out.put(0, text.len(), sql::PLACEHOLDER),
