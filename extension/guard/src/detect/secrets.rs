@@ -307,7 +307,7 @@ impl<'a> Search<'a, '_, '_> {
         // The sign `>` is skipped with others.
         let begins = start - usize::from(before(self.text, start) == Some(b'>'));
         let mut at = begins + 1;
-        if !matches!(self.text[begins], b'|' | b'>') {
+        if !matches!(self.text.get(begins), Some(b'|' | b'>')) {
             return None;
         }
         at += self.text[at..].iter().take(2).take_while(|byte| matches!(byte, b'-' | b'+')).count();

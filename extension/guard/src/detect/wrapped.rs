@@ -50,7 +50,7 @@ fn tag(rest: &[u8]) -> Option<Wrapped> {
     let at = marks + word;
     let blanks = blanks(&rest[at..]);
     let is_tag = marks == 2 || matches!(rest.get(at + blanks), Some(b'|' | b'>' | b'"' | b'\''));
-    (word > 0 && blanks > 0 && is_tag).then_some(Wrapped::Before(at + blanks))
+    (word > 0 && blanks > 0 && is_tag && at + blanks < rest.len()).then_some(Wrapped::Before(at + blanks))
 }
 
 /// Go's spew, and C: types in brackets before a value that is quoted, in brackets, or a number.
@@ -233,9 +233,19 @@ mod tests {
 
     #[test]
     fn a_password_with_a_bracket_is_not_wrapped() {
-        for value in
-            ["a(b", "Pa(ss word", "a<b", "<b>x</b>", "!pass word", "hunter2", "(a b", "Pa ss", "#1", ""]
-        {
+        for value in [
+            "a(b",
+            "Pa(ss word",
+            "a<b",
+            "<b>x</b>",
+            "!pass word",
+            "hunter2",
+            "(a b",
+            "Pa ss",
+            "#1",
+            "!!str ",
+            "",
+        ] {
             assert_eq!(wrapped(value.as_bytes()), None, "{value}");
         }
     }
