@@ -124,6 +124,7 @@ pub(crate) const KEPT: &[(&str, &str)] = &[
     ("jwt.alg", "RS256"),
     ("cookie.domain", "example.com"),
     ("auth", "oauth2"),
+    ("auth", "none"),
     ("auth", "AWS_IAM"),
     ("token.expires_at", "2026-11-28T10:00:00Z"),
     ("storage.key", "a/b"),

@@ -32,6 +32,7 @@ pub(crate) const MEDIA: &[&[u8]] =
 /// How one signs in, and what else stands behind a name like `auth`, `credentials` or `pin` that is a word like others: no
 /// secret where nothing follows.
 pub(crate) const SCHEMES: &[&[u8]] = &[
+    b"anonymous",
     b"api_key",
     b"apikey",
     b"authentication",
@@ -49,6 +50,7 @@ pub(crate) const SCHEMES: &[&[u8]] = &[
     b"ldap",
     b"mtls",
     b"negotiate",
+    b"none",
     b"ntlm",
     b"oauth",
     b"oauth2",
