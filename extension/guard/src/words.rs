@@ -88,10 +88,21 @@ pub(crate) const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
     (b"pass", b"phrase"),
     (b"key", b"pass"),
 ];
-/// Two words at the end of a key that are no secret together, where the last one alone is: the signature of a method, a test
-/// that has passed, the pin of a board.
-pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] =
-    &[(b"function", b"signature"), (b"method", b"signature"), (b"test", b"pass"), (b"gpio", b"pin")];
+/// Two words at the end of a name that are no secret together, where the last one alone is: the signature of a method, a test
+/// that has passed, the pin of a board, a sign of the zodiac. `sign` alone is what payment APIs call the signature of a
+/// request, and Datadog hides it.
+pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] = &[
+    (b"function", b"signature"),
+    (b"method", b"signature"),
+    (b"test", b"pass"),
+    (b"gpio", b"pin"),
+    (b"zodiac", b"sign"),
+    (b"star", b"sign"),
+    (b"call", b"sign"),
+    (b"road", b"sign"),
+    (b"traffic", b"sign"),
+    (b"currency", b"sign"),
+];
 /// Endings of words that are written together: `PGPASSWORD`, `csrftoken`, `mysqlpwd`.
 pub(crate) const SECRET_ENDINGS: &[&[u8]] = &[
     b"password",

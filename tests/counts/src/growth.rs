@@ -4,7 +4,13 @@ use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 96] = [
+const UNITS: [&str; 102] = [
+    "<password><![CDATA[x ",
+    "x<password><![CDATA[x",
+    "\t",
+    "1-",
+    "1 ",
+    "12 34 ",
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -102,6 +108,9 @@ const UNITS: [&str; 96] = [
     "value:\"",
     "value:\"a\",name:",
 ];
+/// The same behind a beginning that is not repeated.
+const BEGUN: [(&str, &str); 4] =
+    [("curl ", "-ua:*)"), ("mysql ", "/-p'*"), ("password ", "\"a "), ("phone ", "1 ")];
 /// Own patterns that make other engines search again and again.
 const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];
 
@@ -112,6 +121,7 @@ type Family = fn(usize);
 pub(crate) const FAMILIES: &[(&str, Family)] = &[
     ("hostile-texts", texts),
     ("hostile-pairs", pairs),
+    ("hostile-begun", begun),
     ("own-patterns", patterns),
     ("statements", statements),
     ("waiting-traces", waiting::traces),
@@ -151,6 +161,13 @@ fn pairs(length: usize) {
     let mut guard = guard(r#"["all"]"#);
     for (index, unit) in UNITS.iter().enumerate() {
         guard.text(&of(&format!("{unit}{}", UNITS[(index * 7 + 3) % UNITS.len()]), length));
+    }
+}
+
+fn begun(length: usize) {
+    let mut guard = guard(r#"["all"]"#);
+    for (begins, unit) in BEGUN {
+        guard.text(&format!("{begins}{}", of(unit, length)));
     }
 }
 

@@ -1,7 +1,5 @@
 //! Commands whose options take a password: `curl -u name:…`, `mysql -p…`, `docker login -p …`.
 
-use std::ops::Range;
-
 use super::{before, has_word};
 
 /// A word of a command line, the option behind it that takes a password, and whether it may be written without a blank.
@@ -36,6 +34,30 @@ const COMMANDS: [Command; 14] = [
 /// Long options whose value is a name, a colon and a password.
 const USERS: [&[u8]; 2] = [b"user", b"proxy-user"];
 
+/// A secret in a command line: where it begins, and the quotation mark that ends its word, if one opens it.
+pub(super) struct Secret {
+    pub(super) start: usize,
+    quote: Option<u8>,
+}
+
+impl Secret {
+    /// The rest of the word of a shell from `start` on; the quotation mark, if there is one, is at `opens`.
+    fn of_word(text: &[u8], opens: usize, start: usize) -> Self {
+        let quote = text.get(opens).copied().filter(|byte| matches!(byte, b'"' | b'\''));
+        Self { start: if quote.is_some() { start.max(opens + 1) } else { start }, quote }
+    }
+
+    /// Where it ends: with its word.
+    pub(super) fn end(&self, text: &[u8]) -> usize {
+        let ends = |byte: &u8| match self.quote {
+            Some(quote) => *byte == quote,
+            None => byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b';' | b'|'),
+        };
+        let length = text[self.start..].iter().position(ends);
+        length.map_or(text.len(), |length| self.start + length)
+    }
+}
+
 /// The commands of the line that is read; each byte is looked at once, however many options ask.
 pub(super) struct Commands<'a> {
     text: &'a [u8],
@@ -50,8 +72,8 @@ impl<'a> Commands<'a> {
         Self { text, read: 0, found: 0 }
     }
 
-    /// Where the secret is that the option at `sign` takes, whose name is `start..end`.
-    pub(super) fn secret_of(&mut self, sign: usize, start: usize, end: usize) -> Option<Range<usize>> {
+    /// The secret that the option at `sign` takes, whose name is `start..end`.
+    pub(super) fn secret_of(&mut self, sign: usize, start: usize, end: usize) -> Option<Secret> {
         let name = &self.text[start..end];
         if start == sign + 2 {
             let takes_user = USERS.contains(&name) && matches!(self.text.get(end), Some(b' ' | b'='));
@@ -74,24 +96,12 @@ impl<'a> Commands<'a> {
         match (command.option, self.text.get(value)) {
             (b'u', _) => self.password(value),
             (_, None | Some(b'-')) => None,
-            _ => Some(self.word(value, value)),
+            _ => Some(Secret::of_word(self.text, value, value)),
         }
     }
 
-    /// The rest of the word of a shell from `from` on, in quotation marks where it `opens` with one.
-    fn word(&self, opens: usize, from: usize) -> Range<usize> {
-        let quote = self.text.get(opens).copied().filter(|byte| matches!(byte, b'"' | b'\''));
-        let from = if quote.is_some() { from.max(opens + 1) } else { from };
-        let ends = |byte: &u8| match quote {
-            Some(quote) => *byte == quote,
-            None => byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b';' | b'|'),
-        };
-        let length = self.text[from..].iter().position(ends);
-        from..length.map_or(self.text.len(), |length| from + length)
-    }
-
     /// The password in `name:password` at `start`; what has none in it, or a scheme, is none.
-    fn password(&self, start: usize) -> Option<Range<usize>> {
+    fn password(&self, start: usize) -> Option<Secret> {
         /// Longer names are none.
         const NAME_MAX: usize = 64;
         let rest = self.text.get(start..)?;
@@ -101,7 +111,8 @@ impl<'a> Commands<'a> {
         let is_number = password.first().is_some_and(u8::is_ascii_digit)
             && password.iter().take_while(|byte| !byte.is_ascii_whitespace()).all(u8::is_ascii_digit);
         // `docker run --user 1000:1000`.
-        (!password.starts_with(b"//") && !is_number).then(|| self.word(start, start + colon + 1))
+        (!password.starts_with(b"//") && !is_number)
+            .then(|| Secret::of_word(self.text, start, start + colon + 1))
     }
 
     fn read_to(&mut self, sign: usize) {

@@ -379,7 +379,9 @@ impl<'a> Search<'a, '_, '_> {
         let length = found.unwrap_or(rest.len());
         let value = rest[..length].trim_ascii();
         let ends = match found {
-            Some(_) => stop == CDATA.1 || rest[length..].starts_with(b"</"),
+            // What is cut off goes as far as there is text: were it to stay, the next one would be read to there again.
+            _ if stop == CDATA.1 => true,
+            Some(_) => rest[length..].starts_with(b"</"),
             None => {
                 let is_word = !value.iter().any(u8::is_ascii_whitespace);
                 is_word && ahead.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'"'))
@@ -464,12 +466,13 @@ impl<'a> Search<'a, '_, '_> {
         let end = start + length;
         let name = self.name(start..end);
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
-            let is_new = !secret.is_empty() && secret.start >= self.out.done();
-            if is_new && !is_gone(&self.text[secret.start..], None) {
-                self.out.put(secret.start, secret.end, REDACTED);
-                return secret.end;
+            // It is read to its end where it goes, and only there.
+            if secret.start < self.out.done() || is_gone(&self.text[secret.start..], None) {
+                return start;
             }
-            return start;
+            let end = secret.end(self.text);
+            self.out.put(secret.start, end, REDACTED);
+            return end.max(start);
         }
         let is_option = length > 0 && self.text.get(end) == Some(&b' ');
         let is_next = self.text.get(end + 1) == Some(&b'-');
@@ -508,10 +511,14 @@ impl<'a> Search<'a, '_, '_> {
 
     /// A name that begins a line, and its value behind a tab.
     fn column(&mut self, sign: usize) -> usize {
+        // Nothing stands between.
+        if !before(self.text, sign).is_some_and(is_name) {
+            return sign + 1;
+        }
         let place = name_before(self.text, sign);
         let begins =
             place.end == sign && matches!(before(self.text, place.start), None | Some(b'\n' | b'\r'));
-        if place.is_empty() || !begins || naming_in_text(&self.text[place.clone()]) == Naming::Plain {
+        if !begins || naming_in_text(&self.text[place.clone()]) == Naming::Plain {
             return sign + 1;
         }
         let start = self.skip_signs(sign + 1);
@@ -539,6 +546,10 @@ fn last_words(head: &[u8]) -> &[u8] {
 
 /// Whether a number of `length` digits is what `name` says: the code on a card, a PIN, a one-time password.
 fn is_code(name: &[u8], length: usize) -> bool {
+    // Most numbers stand beside others, or alone.
+    if !name.iter().any(u8::is_ascii_alphabetic) {
+        return false;
+    }
     // A postal PIN has six digits, and three of them are no password.
     let fits = match last_word(name).to_ascii_lowercase().as_slice() {
         b"pin" => length == 4,
