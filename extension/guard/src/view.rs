@@ -62,8 +62,9 @@ impl View {
                     length
                 }
                 None => {
-                    let more = text[at + 1..].iter().position(|byte| may_be_escaped(*byte));
-                    let length = more.map_or(text.len() - at, |more| more + 1);
+                    let first = at + unread(&text[at..]);
+                    let more = text[first..].iter().position(|byte| may_be_escaped(*byte));
+                    let length = more.map_or(text.len() - at, |more| first - at + more);
                     view.plain(text, at..at + length);
                     length
                 }
@@ -130,6 +131,13 @@ fn escape(text: &[u8]) -> Option<Escape> {
         b'&' => entity(text),
         _ => None,
     }
+}
+
+/// How many bytes of what begins no escape are not to be asked again: of several backslashes each would say the same, but
+/// where there are more than are read as one.
+fn unread(text: &[u8]) -> usize {
+    let count = text.iter().take_while(|byte| **byte == b'\\').count();
+    if count > BACKSLASHES_MAX { count - BACKSLASHES_MAX } else { count.max(1) }
 }
 
 fn backslash(text: &[u8]) -> Option<Escape> {
