@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use guard::Kind;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -23,12 +24,60 @@ use super::world::{World, protobuf, server_span, span};
 /// them: on a machine that does other work beside, the time on the clock says nothing.
 const DEADLINE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
-/// The longest text that a function is likely to have, and a request as long as is allowed.
-const LENGTHS: [usize; 2] = [256 << 10, 15 << 20];
+/// All but the last bytes of what is searched of one request: in one text, what grows with the square shows most.
+const SEARCHED: usize = (4 << 20) - (8 << 10);
+/// And a request as long as is allowed, of texts that are as long as functions have them.
+const TEXT: usize = 256 << 10;
+const TEXTS: u64 = 59;
 /// All that the process may take, whatever it is sent: 32 MiB for requests under way, one copy of the longest, a tenth of
 /// the memory held, and itself.
 const RESIDENT_MAX_KIB: u64 = 72 << 10;
 
+/// Where a text stands in its span.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// It is the message of its status.
+    Text,
+    Value(&'static str),
+    Key,
+    Name,
+}
+use Place::{Key, Name, Text, Value};
+
+/// A text that makes a search look again at what it has seen: where it stands, what it begins with, and what is repeated.
+type Hostile = (Place, &'static str, &'static str);
+
+/// The hostile texts of each kind of value. One that is new does not compile without its own.
+fn hostile(kind: Kind) -> &'static [Hostile] {
+    match kind {
+        Kind::Keys => &[
+            (Text, "", "cookie:* "),
+            (Text, "", "<password><![CDATA[x "),
+            (Text, "curl ", "-ua:*)"),
+            (Text, "", "('password','"),
+            (Text, "", "password abc12345 "),
+            (Text, "", "\t"),
+            (Text, "", "OTP is 1234 is your "),
+        ],
+        Kind::Sql => &[
+            (Value("db.query.text"), "", "'\\' "),
+            (Value("db.query.text"), "", "$a"),
+            (Value("db.query.text"), "", "\"a\" "),
+            (Value("db.statement"), "{", "\"a\":"),
+        ],
+        Kind::Urls => &[(Text, "", "a:b@c:1"), (Text, "", "://"), (Value("url.query"), "", "?a=b&")],
+        Kind::Tokens => &[(Text, "", "SG."), (Text, "", "-----BEGIN "), (Text, "", "Basic YTpi")],
+        Kind::Emails => &[(Text, "", "a@b."), (Text, "", "o'"), (Text, "", "a@")],
+        Kind::Upi => &[(Text, "", "a@"), (Text, "", "a@okaxis-")],
+        Kind::Ibans => &[(Text, "", "DE89 3704 "), (Text, "", "DE89")],
+        Kind::Cards => &[(Text, "", "4111 "), (Text, "", "4111-"), (Text, "", "4.1e+15 ")],
+        Kind::Aadhaar => &[(Text, "", "2341 "), (Text, "", "234123412346 ns ")],
+        Kind::Phones => &[(Text, "", "1-"), (Value("phone"), "", "1 "), (Text, "", "+1 (")],
+        Kind::Pan => &[(Text, "", "ABCPE1234"), (Text, "", "ABCP1")],
+    }
+}
+
+/// Texts for all kinds together.
 const UNITS: [&str; 24] = [
     "cookie:* ",
     "authorization:x ",
@@ -56,6 +105,26 @@ const UNITS: [&str; 24] = [
     "\\",
 ];
 
+/// Every form of a rule of the user's, and a text for it.
+const RULES: [(&str, &str, Hostile); 14] = [
+    (REDACT, r#"[{"value":"\\d+(?:.*USD)?","action":"mask"}]"#, (Text, "", "1 ")),
+    (REDACT, r#"[{"value":"\\d+(?:.*USD)?","action":"hash"}]"#, (Text, "", "4111 ")),
+    (REDACT, r#"[{"value":"(?:a|b|4)*c","action":"delete"}]"#, (Text, "", "a@")),
+    (REDACT, r#"[{"value":".+?x"}]"#, (Text, "", "4111 ")),
+    (REDACT, r#"[{"value":".+?x"}]"#, (Text, "", "%2D")),
+    (REDACT, r#"[{"key":"^note$","value":"(?:a|b|4)*c"}]"#, (Value("note"), "", "ab")),
+    (REDACT, r#"[{"key":"(?:a|b)+c"}]"#, (Key, "", "ab")),
+    (REDACT, r#"["all",{"key":"a.*b.*c","action":"delete"}]"#, (Key, "", "ab")),
+    (REDACT, r#"["all",{"except":"a.*b.*c"}]"#, (Key, "", "ab")),
+    (REDACT, r#"[{"use":"all","action":"hash"}]"#, (Text, "", "4111111111111111 a@b.io ")),
+    (ATTRIBUTES, r#"{"deny":["a*"],"limit":{"b*":{"length":1}}}"#, (Key, "", "ba")),
+    (ATTRIBUTES, r#"{"allow":["b*"]}"#, (Key, "", "ab")),
+    (ATTRIBUTES, r#"{"limit":{"*":{"distinct":0,"then":"hash"}}}"#, (Value("note"), "", "ab")),
+    (ATTRIBUTES, r#"{"names":1,"templates":"always"}"#, (Name, "", "/1")),
+];
+const REDACT: &str = "PREFREEZE_REDACT";
+const ATTRIBUTES: &str = "PREFREEZE_ATTRIBUTES";
+
 fn json() -> Headers {
     Headers::from([("Content-Type", "application/json")])
 }
@@ -66,24 +135,39 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packer.finish().expect("memory")
 }
 
+/// A span with a text in it.
+fn hostile_span(place: Place, text: String, ids: Ids) -> Span {
+    let attribute = |key: String, value: String| {
+        let value = Some(AnyValue { value: Some(Any::StringValue(value)) });
+        vec![KeyValue { key, value, ..KeyValue::default() }]
+    };
+    let span = span("hostile", ids);
+    match place {
+        Text => Span { status: Some(Status { code: 2, message: text }), ..span },
+        Value(key) => Span { attributes: attribute(key.into(), text), ..span },
+        Key => Span { attributes: attribute(text, "x".into()), ..span },
+        Name => Span { name: text, ..span },
+    }
+}
+
 #[track_caller]
-fn assert_next_in_time(rules: &str, unit: &str) {
-    let world = World::with(|script| script.env("PREFREEZE_REDACT", rules));
-    for (seed, length) in (1..).zip(LENGTHS) {
-        let text = unit.repeat(length / unit.len());
+fn assert_next_in_time(variable: &str, rules: &str, (place, begins, unit): Hostile) {
+    let world = World::with(|script| script.env(variable, rules).env("PREFREEZE_REDACT_KEY", "k"));
+    for (seed, count, length) in [(1, 1, SEARCHED), (2, TEXTS, TEXT)] {
         // What the platform gives as an id: it stays in its span, whatever is hidden.
         let request_id = format!("8a9b1c2d-0000-4000-8000-{seed:012x}");
         let ids = Ids::new(seed);
-        let status = Some(Status { code: 2, message: text });
+        let text = format!("{begins}{}", unit.repeat(length / unit.len()));
+        let mut spans: Vec<Span> =
+            (1..=count).map(|index| hostile_span(place, text.clone(), ids.sibling(index))).collect();
+        spans.push(server_span(&request_id, ids, &request_id));
         let before = processor_time(&world);
         world.platform.answer_next(&Invoke::new(&request_id, LONG));
-        world.post_traces(&traces([
-            Span { status, ..span("hostile", ids.sibling(1)) },
-            server_span(&request_id, ids, &request_id),
-        ]));
+        world.post_traces(&traces(spans));
         world.platform.wait_next();
         let took = processor_time(&world) - before;
-        assert!(took < DEADLINE, "{unit:?} × {length} with {rules}: /next took {took:?}");
+        println!("{count} × {length} of {unit:?} in {place:?} with {rules}: {took:?}");
+        assert!(took < DEADLINE, "{count} × {length} of {unit:?} in {place:?} with {rules}: {took:?}");
     }
     assert_eq!(world.close().dropped(), 0);
 }
@@ -102,17 +186,24 @@ fn processor_time(world: &World) -> Duration {
 #[test]
 fn next_is_asked_in_time_whatever_is_searched() {
     for unit in UNITS {
-        assert_next_in_time(r#"["all"]"#, unit);
+        assert_next_in_time(REDACT, r#"["all"]"#, (Text, "", unit));
     }
 }
 
 #[test]
-fn next_is_asked_in_time_whatever_an_own_pattern_searches() {
-    for pattern in [r"\\d+(?:.*USD)?", "(?:a|b|4)*c", ".+?x"] {
-        let rules = format!(r#"[{{"value":"{pattern}","action":"mask"}}]"#);
-        for unit in ["1 ", "a@", "4111 "] {
-            assert_next_in_time(&rules, unit);
+fn next_is_asked_in_time_whatever_each_kind_searches() {
+    for kind in Kind::ALL {
+        assert!(!hostile(kind).is_empty(), "{kind:?} has no text");
+        for text in hostile(kind) {
+            assert_next_in_time(REDACT, &format!("[\"{}\"]", kind.as_str()), *text);
         }
+    }
+}
+
+#[test]
+fn next_is_asked_in_time_whatever_a_rule_searches() {
+    for (variable, rules, text) in RULES {
+        assert_next_in_time(variable, rules, text);
     }
 }
 

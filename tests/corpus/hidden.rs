@@ -25,6 +25,8 @@ pub(crate) const fn of(key: &'static str, text: &'static str, gone: &'static [&'
 
 /// Of these something goes.
 pub(crate) const HIDDEN: &[Report] = &[
+    hides("app_id=2016&sign=9A0A8659F005D6984697E2CA0A9CF3B7&t=1", &["9A0A8659F005D698"], &["app_id=2016"]),
+    hides("<password><![CDATA[x hunter2X9zz", &["hunter2X9zz"], &[]),
     hides(
         "DB_HOST=db.local\nDB_USER=app\nDB_PASSWORD=hunter2X9zz\nPORT=8080",
         &["hunter2X9zz"],

@@ -2,6 +2,11 @@
 
 /// These stay as they are: the key of an attribute, or nothing, and the text.
 pub(crate) const KEPT: &[(&str, &str)] = &[
+    ("zodiac.sign", "Leo"),
+    ("", "zodiac_sign=Leo"),
+    ("", "{\"starSign\": \"Pisces\"}"),
+    ("", "rpc.method.signature=charge(amount)"),
+    ("", "sign_in=ok sign_up=later"),
     ("", "MAIL_PASSWORD=null"),
     ("", "APP_NAME=Laravel\nAPP_ENV=local\nAPP_DEBUG=true\nLOG_CHANNEL=stack"),
     ("", "https://a.io/users/123/orders/456"),

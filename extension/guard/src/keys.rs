@@ -1,6 +1,6 @@
 //! What a key says of its value: worked out once per key, remembered in bounded memory.
 
-use crate::detect::numbers::Called;
+use crate::detect::numbers::{Called, is_uuid};
 use crate::exempt::{
     AMBIGUOUS, DIFFERENCES, KEYS_OF_STORES, MEDIA, NOT_FORBIDDEN, NOT_PHONES, OF_SCHEMES, SCHEMES,
 };
@@ -194,7 +194,7 @@ pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
     let words = all.without_tails();
     let last = words.last();
     let is_track = words.ends_with(TRACKS) && (words.count == 2 || words.any(PERSONAL));
-    if FORBIDDEN.contains(&last) || is_pair || words.ends_with(FORBIDDEN_PAIRS) || is_track {
+    let naming = if FORBIDDEN.contains(&last) || is_pair || words.ends_with(FORBIDDEN_PAIRS) || is_track {
         Naming::Forbidden
     } else if is_secret_word(last)
         || is_secret_word(words.humped())
@@ -203,8 +203,10 @@ pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
     {
         Naming::Secret
     } else {
-        Naming::Plain
-    }
+        return Naming::Plain;
+    };
+    // Few names come as far.
+    if Words::of(name).ends_with(HARMLESS_PAIRS) { Naming::Plain } else { naming }
 }
 
 /// `password` of `password[0`, whose last bracket is none of the name.
@@ -371,15 +373,6 @@ const PARAMETERS: &[u8] = b"db.query.parameter.";
 
 /// Keys under which an instrumentation names the invocation.
 const INVOCATIONS: &[&[u8]] = &[b"faas.invocation_id", b"faas.execution"];
-
-/// Whether `text` is written as the platform writes the id of a request.
-fn is_uuid(text: &[u8]) -> bool {
-    let is_right = |(index, byte): (usize, &u8)| match index {
-        8 | 13 | 18 | 23 => *byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    };
-    text.len() == 36 && text.iter().enumerate().all(is_right)
-}
 
 /// The first words of semantic conventions: what begins with one of them and a dot is left alone unless a rule
 /// names it in full.

@@ -43,6 +43,11 @@ pub(crate) const SECRETS: &[&[u8]] = &[
     b"secretkey",
     b"accesskey",
     b"accountkey",
+    b"apikeyid",
+    b"accesskeyid",
+    b"secretkeyid",
+    b"privatekeyid",
+    b"publickeyid",
     b"accesstoken",
     b"refreshtoken",
     b"idtoken",
@@ -91,8 +96,9 @@ pub(crate) const SECRET_PAIRS: &[(&[u8], &[u8])] = &[
     (b"pass", b"phrase"),
     (b"key", b"pass"),
 ];
-/// Two words at the end of a key that are no secret together, where the last one alone is: the signature of a method, a test
-/// that has passed, the pin of a board.
+/// Two words at the end of a name that are no secret together, where the last one alone is: the signature of a method, a test
+/// that has passed, the pin of a board, a sign of the zodiac. `sign` alone is what payment APIs call the signature of a
+/// request, and Datadog hides it.
 pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] = &[
     (b"function", b"signature"),
     (b"method", b"signature"),
@@ -104,6 +110,12 @@ pub(crate) const HARMLESS_PAIRS: &[(&[u8], &[u8])] = &[
     (b"message", b"sid"),
     (b"call", b"sid"),
     (b"conversation", b"sid"),
+    (b"zodiac", b"sign"),
+    (b"star", b"sign"),
+    (b"call", b"sign"),
+    (b"road", b"sign"),
+    (b"traffic", b"sign"),
+    (b"currency", b"sign"),
 ];
 /// Endings of words that are written together: `PGPASSWORD`, `csrftoken`, `mysqlpwd`.
 pub(crate) const SECRET_ENDINGS: &[&[u8]] = &[

@@ -4,7 +4,13 @@ use crate::{payload, spool, waiting};
 use guard::{Guard, Limits, Redaction, Rules};
 
 /// What is repeated, each to make one detector look again at what it has seen.
-const UNITS: [&str; 114] = [
+const UNITS: [&str; 120] = [
+    "<password><![CDATA[x ",
+    "x<password><![CDATA[x",
+    "\t",
+    "1-",
+    "1 ",
+    "12 34 ",
     "cookie:* ",
     "authorization:x ",
     "a@",
@@ -120,9 +126,17 @@ const UNITS: [&str; 114] = [
     "-pREDACTED,",
     "'-p',",
 ];
-/// What stands once before each of these, and is about all of them: the commands of one line.
-const HEADED: [(&str, &str); 4] =
-    [("curl ", "-ua:*,"), ("curl ", "-su "), ("mysql ", "-pREDACTED,"), ("sshpass ", "-p*,")];
+/// What stands once before each of these, and is about all of them: the commands of one line, and names.
+const HEADED: [(&str, &str); 8] = [
+    ("curl ", "-ua:*,"),
+    ("curl ", "-ua:*)"),
+    ("curl ", "-su "),
+    ("mysql ", "-pREDACTED,"),
+    ("mysql ", "/-p'*"),
+    ("sshpass ", "-p*,"),
+    ("password ", "\"a "),
+    ("phone ", "1 "),
+];
 /// Own patterns that make other engines search again and again.
 const PATTERNS: [&str; 5] = [r"\d+(?:.*USD)?", "(?:a|b|ab)*c", "a.*b", "(a*)*b", ".+?x"];
 
@@ -133,6 +147,7 @@ type Family = fn(usize);
 pub(crate) const FAMILIES: &[(&str, Family)] = &[
     ("hostile-texts", texts),
     ("hostile-pairs", pairs),
+    ("hostile-begun", headed),
     ("own-patterns", patterns),
     ("statements", statements),
     ("waiting-traces", waiting::traces),
@@ -170,15 +185,19 @@ fn texts(length: usize) {
     for unit in UNITS {
         guard.text(&of(unit, length));
     }
-    for (head, unit) in HEADED {
-        guard.text(&format!("{head}{}", of(unit, length)));
-    }
 }
 
 fn pairs(length: usize) {
     let mut guard = guard(r#"["all"]"#);
     for (index, unit) in UNITS.iter().enumerate() {
         guard.text(&of(&format!("{unit}{}", UNITS[(index * 7 + 3) % UNITS.len()]), length));
+    }
+}
+
+fn headed(length: usize) {
+    let mut guard = guard(r#"["all"]"#);
+    for (head, unit) in HEADED {
+        guard.text(&format!("{head}{}", of(unit, length)));
     }
 }
 

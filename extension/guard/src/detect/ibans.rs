@@ -122,8 +122,14 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 
 /// Where the IBAN that begins at `start` ends: unbroken, or in groups of four.
 fn iban_end(text: &[u8], start: usize) -> Option<usize> {
-    let country = text.get(start..start + 2)?;
-    let (_, length) = COUNTRIES.iter().find(|(known, _)| country.eq_ignore_ascii_case(*known))?;
+    let country: [u8; 2] = text.get(start..start + 2)?.try_into().expect("there are two");
+    // Digits before digits are no country: most are told by it.
+    if !country[0].is_ascii_alphabetic() {
+        return None;
+    }
+    let known = COUNTRIES
+        .binary_search_by_key(&&country.map(|letter| letter.to_ascii_uppercase()), |(known, _)| *known);
+    let (_, length) = &COUNTRIES[known.ok()?];
     let is_lower = country[0].is_ascii_lowercase();
     let behind = text.get(start + 4..).unwrap_or_default();
     let separator = SEPARATORS.iter().find(|separator| behind.starts_with(separator));

@@ -1,7 +1,8 @@
 //! What a value can betray, one file for each kind: texts in, replaced stretches out, in linear time.
 //!
 //! Each looks at a byte a bounded number of times: behind what it has replaced or read to its end it goes on, and what it
-//! looks back at is bounded. `tests/growth.rs` holds them to that.
+//! looks back at is bounded. What may turn out to stay is read a bounded way, and what goes to its end. `growth.rs` in
+//! `tests/counts` holds them to that.
 
 pub(crate) mod aadhaar;
 pub(crate) mod addresses;

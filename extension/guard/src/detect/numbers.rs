@@ -1,10 +1,38 @@
 //! Runs of digits in a text, with what may separate their groups: what cards, Aadhaar numbers and phones are made of.
 
+use std::ops::Deref;
+
 use super::goes_on;
 use crate::keys::{call, measures};
 
 /// Groups of one run at most: a card has five, and what has more is no number that anyone writes so.
 const GROUPS_MAX: usize = 5;
+
+/// No number of interest has more digits.
+const DIGITS_MAX: usize = 19;
+
+/// The digits of a number, where it is read: a text of nothing but numbers is to cost no allocation for each.
+#[derive(Debug, Default)]
+pub(crate) struct Digits {
+    bytes: [u8; DIGITS_MAX],
+    count: usize,
+}
+
+impl Digits {
+    fn extend(&mut self, digits: &[u8]) {
+        let count = digits.len().min(DIGITS_MAX - self.count);
+        self.bytes[self.count..self.count + count].copy_from_slice(&digits[..count]);
+        self.count += count;
+    }
+}
+
+impl Deref for Digits {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.count]
+    }
+}
 
 /// Digits in groups, such as `4111 1111 1111 1111`.
 #[derive(Clone, Debug, Default)]
@@ -35,9 +63,11 @@ impl Run {
         self.count == form.len() && self.lengths().eq(form.iter().copied())
     }
 
-    /// The digits, without what separates them; at most 19 are of interest.
-    pub(crate) fn digits(&self, text: &[u8]) -> Vec<u8> {
-        self.groups[..self.count].iter().flat_map(|(start, end)| &text[*start..*end]).copied().collect()
+    /// The digits, without what separates them; no more than are of interest.
+    pub(crate) fn digits(&self, text: &[u8]) -> Digits {
+        let mut digits = Digits::default();
+        self.groups[..self.count].iter().for_each(|(start, end)| digits.extend(&text[*start..*end]));
+        digits
     }
 
     /// The whole run, with stars for its digits but the `first` and the `last` ones.
@@ -136,9 +166,7 @@ pub(crate) fn begins_stripe(text: &[u8], at: usize) -> bool {
 }
 
 /// A whole number in floating point as Go and C print it, `4.111111111111111e+15`: where it ends, and its digits.
-pub(crate) fn float_at(text: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
-    /// No number of interest has more digits.
-    const DIGITS_MAX: usize = 19;
+pub(crate) fn float_at(text: &[u8], start: usize) -> Option<(usize, Digits)> {
     let rest = &text[start..text.len().min(start + DIGITS_MAX + 6)];
     let (first, places) = match rest {
         [first, b'.', places @ ..] if first.is_ascii_digit() => (*first, places),
@@ -157,9 +185,10 @@ pub(crate) fn float_at(text: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
     let end = start + rest.len() - digits.len() + 2;
     let is_whole = count <= power && power < DIGITS_MAX && super::is_apart(text, start, end);
     is_whole.then(|| {
-        let mut all = vec![first];
-        all.extend_from_slice(places);
-        all.resize(power + 1, b'0');
+        let mut all = Digits { bytes: [b'0'; DIGITS_MAX], count: 0 };
+        all.extend(&[first]);
+        all.extend(places);
+        all.count = power + 1;
         (end, all)
     })
 }
@@ -211,11 +240,12 @@ fn is_in_uuid(text: &[u8], at: usize) -> bool {
 
 /// Whether `text` is hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 pub(crate) fn is_uuid(text: &[u8]) -> bool {
+    // Most are told by their hyphens.
+    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+    let is_digit = |(at, byte): (usize, &u8)| HYPHENS.contains(&at) || byte.is_ascii_hexdigit();
     text.len() == UUID_LENGTH
-        && text.iter().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
+        && HYPHENS.iter().all(|at| text[*at] == b'-')
+        && text.iter().enumerate().all(is_digit)
 }
 
 /// Digits of an AWS account.

@@ -10,6 +10,7 @@ use crate::rewrite::Rewrite;
 const SHOWN: usize = 2;
 /// Digits of an international number (E.164), the country's among them.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=15;
+const LENGTHS_COUNT: usize = *LENGTHS.end() - *LENGTHS.start() + 1;
 /// What people write between the groups of a number; the longest of those that begin alike comes first.
 const SEPARATORS: [&[u8]; 15] = [
     b" - ",
@@ -92,20 +93,23 @@ fn end_of_digits(text: &[u8], at: usize) -> usize {
 /// Where the number that begins at `start` ends, if it has as many digits as one has: behind as many of its groups as
 /// there may be.
 fn number_end(text: &[u8], start: usize) -> Option<usize> {
-    let (mut at, mut digits, mut found) = (start, 0, None);
+    // As many groups end behind so many digits.
+    let mut ends = [0; LENGTHS_COUNT];
+    let (mut at, mut digits, mut count) = (start, 0, 0);
     loop {
         let most = text.len().min(at + LENGTHS.end() + 1);
         let end = end_of_digits(&text[..most], at);
         digits += end - at;
         if digits > *LENGTHS.end() {
-            return found;
+            break;
         }
         // An extension is apart: `+1 415 555 2671x12`.
         let rest = &text[end..];
         let is_extension = matches!(rest, [b'x', digit, ..] if digit.is_ascii_digit());
         let is_apart = is_extension || !rest.first().copied().is_some_and(is_inside);
-        if is_apart && LENGTHS.contains(&digits) && !is_part_of_another(text, start, end) {
-            found = Some(end);
+        if is_apart && LENGTHS.contains(&digits) {
+            ends[count] = end;
+            count += 1;
         }
         let follows = |separator: &&&[u8]| {
             let behind = rest.strip_prefix(**separator).and_then(<[u8]>::first);
@@ -113,9 +117,10 @@ fn number_end(text: &[u8], start: usize) -> Option<usize> {
         };
         match SEPARATORS.iter().find(follows) {
             Some(separator) => at = end + separator.len(),
-            None => return found,
+            None => break,
         }
     }
+    ends[..count].iter().rev().copied().find(|end| !is_part_of_another(text, start, *end))
 }
 
 /// Whether `next` follows `last` in a list, and has as many digits.

@@ -584,10 +584,14 @@ impl<'a> Search<'a, '_, '_> {
 
     /// A name that begins a line, and its value behind a tab.
     fn column(&mut self, sign: usize) -> usize {
+        // Nothing stands between.
+        if !before(self.text, sign).is_some_and(is_name) {
+            return sign + 1;
+        }
         let place = name_before(self.text, sign);
         let begins =
             place.end == sign && matches!(before(self.text, place.start), None | Some(b'\n' | b'\r'));
-        if place.is_empty() || !begins || naming_in_text(&self.text[place.clone()]) == Naming::Plain {
+        if !begins || naming_in_text(&self.text[place.clone()]) == Naming::Plain {
             return sign + 1;
         }
         let start = self.skip_signs(sign + 1);
@@ -615,6 +619,10 @@ fn last_words(head: &[u8]) -> &[u8] {
 
 /// Whether a number of `length` digits is what `name` says: the code on a card, a PIN, a one-time password.
 fn is_code(name: &[u8], length: usize) -> bool {
+    // Most numbers stand beside others, or alone.
+    if !name.iter().any(u8::is_ascii_alphabetic) {
+        return false;
+    }
     // A postal PIN has six digits, and three of them are no password.
     let fits = match last_word(name).to_ascii_lowercase().as_slice() {
         b"pin" => length == 4,

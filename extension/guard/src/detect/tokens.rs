@@ -179,8 +179,8 @@ fn holds_colon(word: &[u8]) -> bool {
         && plain.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte >= 0x80)
 }
 
-/// Bytes of a key by which it is known: more than the shortest one of any prefix.
-const KEY_SEEN: usize = 256;
+/// Bytes of a key by which it is known: more than the shortest one of any prefix. They are read again for each beginning.
+const KEY_SEEN: usize = 128;
 /// Letters of both cases that no word has without a break.
 const UNBROKEN_MIN: usize = 16;
 
