@@ -437,7 +437,6 @@ pub(crate) const KEPT: &[(&str, &str)] = &[
     ("", "access-control-allow-headers: Authorization, X-Api-Key"),
     ("", "vary: Cookie, Origin"),
     ("", "www-authenticate: Bearer realm=\"api\", error=\"invalid_token\""),
-    ("", "Token: !!str "),
     ("", "JWT::ExpiredSignature"),
     ("", "Rack::Auth::AbstractRequest"),
     ("", "ActionDispatch::Cookies::CookieOverflow"),
