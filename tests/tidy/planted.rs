@@ -10,6 +10,7 @@ const CLEAN: &[(&str, &str)] = &[
     ("docs/configuration.md", "| `PREFREEZE_A` | on |\n| `PREFREEZE_OTLP_B` ¹ | off |\n"),
     ("extension/Cargo.toml", "[package]\nname = \"extension\"\n[dependencies]\nwire.workspace = true\n"),
     ("extension/policy/Cargo.toml", "[package]\nname = \"policy\"\n[dependencies]\n"),
+    ("extension/policy/src/agent/turning.rs", "//! Asks.\nfn ask() { outputs.push_back(Output::Next); }\n"),
     ("extension/policy/src/lib.rs", "//! Decides.\n#![no_std]\nextern crate alloc;\n"),
     ("extension/src/clock.rs", "//! Reads the clock.\npub fn now() { Instant::now(); }\n"),
     ("extension/src/driver.rs", "//! Drives.\n"),

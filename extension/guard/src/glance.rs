@@ -7,7 +7,8 @@ use wire::proto::{Value, WireError, fields};
 
 use crate::census::Census;
 use crate::schema::{self, Message, Part};
-use crate::walk::{Delta, Place, Walk, key_and_value};
+use crate::values::key_and_value;
+use crate::walk::{Delta, Place, Walk};
 
 impl Walk<'_> {
     /// Of a span or record nothing but the name may change.

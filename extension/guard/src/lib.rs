@@ -27,6 +27,7 @@ mod rules;
 mod schema;
 mod text;
 mod turns;
+mod values;
 mod view;
 mod walk;
 mod words;

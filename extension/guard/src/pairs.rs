@@ -4,7 +4,7 @@ use wire::proto::{Value, WireError, fields};
 
 use crate::detect::secrets::{NAMES, VALUES};
 use crate::keys::{Naming, naming_in_text};
-use crate::walk::{ANY_STRING, key_and_value};
+use crate::values::{ANY_STRING, key_and_value};
 
 /// The text that an `AnyValue` is, if it is nothing else.
 pub(crate) fn string_of(value: &[u8]) -> Option<&[u8]> {

@@ -4,9 +4,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use policy::Signal;
-use wire::proto::{
-    Field, Value, WireError, field_len, fields, put_bytes, put_number, put_varint, varint_len,
-};
+use wire::proto::{Field, Value, field_len, fields, put_bytes, put_number, put_varint, varint_len};
 
 use crate::census::Fate;
 use crate::detect::commands::Arguments;
@@ -16,19 +14,14 @@ use crate::limits::cut;
 use crate::pairs::{is_value, naming_of_pair, string_of};
 use crate::rewrite::REDACTED;
 use crate::schema::{self, DROPPED_EVENTS, DROPPED_LINKS, Message, Part};
+use crate::values::{
+    ANY_ARRAY, ANY_BYTES, ANY_MAP, ANY_STRING, KEY, VALUE, is_any_text, is_text, key_and_value,
+};
 use crate::{Guard, Refused, alike, text};
 
-const KEY: u32 = 1;
-const VALUE: u32 = 2;
-const KEY_TAG: u8 = 0x0a;
-const VALUE_TAG: u8 = 0x12;
-pub(crate) const ANY_STRING: u32 = 1;
 const ANY_FLAG: u32 = 2;
 const ANY_INT: u32 = 3;
 const ANY_DOUBLE: u32 = 4;
-const ANY_ARRAY: u32 = 5;
-const ANY_MAP: u32 = 6;
-const ANY_BYTES: u32 = 7;
 
 /// Values within values; protobuf's own readers give up at about as many.
 const DEPTH_MAX: usize = 32;
@@ -444,7 +437,7 @@ impl<'a> Walk<'a> {
                 (ANY_ARRAY, Value::Bytes(_)) => self.child(place, |walk, range| {
                     let mut words = Arguments::default();
                     walk.each(range, |walk, place| {
-                        let secret = text_of(&walk.bytes[place.contents()]).and_then(|word| {
+                        let secret = string_of(&walk.bytes[place.contents()]).and_then(|word| {
                             let secret = words.secret_of(word)?;
                             walk.guard.redact_argument(word, secret, facts)
                         });
@@ -684,64 +677,6 @@ fn is_of_sampling(entry: &[u8]) -> bool {
     let is_part = |part: &[u8]| matches!(part, [b't', b'h', b':', hex @ ..] | [b'r', b'v', b':', hex @ ..] if is_hex(hex));
     let parts = entry.trim_ascii().strip_prefix(b"ot=");
     parts.is_some_and(|parts| parts.split(|byte| *byte == b';').all(is_part))
-}
-
-/// The key and the encoded `AnyValue` of a `KeyValue`; the last ones, should there be several.
-pub(crate) fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
-    // So everyone writes it, unless it is long: this takes a fifth of a walk.
-    if let [KEY_TAG, length, ..] = *message
-        && length < 0x80
-        && let Some((key, [VALUE_TAG, left, value @ ..])) = message[2..].split_at_checked(usize::from(length))
-        && usize::from(*left) == value.len()
-        && *left < 0x80
-    {
-        return Ok((key, value));
-    }
-    let (mut key, mut value): (&[u8], &[u8]) = (&[], &[]);
-    let mut walk = fields(message);
-    while let Some(field) = walk.next()? {
-        match (field.number, field.value) {
-            (KEY, Value::Bytes(bytes)) => key = bytes,
-            (VALUE, Value::Bytes(bytes)) => value = bytes,
-            _ => {}
-        }
-    }
-    Ok((key, value))
-}
-
-/// The text that an `AnyValue` of one field is.
-fn text_of(value: &[u8]) -> Option<&[u8]> {
-    match fields(value).next() {
-        Ok(Some(field)) if field.end == value.len() => match (field.number, field.value) {
-            (ANY_STRING, Value::Bytes(text)) => Some(text),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Whether any piece of the value of a `KeyValue` is more than a number or a flag.
-fn is_any_text(pair: &[u8]) -> Result<bool, WireError> {
-    let mut walk = fields(pair);
-    while let Some(field) = walk.next()? {
-        if let (VALUE, Value::Bytes(value)) = (field.number, field.value)
-            && is_text(value)?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether an `AnyValue` is more than a number or a flag.
-fn is_text(value: &[u8]) -> Result<bool, WireError> {
-    let mut walk = fields(value);
-    while let Some(field) = walk.next()? {
-        if matches!(field.number, ANY_STRING | ANY_ARRAY | ANY_MAP | ANY_BYTES) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 pub(crate) mod aadhaar;
 pub(crate) mod addresses;
 pub(crate) mod cards;
+mod codes;
 pub(crate) mod commands;
 pub(crate) mod ibans;
 pub(crate) mod numbers;

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::before;
+use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
 use super::states::{is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
@@ -30,10 +31,6 @@ pub(super) const DIGITS_MIN: usize = 4;
 const CODE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=8;
 /// Bytes before such digits that may name them.
 const CODE_NAME_MAX: usize = 48;
-/// What stands between such digits and what they are.
-const SAID: [&[u8]; 4] = [b" is your ", b" is the ", b" as your ", b" as the "];
-/// Bytes behind such digits that may name them: `123456 is your OTP`.
-const CODE_TAIL_MAX: usize = 40;
 /// Stars around what is set in bold or italics.
 const STARS_MAX: usize = 3;
 /// The values of these names go to the end of the line: they have spaces in them.
@@ -599,58 +596,6 @@ impl<'a> Search<'a, '_, '_> {
     }
 }
 
-/// The last two words before a number, without `is` and blanks behind them.
-fn last_words(head: &[u8]) -> &[u8] {
-    let head = head.trim_ascii_end();
-    let head =
-        head.strip_suffix(b" is").or_else(|| head.strip_suffix(b" was")).unwrap_or(head).trim_ascii_end();
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let mut words = 0;
-    let mut start = head.len();
-    for (index, byte) in head.iter().enumerate().rev() {
-        match byte {
-            byte if is_word(byte) => start = index,
-            b' ' if words == 0 && start < head.len() => words += 1,
-            _ => break,
-        }
-    }
-    &head[start..]
-}
-
-/// Whether a number of `length` digits is what `name` says: the code on a card, a PIN, a one-time password.
-fn is_code(name: &[u8], length: usize) -> bool {
-    // Most numbers stand beside others, or alone.
-    if !name.iter().any(u8::is_ascii_alphabetic) {
-        return false;
-    }
-    // A postal PIN has six digits, and three of them are no password.
-    let fits = match last_word(name).to_ascii_lowercase().as_slice() {
-        b"pin" => length == 4,
-        word if word.starts_with(b"cv") || word == b"csc" => length <= 4,
-        _ => length >= 4,
-    };
-    fits && naming_in_text(name) == Naming::Forbidden
-}
-
-/// `OTP for the payment is 123456`.
-fn is_about_otp(head: &[u8], length: usize) -> bool {
-    let mut words = head.split(|byte| !byte.is_ascii_alphanumeric());
-    length >= DIGITS_MIN && words.any(|word| word.eq_ignore_ascii_case(b"otp"))
-}
-
-/// `123456 is your OTP`.
-fn is_named_behind(rest: &[u8], length: usize) -> bool {
-    let said = SAID.iter().find_map(|words| rest.strip_prefix(*words));
-    let tail = said.map_or(&b""[..], |tail| &tail[..tail.len().min(CODE_TAIL_MAX)]);
-    let mut words = tail.split(|byte| !byte.is_ascii_alphanumeric());
-    length >= DIGITS_MIN
-        && words.any(|word| {
-            [&b"otp"[..], b"code", b"password", b"passcode", b"pin"]
-                .iter()
-                .any(|name| word.eq_ignore_ascii_case(name))
-        })
-}
-
 /// Whether the colon at `sign` is one of two in the path of a program, as in `JWT::ExpiredSignature`: what follows is a name.
 /// Letters and digits in disorder are none.
 fn is_path(text: &[u8], sign: usize, name_end: usize) -> bool {
@@ -699,7 +644,7 @@ fn name_before(text: &[u8], sign: usize) -> Range<usize> {
 }
 
 /// The last word of a name: behind a dot, a bracket or a hyphen.
-fn last_word(name: &[u8]) -> &[u8] {
+pub(super) fn last_word(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or(name)
 }
 

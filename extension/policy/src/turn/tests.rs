@@ -1,7 +1,5 @@
 //! The rule about `/next` as a table: every phase, and what bears on it.
 
-extern crate std;
-
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
