@@ -56,6 +56,12 @@ const END_SLACK: Duration = Duration::from_millis(1);
 /// # Source
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 pub(crate) const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
+/// A retry begins this long after the end of the try before, at the earliest: Lambda waits for a minute, less what clocks and
+/// spans are wrong by.
+///
+/// # Source
+/// As above.
+const RETRY_PAUSE: Duration = Duration::from_secs(50);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
 pub(crate) const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
@@ -115,9 +121,10 @@ impl Account {
         let index = self.early.iter().position(|early| early.request_id == invoke.request_id);
         let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
         let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
-        (open.entry, open.flush_requested) = (early.entry, early.flush_requested);
+        open.flush_requested = early.flush_requested;
         // What happened long before is of an earlier try under the same id.
         let earliest = open.invoke.received_at.minus(INVOKE_DELAY_MAX);
+        open.entry = early.entry.filter(|entry| entry.end >= earliest);
         open.finish = early.finish.filter(|finish| finish.at.is_none_or(|at| at >= earliest));
         if !config.is_managed() {
             // The clock was set back since: those spans are of earlier ones, and would seem to be of this.

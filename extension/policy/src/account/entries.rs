@@ -54,7 +54,7 @@ impl Account {
             self.placed(&invocation, entry.place);
             self.tell_init(config);
         } else if let Some(known) = self.finished.iter_mut().rfind(|known| known.request_id == *request_id)
-            && span.start <= known.ended_at
+            && known.may_hold(span.start)
         {
             self.entries_mislead |= known.entry.is_some_and(|known| misled(&known, &entry));
             if known.deadline_at.is_none_or(|last| entry.end <= last) {

@@ -20,6 +20,7 @@ mod managed;
 mod metered;
 mod pace;
 mod probe;
+mod records;
 mod refused;
 mod retried;
 mod room;
