@@ -150,18 +150,27 @@ impl Planner<'_> {
         self.disturb(&mut spans);
         let is_ended = self.fate.has_handled() || self.outlives;
         if is_ended && self.entry != Entry::Absent {
-            let remote = (self.rng.below(4) == 0).then(|| child_of(number, 0x5_0000));
+            let remote = (self.rng.below(4) == 0).then(|| self.caller());
             let kind = if self.entry == Entry::Internal { Kind::Internal } else { Kind::Server };
+            // Of an INTERNAL span nobody could know.
+            let is_said = self.maker.character.says_remote || kind == Kind::Internal;
             let sketch = Sketch {
                 kind,
                 is_named: self.entry.is_named(),
                 is_error: self.fate == Fate::Errors,
-                parent_is_remote: remote.map(|_| true),
+                parent_is_remote: remote.filter(|_| is_said).map(|_| true),
                 ..self.maker.sketch(root, remote, (from.min(until), until))
             };
             spans.push(self.maker.ended(&sketch, 400));
         }
         spans
+    }
+
+    /// The span that called: of another service, or of this one, in an invocation before.
+    fn caller(&self) -> SpanId {
+        let number = self.maker.number;
+        let is_handed_on = number.is_multiple_of(2) && self.maker.is_of_one_trace(number - 1);
+        if is_handed_on { child_of(number - 1, 0) } else { child_of(number, 0x5_0000) }
     }
 
     /// An outsize span, and impossible times.

@@ -45,6 +45,9 @@ pub(super) struct Entry {
     pub(super) end: UnixNanos,
     /// The request that it came in.
     pub(super) receipt: u64,
+    /// Whether it says enough where the function has died: it has failed, or is closed by that death. One that had ended well
+    /// says nothing of it.
+    pub(super) tells_death: bool,
 }
 
 impl Invocation {

@@ -8,6 +8,7 @@ mod borders;
 mod connect;
 mod counted;
 mod crowded;
+mod deaths;
 mod doubt;
 mod ending;
 mod far;
