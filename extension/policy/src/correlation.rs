@@ -217,6 +217,36 @@ mod tests {
     }
 
     #[test]
+    fn what_began_well_before_a_try_is_not_its_span_unless_it_claims_any_time() {
+        let at = |seconds: u64| UnixNanos(seconds * 1_000_000_000);
+        for (start, is_its) in [(29_998, false), (29_999, true), (8_400, false), (8_399, true)] {
+            let mut logs = Correlation::default();
+            logs.begin(&request_id(1), at(30_000));
+            logs.on_span(&Span { start: at(start), ..span(1) });
+            assert_eq!(logs.add(request_id(1), record(1)).is_some(), is_its, "{start}");
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_made_beside_the_functions_own_takes_no_records() {
+        let mut logs = Correlation::default();
+        logs.on_span(&span(1));
+        logs.on_made(&PlatformSpan {
+            trace_id: span(1).trace_id,
+            span_id: id(5),
+            parent: None,
+            name: "made".into(),
+            kind: Kind::Server,
+            start: UnixNanos(1),
+            end: UnixNanos(2),
+            error_type: None,
+            attributes: alloc::vec![("faas.invocation_id", Value::Text(request_id(1)))],
+            links: Vec::new(),
+        });
+        assert_eq!(logs.add(request_id(1), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(1)))));
+    }
+
+    #[test]
     fn a_span_that_was_made_is_as_good_as_one_that_was_received() {
         let mut logs = Correlation::default();
         let made = |attributes| PlatformSpan {

@@ -394,6 +394,41 @@ mod tests {
     }
 
     #[test]
+    fn of_a_span_of_an_entry_kind_the_parent_is_remote_unless_that_is_denied() {
+        for (kind, is_remote, is_missing) in [
+            (Kind::Server, None, false),
+            (Kind::Consumer, None, false),
+            (Kind::Server, Some(false), true),
+            (Kind::Client, None, true),
+            (Kind::Client, Some(true), false),
+        ] {
+            let family = relatives(&[span(1, Some(7), is_remote, kind)]).family(ALL);
+            let missing = family.missing_parents(trace(), true);
+            assert_eq!(missing.contains(&id(7)), is_missing, "{kind:?} {is_remote:?}");
+            assert_eq!(family.missing_parents(trace(), false), [id(7)]);
+        }
+    }
+
+    #[test]
+    fn a_part_of_another_span_began_in_it_or_in_the_same_invocation() {
+        // The other one is from 5 to 15.
+        let relatives = relatives(&[span(5, None, None, Kind::Server)]);
+        for (parent, start, from, is_part) in [
+            (Some(5), 14, u64::MAX, true),
+            (Some(5), 15, u64::MAX, false),
+            (Some(5), 20, 5, true),
+            (Some(5), 20, 6, false),
+            (Some(6), 14, 0, false),
+            (None, 14, 0, false),
+        ] {
+            let inner = Span { start: UnixNanos(start), ..span(9, parent, None, Kind::Consumer) };
+            let other = Span { trace_id: TraceId::new([8; 16]).expect("not zero"), ..inner.clone() };
+            let has_outer = |span| relatives.has_outer(span, UnixNanos(from));
+            assert_eq!((has_outer(&inner), has_outer(&other)), (is_part, false), "{parent:?} {start} {from}");
+        }
+    }
+
+    #[test]
     fn placeholders_are_bounded() {
         let children: Vec<_> = (1..=40).map(|number| (number, Some(100 + number), None)).collect();
         assert_eq!(clients(&children).missing_parents(trace(), true).len(), PLACEHOLDERS_MAX);
