@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 /// Everything that must happen somewhere in a run of many seeds.
 const EXPECTED: &[&str] = &[
     "a request that never ends",
+    "a death told beside an own root",
     "a failure given up for want of room",
     "a span larger than memory",
     "an invocation of less than five milliseconds",

@@ -56,6 +56,12 @@ const END_SLACK: Duration = Duration::from_millis(1);
 /// # Source
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 pub(crate) const RETRIES_END: Duration = Duration::from_secs(6 * 3_600);
+/// A retry begins this long after the end of the try before, at the earliest: Lambda waits for a minute, less what clocks and
+/// spans are wrong by.
+///
+/// # Source
+/// As above.
+const RETRY_PAUSE: Duration = Duration::from_secs(50);
 /// How much later than it happens INVOKE may reach us, where nothing else bounds when an invocation began.
 pub(crate) const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 
@@ -63,6 +69,8 @@ pub(crate) const INVOKE_DELAY_MAX: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     open: Vec<Invocation>,
+    /// The last invocation, closed because its own span told of its end: the platform has yet to say how it ended.
+    claimed: Option<Invocation>,
     awaited: Waiting,
     finished: VecDeque<Finished>,
     early: VecDeque<Early>,
@@ -109,15 +117,17 @@ impl Account {
         deadline_at: Option<UnixNanos>,
     ) {
         self.begun += 1;
+        self.claimed = None;
         self.first_received_at.get_or_insert(invoke.received_at);
         // An end in the future is none: a span may claim any time, and clocks are set.
         self.last_end = self.last_end.min(invoke.received_at);
         let index = self.early.iter().position(|early| early.request_id == invoke.request_id);
         let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
         let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
-        (open.entry, open.flush_requested) = (early.entry, early.flush_requested);
+        open.flush_requested = early.flush_requested;
         // What happened long before is of an earlier try under the same id.
         let earliest = open.invoke.received_at.minus(INVOKE_DELAY_MAX);
+        open.entry = early.entry.filter(|entry| entry.end >= earliest);
         open.finish = early.finish.filter(|finish| finish.at.is_none_or(|at| at >= earliest));
         if !config.is_managed() {
             // The clock was set back since: those spans are of earlier ones, and would seem to be of this.
@@ -151,9 +161,10 @@ impl Account {
 
     /// The platform says when an invocation began, or nothing yet: that parts its spans from those of the one before.
     fn on_start(&mut self, config: &Config, ordinal: u64, started_at: Option<UnixNanos>) {
-        let Self { open, awaited, .. } = self;
+        let Self { open, awaited, claimed, .. } = self;
         let mut border = None;
-        for open in open.iter_mut().chain(awaited.iter_mut()).filter(|open| open.ordinal == ordinal) {
+        let all = open.iter_mut().chain(awaited.iter_mut()).chain(claimed.as_mut());
+        for open in all.filter(|open| open.ordinal == ordinal) {
             open.started_at = started_at.or(open.started_at);
             if let Some(at) = started_at.filter(|_| !config.is_managed()) {
                 // INVOKE is never there before its invocation.
@@ -275,7 +286,10 @@ impl Account {
     /// Whether a span that begins is a part of one that had ended by then: it is left over from that one's invocation, and
     /// no sign of another.
     pub(crate) fn is_left_over<B>(&self, span: &Span<B>) -> bool {
-        span.parent.is_some_and(|parent| self.relatives.has_ended((span.trace_id, parent), span.start))
+        // A message may be of a producer in an invocation before.
+        let is_message = span.kind.is_entry() && span.parent_is_remote != Some(false);
+        let has_ended = |parent| self.relatives.has_ended((span.trace_id, parent), span.start);
+        !is_message && span.parent.is_some_and(has_ended)
     }
 
     /// Whether the function itself says when its invocations are over.

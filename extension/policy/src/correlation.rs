@@ -3,19 +3,36 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::account::{INVOKE_DELAY_MAX, RETRIES_END};
 use crate::entry::BOOKKEEPING_BYTES;
 use crate::facts::Body;
 use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId};
+use crate::time::UnixNanos;
 
 /// Invocations whose span is remembered, for records that come late.
 const PLACES_MAX: usize = 32;
 /// Memory for records that wait, bookkeeping included; further ones go on without a span.
 const WAITING_BYTES_MAX: usize = 256 << 10;
 
+/// The latest try of an invocation, and its span where that is known.
+#[derive(Debug)]
+struct Try {
+    request_id: RequestId,
+    began: UnixNanos,
+    place: Option<(TraceId, SpanId)>,
+}
+
+impl Try {
+    /// Whether a span that began at `start` is of a try before. What claims any time is of this one.
+    fn is_after(&self, start: UnixNanos) -> bool {
+        start + INVOKE_DELAY_MAX < self.began && self.began.since(start) <= RETRIES_END
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Correlation<B> {
-    places: VecDeque<(RequestId, TraceId, SpanId)>,
+    places: VecDeque<Try>,
     waiting: Vec<(RequestId, Parcel<B>)>,
     waiting_bytes: usize,
 }
@@ -27,32 +44,42 @@ impl<B> Default for Correlation<B> {
 }
 
 impl<B: Body> Correlation<B> {
-    /// An invocation begins. A retry has the request id of the first try, and a span of its own.
-    pub(crate) fn begin(&mut self, request_id: &RequestId) {
-        self.places.retain(|(known, _, _)| known != request_id);
+    /// An invocation begins, at `began`. A retry has the request id of the first try, and a span of its own.
+    pub(crate) fn begin(&mut self, request_id: &RequestId, began: UnixNanos) {
+        self.places.retain(|known| known.request_id != *request_id);
+        self.push(Try { request_id: request_id.clone(), began, place: None });
     }
 
     /// A span was received: one that names its invocation is what the records of that belong to.
     pub(crate) fn on_span(&mut self, span: &Span<B>) {
         if let Some(request_id) = &span.request_id {
-            self.learn(request_id, span.trace_id, span.span_id);
+            // Of two spans that name an invocation the outer one ends, and so comes, last.
+            self.learn(request_id, span.start, (span.trace_id, span.span_id));
         }
     }
 
-    /// A span was made for an invocation that sent none.
+    /// A span was made for an invocation that sent none, or none that tells of its death.
     pub(crate) fn on_made(&mut self, span: &PlatformSpan) {
-        if let Some(request_id) = span.invocation() {
-            self.learn(request_id, span.trace_id, span.span_id);
+        if let Some(request_id) = span.invocation().filter(|request_id| !self.is_known(request_id)) {
+            self.learn(request_id, span.start, (span.trace_id, span.span_id));
         }
     }
 
-    fn learn(&mut self, request_id: &RequestId, trace_id: TraceId, span_id: SpanId) {
-        // Of two spans that name an invocation the outer one ends, and so comes, last.
-        self.places.retain(|(known, _, _)| known != request_id);
+    fn learn(&mut self, request_id: &RequestId, start: UnixNanos, place: (TraceId, SpanId)) {
+        let known = self.places.iter().position(|known| known.request_id == *request_id);
+        if known.is_some_and(|index| self.places[index].is_after(start)) {
+            return;
+        }
+        let began = known.and_then(|index| self.places.remove(index)).map(|known| known.began);
+        let began = began.unwrap_or_default();
+        self.push(Try { request_id: request_id.clone(), began, place: Some(place) });
+    }
+
+    fn push(&mut self, latest: Try) {
         if self.places.len() == PLACES_MAX {
             self.places.pop_front();
         }
-        self.places.push_back((request_id.clone(), trace_id, span_id));
+        self.places.push_back(latest);
     }
 
     /// Takes records of `request_id` in; gives them back when they need not, or may not, wait.
@@ -84,13 +111,17 @@ impl<B: Body> Correlation<B> {
     }
 
     fn is_known(&self, request_id: &RequestId) -> bool {
-        self.places.iter().any(|(known, _, _)| known == request_id)
+        self.place(request_id).is_some()
+    }
+
+    fn place(&self, request_id: &RequestId) -> Option<(TraceId, SpanId)> {
+        self.places.iter().find(|known| known.request_id == *request_id)?.place
     }
 
     fn placed(&self, request_id: &RequestId, mut parcel: Parcel<B>) -> Parcel<B> {
-        let place = self.places.iter().find(|(known, _, _)| known == request_id);
+        let place = self.place(request_id);
         if let Some((body, size)) =
-            place.and_then(|(_, trace_id, span_id)| parcel.body.placed(trace_id, span_id))
+            place.and_then(|(trace_id, span_id)| parcel.body.placed(&trace_id, &span_id))
         {
             (parcel.body, parcel.size) = (body, size);
         }
@@ -102,7 +133,6 @@ impl<B: Body> Correlation<B> {
 mod tests {
     use super::*;
     use crate::span::{Kind, Signal, Value};
-    use crate::time::UnixNanos;
 
     /// A body that knows which span it was put under.
     #[derive(Clone, Debug, PartialEq)]
@@ -181,9 +211,39 @@ mod tests {
         let mut logs = Correlation::default();
         logs.on_span(&span(1));
         logs.on_span(&span(2));
-        logs.begin(&request_id(1));
+        logs.begin(&request_id(1), UnixNanos(0));
         assert!(logs.add(request_id(1), record(1)).is_none(), "its own span may still come");
         assert_eq!(logs.add(request_id(2), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(2)))));
+    }
+
+    #[test]
+    fn what_began_well_before_a_try_is_not_its_span_unless_it_claims_any_time() {
+        let at = |seconds: u64| UnixNanos(seconds * 1_000_000_000);
+        for (start, is_its) in [(29_998, false), (29_999, true), (8_400, false), (8_399, true)] {
+            let mut logs = Correlation::default();
+            logs.begin(&request_id(1), at(30_000));
+            logs.on_span(&Span { start: at(start), ..span(1) });
+            assert_eq!(logs.add(request_id(1), record(1)).is_some(), is_its, "{start}");
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_made_beside_the_functions_own_takes_no_records() {
+        let mut logs = Correlation::default();
+        logs.on_span(&span(1));
+        logs.on_made(&PlatformSpan {
+            trace_id: span(1).trace_id,
+            span_id: id(5),
+            parent: None,
+            name: "made".into(),
+            kind: Kind::Server,
+            start: UnixNanos(1),
+            end: UnixNanos(2),
+            error_type: None,
+            attributes: alloc::vec![("faas.invocation_id", Value::Text(request_id(1)))],
+            links: Vec::new(),
+        });
+        assert_eq!(logs.add(request_id(1), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(1)))));
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub(crate) struct Character {
     pub(crate) has_bogus_times: bool,
     /// Some invocations are not sampled by the function's own SDK: they send nothing.
     pub(crate) is_sampled_itself: bool,
+    /// Its SDK says of a parent whether that is remote.
+    pub(crate) says_remote: bool,
     /// Failed invocations are retried with the same request id.
     pub(crate) is_retried: bool,
     /// Its variables say that it has an SDK.
@@ -103,6 +105,7 @@ impl Character {
         sends_at_init: false,
         has_bogus_times: false,
         is_sampled_itself: false,
+        says_remote: true,
         is_retried: false,
         expects_spans: false,
         crowd: 3,
@@ -145,6 +148,7 @@ impl Character {
         let crowd = [1, 2, 8, 64][rng.below(4) as usize];
         // A whole processor, and a fourteenth of one, as 128 MB have.
         let cpu = [(0, 0), (30_000, 10_000), (400_000, 140_000)][rng.below(3) as usize];
+        let says_remote = rng.below(2) == 0;
         // Waiting is only seen where nothing says earlier that the invocation is over.
         let is_uneven = pace == Pace::Uneven;
         let entry = if is_uneven && entry.is_named() { Entry::Unnamed } else { entry };
@@ -159,6 +163,7 @@ impl Character {
             sends_at_init,
             has_bogus_times,
             is_sampled_itself,
+            says_remote,
             is_retried,
             expects_spans,
             crowd,

@@ -103,7 +103,8 @@ impl Planner<'_> {
         let parts = if self.entry == Entry::Siblings { 2 + self.rng.below(3) } else { 1 };
         for part in 0..parts {
             let at = self.handler + (sent_at - self.handler) * (part + 1) / parts;
-            let spans = self.part(part, children, at);
+            let from = self.handler + (sent_at - self.handler) * part / parts + 1_000 * u64::from(part > 0);
+            let spans = self.part(part, children, from, at);
             let at = if is_late { self.duration + 30 * MS } else { at };
             self.send(at, spans);
         }
@@ -132,7 +133,7 @@ impl Planner<'_> {
     }
 
     /// Children of one span, and that span last where it has ended and is sent at all.
-    fn part(&mut self, part: u64, children: u64, until: u64) -> Vec<Span<Body>> {
+    fn part(&mut self, part: u64, children: u64, from: u64, until: u64) -> Vec<Span<Body>> {
         let number = self.maker.number;
         let root = if part == 0 { root_of(number) } else { child_of(number, 0x6_0000 + part) };
         let mut spans = Vec::new();
@@ -149,18 +150,27 @@ impl Planner<'_> {
         self.disturb(&mut spans);
         let is_ended = self.fate.has_handled() || self.outlives;
         if is_ended && self.entry != Entry::Absent {
-            let remote = (self.rng.below(4) == 0).then(|| child_of(number, 0x5_0000));
+            let remote = (self.rng.below(4) == 0).then(|| self.caller());
             let kind = if self.entry == Entry::Internal { Kind::Internal } else { Kind::Server };
+            // Of an INTERNAL span nobody could know.
+            let is_said = self.maker.character.says_remote || kind == Kind::Internal;
             let sketch = Sketch {
                 kind,
                 is_named: self.entry.is_named(),
                 is_error: self.fate == Fate::Errors,
-                parent_is_remote: remote.map(|_| true),
-                ..self.maker.sketch(root, remote, (self.handler, until))
+                parent_is_remote: remote.filter(|_| is_said).map(|_| true),
+                ..self.maker.sketch(root, remote, (from.min(until), until))
             };
             spans.push(self.maker.ended(&sketch, 400));
         }
         spans
+    }
+
+    /// The span that called: of another service, or of this one, in an invocation before.
+    fn caller(&self) -> SpanId {
+        let number = self.maker.number;
+        let is_handed_on = number.is_multiple_of(2) && self.maker.is_of_one_trace(number - 1);
+        if is_handed_on { child_of(number - 1, 0) } else { child_of(number, 0x5_0000) }
     }
 
     /// An outsize span, and impossible times.

@@ -59,6 +59,11 @@ impl Maker<'_> {
         trace_for(self.character, self.number)
     }
 
+    /// Whether invocation `other` is in the same trace.
+    pub(super) fn is_of_one_trace(&self, other: u64) -> bool {
+        trace_for(self.character, other) == self.trace_id()
+    }
+
     /// The trace of its child of this number.
     pub(super) fn trace_of_child(&self, child: u64) -> TraceId {
         match self.character.traces {

@@ -71,9 +71,18 @@ impl World {
         let made = known.iter().filter(|root| matches!(root, Root::Made(_))).count();
         let has_two = made > 1 || (made == 1 && known.len() > 1);
         let Some(life) = self.truth.life(number) else { return };
-        if is_on("two roots") && has_two && !self.may_have_two(life) {
+        let is_told_beside = made == 1 && self.needs_two(life);
+        if is_on("two roots") && has_two && !is_told_beside && !self.may_have_two(life) {
             panic!("two roots: {:?} of {life:?}", self.roots.of(number));
         }
+        if has_two && is_told_beside {
+            self.coverage.note("a death told beside an own root");
+        }
+    }
+
+    /// Whether the function died when its own root had come, which does not tell of that.
+    fn needs_two(&self, life: &Life) -> bool {
+        life.fate.is_death() && !self.config.is_managed() && life.entry_at.is_some()
     }
 
     /// Whether the function's own root came when ours could have been sent by the rules.
@@ -347,7 +356,11 @@ impl World {
         for life in &self.truth.lives {
             let is_heard = life.heard.is_some() || life.start_told.is_some();
             let is_known = is_heard && !self.is_blurred(life);
-            assert!(!is_known || !self.roots.of(life.number).is_empty(), "no root: {life:?}");
+            let roots = self.roots.of(life.number);
+            assert!(!is_known || !roots.is_empty(), "no root: {life:?}");
+            let is_death_told = self.needs_two(life) && self.is_in_time(life, life.done_told);
+            let tells = roots.iter().any(|root| !matches!(root, Root::Own(_)));
+            assert!(!is_death_told || life.is_killed || tells, "no root tells of its death: {life:?}");
         }
     }
 }

@@ -144,7 +144,8 @@ impl World {
             trace_id: span.trace_id,
             span_id: span.span_id,
             parent: span.parent,
-            is_remote: span.parent_is_remote == Some(true),
+            // The parent of an entry span is its caller's, unless that is denied.
+            is_remote: span.parent_is_remote.unwrap_or(span.kind.is_entry()),
             is_named: span.request_id.is_some(),
             start: span.start,
             end: span.end,

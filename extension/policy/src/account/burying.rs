@@ -65,10 +65,9 @@ pub(super) fn bury<B: Body>(
         let names = span.request_id.as_ref().map(|id| *id == open.invoke.request_id);
         span.kind.is_entry() && names.unwrap_or(span.start + END_SLACK >= open.floor)
     };
-    if open.entry.is_none()
-        && let Some(span) = announced.in_order(part.as_ref()).into_iter().find(is_own)
-    {
-        open.entry = Some(Entry { place: Place::of(span), end: span.end, receipt: 0 });
+    if let Some(span) = announced.in_order(part.as_ref()).into_iter().find(is_own) {
+        let closed = Entry { place: Place::of(span), end: span.end, receipt: 0, tells_death: true };
+        open.entry.get_or_insert(closed).tells_death = true;
     }
     let at = ended_at(open, family);
     Some(Death { at, ending: finish.ending.clone(), part })

@@ -41,6 +41,9 @@ impl Account {
             let oldest = self.open.remove(0);
             self.close(now, config, oldest, announced);
         }
+        if !may_come {
+            self.tell_late_death(config, announced);
+        }
         self.tell_init(config);
     }
 
@@ -87,6 +90,9 @@ impl Account {
         shutdown: &Shutdown,
         announced: &Announced<B>,
     ) {
+        if let Some(open) = &mut self.claimed {
+            open.finish.get_or_insert_with(|| Finish::of_shutdown(shutdown, open.deadline_at));
+        }
         self.close_known(now, config, announced, false);
         // On demand it is the last that SHUTDOWN cuts off: those before it have long ended, and nobody told.
         for mut open in core::mem::take(&mut self.open) {
@@ -141,7 +147,8 @@ impl Account {
         let (from, received_at) = (open.from, open.invoke.received_at);
         let family = self.relatives.family_before(window, last, open.turn + 1).since(open.turn);
         let is_others = |place: Place| {
-            let mut entries = self.finished.iter().filter_map(|known| known.entry);
+            let is_other = |known: &&Finished| known.began_at != received_at;
+            let mut entries = self.finished.iter().filter(is_other).filter_map(|known| known.entry);
             entries.any(|entry| entry.place.trace_id == place.trace_id)
         };
         // Where nobody said when it began, what is older than our INVOKE is not its, if its trace was there before, or has the
@@ -188,29 +195,58 @@ impl Account {
             let missing = family.missing_parents(place.trace_id, true);
             !has_died || missing.into_iter().all(|parent| announced.has_come(parent))
         };
-        let own = open.entry.map(|entry| entry.place).or_else(|| family.entry().filter(is_whole));
-        if let Some(place) = own {
+        let own = open.entry.map(|entry| (entry.place, entry.tells_death));
+        let own = own.or_else(|| family.entry().filter(|(place, _)| is_whole(place)));
+        let is_dead = has_died && !lives_on;
+        if let Some((place, _)) = own.filter(|(_, tells_death)| *tells_death || !is_dead) {
             self.placed(&open, place);
+            if open.finish.is_none() && open.ordinal == self.begun && !config.is_managed() {
+                self.claimed = Some(open.clone());
+            }
             self.remember(config, open, ended_at);
         } else if (!has_died || lives_on) && (self.has_sdk || config.expects_spans) {
             let (earlier, id) = (self.awaited.add(now, ended_at, open.clone()), ended_at);
             self.remember(config, open, id);
             self.settle(config, earlier.into_iter().collect());
         } else {
-            let has_come = |span_id| {
-                announced.has_come(span_id) || self.stand_ins.iter().any(|(_, other)| *other == span_id)
-            };
-            let is_cold = self.is_cold(config, &open);
-            let rebuilt = root::rebuild(config, &open, family, is_cold, has_come);
-            if has_died {
-                self.stand_ins.extend(rebuilt.stand_ins());
-            }
-            self.placed(&open, rebuilt.place());
-            self.made.push(rebuilt.root);
-            self.made.extend(rebuilt.placeholders);
+            self.make(config, &open, family, announced);
             self.remember(config, open, ended_at);
         }
         self.tell_init(config);
+    }
+
+    /// Makes the root of `open`, and what else is missing above its `family`.
+    fn make<B: Body>(
+        &mut self,
+        config: &Config,
+        open: &Invocation,
+        family: &Family,
+        announced: &Announced<B>,
+    ) {
+        let has_come = |span_id| {
+            announced.has_come(span_id) || self.stand_ins.iter().any(|(_, other)| *other == span_id)
+        };
+        let is_cold = self.is_cold(config, open);
+        let rebuilt = root::rebuild(config, open, family, is_cold, has_come);
+        if open.has_died() {
+            self.stand_ins.extend(rebuilt.stand_ins());
+        }
+        self.placed(open, rebuilt.place());
+        self.made.push(rebuilt.root);
+        self.made.extend(rebuilt.placeholders);
+    }
+
+    /// The function has died in an invocation of which its own span had said that it was over: where no span tells of that, one
+    /// is made.
+    fn tell_late_death<B: Body>(&mut self, config: &Config, announced: &Announced<B>) {
+        let Some(mut open) = self.claimed.take_if(|open| open.has_died()) else { return };
+        let family = self.family_of(&open, &dying(config, &open, announced));
+        if let Some(finish) = open.finish.clone() {
+            self.deaths.extend(bury(config, &mut open, &family, &finish, announced));
+        }
+        if open.entry.is_none_or(|entry| !entry.tells_death) {
+            self.make(config, &open, &family, announced);
+        }
     }
 
     /// Parts the spans of `open`, which ended at `ended_at` as far as is known, from those of the next invocation.
@@ -242,7 +278,7 @@ impl Account {
     fn settle(&mut self, config: &Config, awaited: Vec<Invocation>) {
         for open in awaited {
             let family = self.family_of::<()>(&open, &[]);
-            if let Some(place) = family.entry() {
+            if let Some((place, _)) = family.entry() {
                 self.placed(&open, place);
                 continue;
             }
@@ -259,7 +295,8 @@ impl Account {
     fn forget_relatives(&mut self, config: &Config) {
         if !config.is_managed() {
             let open = self.open.iter().map(|open| open.from).min();
-            let oldest = [open, Waiting::oldest_from(&self.awaited)].into_iter().flatten().min();
+            let claimed = self.claimed.as_ref().map(|open| open.from);
+            let oldest = [open, claimed, Waiting::oldest_from(&self.awaited)].into_iter().flatten().min();
             self.relatives.forget_before(oldest.unwrap_or(self.last_end).minus(Duration::from_secs(1)));
         }
     }

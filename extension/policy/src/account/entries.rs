@@ -21,14 +21,20 @@ impl Account {
 
     /// A span names the invocation that it is of. One whose parent is in the same process is a part of another.
     fn on_entry<B>(&mut self, now: Instant, config: &Config, request_id: &RequestId, span: &Span<B>) {
-        let is_inner = span.parent_is_remote != Some(true)
-            && span.parent.is_some_and(|parent| self.relatives.has(span.trace_id, parent));
+        let named = self.open.iter().rfind(|open| open.invoke.request_id == *request_id);
+        let from = named.map_or(UnixNanos(u64::MAX), |open| open.from);
+        let is_inner = span.parent_is_remote != Some(true) && self.relatives.has_outer(span, from);
         if span.parent_is_remote == Some(false) || is_inner {
             return;
         }
         self.was_heard = true;
         self.tells_ends = true;
-        let entry = Entry { place: Place::of(span), end: span.end, receipt: self.receipts };
+        let entry = Entry {
+            place: Place::of(span),
+            end: span.end,
+            receipt: self.receipts,
+            tells_death: span.is_error,
+        };
         // An asynchronous invocation is retried under its own request id, a minute later: what began before the retry is of
         // the first try; and where the clock was set back since, that try ended in what is the future of the retry.
         let has_older = self.has_older(request_id);
@@ -54,7 +60,7 @@ impl Account {
             self.placed(&invocation, entry.place);
             self.tell_init(config);
         } else if let Some(known) = self.finished.iter_mut().rfind(|known| known.request_id == *request_id)
-            && span.start <= known.ended_at
+            && known.may_hold(span.start)
         {
             self.entries_mislead |= known.entry.is_some_and(|known| misled(&known, &entry));
             if known.deadline_at.is_none_or(|last| entry.end <= last) {
@@ -82,7 +88,8 @@ pub(super) fn note_entry(known: &mut Option<Entry>, entry: Entry) {
     };
     let is_outer = before.place.parent == Some(entry.place.span_id);
     let end = before.end.max(entry.end);
-    *before = Entry { end, ..if is_outer { entry } else { *before } };
+    let tells_death = before.tells_death || entry.tells_death;
+    *before = Entry { end, tells_death, ..if is_outer { entry } else { *before } };
 }
 
 /// Whether `entry` shows that `known`, which came in a request before, was not the end of the invocation.
@@ -110,6 +117,7 @@ mod tests {
             place: Place { trace_id: trace(9), span_id: id(span_id), parent: parent.map(id) },
             end: UnixNanos(end),
             receipt,
+            tells_death: false,
         }
     }
 

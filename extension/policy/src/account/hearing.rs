@@ -42,6 +42,9 @@ impl Account {
             }
             // On demand it comes after `platform.runtimeDone`, unless that was lost. Its duration has our own time in it.
             PlatformEvent::Report { request_id, at, ending, duration, .. } => {
+                let told =
+                    Finish { is_overlong: !config.is_managed(), ..Finish::told(ending, *at, *duration) };
+                self.explain(request_id, *at, &told);
                 // Each invocation has one: the first try's is no word on a retry that has begun.
                 let is_of_it = |known: &&mut Finished| known.request_id == *request_id && !known.is_reported;
                 if let Some(known) = self.finished.iter_mut().find(is_of_it) {
@@ -53,9 +56,7 @@ impl Account {
                         return;
                     }
                 }
-                let is_overlong = !config.is_managed();
-                let finish = Finish { is_overlong, ..Finish::told(ending, *at, *duration) };
-                self.finish(config, request_id, *at, finish);
+                self.finish(config, request_id, *at, told);
             }
             _ => self.init.on_event(config, event),
         }
@@ -70,11 +71,27 @@ impl Account {
         let may_be = |open: &Invocation| open.deadline_at.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
         let open = tries.find(|open| is_sole && may_be(open) || open.invoke.received_at + END_SLACK >= at);
         let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
-        open.or_else(|| self.awaited.started(request_id, at))
+        let claimed = self.claimed.iter().filter(is_it);
+        let mut claimed = claimed.filter(|open| {
+            let received_at = open.invoke.received_at;
+            received_at + END_SLACK >= at && at + INVOKE_DELAY_MAX >= received_at
+        });
+        let claimed = claimed.next().map(|open| open.ordinal);
+        open.or(claimed).or_else(|| self.awaited.started(request_id, at))
+    }
+
+    /// The platform says how an invocation ended of which its own span had told the end.
+    fn explain(&mut self, request_id: &RequestId, at: UnixNanos, finish: &Finish) {
+        let Some(open) = &mut self.claimed else { return };
+        let is_after = at + INVOKE_DELAY_MAX > open.invoke.received_at;
+        if open.invoke.request_id == *request_id && is_after {
+            open.finish.get_or_insert_with(|| finish.clone());
+        }
     }
 
     fn finish(&mut self, config: &Config, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
+        self.explain(request_id, at, &finish);
         // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
         // twice has the same time: another one is of another try, whose clock may have been set back.
         let is_it = |known: &&mut Finished| {

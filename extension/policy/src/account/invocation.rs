@@ -1,5 +1,6 @@
 //! One invocation: what is known of it, from its begin until its span is sent.
 
+use super::RETRY_PAUSE;
 use super::ending::Finish;
 use super::relatives::{Place, Window};
 use crate::id::Ids;
@@ -42,6 +43,9 @@ pub(super) struct Entry {
     pub(super) end: UnixNanos,
     /// The request that it came in.
     pub(super) receipt: u64,
+    /// Whether it says enough where the function has died: it has failed, or is closed by that death. One that had ended well
+    /// says nothing of it.
+    pub(super) tells_death: bool,
 }
 
 impl Invocation {
@@ -145,6 +149,15 @@ pub(super) struct Finished {
 }
 
 impl Finished {
+    /// Whether a span that names it, and began at `start`, is of this try. If only spans have told of its end, it may have gone
+    /// on after them: a function that serves several records makes a span for each, one after the other.
+    pub(super) fn may_hold(&self, start: UnixNanos) -> bool {
+        let goes_on = !self.is_done
+            && start < self.ended_at + RETRY_PAUSE
+            && self.deadline_at.is_none_or(|last| start <= last);
+        start <= self.ended_at || goes_on
+    }
+
     /// The platform has told of its end late, or once more.
     pub(super) fn on_told(&mut self, at: UnixNanos, finish: &Finish) {
         if !finish.is_overlong {
@@ -172,6 +185,19 @@ mod tests {
             xray: None,
         };
         Invocation::new(Instant::default(), 7, 1, invoke, deadline_at.map(UnixNanos))
+    }
+
+    fn finished() -> Finished {
+        Finished {
+            request_id: "r".into(),
+            began_at: UnixNanos(1),
+            ended_at: UnixNanos(2),
+            deadline_at: None,
+            told_at: None,
+            entry: None,
+            is_done: false,
+            is_reported: false,
+        }
     }
 
     fn finish(status: EndStatus, at: Option<u64>, duration: Option<u64>, is_overlong: bool) -> Finish {
@@ -238,23 +264,35 @@ mod tests {
     }
 
     #[test]
+    fn as_long_as_only_spans_told_of_its_end_the_next_one_may_begin_after_it() {
+        let pause = RETRY_PAUSE.as_nanos() as u64;
+        let late = 200 + pause;
+        for (is_done, deadline, start, holds) in [
+            (true, None, 200, true),
+            (true, None, 201, false),
+            (false, None, late - 1, true),
+            (false, None, late, false),
+            (false, Some(900), 900, true),
+            (false, Some(900), 901, false),
+        ] {
+            let known = Finished {
+                ended_at: UnixNanos(200),
+                is_done,
+                deadline_at: deadline.map(UnixNanos),
+                ..finished()
+            };
+            assert_eq!(known.may_hold(UnixNanos(start)), holds, "{is_done} {deadline:?} {start}");
+        }
+    }
+
+    #[test]
     fn what_is_told_late_is_kept_once_unless_our_own_time_is_in_it() {
-        let known = || Finished {
-            request_id: "r".into(),
-            began_at: UnixNanos(1),
-            ended_at: UnixNanos(2),
-            deadline_at: None,
-            told_at: None,
-            entry: None,
-            is_done: false,
-            is_reported: false,
-        };
-        let mut finished = known();
-        finished.on_told(UnixNanos(5), &finish(EndStatus::Success, None, None, false));
-        finished.on_told(UnixNanos(6), &finish(EndStatus::Success, None, None, false));
-        assert_eq!((finished.is_done, finished.told_at), (true, Some(UnixNanos(5))));
-        let mut finished = known();
-        finished.on_told(UnixNanos(5), &finish(EndStatus::Success, None, None, true));
-        assert_eq!((finished.is_done, finished.told_at), (false, None));
+        let mut known = finished();
+        known.on_told(UnixNanos(5), &finish(EndStatus::Success, None, None, false));
+        known.on_told(UnixNanos(6), &finish(EndStatus::Success, None, None, false));
+        assert_eq!((known.is_done, known.told_at), (true, Some(UnixNanos(5))));
+        let mut known = finished();
+        known.on_told(UnixNanos(5), &finish(EndStatus::Success, None, None, true));
+        assert_eq!((known.is_done, known.told_at), (false, None));
     }
 }

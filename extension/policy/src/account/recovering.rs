@@ -37,13 +37,14 @@ impl Account {
         let last_end = self.last_end;
         for span in spans.iter().chain(earlier) {
             if span.request_id.as_ref() == Some(&request_id) && span.parent_is_remote != Some(false) {
-                let entry = Entry { place: Place::of(span), end: span.end, receipt: 0 };
+                // Whether it has failed with us, nobody knows: it says what there is to say.
+                let entry = Entry { place: Place::of(span), end: span.end, receipt: 0, tells_death: true };
                 note_entry(&mut open.entry, entry);
             }
         }
         if let Some((_, place)) = self.rooted.take().filter(|(id, _)| *id == request_id) {
             // Where it is not here any more, it has been delivered.
-            open.entry.get_or_insert(Entry { place, end: received_at, receipt: 0 });
+            open.entry.get_or_insert(Entry { place, end: received_at, receipt: 0, tells_death: true });
         }
         let is_other = |trace: TraceId| {
             let mut of_trace = earlier.iter().filter(|span| span.trace_id == trace);

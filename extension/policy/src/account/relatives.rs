@@ -38,8 +38,10 @@ pub(super) struct Relative {
     start: UnixNanos,
     end: UnixNanos,
     parent_is_remote: Option<bool>,
-    /// Whether it may stand for an invocation: of an entry kind, and not naming one. Which one that names is known.
+    /// Whether it is of an entry kind, and names its invocation; and whether it has failed.
     is_entry: bool,
+    is_named: bool,
+    is_error: bool,
     /// How often `/next` had been asked when it came.
     turn: u64,
 }
@@ -52,7 +54,9 @@ impl Relative {
             start: span.start,
             end: span.end,
             parent_is_remote: span.parent_is_remote,
-            is_entry: span.kind.is_entry() && span.request_id.is_none(),
+            is_entry: span.kind.is_entry(),
+            is_named: span.request_id.is_some(),
+            is_error: span.is_error,
         }
     }
 
@@ -62,6 +66,12 @@ impl Relative {
 
     fn parent(&self) -> Option<(TraceId, SpanId)> {
         self.place.parent.map(|parent| (self.place.trace_id, parent))
+    }
+
+    /// Whether its parent, if that has not come, is in another process. Many SDKs do not say: the parent of a span of an entry
+    /// kind is its caller's.
+    fn has_remote_parent(&self) -> bool {
+        self.parent_is_remote.unwrap_or(self.is_entry)
     }
 }
 
@@ -204,8 +214,17 @@ impl Relatives {
     }
 
     /// Whether `span_id` of `trace` was received.
+    #[cfg(test)]
     pub(super) fn has(&self, trace: TraceId, span_id: SpanId) -> bool {
-        self.all.iter().any(|relative| relative.place.trace_id == trace && relative.place.span_id == span_id)
+        self.all.iter().any(|relative| relative.id() == (trace, span_id))
+    }
+
+    /// Whether `span`, which is of an invocation that began at `from`, is a part of one that was received: its parent was open
+    /// when it began, or is of the same invocation. The parent of a message may be of an earlier one.
+    pub(super) fn has_outer<B>(&self, span: &Span<B>, from: UnixNanos) -> bool {
+        let outer = span.parent.map(|parent| (span.trace_id, parent));
+        let is_outer = |relative: &Relative| relative.end > span.start || relative.start >= from;
+        self.all.iter().any(|relative| Some(relative.id()) == outer && is_outer(relative))
     }
 
     /// Whether `span_id` of `trace` was received, and had ended by `at`.
@@ -246,16 +265,17 @@ impl Family {
     }
 
     /// A span of an entry kind that can stand for the invocation although it does not name it: the first whose parent
-    /// is not in the invocation too.
-    pub(super) fn entry(&self) -> Option<Place> {
+    /// is not in the invocation too; and whether it has failed.
+    pub(super) fn entry(&self) -> Option<(Place, bool)> {
         let present = self.present();
         let is_outer = |relative: &&Relative| {
             let parent = relative.parent().filter(|_| relative.parent_is_remote != Some(true));
             relative.is_entry
+                && !relative.is_named
                 && relative.parent_is_remote != Some(false)
                 && parent.is_none_or(|parent| !present.contains(&parent))
         };
-        self.relatives.iter().find(is_outer).map(|relative| relative.place)
+        self.relatives.iter().find(is_outer).map(|relative| (relative.place, relative.is_error))
     }
 
     /// Its spans, to look many up in: an invocation may have thousands.
@@ -295,14 +315,13 @@ impl Family {
 
     /// Parents that spans of `trace` name and nobody sent, each once, in order of arrival.
     ///
-    /// Shape: at most [`PLACEHOLDERS_MAX`]; without parents that the sender called remote when `local_only`.
+    /// Shape: at most [`PLACEHOLDERS_MAX`]; without parents in other processes when `local_only`.
     pub(super) fn missing_parents(&self, trace: TraceId, local_only: bool) -> Vec<SpanId> {
         let of_trace = || self.relatives.iter().filter(|relative| relative.place.trace_id == trace);
         let mut present: Vec<SpanId> = of_trace().map(|relative| relative.place.span_id).collect();
         present.sort_unstable();
         let mut missing = Vec::new();
-        for relative in of_trace().filter(|relative| !(local_only && relative.parent_is_remote == Some(true)))
-        {
+        for relative in of_trace().filter(|relative| !(local_only && relative.has_remote_parent())) {
             let Some(parent) = relative.place.parent else { continue };
             if present.binary_search(&parent).is_err() && !missing.contains(&parent) {
                 missing.push(parent);
@@ -375,6 +394,41 @@ mod tests {
     }
 
     #[test]
+    fn of_a_span_of_an_entry_kind_the_parent_is_remote_unless_that_is_denied() {
+        for (kind, is_remote, is_missing) in [
+            (Kind::Server, None, false),
+            (Kind::Consumer, None, false),
+            (Kind::Server, Some(false), true),
+            (Kind::Client, None, true),
+            (Kind::Client, Some(true), false),
+        ] {
+            let family = relatives(&[span(1, Some(7), is_remote, kind)]).family(ALL);
+            let missing = family.missing_parents(trace(), true);
+            assert_eq!(missing.contains(&id(7)), is_missing, "{kind:?} {is_remote:?}");
+            assert_eq!(family.missing_parents(trace(), false), [id(7)]);
+        }
+    }
+
+    #[test]
+    fn a_part_of_another_span_began_in_it_or_in_the_same_invocation() {
+        // The other one is from 5 to 15.
+        let relatives = relatives(&[span(5, None, None, Kind::Server)]);
+        for (parent, start, from, is_part) in [
+            (Some(5), 14, u64::MAX, true),
+            (Some(5), 15, u64::MAX, false),
+            (Some(5), 20, 5, true),
+            (Some(5), 20, 6, false),
+            (Some(6), 14, 0, false),
+            (None, 14, 0, false),
+        ] {
+            let inner = Span { start: UnixNanos(start), ..span(9, parent, None, Kind::Consumer) };
+            let other = Span { trace_id: TraceId::new([8; 16]).expect("not zero"), ..inner.clone() };
+            let has_outer = |span| relatives.has_outer(span, UnixNanos(from));
+            assert_eq!((has_outer(&inner), has_outer(&other)), (is_part, false), "{parent:?} {start} {from}");
+        }
+    }
+
+    #[test]
     fn placeholders_are_bounded() {
         let children: Vec<_> = (1..=40).map(|number| (number, Some(100 + number), None)).collect();
         assert_eq!(clients(&children).missing_parents(trace(), true).len(), PLACEHOLDERS_MAX);
@@ -421,7 +475,7 @@ mod tests {
         ];
         for (spans, expected) in rows {
             let entry = relatives(spans).family(ALL).entry();
-            assert_eq!(entry.map(|place| place.span_id), expected.map(id), "{spans:?}");
+            assert_eq!(entry.map(|(place, _)| place.span_id), expected.map(id), "{spans:?}");
         }
     }
 
@@ -538,7 +592,7 @@ mod tests {
         ];
         for (spans, expected) in rows {
             let entry = relatives(spans).family(ALL).entry();
-            assert_eq!(entry.map(|place| place.span_id), expected.map(id), "{spans:?}");
+            assert_eq!(entry.map(|(place, _)| place.span_id), expected.map(id), "{spans:?}");
         }
     }
 

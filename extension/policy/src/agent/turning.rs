@@ -99,7 +99,7 @@ impl<B: Body> Agent<B> {
         self.forget_announced();
         self.metrics.on_time(now, invoke.received_at);
         self.metrics.on_invoke(&invoke.request_id, invoke.received_at);
-        self.logs.begin(&invoke.request_id);
+        self.logs.begin(&invoke.request_id, invoke.received_at);
         self.pace.on_invoke(now);
         self.try_disk_again();
         self.lanes.iter_mut().for_each(Lane::begin_invocation);

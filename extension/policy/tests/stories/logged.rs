@@ -1,8 +1,9 @@
 //! Log records: under the span of their invocation where that comes before the flush that they leave with.
 
 use policy::{
-    Agent, Config, Content, Duration, FlushMode, Input, Instant, Invoke, Kind, Measuring, Outcome, Output,
-    Parcel, Receipt, Shutdown, ShutdownReason, Signal, Span, SpanId, TraceId, UnixNanos,
+    Agent, Config, Content, Duration, EndStatus, Ending, FlushMode, Input, Instant, Invoke, Kind, Measuring,
+    Outcome, Output, Parcel, PlatformEvent, Receipt, Response, Shutdown, ShutdownReason, Signal, Span,
+    SpanId, TraceId, UnixNanos,
 };
 
 use crate::made;
@@ -28,7 +29,11 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let config = Config { flush: FlushMode::End, measuring: Measuring::OFF, ..Config::default() };
+        Self::of(Config::default())
+    }
+
+    fn of(config: Config) -> Self {
+        let config = Config { flush: FlushMode::End, measuring: Measuring::OFF, ..config };
         let mut story = Self { agent: Agent::new(config), now: 0, records: Vec::new(), has_exited: false };
         story.hear(Input::Ready);
         story
@@ -55,7 +60,11 @@ impl Story {
     }
 
     fn invoke(&mut self, request_id: &str) {
-        self.now += 1_000 * MS;
+        self.invoke_after(request_id, 1_000);
+    }
+
+    fn invoke_after(&mut self, request_id: &str, ms: u64) {
+        self.now += ms * MS;
         self.hear(Input::Invoke(Invoke {
             request_id: request_id.into(),
             deadline: Instant::from_nanos(self.now) + Duration::from_secs(60),
@@ -63,7 +72,7 @@ impl Story {
             received_at: UnixNanos(self.now),
             arn: "".into(),
             xray: None,
-            waited: Duration::from_secs(1),
+            waited: Duration::from_millis(ms),
         }));
     }
 
@@ -73,9 +82,24 @@ impl Story {
         self.hear(Input::Logged { request_id: Some(request_id.into()), receipt });
     }
 
+    fn done(&mut self, request_id: &str, status: EndStatus) {
+        self.hear(Input::Platform(PlatformEvent::RuntimeDone {
+            request_id: request_id.into(),
+            at: UnixNanos(self.now),
+            ending: Ending { status, error_type: None },
+            duration: None,
+            produced_bytes: None,
+            response: Response::default(),
+        }));
+    }
+
     /// The own span of an invocation, which is over with it.
     fn send(&mut self, id: u8, request_id: &str) {
-        let (start, end) = (UnixNanos(self.now), UnixNanos(self.now));
+        self.send_from(id, request_id, self.now);
+    }
+
+    fn send_from(&mut self, id: u8, request_id: &str, began: u64) {
+        let (start, end) = (UnixNanos(began), UnixNanos(began.max(self.now)));
         let own = made::span([id; 8], Some(request_id), 100, Record(None));
         let own = Span { kind: Kind::Server, start, end, ..own };
         self.hear(Input::Receiving);
@@ -97,6 +121,31 @@ fn a_record_leaves_with_the_flush_of_its_invocation_under_its_span() {
         story.send(id, request_id);
     }
     assert_eq!(story.records, [under(1), under(2)]);
+}
+
+/// The span of the first try is made when the retry ends, or comes by a timer while that runs.
+#[test]
+fn records_of_a_retry_lie_under_its_own_span() {
+    for comes in [false, true] {
+        let mut story = Story::of(Config { expects_spans: true, ..Config::default() });
+        story.invoke("same");
+        let first = story.now;
+        story.now += 5 * MS;
+        story.done("same", EndStatus::Error);
+        story.invoke_after("same", 60_000);
+        let began = story.now;
+        story.now += 5 * MS;
+        story.log("same");
+        if comes {
+            story.send_from(1, "same", first);
+        }
+        story.send_from(2, "same", began);
+        story.log("same");
+        story.done("same", EndStatus::Success);
+        story.invoke("other");
+        story.done("other", EndStatus::Success);
+        assert_eq!(story.records, [under(2); 2], "the span of the first try comes: {comes}");
+    }
 }
 
 /// In SHUTDOWN it waits for the last words on its invocation, and not longer: nothing that is still to come tells more.

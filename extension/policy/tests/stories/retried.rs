@@ -1,6 +1,7 @@
 //! A request id under which an invocation is tried again: what is told of one try is not taken for the other.
 
 use crate::story::{MS, Story, on_demand, roots};
+use policy::sampling::{Ratio, Sampling, Slow};
 use policy::{Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, UnixNanos};
 
 /// From when to when invocations ran, by the spans made for them, and whether each failed.
@@ -295,4 +296,34 @@ fn the_end_of_a_retry_is_not_that_of_a_first_try_without_an_end() {
     assert_eq!(story.asked, asked + 1, "the retry is over");
     story.pass(10);
     assert_eq!(story.agent.ledger().held.as_nanos() as u64 / MS, 100, "it was held from its end to INVOKE");
+}
+
+/// It comes by a timer, in the retry or in another invocation, and both of these go well.
+#[test]
+fn a_late_span_of_a_failed_first_try_is_kept() {
+    for second in ["other", "same"] {
+        let sampling = Sampling {
+            ratio: Ratio::new(0.0).expect("a share"),
+            keeps_cold_starts: false,
+            slow: Slow::Never,
+            keeps_rare: false,
+            ..Sampling::default()
+        };
+        let config = Config { flush: FlushMode::End, sampling, expects_spans: true, ..Config::default() };
+        let mut story = Story::new(config);
+        story.invoke_as("same", 10);
+        let began = story.now / MS;
+        story.pass(5);
+        let own = Span { request_id: Some("same".into()), ..story.span(1, began, Kind::Server, None) };
+        story.tell_done("same", story.now / MS, EndStatus::Error, Some("Function.Boom"));
+        story.answer();
+        story.invoke_as(second, 60_000);
+        story.pass(1);
+        story.receive(vec![own]);
+        story.pass(5);
+        story.tell_done(second, story.now / MS, EndStatus::Success, None);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        assert_eq!(story.agent.ledger().spans.delivered, 1, "in `{second}`");
+    }
 }

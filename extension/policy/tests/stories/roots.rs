@@ -544,3 +544,26 @@ fn a_root_that_may_be_in_a_request_under_way_is_not_made() {
         }
     }
 }
+
+/// A function hands on to itself, and its SDK does not say that the parent of its span is in another invocation.
+#[test]
+fn a_message_to_oneself_has_one_root_and_ends_with_it() {
+    let mut story = on_demand();
+    story.invoke();
+    let began = story.now / MS;
+    story.pass(10);
+    story.receive(vec![story.span(2, began + 2, Kind::Producer, Some(1)), story.entry(1, began)]);
+    story.answer();
+    story.tell_done(&story.request_id(), story.now / MS, EndStatus::Success, None);
+    story.invoke_after(600_000);
+    let (began, asked) = (story.now / MS, story.asked);
+    story.pass(10);
+    story.receive(vec![Span { parent: Some(id(2)), kind: Kind::Consumer, ..story.entry(3, began) }]);
+    story.answer();
+    let (is_over, ended) = (story.asked > asked, story.now / MS);
+    story.pass(25);
+    story.tell_done(&story.request_id(), ended, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert_eq!((is_over, roots(&story).len()), (true, 0), "its own span ends it, and is its root");
+}
