@@ -3,12 +3,14 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::config::Config;
 use crate::entry::BOOKKEEPING_BYTES;
 use crate::facts::Body;
 use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId};
 
-/// Invocations whose span is remembered, for records that come late.
+/// Invocations whose span is remembered, for records that come late; on Managed Instances, those that end between two beats.
 const PLACES_MAX: usize = 32;
+const PLACES_MAX_MANAGED: usize = 1_024;
 /// Memory for records that wait, bookkeeping included; further ones go on without a span.
 const WAITING_BYTES_MAX: usize = 256 << 10;
 
@@ -16,17 +18,17 @@ const WAITING_BYTES_MAX: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Correlation<B> {
     places: VecDeque<(RequestId, TraceId, SpanId)>,
+    places_max: usize,
     waiting: Vec<(RequestId, Parcel<B>)>,
     waiting_bytes: usize,
 }
 
-impl<B> Default for Correlation<B> {
-    fn default() -> Self {
-        Self { places: VecDeque::new(), waiting: Vec::new(), waiting_bytes: 0 }
-    }
-}
-
 impl<B: Body> Correlation<B> {
+    pub(crate) fn new(config: &Config) -> Self {
+        let places_max = if config.is_managed() { PLACES_MAX_MANAGED } else { PLACES_MAX };
+        Self { places: VecDeque::new(), places_max, waiting: Vec::new(), waiting_bytes: 0 }
+    }
+
     /// An invocation begins. A retry has the request id of the first try, and a span of its own.
     pub(crate) fn begin(&mut self, request_id: &RequestId) {
         self.places.retain(|(known, _, _)| known != request_id);
@@ -49,7 +51,7 @@ impl<B: Body> Correlation<B> {
     fn learn(&mut self, request_id: &RequestId, trace_id: TraceId, span_id: SpanId) {
         // Of two spans that name an invocation the outer one ends, and so comes, last.
         self.places.retain(|(known, _, _)| known != request_id);
-        if self.places.len() == PLACES_MAX {
+        if self.places.len() == self.places_max {
             self.places.pop_front();
         }
         self.places.push_back((request_id.clone(), trace_id, span_id));
@@ -145,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_waits_goes_under_the_span_of_its_own_invocation() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         for number in [1, 2, 3] {
             assert_eq!(logs.add(request_id(number), record(100)).map(|parcel| parcel.body), None, "it waits");
         }
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_does_not_wait_and_what_has_no_room_does_not_either() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         logs.on_span(&span(1));
         assert_eq!(logs.add(request_id(1), record(100)).map(|parcel| parcel.body), Some(Under(Some(id(1)))));
         let most = (WAITING_BYTES_MAX - BOOKKEEPING_BYTES) as u32;
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn of_two_spans_that_name_it_the_last_counts_and_old_ones_are_forgotten() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         logs.on_span(&span(1));
         logs.on_span(&Span { span_id: id(7), ..span(1) });
         assert_eq!(logs.add(request_id(1), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(7)))));
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_retry_does_not_go_under_the_span_of_the_first_try() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         logs.on_span(&span(1));
         logs.on_span(&span(2));
         logs.begin(&request_id(1));
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_span_that_was_made_is_as_good_as_one_that_was_received() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         let made = |attributes| PlatformSpan {
             trace_id: TraceId::new([9; 16]).expect("not zero"),
             span_id: id(5),
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn records_wait_as_long_as_there_is_room_for_all() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         let half = (WAITING_BYTES_MAX / 2 - BOOKKEEPING_BYTES) as u32;
         assert!(logs.add(request_id(1), record(half)).is_none());
         assert!(logs.add(request_id(1), record(half)).is_none());
