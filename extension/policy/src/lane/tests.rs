@@ -23,12 +23,12 @@ struct Rig {
 impl Rig {
     /// A lane that an invocation is held for, or is not.
     fn new(holds: bool) -> Self {
-        Self::with(Config::default(), holds)
+        Self::with(&Config::default(), holds)
     }
 
-    fn with(config: Config, holds: bool) -> Self {
-        let lane = Lane::new(LaneId::of(Signal::Traces), &config, config.bounds.held_bytes, holds);
-        let (outputs, ledger, metrics) = (VecDeque::new(), Ledger::default(), Metrics::new(&config));
+    fn with(config: &Config, holds: bool) -> Self {
+        let lane = Lane::new(LaneId::of(Signal::Traces), config, config.bounds.held_bytes, holds);
+        let (outputs, ledger, metrics) = (VecDeque::new(), Ledger::default(), Metrics::new(config));
         Self { lane, outputs, ledger, metrics, now: Instant::default() + SECOND }
     }
 
@@ -174,7 +174,7 @@ fn a_flush_tries_one_request_at_least_and_no_other_if_that_took_all_its_time() {
 #[test]
 fn there_are_never_more_requests_under_way_than_may_be() {
     let bounds = Bounds { batch_items: 1, in_flight: 2, ..Config::default().bounds };
-    let mut rig = Rig::with(Config { bounds, ..Config::default() }, true);
+    let mut rig = Rig::with(&Config { bounds, ..Config::default() }, true);
     rig.accept(5, 100);
     let sent = rig.advance(Window::Open);
     assert_eq!(sent.len(), 2);

@@ -213,11 +213,7 @@ fn spans_of_module_initialisation_are_of_no_invocation() {
             restore: false,
             runtime_version: None,
         },
-        PlatformEvent::InitRuntimeDone {
-            at: UnixNanos(500 * MS),
-            restore: false,
-            ending: policy::Ending::SUCCESS,
-        },
+        PlatformEvent::InitRuntimeDone { at: UnixNanos(500 * MS), restore: false, ending: Ending::SUCCESS },
     ] {
         story.hear(Input::Platform(event));
     }
