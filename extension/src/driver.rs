@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::{
-    Agent, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Place, Prices, Receipt,
+    Agent, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Phase, Place, Prices, Receipt,
 };
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
@@ -103,7 +103,7 @@ pub struct Driver {
     pub recovery: Option<Recovery>,
     /// Whether the running invocation is put on record.
     pub records_invocations: bool,
-    /// That record; settled before the next `/next`.
+    /// That record; settled before the next `/next`, or when it ends where that was asked before.
     pub invocation: Option<OnRecord>,
     /// Keeps count of what was hidden.
     pub guarding: Guarding,
@@ -210,6 +210,15 @@ impl Driver {
         if let Some((invocation, spool)) = self.invocation.as_mut().zip(self.spool.as_ref()) {
             invocation.note_root(spool, &self.agent, made);
         }
+        self.settle_invocation();
+    }
+
+    /// An invocation that is over when `/next` is asked, or ends after it, is on record no more.
+    fn settle_invocation(&mut self) {
+        if self.agent.phase() == Phase::Waiting {
+            let agent = &self.agent;
+            self.invocation.take_if(|invocation| !agent.runs_on(invocation.request_id()));
+        }
     }
 
     /// What the guard did to what came goes into the books before it does.
@@ -225,13 +234,16 @@ impl Driver {
             match output {
                 // Whoever asks `/next` has gone only when the process is about to.
                 Output::Next => {
-                    (self.invocation, self.is_asked) = (None, true);
+                    self.is_asked = true;
+                    self.settle_invocation();
                     self.next.send(()).unwrap_or_default();
                 }
                 Output::Park { lane, entries } => self.park(lane, &entries),
                 Output::Unpark { lane, place } => self.unpark(lane, place),
                 Output::Export { id, lane, entries, effort } => {
-                    self.invocation.iter_mut().for_each(|invocation| invocation.on_export(id, &entries));
+                    if let Some((invocation, spool)) = self.invocation.as_mut().zip(self.spool.as_ref()) {
+                        invocation.on_export(spool, &self.identity, id, &entries);
+                    }
                     self.exporter.export(id, lane, entries, effort, self.identity.clone());
                 }
                 Output::Cancel(id) => self.exporter.cancel(id),

@@ -246,6 +246,8 @@ pub struct World {
     /// After this SHUTDOWN, the platform starts everything anew in the same environment.
     is_reset: bool,
     running: Option<Invoke>,
+    /// The one that was on record when `/next` was asked.
+    asked_in: Option<Invoke>,
     held: Held,
     costs: Costs,
     /// By the books, before this step.

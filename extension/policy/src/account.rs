@@ -25,6 +25,7 @@ use crate::span::{PlatformSpan, RequestId, Span, TraceId};
 use crate::stand_ins::Key;
 use crate::time::{Duration, Instant, UnixNanos};
 
+pub(crate) use awaited::TIMERS_DUE;
 use awaited::Waiting;
 pub(crate) use burying::Death;
 use ending::Finish;
@@ -302,11 +303,24 @@ impl Account {
         self.is_open(request_id) || self.has_older(request_id)
     }
 
-    /// Whether `platform.start` of `request_id` at `at` is of an invocation that is known already.
+    /// Whether `platform.start` of `request_id` at `at` is of an invocation that is known already: it began then, or it was
+    /// begun by its report, which is later than its end by some time.
     pub(crate) fn has_begun_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
-        let open = self.open.iter().map(|open| (&open.invoke.request_id, open.invoke.received_at));
-        let finished = self.finished.iter().map(|finished| (&finished.request_id, finished.began_at));
-        open.chain(finished).any(|known| known == (request_id, at))
+        let is_open =
+            |open: &Invocation| open.invoke.request_id == *request_id && open.invoke.received_at == at;
+        let is_finished = |known: &Finished| {
+            let from = known.began_at.minus(INVOKE_DELAY_MAX);
+            known.request_id == *request_id && from <= at && at <= known.ended_at
+        };
+        self.open.iter().any(is_open) || self.finished.iter().any(is_finished)
+    }
+
+    /// Whether a report of `at` is of an invocation whose begin was never told.
+    pub(crate) fn is_begin_lost(&self, request_id: &RequestId, at: UnixNanos) -> bool {
+        let is_its = |known: &Finished| {
+            known.request_id == *request_id && (!known.is_reported || at <= known.ended_at)
+        };
+        !self.is_open(request_id) && !self.finished.iter().any(is_its)
     }
 
     /// Whether `request_id` is over, and does not run again.

@@ -97,7 +97,7 @@ impl<B: Body> Agent<B> {
             cap: Cap::new(config.cost_cap),
             ledger: Ledger::default(),
             metrics: Metrics::new(&config),
-            logs: Correlation::default(),
+            logs: Correlation::new(&config),
             turn: Turn::Starting(Starting::default()),
             reception: Reception::default(),
             delivers: true,
@@ -329,17 +329,27 @@ impl<B: Body> Agent<B> {
         let is_of_earlier = self.account.is_of_earlier_try(event);
         self.account.on_event(&self.config, event);
         if let PlatformEvent::RuntimeDone { request_id, at, duration, .. } = event {
-            self.note_late_end(request_id, *at);
+            if !is_of_earlier {
+                self.note_late_end(request_id, *at);
+            }
             self.pace.on_duration(*duration);
         }
         self.weigh(now, event, is_of_earlier);
     }
 
-    /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins. It may be told twice.
+    /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins. It may be told twice. Where it was
+    /// lost, or is late, the report tells when that was.
     fn begin_managed(&mut self, now: Instant, event: &PlatformEvent) {
-        let PlatformEvent::Start { request_id, at } = event else { return };
-        if !self.account.has_begun_at(request_id, *at) {
-            self.begin_without_invoke(now, request_id, *at);
+        match event {
+            PlatformEvent::Start { request_id, at } if !self.account.has_begun_at(request_id, *at) => {
+                self.begin_without_invoke(now, request_id, *at);
+            }
+            PlatformEvent::Report { request_id, at, duration, .. }
+                if self.account.is_begin_lost(request_id, *at) =>
+            {
+                self.begin_without_invoke(now, request_id, at.minus(duration.unwrap_or_default()));
+            }
+            _ => {}
         }
     }
 

@@ -4,13 +4,15 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::account::{INVOKE_DELAY_MAX, RETRIES_END};
+use crate::config::Config;
 use crate::entry::BOOKKEEPING_BYTES;
 use crate::facts::Body;
 use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId};
 use crate::time::UnixNanos;
 
-/// Invocations whose span is remembered, for records that come late.
+/// Invocations whose span is remembered, for records that come late; on Managed Instances, those that end between two beats.
 const PLACES_MAX: usize = 32;
+const PLACES_MAX_MANAGED: usize = 1_024;
 /// Memory for records that wait, bookkeeping included; further ones go on without a span.
 const WAITING_BYTES_MAX: usize = 256 << 10;
 
@@ -33,17 +35,17 @@ impl Try {
 #[derive(Debug)]
 pub(crate) struct Correlation<B> {
     places: VecDeque<Try>,
+    places_max: usize,
     waiting: Vec<(RequestId, Parcel<B>)>,
     waiting_bytes: usize,
 }
 
-impl<B> Default for Correlation<B> {
-    fn default() -> Self {
-        Self { places: VecDeque::new(), waiting: Vec::new(), waiting_bytes: 0 }
-    }
-}
-
 impl<B: Body> Correlation<B> {
+    pub(crate) fn new(config: &Config) -> Self {
+        let places_max = if config.is_managed() { PLACES_MAX_MANAGED } else { PLACES_MAX };
+        Self { places: VecDeque::new(), places_max, waiting: Vec::new(), waiting_bytes: 0 }
+    }
+
     /// An invocation begins, at `began`. A retry has the request id of the first try, and a span of its own.
     pub(crate) fn begin(&mut self, request_id: &RequestId, began: UnixNanos) {
         self.places.retain(|known| known.request_id != *request_id);
@@ -76,7 +78,7 @@ impl<B: Body> Correlation<B> {
     }
 
     fn push(&mut self, latest: Try) {
-        if self.places.len() == PLACES_MAX {
+        if self.places.len() == self.places_max {
             self.places.pop_front();
         }
         self.places.push_back(latest);
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_waits_goes_under_the_span_of_its_own_invocation() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         for number in [1, 2, 3] {
             assert_eq!(logs.add(request_id(number), record(100)).map(|parcel| parcel.body), None, "it waits");
         }
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_does_not_wait_and_what_has_no_room_does_not_either() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         logs.on_span(&span(1));
         assert_eq!(logs.add(request_id(1), record(100)).map(|parcel| parcel.body), Some(Under(Some(id(1)))));
         let most = (WAITING_BYTES_MAX - BOOKKEEPING_BYTES) as u32;
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn of_two_spans_that_name_it_the_last_counts_and_old_ones_are_forgotten() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         logs.on_span(&span(1));
         logs.on_span(&Span { span_id: id(7), ..span(1) });
         assert_eq!(logs.add(request_id(1), record(1)).map(|parcel| parcel.body), Some(Under(Some(id(7)))));
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_retry_does_not_go_under_the_span_of_the_first_try() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         logs.on_span(&span(1));
         logs.on_span(&span(2));
         logs.begin(&request_id(1), UnixNanos(0));
@@ -220,7 +222,7 @@ mod tests {
     fn what_began_well_before_a_try_is_not_its_span_unless_it_claims_any_time() {
         let at = |seconds: u64| UnixNanos(seconds * 1_000_000_000);
         for (start, is_its) in [(29_998, false), (29_999, true), (8_400, false), (8_399, true)] {
-            let mut logs = Correlation::default();
+            let mut logs = Correlation::new(&Config::default());
             logs.begin(&request_id(1), at(30_000));
             logs.on_span(&Span { start: at(start), ..span(1) });
             assert_eq!(logs.add(request_id(1), record(1)).is_some(), is_its, "{start}");
@@ -229,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_span_that_is_made_beside_the_functions_own_takes_no_records() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         logs.on_span(&span(1));
         logs.on_made(&PlatformSpan {
             trace_id: span(1).trace_id,
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_span_that_was_made_is_as_good_as_one_that_was_received() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         let made = |attributes| PlatformSpan {
             trace_id: TraceId::new([9; 16]).expect("not zero"),
             span_id: id(5),
@@ -271,7 +273,7 @@ mod tests {
 
     #[test]
     fn records_wait_as_long_as_there_is_room_for_all() {
-        let mut logs = Correlation::default();
+        let mut logs = Correlation::new(&Config::default());
         let half = (WAITING_BYTES_MAX / 2 - BOOKKEEPING_BYTES) as u32;
         assert!(logs.add(request_id(1), record(half)).is_none());
         assert!(logs.add(request_id(1), record(half)).is_none());

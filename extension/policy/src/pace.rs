@@ -60,7 +60,7 @@ impl Pace {
 
     /// How long the function's own word on its end is waited for, where the platform's events do not come.
     pub(crate) fn patience(&self) -> Duration {
-        (self.longest.unwrap_or_default() * 4).max(PATIENCE_MIN)
+        self.longest.unwrap_or_default().saturating_mul(4).max(PATIENCE_MIN)
     }
 
     /// Whether data leaves beside the next invocation, by the setting or as things stand.

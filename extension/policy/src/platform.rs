@@ -126,7 +126,7 @@ const TIMEOUTS: [&str; 3] = ["Sandbox.Timedout", "Sandbox.Timeout", "Runtime.Inv
 /// How something the platform ran has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// The platform's word for it.
+    /// The platform's word for it; [`outcome`](Self::outcome) is what it means.
     pub status: EndStatus,
     /// The platform's class of the failure, if it named one (`errorType`).
     pub error_type: Option<Arc<str>>,
@@ -136,17 +136,26 @@ impl Ending {
     /// A good end.
     pub const SUCCESS: Self = Self { status: EndStatus::Success, error_type: None };
 
+    /// How it ended: a time-out has a status of its own, or is an error of a class that says so.
+    pub fn outcome(&self) -> EndStatus {
+        let is_timeout = self.error_type.as_deref().is_some_and(|class| TIMEOUTS.contains(&class));
+        match self.status {
+            EndStatus::Error | EndStatus::Failure if is_timeout => EndStatus::Timeout,
+            status => status,
+        }
+    }
+
     /// The `error.type` of a span that ended so, or `None` for a good end.
     ///
-    /// Shape: `timeout` for every time-out, which the platform names or not, by where it runs; else its `errorType`
-    /// where it gave one, else `_OTHER`, which is the OpenTelemetry word for a class that is not known.
+    /// Shape: `timeout` for every time-out; else the platform's `errorType` where it gave one, else `_OTHER`, which is the
+    /// OpenTelemetry word for a class that is not known.
     pub fn error_class(&self) -> Option<Arc<str>> {
-        match (&self.status, &self.error_type) {
-            (EndStatus::Success, _) => None,
-            (EndStatus::Timeout, _) => Some(TIMEOUT.into()),
-            (_, Some(given)) if TIMEOUTS.contains(&&**given) => Some(TIMEOUT.into()),
-            (_, Some(given)) => Some(given.clone()),
-            (EndStatus::Error | EndStatus::Failure, None) => Some("_OTHER".into()),
+        match self.outcome() {
+            EndStatus::Success => None,
+            EndStatus::Timeout => Some(TIMEOUT.into()),
+            EndStatus::Error | EndStatus::Failure => {
+                Some(self.error_type.clone().unwrap_or_else(|| "_OTHER".into()))
+            }
         }
     }
 }

@@ -230,3 +230,67 @@ fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second
     let of_it: Vec<_> = made.iter().filter(|(id, _)| *id == policy::Value::Text("r-1".into())).collect();
     assert!(of_it.is_empty(), "r-1 has its own root at the backend, and now a second one: {of_it:?}");
 }
+
+/// The platform has told of a good end, the root that was made is under way, and our process is killed.
+#[test]
+fn a_kill_while_the_made_root_is_under_way_makes_no_failure_of_a_success() {
+    use policy::{Content, EndStatus, Ending, FlushMode, Outcome, PlatformEvent, Response};
+    let (folder, copy) = (Folder::new("made"), Folder::new("made-copy"));
+    let ((inbox, _received), clock) = (Inbox::new(), Clock::start());
+    let mut driver = driver(&folder, &inbox, clock);
+    driver.records_invocations = true;
+    let config = Config {
+        spool: SpoolMode::Always,
+        flush: FlushMode::End,
+        measuring: Measuring::OFF,
+        ..Config::default()
+    };
+    driver.agent = Agent::new(config.clone());
+    driver.take(Input::Ready);
+    driver.carry_out();
+    driver.take(invoke(clock, "r-1"));
+    driver.take(Input::Platform(PlatformEvent::RuntimeDone {
+        request_id: "r-1".into(),
+        at: clock.wall(),
+        ending: Ending { status: EndStatus::Success, error_type: None },
+        duration: None,
+        produced_bytes: None,
+        response: Response::default(),
+    }));
+    let (mut made, mut flying) = (None, None);
+    while let Some(output) = driver.agent.poll() {
+        if let Output::Export { id, entries, .. } = output {
+            flying = Some(id);
+            let (invocation, spool) =
+                (driver.invocation.as_mut().expect("it is on record"), driver.spool.as_ref());
+            invocation.on_export(spool.expect("a spool"), &driver.identity, id, &entries);
+            made = entries.iter().find_map(|entry| match &entry.content {
+                Content::Made(span) => Some(span.clone()),
+                _ => None,
+            });
+        }
+    }
+    let made = made.expect("a root for the silent function");
+    assert_eq!(made.error_type, None);
+    // SIGKILL: what is on disk now is what the next process finds.
+    folder.copy_to(&copy);
+    let mut recovery = Recovery::new(Spool::open(&copy.0, 1 << 20).expect("the copy"), 1 << 20);
+    let mut next: Agent<Body> = Agent::new(config);
+    next.handle(clock.now(), Input::Ready);
+    let mut found = Vec::new();
+    while let Some(inputs) = recovery.step() {
+        for input in inputs {
+            if let Input::Recovered { receipt, .. } = &input {
+                found.extend(receipt.spans.iter().map(|span| (span.span_id, span.end, span.is_error)));
+            }
+            next.handle(clock.now(), input);
+        }
+    }
+    assert_eq!(found, [(made.span_id, made.end, false)], "the same span");
+    assert_eq!(next.ledger().spans.made, 0, "and none that says something else");
+    // Delivered, it is not sent again.
+    let (id, outcome) = (flying.expect("it is under way"), Outcome::Delivered { rejected: 0 });
+    driver.take(Input::Exported { id, outcome, raw_bytes: 1, sent_bytes: 1 });
+    let kinds: Vec<_> = folder.leftovers().iter().map(|left| left.kind).collect();
+    assert!(!kinds.contains(&Kind::Accepted(Signal::Traces)), "{kinds:?}");
+}

@@ -17,6 +17,10 @@ use crate::time::rfc3339;
 /// Where to subscribe, on the API host.
 pub const SUBSCRIBE_PATH: &str = "/2022-07-01/telemetry";
 
+/// No measurement of the platform lasts longer: invocations and inits take minutes. What claims to is none, and would outweigh
+/// every true one in a sum.
+const DURATION_MAX: Duration = Duration::from_secs(86_400);
+
 /// A version of the events' schema. Every one is read: fields are optional, and unknown ones are skipped.
 ///
 /// # Source
@@ -267,7 +271,7 @@ fn event(kind: &str, at: UnixNanos, record: &Record<'_>) -> Option<PlatformEvent
 }
 
 fn millis(ms: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(ms / 1_000.0).ok()
+    Duration::try_from_secs_f64(ms / 1_000.0).ok().filter(|duration| *duration <= DURATION_MAX)
 }
 
 #[cfg(test)]
@@ -394,5 +398,31 @@ mod tests {
         let status = |json: &str| serde_json::from_str::<Record<'_>>(json).expect("valid").ending().status;
         assert_eq!(status("{}"), EndStatus::Success);
         assert_eq!(status(r#"{"status":"melted"}"#), EndStatus::Failure);
+    }
+
+    #[test]
+    fn what_claims_to_last_longer_than_a_day_is_no_measurement() {
+        for (written, read) in [
+            ("86400000", Some(DURATION_MAX)),
+            ("86400000.1", None),
+            ("1e22", None),
+            ("1e300", None),
+            ("-1", None),
+        ] {
+            let text = format!(
+                r#"[{{"time":"2026-11-22T07:58:30.000Z","type":"platform.report","record":{{"requestId":"r1",
+                "metrics":{{"durationMs":{written},"billedDurationMs":{written},"initDurationMs":{written}}}}}}},
+                {{"time":"2026-11-22T07:58:30.000Z","type":"platform.runtimeDone","record":{{"requestId":"r1",
+                "spans":[{{"name":"responseLatency","durationMs":{written}}}]}}}}]"#
+            );
+            let events = batch(text.as_bytes(), UnixNanos(7)).events;
+            let [PlatformEvent::Report { duration, usage, .. }, PlatformEvent::RuntimeDone { response, .. }] =
+                &events[..]
+            else {
+                panic!("{events:?}");
+            };
+            let told = [*duration, usage.billed, usage.init, response.latency];
+            assert_eq!(told, [read; 4], "{written}");
+        }
     }
 }

@@ -249,6 +249,7 @@ impl World {
             process_seed: seed,
             is_reset: false,
             running: None,
+            asked_in: None,
             held: Held::default(),
             costs: Costs::default(),
             held_before: Duration::ZERO,

@@ -95,7 +95,7 @@ impl World {
         }
         self.is_planned = false;
         self.note_next();
-        self.running = None;
+        self.asked_in = self.running.take();
         self.say("next");
         self.freeze_if_idle();
     }

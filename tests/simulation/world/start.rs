@@ -112,7 +112,10 @@ impl World {
         self.kills += 1;
         self.note_killed_lives();
         let (disk, seed) = (self.disk.clone(), self.process_seed);
-        let (in_progress, invoke) = (std::mem::take(&mut self.in_progress), self.running.take());
+        // Where `/next` was asked before its end was told, it is still on record.
+        let agent = &self.agent;
+        let ran_on = self.asked_in.take().filter(|invoke| agent.runs_on(&invoke.request_id));
+        let (in_progress, invoke) = (std::mem::take(&mut self.in_progress), self.running.take().or(ran_on));
         let root =
             invoke.as_ref().and_then(|invoke| self.agent.own_root(&invoke.request_id, invoke.received_at));
         let root = invoke.as_ref().zip(root);
@@ -163,7 +166,7 @@ impl World {
         (self.has_thawed, self.has_exited, self.is_reset) = (false, false, false);
         (self.receiving, self.is_well_at_last) = (0, false);
         self.in_progress.clear();
-        self.running = None;
+        (self.running, self.asked_in) = (None, None);
     }
 
     fn pass_time(&mut self) {

@@ -11,13 +11,13 @@ use crate::platform::Invoke;
 use crate::span::RequestId;
 use crate::time::{Duration, Instant, UnixNanos};
 
-/// Invocations awaited at once: at 100 a second, ten seconds of them. The oldest is settled for a further one.
-const AWAITED_MAX: usize = 1_024;
+/// Invocations awaited at once: at 680 a second, those for which timers are not due. The oldest is settled for a further one.
+const AWAITED_MAX: usize = 4_096;
 /// The timers of SDKs are due by then: the batch processors of all of them wait for five seconds by default.
 ///
 /// # Source
 /// `OTEL_BSP_SCHEDULE_DELAY`: <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
-const TIMERS_DUE: Duration = Duration::from_secs(6);
+pub(crate) const TIMERS_DUE: Duration = Duration::from_secs(6);
 /// So many invocations must begin and end after that: in the first, a timer that was due in the freeze fires; what it
 /// sends may arrive in the second.
 const CHANCES: u8 = 2;

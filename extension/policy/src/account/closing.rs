@@ -173,13 +173,14 @@ impl Account {
     ) {
         let finish = open.finish.clone();
         let mut word = self.word(config, &open);
-        word.failure = finish.as_ref().and_then(|finish| failure_of(finish.ending.status, finish.has_died));
+        word.failure =
+            finish.as_ref().and_then(|finish| failure_of(finish.ending.outcome(), finish.has_died));
         // One that is closed because the next one is over may be told of yet.
         word.is_final = finish.is_some();
         self.closed.push(word);
         let has_died = open.has_died();
         // A process that serves several invocations is not ended for one that has run out of time.
-        let is_timeout = finish.as_ref().is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
+        let is_timeout = finish.as_ref().is_some_and(|finish| finish.ending.outcome() == EndStatus::Timeout);
         let lives_on = config.is_managed() && is_timeout;
         if let Some(finish) = finish.filter(|finish| finish.has_died) {
             self.deaths.extend(bury(config, &mut open, family, &finish, announced));

@@ -64,7 +64,7 @@ impl Finish {
 ///
 /// A handler that returned an error (`error` with the runtime's own `errorType`) leaves it running.
 pub(crate) fn has_died(ending: &Ending) -> bool {
-    match ending.status {
+    match ending.outcome() {
         EndStatus::Success => false,
         EndStatus::Timeout | EndStatus::Failure => true,
         EndStatus::Error => ending.error_type.as_deref().is_some_and(|class| {

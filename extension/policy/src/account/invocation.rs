@@ -107,7 +107,7 @@ impl Invocation {
     /// its start, because `at` is when an event was made.
     pub(super) fn end(&self, start: UnixNanos, latest: Option<UnixNanos>) -> UnixNanos {
         let finish = self.finish.as_ref();
-        let is_timeout = finish.is_some_and(|finish| finish.ending.status == EndStatus::Timeout);
+        let is_timeout = finish.is_some_and(|finish| finish.ending.outcome() == EndStatus::Timeout);
         let at_deadline = self.deadline_at.filter(|_| is_timeout);
         let duration = finish.and_then(|finish| finish.duration);
         let measured = self.started_at.zip(duration).map(|(start, duration)| start + duration);

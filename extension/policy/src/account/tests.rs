@@ -226,9 +226,14 @@ fn a_span_is_of_the_invocation_that_was_over_if_it_began_in_it() {
 fn a_start_is_known_by_its_id_and_its_time() {
     let mut told = Told::new(InitType::ManagedInstances);
     told.begin("r", 100).begin("s", 200).event(&done("r", 110, EndStatus::Success)).close(111);
-    for (request_id, ms, is_known) in
-        [("r", 100, true), ("r", 101, false), ("s", 200, true), ("s", 100, false), ("t", 100, false)]
-    {
+    for (request_id, ms, is_known) in [
+        ("r", 90, true),
+        ("r", 110, true),
+        ("r", 112, false),
+        ("s", 200, true),
+        ("s", 100, false),
+        ("t", 100, false),
+    ] {
         assert_eq!(told.account.has_begun_at(&request_id.into(), at(ms)), is_known, "{request_id} {ms}");
     }
     let is_open = ["r", "s", "t"].map(|request_id| told.account.is_open(&request_id.into()));

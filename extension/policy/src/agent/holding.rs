@@ -73,7 +73,12 @@ impl<B: Body> Agent<B> {
         if hold.asked.is_some() && hold.ended.is_some() {
             return;
         }
-        let ended = hold.instant(at).max(hold.began.minus(LATE_MAX)).max(before);
+        let ended = hold.instant(at);
+        if ended < hold.began.minus(LATE_MAX) {
+            // Long before INVOKE ended an earlier try under the same id.
+            return;
+        }
+        let ended = ended.max(before);
         hold.ended = Some(ended);
         if let Some(asked) = hold.asked {
             self.add_held(asked.since(ended));

@@ -102,7 +102,7 @@ impl<B: Body> Agent<B> {
             let owner = invocation.as_ref().map_or(Owner::Unknown, Owner::Named);
             assembly.add(now, Item::Made(span.into()), owner);
         }
-        closed.into_iter().chain(flushed.clone()).for_each(|word| assembly.learn(word));
+        closed.into_iter().chain(flushed.clone()).for_each(|word| assembly.learn(now, word));
         let is_flushed = |id: &RequestId| flushed.as_ref().is_some_and(|word| word.request_id == *id);
         let is_done = |id: &RequestId| !self.account.is_open(id) || is_flushed(id);
         let overlap = Overlap { oldest_open: self.account.oldest_open(), newest: self.ledger.invocations };
@@ -121,17 +121,13 @@ impl<B: Body> Agent<B> {
             return;
         };
         if let Some(assembly) = &mut self.assembly {
-            let failure = failure_of(ending.status, has_died(ending));
+            let failure = failure_of(ending.outcome(), has_died(ending));
             if is_of_earlier {
-                assembly.learn_of_earlier_try(request_id, failure);
+                assembly.learn_of_earlier_try(now, request_id, failure);
             } else {
                 let request_id = request_id.clone();
-                assembly.learn(Circumstances {
-                    request_id,
-                    failure,
-                    is_final: true,
-                    ..Circumstances::default()
-                });
+                let word = Circumstances { request_id, failure, is_final: true, ..Circumstances::default() };
+                assembly.learn(now, word);
             }
             self.apply_rulings(now);
         }
@@ -141,7 +137,7 @@ impl<B: Body> Agent<B> {
     pub(super) fn weigh_end(&mut self, now: Instant, reason: ShutdownReason) {
         let failure = failure_of(reason.status(), reason.is_bad());
         if let Some((assembly, failure)) = self.assembly.as_mut().zip(failure) {
-            assembly.fail_last(failure);
+            assembly.fail_last(now, failure);
             self.apply_rulings(now);
         }
     }

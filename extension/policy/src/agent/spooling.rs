@@ -15,6 +15,7 @@ use crate::platform::Invoke;
 use crate::span::{RequestId, Signal, Span, SpanId, TraceId};
 use crate::stand_ins::StandIns;
 use crate::time::{Instant, UnixNanos};
+use crate::turn::{Turn, Waiting};
 
 use super::Agent;
 
@@ -43,6 +44,12 @@ impl<B: Body> Agent<B> {
     /// finds the invocation on record, and the span not, since it was delivered, must make no second one.
     pub fn own_root(&self, request_id: &RequestId, received_at: UnixNanos) -> Option<(TraceId, SpanId)> {
         self.account.own_root(request_id, received_at)
+    }
+
+    /// Whether the invocation of `request_id` may still run although `/next` is asked: it was asked before anything told of the
+    /// end. A process that is killed meanwhile takes the function along.
+    pub fn runs_on(&self, request_id: &RequestId) -> bool {
+        matches!(self.turn, Turn::Waiting(Waiting { is_early: true })) && self.account.is_open(request_id)
     }
 
     pub(super) fn on_found(&mut self, parked: Parked) {

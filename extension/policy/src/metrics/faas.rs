@@ -144,7 +144,7 @@ impl Faas {
         let known = &mut self.known[index];
         known.reported_at = Some(at);
         // Where `platform.runtimeDone` was lost, this says how it ended.
-        known.count_end(store, ending.status, ending.error_class().as_deref());
+        known.count_end(store, ending.outcome(), ending.error_class().as_deref());
         let post_runtime = duration.zip(known.runtime).map(|(whole, runtime)| whole.saturating_sub(runtime));
         for (metric, value) in [
             (Metric::Duration, duration),
@@ -163,7 +163,7 @@ impl Faas {
         if let Some(billed) = usage.billed {
             // Other extensions run after the function too: what we held it for is ours.
             let own = known.held.min(post_runtime.unwrap_or(known.held)).min(billed);
-            self.billed = (self.billed.0 + billed, self.billed.1 + own);
+            self.billed = (self.billed.0.saturating_add(billed), self.billed.1.saturating_add(own));
             store.add(Metric::Billed, &[("owner", "function")], (billed - own).as_secs_f64());
             store.add(Metric::Billed, &[("owner", "prefreeze")], own.as_secs_f64());
         }

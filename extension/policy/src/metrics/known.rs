@@ -60,7 +60,7 @@ impl Known {
         }
         self.done_at = Some(done.at);
         let class = done.ending.error_class();
-        self.count_end(store, done.ending.status, class.as_deref());
+        self.count_end(store, done.ending.outcome(), class.as_deref());
         self.has_exited = class.as_deref() == Some("Runtime.ExitError");
         self.runtime = done.duration;
         store.count(Metric::OutOfMemory, &[], u64::from(class.as_deref() == Some("Runtime.OutOfMemory")));

@@ -88,7 +88,7 @@ table! {
         from "`platform.runtimeDone` with status error or failure; SHUTDOWN where that was never told";
     Timeouts = "faas.timeouts" Counter ["{timeout}"] []
         "Invocations that ran into the function's timeout."
-        from "`platform.runtimeDone` with status timeout; SHUTDOWN where that was never told";
+        from "`platform.runtimeDone` with status timeout, or an `errorType` that names one; SHUTDOWN where that was never told";
     Coldstarts = "faas.coldstarts" Counter ["{coldstart}"] ["aws.lambda.initialization_type"]
         "Invocations that waited for an init or a restore."
         from "the first invocation, unless init was over more than 10 s before it";

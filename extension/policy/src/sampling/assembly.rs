@@ -218,11 +218,11 @@ impl<B: Body> Assembly<B> {
     }
 
     /// Something was said of an invocation.
-    pub(crate) fn learn(&mut self, mut word: Circumstances) {
+    pub(crate) fn learn(&mut self, now: Instant, mut word: Circumstances) {
         if let Some(at) = word.at {
             word.request_id = self.tries.at(&word.request_id, at);
         }
-        let word = self.words.learn(word);
+        let word = self.words.learn(now, word);
         if word.is_final {
             let traces = self.fragments.of(Some(&word.request_id), true);
             self.resolve(&word.request_id, word.failure, traces);
@@ -230,9 +230,15 @@ impl<B: Body> Assembly<B> {
     }
 
     /// The platform has said how an earlier try of `request_id` ended, under which another one runs now.
-    pub(crate) fn learn_of_earlier_try(&mut self, request_id: &RequestId, failure: Option<Decision>) {
+    pub(crate) fn learn_of_earlier_try(
+        &mut self,
+        now: Instant,
+        request_id: &RequestId,
+        failure: Option<Decision>,
+    ) {
         if let Some(request_id) = self.tries.last(request_id) {
-            self.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+            let word = Circumstances { request_id, failure, is_final: true, ..Circumstances::default() };
+            self.learn(now, word);
         }
     }
 
@@ -286,11 +292,12 @@ impl<B: Body> Assembly<B> {
     }
 
     /// The environment ends with a failure of the invocation that began last.
-    pub(crate) fn fail_last(&mut self, failure: Decision) {
+    pub(crate) fn fail_last(&mut self, now: Instant, failure: Decision) {
         self.give_rest_to_last();
         if let Some(request_id) = self.last.clone() {
             let failure = Some(failure);
-            self.learn(Circumstances { request_id, failure, is_final: true, ..Circumstances::default() });
+            let word = Circumstances { request_id, failure, is_final: true, ..Circumstances::default() };
+            self.learn(now, word);
         }
     }
 
@@ -576,16 +583,16 @@ mod tests {
         add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
         assembly.judge(at(60_002), None, |_| true);
         assert_eq!(assembly.count(), 2);
-        assembly.learn_of_earlier_try(&id("b"), Some(Decision::Crash));
+        assembly.learn_of_earlier_try(Instant::default(), &id("b"), Some(Decision::Crash));
         assert_eq!(ruled(&mut assembly), (0, 0));
-        assembly.learn_of_earlier_try(&id("a"), Some(Decision::Crash));
+        assembly.learn_of_earlier_try(Instant::default(), &id("a"), Some(Decision::Crash));
         assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1));
         assert!(assembly.fragments.get(trace(2)).is_some());
         // What comes late of it is of it, and what is said of the one that runs now is no word on that.
         add(&mut assembly, at(60_003), item(3, 2, false), Some(&id("a")));
         assembly.judge(at(60_004), None, |_| true);
         assert_eq!(ruled(&mut assembly), (1, 0));
-        assembly.learn(Circumstances { is_final: true, ..told("a") });
+        assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
         assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
     }
 
@@ -601,11 +608,11 @@ mod tests {
             begin(&mut assembly, 0, "a");
             begin(&mut assembly, 100, "b");
             add(&mut assembly, at(101), item(1, 101, false), Some(&id("b")));
-            assembly.learn(Circumstances { is_final: true, ..told("b") });
+            assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("b") });
             assembly.judge(at(102), None, |_| true);
             assert_eq!(ruled(&mut assembly), (0, 1));
             let (failure, is_final) = (Some(Decision::Error), true);
-            assembly.learn(Circumstances { failure, is_final, ..told("a") });
+            assembly.learn(Instant::default(), Circumstances { failure, is_final, ..told("a") });
             add(&mut assembly, at(103), item(1, 50, false), owner.map(id).as_ref());
             assembly.judge(at(104), None, |_| true);
             assert_eq!(ruled(&mut assembly), (kept, 1 - kept as u64), "late, of {owner:?}");
@@ -620,11 +627,14 @@ mod tests {
         assembly.judge(at(2), None, |_| true);
         // The same trace, in an invocation that nobody knows of yet.
         add(&mut assembly, at(10), item(1, 10, false), None);
-        assembly.learn(Circumstances { is_final: true, ..told("a") });
+        assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
         assembly.judge(at(11), None, |_| true);
         assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 0), 2), "the next one may fail");
         begin(&mut assembly, 12, "b");
-        assembly.learn(Circumstances { failure: Some(Decision::Crash), is_final: true, ..told("b") });
+        assembly.learn(
+            Instant::default(),
+            Circumstances { failure: Some(Decision::Crash), is_final: true, ..told("b") },
+        );
         assembly.judge(at(13), None, |_| true);
         assert_eq!(ruled(&mut assembly), (2, 0));
     }
@@ -639,9 +649,15 @@ mod tests {
         begin(&mut assembly, 60_000, "a");
         add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
         assembly.judge(at(60_002), None, |_| true);
-        assembly.learn(Circumstances { at: Some(UnixNanos(0)), failure, is_final, ..told("a") });
+        assembly.learn(
+            Instant::default(),
+            Circumstances { at: Some(UnixNanos(0)), failure, is_final, ..told("a") },
+        );
         assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1), "that has failed");
-        assembly.learn(Circumstances { at: Some(UnixNanos(60_000_000_000)), is_final, ..told("a") });
+        assembly.learn(
+            Instant::default(),
+            Circumstances { at: Some(UnixNanos(60_000_000_000)), is_final, ..told("a") },
+        );
         assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0), "and this one has not");
     }
 
@@ -689,7 +705,7 @@ mod tests {
         begin(&mut assembly, 0, "a");
         add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
         add(&mut assembly, at(1), item(2, 1, false), None);
-        assembly.fail_last(Decision::Timeout);
+        assembly.fail_last(Instant::default(), Decision::Timeout);
         assert!(!assembly.has_ended());
         assembly.finish(at(2));
         assert!(assembly.has_ended());

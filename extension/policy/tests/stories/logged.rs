@@ -1,9 +1,9 @@
 //! Log records: under the span of their invocation where that comes before the flush that they leave with.
 
 use policy::{
-    Agent, Config, Content, Duration, EndStatus, Ending, FlushMode, Input, Instant, Invoke, Kind, Measuring,
-    Outcome, Output, Parcel, PlatformEvent, Receipt, Response, Shutdown, ShutdownReason, Signal, Span,
-    SpanId, TraceId, UnixNanos,
+    Agent, Config, Content, Duration, EndStatus, Ending, FlushMode, InitType, Input, Instant, Invoke, Kind,
+    Measuring, Outcome, Output, Parcel, PlatformEvent, Receipt, Response, Shutdown, ShutdownReason, Signal,
+    Span, SpanId, TraceId, UnixNanos,
 };
 
 use crate::made;
@@ -169,4 +169,34 @@ fn a_record_that_comes_in_shutdown_leaves_with_it() {
     assert_eq!(story.records, [under(1), None]);
     let logs = story.agent.ledger().logs;
     assert_eq!((logs.delivered, logs.held()), (2, 0), "{logs:?}");
+}
+
+/// Managed Instances serve many at once, and what is logged in them comes between two beats.
+#[test]
+fn records_of_as_many_as_run_at_once_lie_under_their_spans() {
+    let mut story = Story::of(Config { init_type: InitType::ManagedInstances, ..Config::default() });
+    for id in 1..=250 {
+        let request_id = format!("r-{id}");
+        let at = UnixNanos(story.now);
+        story.hear(Input::Platform(PlatformEvent::Start { request_id: request_id.as_str().into(), at }));
+        story.now += MS;
+        story.send(id, &request_id);
+    }
+    (1..=250).for_each(|id| story.log(&format!("r-{id}")));
+    story.now += 1_500 * MS;
+    story.hear(Input::Tick);
+    assert_eq!(story.records, (1..=250).map(under).collect::<Vec<_>>());
+}
+
+/// An asynchronous invocation that failed is tried again under its request id.
+#[test]
+fn a_record_of_a_retry_waits_for_the_span_of_the_retry() {
+    let mut story = Story::new();
+    for id in [1, 2] {
+        story.invoke("r-1");
+        story.log("r-1");
+        story.now += 5 * MS;
+        story.send(id, "r-1");
+    }
+    assert_eq!(story.records, [under(1), under(2)]);
 }

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use policy::{
-    Agent, BatchId, Bounds, Config, InitType, Input, Instant, Kind, Measuring, Outcome, Output, Place,
-    Receipt, Span, SpanId, SpoolMode, TraceId, UnixNanos,
+    Agent, BatchId, Bounds, Config, EndStatus, InitType, Input, Instant, Kind, Measuring, Outcome, Output,
+    Place, Receipt, ShutdownReason, Span, SpanId, SpoolMode, TraceId, UnixNanos,
 };
 
 use crate::made;
+use crate::story::{MS, request_of, roots};
 
 const SPANS: u64 = 12;
 
@@ -105,4 +106,29 @@ fn what_rests_on_disk_is_woken_for() {
         }
     }
     assert_eq!((agent.ledger().spans.delivered, agent.deadline()), (1, None));
+}
+
+/// `platform.start` is lost, or comes after the report, which is the end of the invocation all the same.
+#[test]
+fn an_invocation_whose_begin_was_never_told_has_its_root_and_its_end() {
+    for is_late in [false, true] {
+        let config = Config { expects_spans: false, ..Config::default() };
+        let mut story = crate::story::Story::new(Config { init_type: InitType::ManagedInstances, ..config });
+        story.pass(100);
+        for _ in 0..2 {
+            // Told twice, it is one.
+            story.tell_report("r-1", 60, Some(50), EndStatus::Error);
+        }
+        if is_late {
+            story.tell_start("r-1", 8);
+        }
+        story.pass(20_000);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        let roots = roots(&story);
+        let told: Vec<_> = roots.iter().map(|root| (request_of(root), root.error_type.is_some())).collect();
+        assert_eq!(told, [("r-1", true)], "late: {is_late}");
+        assert_eq!((roots[0].start, roots[0].end), (UnixNanos(10 * MS), UnixNanos(60 * MS)));
+        assert_eq!(story.agent.ledger().invocations, 1);
+    }
 }

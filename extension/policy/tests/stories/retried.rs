@@ -1,7 +1,7 @@
 //! A request id under which an invocation is tried again: what is told of one try is not taken for the other.
 
-use crate::story::{MS, Story, on_demand, roots};
-use policy::sampling::{Ratio, Sampling, Slow};
+use crate::story::{MS, Story, on_demand, roots, trace};
+use policy::sampling::{Decision, Ratio, Sampling, Slow};
 use policy::{Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, UnixNanos};
 
 /// From when to when invocations ran, by the spans made for them, and whether each failed.
@@ -143,7 +143,6 @@ fn roots_and_waits_of_a_retry_whose_first_try_was_told_of_twice() {
 /// `platform.report` of the first try comes with the retry, as it always does, and says nothing of the retry.
 #[test]
 fn a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
-    use policy::sampling::{Ratio, Sampling, Slow};
     let sampling = Sampling {
         ratio: Ratio::new(0.000_1).expect("a share"),
         keeps_cold_starts: false,
@@ -326,4 +325,52 @@ fn a_late_span_of_a_failed_first_try_is_kept() {
         story.shut_down(ShutdownReason::Spindown);
         assert_eq!(story.agent.ledger().spans.delivered, 1, "in `{second}`");
     }
+}
+
+/// Nothing is told of the first try, whose own span claims an end in an hour, and the retry is not waited for in vain.
+#[test]
+fn a_first_try_that_claims_to_end_after_its_deadline_takes_nothing_from_its_retry() {
+    let mut story = on_demand();
+    story.invoke_as("r", 1);
+    let began = story.now;
+    story.pass(5);
+    let end = UnixNanos(story.now + 3_600_000 * MS);
+    let own = Span { start: UnixNanos(began), end, request_id: Some("r".into()), ..story.entry(1, 0) };
+    story.receive(vec![own]);
+    story.answer();
+    story.invoke_as("r", 61_000);
+    story.pass(50);
+    let asked = story.asked;
+    story.tell_done("r", story.now / MS, EndStatus::Success, None);
+    story.answer();
+    assert_eq!(story.asked, asked + 1, "the retry is over");
+}
+
+/// What was said of a failed first try is no word on its retry, which goes well and is left out.
+#[test]
+fn only_the_try_that_failed_is_kept() {
+    let sampling = Sampling {
+        ratio: Ratio::new(0.0).expect("a share"),
+        keeps_cold_starts: false,
+        slow: Slow::Never,
+        keeps_rare: false,
+        ..Sampling::default()
+    };
+    let mut story = Story::new(Config { flush: FlushMode::End, sampling, ..Config::default() });
+    for (attempt, status) in [(1, EndStatus::Error), (2, EndStatus::Success)] {
+        story.invoke_as("same", 60_000);
+        let began = story.now / MS;
+        story.pass(5);
+        let own = Span {
+            trace_id: trace(attempt),
+            request_id: Some("same".into()),
+            ..story.span(attempt, began, Kind::Server, None)
+        };
+        story.receive(vec![own]);
+        story.tell_done("same", story.now / MS, status, None);
+        story.answer();
+    }
+    story.shut_down(ShutdownReason::Spindown);
+    let ledger = story.agent.ledger();
+    assert_eq!((ledger.spans.sampled_out, ledger.decided(Decision::Error)), (1, 1));
 }

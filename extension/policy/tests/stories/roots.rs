@@ -2,8 +2,8 @@
 
 use crate::story::{MS, Story, managed, on_demand, request_of, roots, trace};
 use policy::{
-    Config, Duration, EndStatus, FlushMode, InitPhase, Input, Instant, Invoke, Kind, PlatformEvent, Receipt,
-    ShutdownReason, Span, SpanId, UnixNanos,
+    Config, Duration, EndStatus, Ending, FlushMode, InitPhase, InitType, Input, Instant, Invoke, Kind,
+    PlatformEvent, Receipt, ShutdownReason, Span, SpanId, UnixNanos, Value,
 };
 
 fn id(number: u8) -> SpanId {
@@ -213,11 +213,7 @@ fn spans_of_module_initialisation_are_of_no_invocation() {
             restore: false,
             runtime_version: None,
         },
-        PlatformEvent::InitRuntimeDone {
-            at: UnixNanos(500 * MS),
-            restore: false,
-            ending: policy::Ending::SUCCESS,
-        },
+        PlatformEvent::InitRuntimeDone { at: UnixNanos(500 * MS), restore: false, ending: Ending::SUCCESS },
     ] {
         story.hear(Input::Platform(event));
     }
@@ -566,4 +562,74 @@ fn a_message_to_oneself_has_one_root_and_ends_with_it() {
     story.answer();
     story.shut_down(ShutdownReason::Spindown);
     assert_eq!((is_over, roots(&story).len()), (true, 0), "its own span ends it, and is its root");
+}
+
+/// With provisioned concurrency nobody waits for init, which was over long before the first invocation.
+#[test]
+fn the_first_invocation_is_no_cold_start_if_init_was_over_long_before() {
+    for (init_type, waited, is_cold) in
+        [(InitType::OnDemand, 100, true), (InitType::ProvisionedConcurrency, 60_000, false)]
+    {
+        let mut story = Story::new(Config { init_type, flush: FlushMode::End, ..Config::default() });
+        story.hear(Input::Platform(PlatformEvent::InitStart {
+            at: UnixNanos(0),
+            phase: InitPhase::Init,
+            restore: false,
+            runtime_version: None,
+        }));
+        story.hear(Input::Platform(PlatformEvent::InitRuntimeDone {
+            at: UnixNanos(50 * MS),
+            restore: false,
+            ending: Ending::SUCCESS,
+        }));
+        story.invoke_after(waited);
+        story.pass(10);
+        story.tell_done(&story.request_id(), story.now / MS, EndStatus::Success, None);
+        story.shut_down(ShutdownReason::Spindown);
+        let roots = roots(&story);
+        let cold = Value::Flag(is_cold);
+        let told = roots[0].attributes.iter().find(|(key, _)| *key == "faas.coldstart");
+        assert_eq!(told, Some(&("faas.coldstart", cold)), "{init_type:?}");
+    }
+}
+
+/// A span without a name comes late, of the time between the end of its invocation and the report on it.
+#[test]
+fn an_invocation_begins_after_the_report_on_the_one_before() {
+    let mut story = on_demand();
+    story.now = 990 * MS;
+    story.invoke_after(10);
+    story.pass(10);
+    let own = story.entry(1, 1_000);
+    story.receive(vec![own]);
+    story.answer();
+    story.tell_done("r-1", 1_010, EndStatus::Success, None);
+    story.tell_report("r-1", 1_040, Some(30), EndStatus::Success);
+    story.invoke_after(90);
+    assert_eq!(story.now, 1_100 * MS);
+    let late = Span { trace_id: trace(20), ..story.span(3, 1_020, Kind::Client, None) };
+    story.receive(vec![late]);
+    story.pass(10);
+    story.tell_done("r-2", 1_110, EndStatus::Success, None);
+    story.shut_down(ShutdownReason::Spindown);
+    let made: Vec<_> = roots(&story).iter().map(|root| (request_of(root), root.start)).collect();
+    assert_eq!(made, [("r-2", UnixNanos(1_100 * MS))]);
+}
+
+/// Whatever the platform calls it, the sandbox has failed, and the function's process is gone with its root.
+#[test]
+fn the_root_that_a_failed_sandbox_took_along_is_made_under_its_own_id() {
+    for class in ["Sandbox.Timedout", "Sandbox.Failure", "Sandbox.Crash"] {
+        let mut story = on_demand();
+        story.invoke();
+        let began = story.now / MS;
+        story.pass(10);
+        let child = story.span(3, began, Kind::Client, Some(2));
+        story.receive(vec![child]);
+        story.tell_done(&story.request_id(), story.now / MS, EndStatus::Error, Some(class));
+        story.answer();
+        story.shut_down(ShutdownReason::Failure);
+        let made: Vec<_> = roots(&story).iter().map(|root| root.span_id).collect();
+        assert_eq!(made, [id(2)], "{class}");
+    }
 }

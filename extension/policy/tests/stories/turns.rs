@@ -183,3 +183,24 @@ fn the_time_held_counts_from_the_end() {
     story.tell_done(&request_id, ended, EndStatus::Success, None);
     assert_eq!(story.agent.ledger().held, Duration::from_millis(25 + 170 + 59_400));
 }
+
+/// A process that is killed then leaves on record what it was killed in.
+#[test]
+fn an_invocation_runs_on_after_next_was_asked_until_its_end_is_told() {
+    let mut story = story(FlushMode::Continuous);
+    story.invoke();
+    story.answer();
+    story.pass(40);
+    let (first, ended) = (story.request_id(), story.now / MS);
+    story.tell_done_after(&first, ended, Some(Duration::from_millis(40)));
+    story.answer();
+    assert!(!story.agent.runs_on(&first.as_str().into()), "it was over");
+    story.invoke();
+    story.answer();
+    let second = story.request_id();
+    let runs_on = |story: &Story| [&first, &second].map(|id| story.agent.runs_on(&id.as_str().into()));
+    assert_eq!((story.asked, runs_on(&story)), (3, [false, true]), "nobody waits for its end");
+    story.now += 40 * MS;
+    story.tell_done_after(&second, story.now / MS, Some(Duration::from_millis(40)));
+    assert_eq!(runs_on(&story), [false, false]);
+}
