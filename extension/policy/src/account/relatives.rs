@@ -68,6 +68,11 @@ impl Relative {
         self.place.parent.map(|parent| (self.place.trace_id, parent))
     }
 
+    /// Its parent, where that is in the same process.
+    fn local_parent(&self) -> Option<(TraceId, SpanId)> {
+        self.parent().filter(|_| !self.has_remote_parent())
+    }
+
     /// Whether its parent, if that has not come, is in another process. Many SDKs do not say: the parent of a span of an entry
     /// kind is its caller's.
     fn has_remote_parent(&self) -> bool {
@@ -191,10 +196,11 @@ impl Relatives {
         family
     }
 
-    /// `family`, and of the spans that began in `window` those that its own name as their parents, and so on.
+    /// `family`, and of the spans that began in `window` those that its own name as their parents, and so on. A caller's is of
+    /// no family, although it may have come: in an invocation before.
     pub(super) fn with_ancestors(&self, mut family: Family, window: Window) -> Family {
         let mut present = family.present();
-        let mut missing: BTreeSet<_> = family.relatives.iter().filter_map(Relative::parent).collect();
+        let mut missing: BTreeSet<_> = family.relatives.iter().filter_map(Relative::local_parent).collect();
         missing.retain(|parent| !present.contains(parent));
         for _ in 0..ANCESTORS_MAX {
             let is_missing =
@@ -202,7 +208,7 @@ impl Relatives {
             let Some(ancestor) = self.all.iter().find(is_missing).copied() else { break };
             missing.remove(&ancestor.id());
             present.insert(ancestor.id());
-            missing.extend(ancestor.parent().filter(|parent| !present.contains(parent)));
+            missing.extend(ancestor.local_parent().filter(|parent| !present.contains(parent)));
             family.relatives.push(ancestor);
         }
         family
@@ -220,10 +226,12 @@ impl Relatives {
     }
 
     /// Whether `span`, which is of an invocation that began at `from`, is a part of one that was received: its parent was open
-    /// when it began, or is of the same invocation. The parent of a message may be of an earlier one.
+    /// when it began, or is of the same invocation. The parent of a message may be of an earlier one: what came before `/next`
+    /// was asked is not open, whatever end it claims.
     pub(super) fn has_outer<B>(&self, span: &Span<B>, from: UnixNanos) -> bool {
         let outer = span.parent.map(|parent| (span.trace_id, parent));
-        let is_outer = |relative: &Relative| relative.end > span.start || relative.start >= from;
+        let is_open = |relative: &Relative| relative.turn == self.turn && relative.end > span.start;
+        let is_outer = |relative: &Relative| is_open(relative) || relative.start >= from;
         self.all.iter().any(|relative| Some(relative.id()) == outer && is_outer(relative))
     }
 
@@ -426,6 +434,10 @@ mod tests {
             let has_outer = |span| relatives.has_outer(span, UnixNanos(from));
             assert_eq!((has_outer(&inner), has_outer(&other)), (is_part, false), "{parent:?} {start} {from}");
         }
+        let mut later = relatives.clone();
+        later.next_turn();
+        let inner = Span { start: UnixNanos(14), ..span(9, Some(5), None, Kind::Consumer) };
+        assert!(!later.has_outer(&inner, UnixNanos(6)), "that had ended before `/next` was asked");
     }
 
     #[test]
