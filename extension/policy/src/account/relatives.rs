@@ -434,7 +434,7 @@ mod tests {
             let has_outer = |span| relatives.has_outer(span, UnixNanos(from));
             assert_eq!((has_outer(&inner), has_outer(&other)), (is_part, false), "{parent:?} {start} {from}");
         }
-        let mut later = relatives.clone();
+        let mut later = relatives;
         later.next_turn();
         let inner = Span { start: UnixNanos(14), ..span(9, Some(5), None, Kind::Consumer) };
         assert!(!later.has_outer(&inner, UnixNanos(6)), "that had ended before `/next` was asked");
