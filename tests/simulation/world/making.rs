@@ -93,8 +93,8 @@ impl World {
         let character = Character { cpu: (0, 0), ..Character::pick(seed) };
         let mut world = world;
         // Room is shared, up to what each has a claim to: here nothing runs out of it.
-        world.config.bounds.spooled_bytes = 16 << 20;
-        world.config.bounds.held_bytes = 32 << 20;
+        world.config.bounds.spooled_bytes = 1 << 30;
+        world.config.bounds.held_bytes = 1 << 30;
         let others = if is_alone { Others::alone(seed) } else { Others::ill(seed) };
         let mut world = world.with(character).beside(others);
         world.network.part();
