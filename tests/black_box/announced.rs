@@ -143,6 +143,7 @@ fn what_ends_is_sent_once_and_what_does_not_is_forgotten() {
     // An announcement that was overtaken by its span.
     announce(&world, [call]);
     world.invoke_well("r-2", 7);
+    world.runtime_done("r-2");
     ends(&world, Reason::Failure);
     assert_eq!(world.names(), ["POST /payments", "POST bank", "r-2"]);
     assert_eq!(world.summary().count("made"), 0);

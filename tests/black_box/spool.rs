@@ -113,6 +113,8 @@ fn what_shutdown_could_not_send_waits_for_the_next_process() {
     let (world, script) = Environment::new(|script| script).boot();
     world.collector.stop();
     world.invoke_well("r-1", 1);
+    // It has not failed; what happens to the environment comes later.
+    world.runtime_done("r-1");
     world.platform.shutdown(Reason::Failure, Duration::from_millis(600));
     assert!(world.platform.wait_exit().0.success());
     let held = world.platform.log("summary").remove(0)["held"].as_u64();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{PlatformSpan, SpanId, TraceId, UnixNanos, Value};
+use policy::{Kind, PlatformSpan, SpanId, TraceId, UnixNanos, Value};
 
 use super::super::checks::is_on;
 use super::super::disk::Body;
@@ -252,7 +252,14 @@ impl World {
 
     fn check_parent(&self, life: &Life, span: &PlatformSpan) {
         let is_vague = self.faults.steps_clock || self.is_blurred(life);
-        if let Some(parent) = span.parent.filter(|_| !is_vague) {
+        // What tells of a death beside the function's own root is below that.
+        let tells_death = span.kind == Kind::Internal;
+        let is_entry = |parent| life.entries.contains(&(span.trace_id, parent));
+        let has_died = self.needs_two(life) || life.is_killed;
+        let is_below_own = has_died && span.parent.is_some_and(is_entry);
+        let is_placed = !tells_death || is_vague || is_below_own;
+        assert!(is_placed, "root parent: a death, not below the own root: {} for {life:?}", brief(span));
+        if let Some(parent) = span.parent.filter(|_| !is_vague && !tells_death) {
             // A parent that was missing and came later is one of two roots, or none.
             let known_at = life.known_at.unwrap_or(u64::MAX);
             let is_own = life.came.iter().any(|came| came.span_id == parent && came.at < known_at);

@@ -210,17 +210,18 @@ impl Account {
             self.remember(config, open, id);
             self.settle(config, earlier.into_iter().collect());
         } else {
-            self.make(config, &open, family, announced);
+            self.make(config, &open, own.map(|(place, _)| place), family, announced);
             self.remember(config, open, ended_at);
         }
         self.tell_init(config);
     }
 
-    /// Makes the root of `open`, and what else is missing above its `family`.
+    /// Makes the root of `open`, or what tells of its death below its `own`, and what else is missing above its `family`.
     fn make<B: Body>(
         &mut self,
         config: &Config,
         open: &Invocation,
+        own: Option<Place>,
         family: &Family,
         announced: &Announced<B>,
     ) {
@@ -228,7 +229,7 @@ impl Account {
             announced.has_come(span_id) || self.stand_ins.iter().any(|(_, other)| *other == span_id)
         };
         let is_cold = self.is_cold(config, open);
-        let rebuilt = root::rebuild(config, open, family, is_cold, has_come);
+        let rebuilt = root::rebuild(config, open, family, is_cold, has_come).below(own);
         if open.has_died() {
             self.stand_ins.extend(rebuilt.stand_ins());
         }
@@ -246,7 +247,7 @@ impl Account {
             self.deaths.extend(bury(config, &mut open, &family, &finish, announced));
         }
         if open.entry.is_none_or(|entry| !entry.tells_death) {
-            self.make(config, &open, &family, announced);
+            self.make(config, &open, open.entry.map(|entry| entry.place), &family, announced);
         }
     }
 

@@ -31,6 +31,15 @@ impl Rebuilt {
         Place { trace_id: self.root.trace_id, span_id: self.root.span_id, parent: self.root.parent }
     }
 
+    /// The same below the function's `own` span, which tells of no failure: an invocation has one entry span, and is counted
+    /// by that. One that stands where spans of the function name their parent is an entry of its own.
+    pub(crate) fn below(mut self, own: Option<Place>) -> Self {
+        if let Some(own) = own.filter(|own| !self.is_adopted && own.trace_id == self.root.trace_id) {
+            (self.root.kind, self.root.parent) = (Kind::Internal, Some(own.span_id));
+        }
+        self
+    }
+
     /// Spans of it that have the ids of the function's own.
     pub(crate) fn stand_ins(&self) -> impl Iterator<Item = Key> {
         let root = self.is_adopted.then_some(&self.root);

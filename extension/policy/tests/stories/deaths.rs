@@ -34,8 +34,8 @@ fn the_callers_span_is_not_made_here() {
     story.receive(vec![story.span(3, began + 1, Kind::Client, Some(2)), server]);
     story.answer();
     time_out(&mut story, began, true);
-    let made: Vec<_> = roots(&story).iter().map(|root| (root.trace_id, root.parent)).collect();
-    assert_eq!(made, [(trace(1), Some(id(9)))], "a sibling of the function's own");
+    let made: Vec<_> = roots(&story).iter().map(|root| (root.trace_id, root.parent, root.kind)).collect();
+    assert_eq!(made, [(trace(1), Some(id(2)), Kind::Internal)], "below the function's own");
     assert!(story.spans.iter().all(|span| span.span_id != id(9)));
 }
 
@@ -59,9 +59,14 @@ fn a_death_after_an_entry_span_is_told_once() {
         time_out(&mut story, began, is_told);
         let told = format!("second record: {has_second}, told: {is_told}");
         let [(root, 0, 60_000)] = failed(&story, began)[..] else { panic!("{told}: {:?}", story.spans) };
-        let place = (root.trace_id, root.span_id == id(2), root.parent);
-        let trace_id = if has_second { trace(11) } else { trace(10) };
-        assert_eq!(place, (trace_id, has_second, None), "{told}");
+        // The entry of the second record, or what became of the first.
+        let place = (root.trace_id, root.span_id == id(2), root.parent, root.kind);
+        let expected = if has_second {
+            (trace(11), true, None, Kind::Server)
+        } else {
+            (trace(10), false, Some(id(1)), Kind::Internal)
+        };
+        assert_eq!(place, expected, "{told}");
         assert_eq!(story.spans.len(), 1, "{told}");
     }
 }

@@ -177,10 +177,7 @@ fn a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
         story.pass(100);
         story.answer();
         story.shut_down(ShutdownReason::Spindown);
-        kept.push((
-            story.agent.ledger().spans.sampled_out,
-            story.agent.ledger().decided(Decision::Error),
-        ));
+        kept.push((story.agent.ledger().spans.sampled_out, story.agent.ledger().decided(Decision::Error)));
     }
     assert_eq!(
         kept[0], kept[1],
