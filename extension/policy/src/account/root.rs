@@ -34,8 +34,9 @@ impl Rebuilt {
     /// The same below the function's `own` span, which tells of no failure: an invocation has one entry span, and is counted
     /// by that. One that stands where spans of the function name their parent is an entry of its own.
     pub(crate) fn below(mut self, own: Option<Place>) -> Self {
-        if let Some(own) = own.filter(|own| !self.is_adopted && own.trace_id == self.root.trace_id) {
-            (self.root.kind, self.root.parent) = (Kind::Internal, Some(own.span_id));
+        if let Some(own) = own.filter(|_| !self.is_adopted) {
+            (self.root.kind, self.root.trace_id, self.root.parent) =
+                (Kind::Internal, own.trace_id, Some(own.span_id));
         }
         self
     }

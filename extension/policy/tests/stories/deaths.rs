@@ -110,3 +110,24 @@ fn a_death_is_told_where_entry_spans_are_no_ends() {
         }
     }
 }
+
+/// It called others, whose spans come with its own; the platform tells of the time-out after `/next`.
+#[test]
+fn a_death_is_told_below_the_own_span_whatever_that_called() {
+    for calls in 0..3 {
+        let mut story = on_demand();
+        story.invoke();
+        let began = story.now / MS;
+        story.pass(10);
+        let mut spans: Vec<_> =
+            (0..calls).map(|call| story.span(5 + call, began + 1, Kind::Client, Some(1))).collect();
+        spans.push(story.entry(1, began));
+        story.receive(spans);
+        story.answer();
+        story.tell_done(&story.request_id(), story.now / MS, EndStatus::Timeout, None);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        let made: Vec<_> = story.spans.iter().map(|span| (span.parent, span.kind)).collect();
+        assert_eq!(made, [(Some(id(1)), Kind::Internal)], "{calls} calls: {:?}", story.spans);
+    }
+}
