@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sandbox::{Faults, FunctionSpec, What};
 use serde_json::json;
 
-use crate::harness::{Harness, act, state, threads};
+use crate::harness::{Harness, act, die, state, threads};
 
 #[tokio::test]
 async fn every_process_is_stopped_after_the_last_next() {
@@ -51,7 +51,7 @@ async fn children_of_the_runtime_freeze_with_it() {
     let child = u32::try_from(outcome.json().as_u64().unwrap()).unwrap();
     assert_eq!(state(child), Some('T'));
     harness.end().await;
-    assert!(!crate::harness::is_alive(child), "and die with it");
+    die(&[child]).await;
 }
 
 #[tokio::test]

@@ -166,6 +166,16 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
 }
 
+/// Waits until all of these have died: who was killed dies when it has its turn on a processor.
+pub(crate) async fn die(pids: &[u32]) {
+    let gone = async {
+        while pids.iter().any(|pid| is_alive(*pid)) {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("all of them die");
+}
+
 /// The state letter of /proc/<pid>/stat.
 pub(crate) fn state(pid: u32) -> Option<char> {
     state_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)

@@ -3,7 +3,7 @@
 use sandbox::{Exit, Faults, FunctionSpec, ShutdownReason, What};
 use serde_json::json;
 
-use crate::harness::{Harness, act, is_alive};
+use crate::harness::{Harness, act, die, is_alive};
 
 #[tokio::test]
 async fn spindown_tells_the_extensions_and_waits_for_them() {
@@ -107,10 +107,5 @@ async fn a_dropped_service_kills_what_it_started() {
     let pids = harness.pids();
     assert!(!pids.is_empty() && pids.iter().all(|pid| is_alive(*pid)));
     drop(harness);
-    let gone = async {
-        while pids.iter().any(|pid| is_alive(*pid)) {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("all of them die");
+    die(&pids).await;
 }
