@@ -126,9 +126,12 @@ impl Account {
         let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
         let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
         open.flush_requested = early.flush_requested;
-        // What happened long before is of an earlier try under the same id.
+        // What happened long before is of an earlier try under the same id; what happened still earlier claims any time.
         let earliest = open.invoke.received_at.minus(INVOKE_DELAY_MAX);
-        open.entry = early.entry.filter(|entry| entry.end >= earliest);
+        let may_be_retry = self.has_older(&open.invoke.request_id)
+            || self.open.iter().any(|other| other.invoke.request_id == open.invoke.request_id);
+        let is_of_earlier = |end: UnixNanos| may_be_retry && end < earliest && end + RETRIES_END >= earliest;
+        open.entry = early.entry.filter(|entry| !is_of_earlier(entry.end));
         open.finish = early.finish.filter(|finish| finish.at.is_none_or(|at| at >= earliest));
         if !config.is_managed() {
             // The clock was set back since: those spans are of earlier ones, and would seem to be of this.

@@ -162,3 +162,21 @@ fn a_retry_is_not_over_by_a_span_of_its_first_try_where_the_clock_was_set_back()
     story.answer();
     assert_eq!(story.asked, 3);
 }
+
+/// A clock that is wrong says when its span ended; the span names the invocation, and is read before INVOKE.
+#[test]
+fn a_span_with_impossible_times_ends_its_invocation_also_where_invoke_is_read_after_it() {
+    for end in [1, 86_400_000 * 99, 86_400_000 * 101] {
+        let mut story = Story::new(Config { flush: FlushMode::Continuous, ..Config::default() });
+        story.now = 86_400_000 * 100 * MS;
+        for (n, request_id) in [(1, "a"), (2, "b")] {
+            let (start, end) = (UnixNanos(end * MS), UnixNanos((end + 10) * MS));
+            let own = Span { start, end, request_id: Some(request_id.into()), ..story.entry(n, 0) };
+            story.receive(vec![own]);
+            let asked = story.asked;
+            story.invoke_as(request_id, 5);
+            story.answer();
+            assert_eq!(story.asked, asked + 1, "{request_id} is over, ended at {end:?}");
+        }
+    }
+}
