@@ -56,7 +56,7 @@ fn what_is_in_the_place_of_the_socket_stays_there() {
     let path = script.scratch().join("prefreeze.sock");
     fs::write(&path, "precious").expect("the folder is ours");
     let platform = Platform::ready(&script);
-    let said = platform.log("receiver_unavailable");
+    let said = platform.expect_log("receiver_unavailable", 1);
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(said[0]["setting"], "PREFREEZE_RECEIVER_UDS");
     assert_eq!(fs::read(&path).expect("it is still there"), b"precious");
@@ -68,7 +68,7 @@ fn each_listener_works_without_the_others() {
     let script = Script::new();
     let http = TcpListener::bind(script.receiver()).expect("a reserved port can be listened on");
     let platform = Platform::ready(&script);
-    assert_eq!(platform.log("receiver_unavailable")[0]["setting"], "PREFREEZE_RECEIVER_HTTP");
+    assert_eq!(platform.expect_log("receiver_unavailable", 1)[0]["setting"], "PREFREEZE_RECEIVER_HTTP");
     // Queued, for who waits until an event was read asks at the port that is taken here.
     platform.queue_next(&Invoke::new("r-1", LONG));
     platform.queue_next(&Invoke::new("r-2", LONG));
@@ -89,7 +89,7 @@ fn a_taken_port_of_grpc_and_a_living_socket_harm_nothing() {
     let script = Script::new().env("PREFREEZE_RECEIVER_GRPC", taken);
     let socket = UnixListener::bind(script.scratch().join("prefreeze.sock")).expect("the folder is ours");
     let platform = Platform::ready(&script);
-    let said = platform.log("receiver_unavailable");
+    let said = platform.expect_log("receiver_unavailable", 2);
     let settings: Vec<_> = said.iter().map(|line| line["setting"].as_str()).collect();
     assert_eq!(settings, [Some("PREFREEZE_RECEIVER_GRPC"), Some("PREFREEZE_RECEIVER_UDS")]);
     let body = traces([server_span("r-1", Ids::new(1), "r-1")]).encode_to_vec();

@@ -272,6 +272,17 @@ impl Platform {
         parsed.filter(|line| line["event"] == event).collect()
     }
 
+    /// The same, once there are so many: what was printed before a request may be read after it.
+    #[track_caller]
+    pub fn expect_log(&self, event: &str, count: usize) -> Vec<Value> {
+        let is_it = |text: &str| serde_json::from_str::<Value>(text).is_ok_and(|line| line["event"] == event);
+        self.expect(&format!("{count} lines {event:?}"), |state| {
+            let of_stdout = state.lines.iter().filter(|line| line.output == Output::Stdout);
+            of_stdout.filter(|line| is_it(&line.text)).count() >= count
+        });
+        self.log(event)
+    }
+
     /// Blocks until `is_met` holds.
     ///
     /// # Panics
