@@ -170,10 +170,10 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 pub(crate) async fn die(pids: &[u32]) {
     let gone = async {
         while pids.iter().any(|pid| is_alive(*pid)) {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("all of them die");
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("all of them die");
 }
 
 /// The state letter of /proc/<pid>/stat.
