@@ -1,5 +1,5 @@
-//! The words that take back what others say: names with them are none of a secret, of card data or of a telephone, and values
-//! that are one of them are none of a secret.
+//! Exceptions: words that say that a name is not the name of a secret, of card data or of a telephone after all, and values that
+//! are not secrets although their name is.
 
 /// Of the pairs of words of a secret, those that are no secret with a dot between: the key of an object or a row in a store.
 pub(crate) const KEYS_OF_STORES: &[(&[u8], &[u8])] =

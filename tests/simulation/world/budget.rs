@@ -312,15 +312,14 @@ impl World {
         }
     }
 
-    /// The backend has been well for some invocations: nothing that came before the last four is still here.
-    /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
-    pub(super) fn check_drained(&mut self) {
+    /// Whether something may still be here that came before the last four invocations, although the backend has been well.
+    fn may_be_left(&self) -> bool {
         // Where nothing tells of ends, no invocation is held, and what is left over leaves when there is time.
         let is_unknown = self.row.is_some() || self.faults.has_no_telemetry;
         // What is larger than all that may be held has no claim to room beside what is ill.
         let is_unknown = is_unknown || (self.faults.sends_outsize && self.others.is_any());
         if is_unknown || self.invocations < self.healthy_from + super::HEALTHY {
-            return;
+            return true;
         }
         // Beside handlers of some milliseconds, a backlog of thousands leaves slowly: the rows of `livelock` are about that.
         let is_brief = matches!(self.character.pace, Pace::Fast | Pace::Uneven);
@@ -329,11 +328,11 @@ impl World {
         // Where nothing tells of its end, an invocation is let go of at once.
         let is_let_go = self.config.flush != FlushMode::End || self.faults.has_no_telemetry;
         if (is_let_go && (is_brief || is_much)) || (is_brief && is_much) || is_in_pieces {
-            return;
+            return true;
         }
         // What went to the disk is read back beside the handlers, record by record: brief ones have time for a few each.
         if is_brief && !self.disk.found().is_empty() {
-            return;
+            return true;
         }
         // Once flushes have cost what they may in a minute, an invocation is let go of at once as well: handlers that are
         // shorter than answers take have their requests, and their probes, cut off by the freezes between them. Where a freeze
@@ -341,26 +340,32 @@ impl World {
         let is_spent =
             self.config.cost_cap.is_some() && self.invocations < self.costs.spent_in + super::HEALTHY;
         if is_spent && (is_brief || self.faults.freezes_machine) {
-            return;
+            return true;
         }
         // A probe is waited for after ever more invocations that do without, and no other is answered there.
         if self.held.is_down() && is_brief && self.faults.freezes_machine {
-            return;
+            return true;
         }
         // Some invocations must follow on the one in which it was found well.
         if self.invocations < self.held.back_in + 4 {
-            return;
+            return true;
         }
         // The backend has asked for patience, in an answer that was read after the respite: what it has asked for is sent beside
         // the invocations that follow.
         let since = if self.config.is_managed() { self.now } else { self.before[0].1 };
         if since < self.deliveries.retries_until[HOLDER as usize] {
-            return;
+            return true;
         }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most; whether it was given up,
         // or its connection broke after the thaw.
         let failed_at = self.cancelled_at.max(self.deliveries.excused_at[HOLDER as usize]);
-        if self.held.is_down() && self.now < failed_at + 31_000 * MS {
+        self.held.is_down() && self.now < failed_at + 31_000 * MS
+    }
+
+    /// The backend has been well for some invocations: nothing that came before the last four is still here.
+    /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
+    pub(super) fn check_drained(&mut self) {
+        if self.may_be_left() {
             return;
         }
         self.coverage.note("drained before SHUTDOWN");

@@ -37,7 +37,7 @@ impl<B: Body> Agent<B> {
     }
 
     pub(super) fn advance_draining(&mut self, now: Instant) {
-        let Some(Draining { gate, end, .. }) = self.turn.draining().cloned() else { return };
+        let Some(&Draining { gate, end, .. }) = self.turn.draining() else { return };
         match gate {
             Gate::Closing => return,
             Gate::Leaving => return self.keep_the_rest(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::made;
-use policy::sampling::{Ratio, Sampling, Slow};
+use crate::story::share;
+use policy::sampling::Sampling;
 use policy::{
     Agent, BOOKKEEPING_BYTES, BatchId, Bounds, Config, DropReason, Duration, FlushMode, Input, Instant,
     Invoke, Kind, LaneId, Measuring, Outcome, Output, Parked, Place, Receipt, Shutdown, ShutdownReason,
@@ -242,14 +243,7 @@ fn what_comes_back_larger_than_it_went_is_not_read_again_and_again() {
 
 #[test]
 fn what_is_only_held_in_case_that_it_failed_does_not_keep_a_record_on_disk() {
-    let ratio = Ratio::new(0.0).expect("a share");
-    let sampling = Sampling {
-        ratio,
-        keeps_cold_starts: false,
-        slow: Slow::Never,
-        keeps_rare: false,
-        ..Sampling::default()
-    };
+    let sampling = share(0.0);
     let mut story = Story::new(SpoolMode::Always, sampling, TIGHT);
     // A whole batch on disk, and a trace in memory of which nobody tells how its invocation ended.
     let size = TIGHT.batch_bytes;

@@ -1,6 +1,6 @@
 //! Backends that are far away or ask for patience, and environments that nobody freezes.
 
-use crate::story::{MS, Story, managed, on_demand, request_of, roots, trace};
+use crate::story::{MS, Story, managed, on_demand, request_of, roots, share, trace};
 use policy::{
     Agent, Bounds, Config, Duration, EndStatus, FlushMode, InitType, Input, Instant, Kind, Measuring,
     Outcome, Output, Shutdown, ShutdownReason, Span, SpoolMode, UnixNanos,
@@ -50,15 +50,8 @@ fn a_start_told_twice_begins_once_on_a_busy_managed_instance() {
 /// After a lost `platform.report`, traces that name no invocation wait 16 minutes at most to be left out.
 #[test]
 fn one_lost_report_does_not_make_every_later_trace_wait() {
-    use policy::sampling::{Ratio, Sampling, Slow};
     let run = |is_lost: bool| {
-        let sampling = Sampling {
-            ratio: Ratio::new(0.000_1).expect("a share"),
-            keeps_cold_starts: false,
-            slow: Slow::Never,
-            keeps_rare: false,
-            ..Sampling::default()
-        };
+        let sampling = share(0.000_1);
         let mut story =
             Story::new(Config { init_type: InitType::ManagedInstances, sampling, ..Config::default() });
         story.tell_start("lost", 0);

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::made;
-use crate::story::{MS, Story};
-use policy::sampling::{Ratio, Sampling, Slow};
+use crate::story::{MS, Story, share};
 use policy::{Config, EndStatus, FlushMode, InitType, ShutdownReason, Span, TraceId, UnixNanos};
 
 /// The function's own span of this number, in a trace of its own, that names `request_id`.
@@ -18,14 +17,7 @@ fn own(number: u64, (start, end): (u64, u64), request_id: &str) -> Span<()> {
 
 /// Only failures are kept.
 fn failures() -> Config {
-    let ratio = Ratio::new(0.0).expect("a share");
-    let sampling = Sampling {
-        ratio,
-        keeps_cold_starts: false,
-        slow: Slow::Never,
-        keeps_rare: false,
-        ..Sampling::default()
-    };
+    let sampling = share(0.0);
     Config { flush: FlushMode::End, sampling, expects_spans: true, ..Config::default() }
 }
 

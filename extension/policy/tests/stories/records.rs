@@ -1,10 +1,9 @@
 //! A function that serves several records in an invocation, one after the other: each has a span that names the invocation, and
 //! is sent as it ends.
 
-use policy::sampling::{Ratio, Sampling, Slow};
 use policy::{Config, EndStatus, FlushMode, Kind, ShutdownReason, Span, UnixNanos};
 
-use crate::story::{MS, Story, on_demand, roots, trace};
+use crate::story::{MS, Story, on_demand, roots, share, trace};
 
 /// Between the end of one record and the begin of the next.
 const PAUSE: u64 = 1_000;
@@ -57,13 +56,7 @@ fn a_record_of_the_first_try_is_neither_end_nor_root_of_its_retry() {
 /// That it has failed is told after the freeze.
 #[test]
 fn every_record_of_a_failed_batch_is_kept() {
-    let sampling = Sampling {
-        ratio: Ratio::new(0.0).expect("a share"),
-        keeps_cold_starts: false,
-        slow: Slow::Never,
-        keeps_rare: false,
-        ..Sampling::default()
-    };
+    let sampling = share(0.0);
     let mut story = Story::new(Config { flush: FlushMode::End, sampling, ..Config::default() });
     story.invoke();
     let request_id = story.request_id();

@@ -1,7 +1,7 @@
 //! A request id under which an invocation is tried again: what is told of one try is not taken for the other.
 
-use crate::story::{MS, Story, on_demand, roots, trace};
-use policy::sampling::{Decision, Ratio, Sampling, Slow};
+use crate::story::{MS, Story, on_demand, roots, share, trace};
+use policy::sampling::Decision;
 use policy::{Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, UnixNanos};
 
 /// From when to when invocations ran, by the spans made for them, and whether each failed.
@@ -143,13 +143,7 @@ fn roots_and_waits_of_a_retry_whose_first_try_was_told_of_twice() {
 /// `platform.report` of the first try comes with the retry, as it always does, and says nothing of the retry.
 #[test]
 fn a_retry_that_goes_well_is_not_kept_for_the_failure_of_the_first_try() {
-    let sampling = Sampling {
-        ratio: Ratio::new(0.000_1).expect("a share"),
-        keeps_cold_starts: false,
-        slow: Slow::Never,
-        keeps_rare: false,
-        ..Sampling::default()
-    };
+    let sampling = share(0.000_1);
     let mut kept = Vec::new();
     for is_reported in [false, true] {
         let config = Config { flush: FlushMode::End, sampling: sampling.clone(), ..Config::default() };
@@ -298,13 +292,7 @@ fn the_end_of_a_retry_is_not_that_of_a_first_try_without_an_end() {
 #[test]
 fn a_late_span_of_a_failed_first_try_is_kept() {
     for second in ["other", "same"] {
-        let sampling = Sampling {
-            ratio: Ratio::new(0.0).expect("a share"),
-            keeps_cold_starts: false,
-            slow: Slow::Never,
-            keeps_rare: false,
-            ..Sampling::default()
-        };
+        let sampling = share(0.0);
         let config = Config { flush: FlushMode::End, sampling, expects_spans: true, ..Config::default() };
         let mut story = Story::new(config);
         story.invoke_as("same", 10);
@@ -346,13 +334,7 @@ fn a_first_try_that_claims_to_end_after_its_deadline_takes_nothing_from_its_retr
 /// What was said of a failed first try is no word on its retry, which goes well and is left out.
 #[test]
 fn only_the_try_that_failed_is_kept() {
-    let sampling = Sampling {
-        ratio: Ratio::new(0.0).expect("a share"),
-        keeps_cold_starts: false,
-        slow: Slow::Never,
-        keeps_rare: false,
-        ..Sampling::default()
-    };
+    let sampling = share(0.0);
     let mut story = Story::new(Config { flush: FlushMode::End, sampling, ..Config::default() });
     for (attempt, status) in [(1, EndStatus::Error), (2, EndStatus::Success)] {
         story.invoke_as("same", 60_000);

@@ -1,7 +1,6 @@
 //! Failures are kept where a trace spans invocations, or what is told of one comes when the next has begun.
 
-use crate::story::{MS, Story, request_of, roots};
-use policy::sampling::{Ratio, Sampling, Slow};
+use crate::story::{MS, Story, request_of, roots, share};
 use policy::{
     Config, Duration, EndStatus, FlushMode, InitType, Input, Instant, Invoke, Kind, ShutdownReason, Span,
     SpanId, TraceId, UnixNanos,
@@ -14,13 +13,7 @@ fn low() -> TraceId {
 
 /// An environment that keeps failures, and next to nothing else.
 fn keeps_failures(init_type: InitType) -> Story {
-    let sampling = Sampling {
-        ratio: Ratio::new(0.000_1).expect("a share"),
-        keeps_cold_starts: false,
-        slow: Slow::Never,
-        keeps_rare: false,
-        ..Sampling::default()
-    };
+    let sampling = share(0.000_1);
     Story::new(Config { init_type, sampling, flush: FlushMode::End, ..Config::default() })
 }
 

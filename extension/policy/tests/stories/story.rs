@@ -7,8 +7,20 @@ use policy::{
 };
 
 use crate::made;
+use policy::sampling::{Ratio, Sampling, Slow};
 
 pub(crate) const MS: u64 = 1_000_000;
+
+/// Sampling that keeps failures and this share of the rest, and nothing for any other reason.
+pub(crate) fn share(ratio: f64) -> Sampling {
+    Sampling {
+        ratio: Ratio::new(ratio).expect("a share"),
+        keeps_cold_starts: false,
+        slow: Slow::Never,
+        keeps_rare: false,
+        ..Sampling::default()
+    }
+}
 
 /// A trace of this number.
 pub(crate) fn trace(number: u8) -> TraceId {
