@@ -173,9 +173,3 @@ fn phases_are_entered_by_what_leads_to_them() {
     turn = draining(Gate::Leaving, false);
     assert!(turn.is_closed() && turn.is_leaving());
 }
-
-#[test]
-#[should_panic(expected = "Flushed in Running")]
-fn a_phase_that_nothing_leads_to_is_a_bug() {
-    running(None).enter(Event::Flushed, Turn::Waiting(Waiting::default()));
-}
