@@ -98,6 +98,8 @@ pub(crate) struct Account {
     receipts: u64,
     /// Whether the platform has told anything.
     is_told: bool,
+    /// Whether the platform has told that the runtime has died.
+    is_death_told: bool,
     /// Whether the end of some invocation was heard since the last look.
     was_heard: bool,
     made: Vec<PlatformSpan>,
@@ -207,6 +209,12 @@ impl Account {
         let open = self.open.last().map(|open| open.finish.is_none());
         let last = open.or_else(|| self.finished.back().map(|known| !known.is_done));
         self.is_told && !config.is_managed() && last.unwrap_or(false)
+    }
+
+    /// Whether the platform, where several invocations share a runtime, has yet to say that this has died. It says so of each
+    /// that was open, after the begins of all of them: once one is told of, those without an end are known to be open.
+    pub(crate) fn awaits_death(&self, config: &Config) -> bool {
+        config.is_managed() && !self.is_death_told
     }
 
     /// Where to note what is heard of `request_id` before it begins.

@@ -38,6 +38,11 @@ impl Finish {
         (!self.is_overlong).then(|| at.minus(duration))
     }
 
+    /// Whether every invocation of the environment ends with it: a runtime that serves several outlives the time-out of one.
+    pub(super) fn takes_all_along(&self) -> bool {
+        self.has_died && self.ending.outcome() != EndStatus::Timeout
+    }
+
     /// What SHUTDOWN says of an invocation that is open then.
     ///
     /// Shape: a time-out ends at the invocation's `deadline`, if that is known. An environment that was idle is spun
@@ -95,6 +100,22 @@ mod tests {
         for (status, class, died) in rows {
             let ending = Ending { status, error_type: class.map(Into::into) };
             assert_eq!(has_died(&ending), died, "{ending:?}");
+        }
+    }
+
+    #[test]
+    fn which_endings_take_all_invocations_along() {
+        let rows = [
+            (EndStatus::Error, Some("Runtime.ExitError"), true),
+            (EndStatus::Failure, None, true),
+            (EndStatus::Timeout, None, false),
+            (EndStatus::Error, Some("Sandbox.Timedout"), false),
+            (EndStatus::Error, Some("Function.Unknown"), false),
+            (EndStatus::Success, None, false),
+        ];
+        for (status, class, all) in rows {
+            let ending = Ending { status, error_type: class.map(Into::into) };
+            assert_eq!(Finish::told(&ending, UnixNanos(1), None).takes_all_along(), all, "{ending:?}");
         }
     }
 

@@ -91,6 +91,7 @@ impl Account {
 
     fn finish(&mut self, config: &Config, request_id: &RequestId, at: UnixNanos, finish: Finish) {
         self.was_heard = true;
+        self.is_death_told |= finish.takes_all_along();
         self.explain(request_id, at, &finish);
         // Of an invocation that is over, and told of late or twice; the same id may have begun again since. What is told
         // twice has the same time: another one is of another try, whose clock may have been set back.

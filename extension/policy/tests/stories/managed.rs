@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use policy::{
-    Agent, BatchId, Bounds, Config, EndStatus, InitType, Input, Instant, Kind, Measuring, Outcome, Output,
-    Place, Receipt, ShutdownReason, Span, SpanId, SpoolMode, TraceId, UnixNanos,
+    Agent, BatchId, Bounds, Config, Duration, EndStatus, Ending, InitType, Input, Instant, Kind, Measuring,
+    Outcome, Output, Place, PlatformEvent, Receipt, ShutdownReason, Span, SpanId, SpoolMode, TraceId,
+    UnixNanos, Usage,
 };
 
 use crate::made;
-use crate::story::{MS, request_of, roots};
+use crate::story::{MS, Story, request_of, roots};
 
 const SPANS: u64 = 12;
 
@@ -40,7 +41,7 @@ fn a_backlog_leaves_at_the_pace_of_the_backend() {
     let mut agent: Agent<Nothing> = Agent::new(config);
     let mut now = Instant::from_nanos(0);
     let mut hear = |millis: u64, input| -> Vec<BatchId> {
-        now = now + policy::Duration::from_millis(millis);
+        now = now + Duration::from_millis(millis);
         agent.handle(now, input);
         let outputs = std::iter::from_fn(|| agent.poll());
         outputs
@@ -113,7 +114,7 @@ fn what_rests_on_disk_is_woken_for() {
 fn an_invocation_whose_begin_was_never_told_has_its_root_and_its_end() {
     for is_late in [false, true] {
         let config = Config { expects_spans: false, ..Config::default() };
-        let mut story = crate::story::Story::new(Config { init_type: InitType::ManagedInstances, ..config });
+        let mut story = Story::new(Config { init_type: InitType::ManagedInstances, ..config });
         story.pass(100);
         for _ in 0..2 {
             // Told twice, it is one.
@@ -130,5 +131,52 @@ fn an_invocation_whose_begin_was_never_told_has_its_root_and_its_end() {
         assert_eq!(told, [("r-1", true)], "late: {is_late}");
         assert_eq!((roots[0].start, roots[0].end), (UnixNanos(10 * MS), UnixNanos(60 * MS)));
         assert_eq!(story.agent.ledger().invocations, 1);
+    }
+}
+
+/// A runtime dies with four invocations open. What the platform tells of that was made before SHUTDOWN, and comes after it: in
+/// one batch or in two, wherever the border is between them.
+#[test]
+fn a_death_that_is_told_after_shutdown_is_told_truly() {
+    let names = ["r-1", "r-2", "r-3", "r-4"];
+    let (at, class) = (UnixNanos(60 * MS), Some("Runtime.ExitError"));
+    let starts = names.map(|name| PlatformEvent::Start { request_id: name.into(), at: UnixNanos(10 * MS) });
+    let deaths = names.map(|name| PlatformEvent::Report {
+        request_id: name.into(),
+        at,
+        ending: Ending { status: EndStatus::Error, error_type: class.map(Into::into) },
+        duration: Some(Duration::from_millis(50)),
+        usage: Usage::default(),
+    });
+    let events: Vec<PlatformEvent> = starts.into_iter().chain(deaths).collect();
+    for (before, first) in (0..=4).flat_map(|before| (before..=8).map(move |first| (before, first))) {
+        let text = format!("{before} events before SHUTDOWN, then {} together", first - before);
+        let mut story = Story::new(Config { init_type: InitType::ManagedInstances, ..Config::default() });
+        let tell = |story: &mut Story, events: &[PlatformEvent]| {
+            events.iter().for_each(|event| story.hear(Input::Platform(event.clone())));
+        };
+        // One that was there before, so that the environment is known to have had some.
+        story.tell_start("r-0", 1);
+        story.tell_report("r-0", 5, Some(4), EndStatus::Success);
+        story.pass(60);
+        // The span of one has ended, which is the end of it.
+        let own = Span { request_id: Some("r-4".into()), ..story.span(4, 10, Kind::Server, None) };
+        story.receive(vec![own]);
+        tell(&mut story, &events[..before]);
+        story.begin_shutdown(ShutdownReason::Failure);
+        story.pass(20);
+        story.answer();
+        tell(&mut story, &events[before..first]);
+        story.pass(20);
+        story.answer();
+        tell(&mut story, &events[first..]);
+        story.pass(1_000);
+        story.answer();
+        let failed = story.spans.iter().filter(|span| span.error_type.is_some());
+        let mut told: Vec<_> = failed.map(|span| (request_of(span), span.error_type.as_deref())).collect();
+        told.sort_unstable();
+        let unended = &names[..3];
+        assert!(told.into_iter().eq(unended.iter().map(|name| (*name, class))), "{text}: {:?}", story.spans);
+        assert!(story.has_exited, "{text}");
     }
 }

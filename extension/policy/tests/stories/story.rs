@@ -62,6 +62,8 @@ pub(crate) struct Story {
     pub(crate) cancelled: u64,
     /// How often `/next` was asked.
     pub(crate) asked: u64,
+    /// Whether the extension has done all that it will.
+    pub(crate) has_exited: bool,
     /// Spans made for invocations that are, or were, on their way.
     pub(crate) made: u64,
     /// The same, each as it was first sent.
@@ -78,6 +80,7 @@ impl Story {
             flying: Vec::new(),
             cancelled: 0,
             asked: 0,
+            has_exited: false,
             made: 0,
             spans: Vec::new(),
             launched: Vec::new(),
@@ -106,6 +109,8 @@ impl Story {
                     self.flying.retain(|other| *other != id);
                 }
                 Output::Next => self.asked += 1,
+                Output::Close => self.agent.handle(Instant::from_nanos(self.now), Input::Closed),
+                Output::Exit => self.has_exited = true,
                 _ => {}
             }
         }
@@ -236,11 +241,16 @@ impl Story {
 
     /// SHUTDOWN, with all the time there is, and a backend that answers at once.
     pub(crate) fn shut_down(&mut self, reason: ShutdownReason) {
-        let deadline = Instant::from_nanos(self.now) + Duration::from_secs(2);
-        let (received_at, waited) = (UnixNanos(self.now), Duration::ZERO);
-        self.hear(Input::Shutdown(Shutdown { reason, deadline, received_at, waited }));
+        self.begin_shutdown(reason);
         self.answer();
         self.pass(200);
         self.answer();
+    }
+
+    /// SHUTDOWN is handed over, with all the time there is.
+    pub(crate) fn begin_shutdown(&mut self, reason: ShutdownReason) {
+        let deadline = Instant::from_nanos(self.now) + Duration::from_secs(2);
+        let (received_at, waited) = (UnixNanos(self.now), Duration::ZERO);
+        self.hear(Input::Shutdown(Shutdown { reason, deadline, received_at, waited }));
     }
 }
