@@ -22,8 +22,8 @@ impl Account {
     /// A span names the invocation that it is of. One whose parent is in the same process is a part of another.
     fn on_entry<B>(&mut self, now: Instant, config: &Config, request_id: &RequestId, span: &Span<B>) {
         let named = self.open.iter().rfind(|open| open.invoke.request_id == *request_id);
-        let from = named.map_or(UnixNanos(u64::MAX), |open| open.from);
-        let is_inner = span.parent_is_remote != Some(true) && self.relatives.has_outer(span, from);
+        let began = named.map_or((UnixNanos(u64::MAX), 0), |open| (open.from, open.turn));
+        let is_inner = span.parent_is_remote != Some(true) && self.relatives.has_outer(span, began);
         if span.parent_is_remote == Some(false) || is_inner {
             return;
         }

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use crate::span::{Span, SpanId, TraceId};
+use crate::span::{RequestId, Span, SpanId, TraceId};
 use crate::time::UnixNanos;
 
 /// Spans remembered. What is older than the oldest of them is not known any more, and no root is rebuilt from it:
@@ -32,16 +32,17 @@ impl Place {
 }
 
 /// What is remembered of a span.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Relative {
     place: Place,
     start: UnixNanos,
     end: UnixNanos,
     parent_is_remote: Option<bool>,
-    /// Whether it is of an entry kind, and names its invocation; and whether it has failed.
+    /// Whether it is of an entry kind, and whether it has failed.
     is_entry: bool,
-    is_named: bool,
     is_error: bool,
+    /// The invocation that it names.
+    request_id: Option<RequestId>,
     /// How often `/next` had been asked when it came.
     turn: u64,
 }
@@ -55,8 +56,8 @@ impl Relative {
             end: span.end,
             parent_is_remote: span.parent_is_remote,
             is_entry: span.kind.is_entry(),
-            is_named: span.request_id.is_some(),
             is_error: span.is_error,
+            request_id: span.request_id.clone(),
         }
     }
 
@@ -183,7 +184,7 @@ impl Relatives {
     pub(super) fn family(&self, window: Window) -> Family {
         let is_whole = self.forgotten.is_none_or(|start| !window.holds(start));
         let of_it = self.all.iter().filter(|relative| is_whole && window.holds(relative.start));
-        Family { relatives: of_it.copied().collect() }
+        Family { relatives: of_it.cloned().collect() }
     }
 
     /// The same, and spans that began after `window` and before `last`, if they came before `/next` was asked for the time of
@@ -205,7 +206,7 @@ impl Relatives {
         for _ in 0..ANCESTORS_MAX {
             let is_missing =
                 |relative: &&Relative| window.holds(relative.start) && missing.contains(&relative.id());
-            let Some(ancestor) = self.all.iter().find(is_missing).copied() else { break };
+            let Some(ancestor) = self.all.iter().find(is_missing).cloned() else { break };
             missing.remove(&ancestor.id());
             present.insert(ancestor.id());
             missing.extend(ancestor.local_parent().filter(|parent| !present.contains(parent)));
@@ -225,14 +226,25 @@ impl Relatives {
         self.all.iter().any(|relative| relative.id() == (trace, span_id))
     }
 
-    /// Whether `span`, which is of an invocation that began at `from`, is a part of one that was received: its parent was open
-    /// when it began, or is of the same invocation. The parent of a message may be of an earlier one: what came before `/next`
-    /// was asked is not open, whatever end it claims.
-    pub(super) fn has_outer<B>(&self, span: &Span<B>, from: UnixNanos) -> bool {
+    /// Whether `span`, which is of an invocation that began at `from` with the turn of this number, is a part of one that was
+    /// received: its parent was open when it began, or is of the same invocation. The parent of a message may be of an earlier
+    /// one: what came before `/next` was asked is not open and of no invocation that began later, and what stands below the own
+    /// span of another invocation is of that, whatever times they claim.
+    pub(super) fn has_outer<B>(&self, span: &Span<B>, (from, turn): (UnixNanos, u64)) -> bool {
         let outer = span.parent.map(|parent| (span.trace_id, parent));
         let is_open = |relative: &Relative| relative.turn == self.turn && relative.end > span.start;
-        let is_outer = |relative: &Relative| is_open(relative) || relative.start >= from;
-        self.all.iter().any(|relative| Some(relative.id()) == outer && is_outer(relative))
+        let is_outer =
+            |relative: &Relative| is_open(relative) || relative.turn >= turn && relative.start >= from;
+        let is_part = self.all.iter().any(|relative| Some(relative.id()) == outer && is_outer(relative));
+        is_part && !self.is_of_other(outer, span.request_id.as_ref())
+    }
+
+    /// Whether the span `id`, or the nearest one above it that names an invocation, names another than `request_id`.
+    fn is_of_other(&self, id: Option<(TraceId, SpanId)>, request_id: Option<&RequestId>) -> bool {
+        let find = |id| self.all.iter().find(|relative| relative.id() == id);
+        let line = core::iter::successors(id.and_then(find), |relative| relative.parent().and_then(find));
+        let named = line.take(ANCESTORS_MAX).find_map(|relative| relative.request_id.as_ref());
+        named.is_some_and(|named| Some(named) != request_id)
     }
 
     /// Whether `span_id` of `trace` was received, and had ended by `at`.
@@ -279,7 +291,7 @@ impl Family {
         let is_outer = |relative: &&Relative| {
             let parent = relative.parent().filter(|_| relative.parent_is_remote != Some(true));
             relative.is_entry
-                && !relative.is_named
+                && relative.request_id.is_none()
                 && relative.parent_is_remote != Some(false)
                 && parent.is_none_or(|parent| !present.contains(&parent))
         };
@@ -421,23 +433,25 @@ mod tests {
     fn a_part_of_another_span_began_in_it_or_in_the_same_invocation() {
         // The other one is from 5 to 15.
         let relatives = relatives(&[span(5, None, None, Kind::Server)]);
-        for (parent, start, from, is_part) in [
-            (Some(5), 14, u64::MAX, true),
-            (Some(5), 15, u64::MAX, false),
-            (Some(5), 20, 5, true),
-            (Some(5), 20, 6, false),
-            (Some(6), 14, 0, false),
-            (None, 14, 0, false),
+        for (parent, start, from, turn, is_part) in [
+            (Some(5), 14, u64::MAX, 0, true),
+            (Some(5), 15, u64::MAX, 0, false),
+            (Some(5), 20, 5, 0, true),
+            (Some(5), 20, 5, 1, false),
+            (Some(5), 20, 6, 0, false),
+            (Some(6), 14, 0, 0, false),
+            (None, 14, 0, 0, false),
         ] {
             let inner = Span { start: UnixNanos(start), ..span(9, parent, None, Kind::Consumer) };
             let other = Span { trace_id: TraceId::new([8; 16]).expect("not zero"), ..inner.clone() };
-            let has_outer = |span| relatives.has_outer(span, UnixNanos(from));
-            assert_eq!((has_outer(&inner), has_outer(&other)), (is_part, false), "{parent:?} {start} {from}");
+            let has_outer = |span| relatives.has_outer(span, (UnixNanos(from), turn));
+            let seen = (has_outer(&inner), has_outer(&other));
+            assert_eq!(seen, (is_part, false), "{parent:?} {start} {from} {turn}");
         }
         let mut later = relatives;
         later.next_turn();
         let inner = Span { start: UnixNanos(14), ..span(9, Some(5), None, Kind::Consumer) };
-        assert!(!later.has_outer(&inner, UnixNanos(6)), "that had ended before `/next` was asked");
+        assert!(!later.has_outer(&inner, (UnixNanos(6), 0)), "that had ended before `/next` was asked");
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl<B: Clone> Lane<B> {
         match answer.outcome {
             Outcome::Lost => {
                 batch.is_doubtful = true;
+                if took.is_none() {
+                    // It broke in a freeze, which would break the next one as well.
+                    batch.was_cut_off = true;
+                    self.note_swallowed();
+                }
                 if core::mem::replace(&mut batch.was_lost, true) {
                     self.count_failure(now, effects);
                     self.retry_later(now, batch, None, effects);
@@ -66,6 +71,8 @@ impl<B: Clone> Lane<B> {
                 }
                 effects.ledger.raw_bytes += answer.raw_bytes;
                 effects.ledger.sent_bytes += answer.sent_bytes;
+                let is_late = took.is_none() && self.speed.silence_thawed().is_some();
+                self.note_success(is_late, effects);
                 self.on_delivered(&batch, rejected, effects);
             }
             Outcome::Retry { after } => {
@@ -73,12 +80,12 @@ impl<B: Clone> Lane<B> {
                 self.retry_later(now, batch, after, effects);
             }
             Outcome::TooLarge => {
-                self.note_success(effects);
+                self.note_success(false, effects);
                 self.on_too_large(batch, effects);
             }
             Outcome::Refused { status } => self.on_refused(now, status, batch, effects),
             Outcome::Rejected { status } => {
-                self.note_success(effects);
+                self.note_success(false, effects);
                 if !self.is_without_metrics(&batch, status, effects) && !self.said.statuses.contains(&status)
                 {
                     self.said.statuses.push(status);
@@ -90,7 +97,6 @@ impl<B: Clone> Lane<B> {
     }
 
     fn on_delivered(&mut self, batch: &Batch<B>, rejected: u32, effects: &mut Effects<'_, B>) {
-        self.note_success(effects);
         let (signal, rejected) = (self.id.signal, u64::from(rejected).min(batch.count));
         effects.ledger.of_mut(signal).delivered += batch.count - rejected;
         if rejected > 0 {
@@ -142,8 +148,10 @@ impl<B: Clone> Lane<B> {
         self.outbox.put_back(batch);
     }
 
-    fn note_success(&mut self, effects: &mut Effects<'_, B>) {
-        if self.breaker.on_success() == Change::Closed {
+    /// The backend has answered; `is_late` where it does so after freezes only.
+    fn note_success(&mut self, is_late: bool, effects: &mut Effects<'_, B>) {
+        let change = if is_late { self.breaker.on_late_success() } else { self.breaker.on_success() };
+        if change == Change::Closed {
             effects.say(Notice::BackendBack(self.id.signal));
         }
     }

@@ -61,7 +61,14 @@ impl<B: Clone> Lane<B> {
                     self.export_ready(now, Window::Held, effects);
                 }
             }
-            WaitsFor::CutOff if now < self.flush.end => self.export_cut_off(now, effects),
+            WaitsFor::CutOff if now < self.flush.end => {
+                let under_way = self.outbox.flights().items();
+                self.export_cut_off(now, effects);
+                if self.outbox.flights().items() > under_way {
+                    // What is sent again late has its time like what was sent again at the begin.
+                    self.flush.end = self.flush.end.max(now + self.speed.patience()).min(self.flush.limit);
+                }
+            }
             WaitsFor::CutOff => {}
         }
     }

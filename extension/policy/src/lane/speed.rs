@@ -12,6 +12,8 @@ const PLANNED: (u32, u32) = (3, 4);
 /// Bounds of [`Speed::grace`], of [`Speed::patience`] and of [`Speed::stall`].
 const GRACE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The latter while no answer has been seen: it comes by a connection that is yet to be made, with TLS, and perhaps from far.
+const PATIENCE_UNKNOWN: Duration = Duration::from_millis(300);
 const STALL_MIN: Duration = Duration::from_millis(200);
 /// The least of [`Speed::silence`].
 const SILENCE_MIN: Duration = Duration::from_secs(2);
@@ -68,7 +70,7 @@ impl Speed {
 
     /// How long one answer is worth waiting for, where nothing else is waited for.
     pub(crate) fn patience(&self) -> Duration {
-        self.usual().clamp(PATIENCE.0, PATIENCE.1)
+        self.slowest.map_or(PATIENCE_UNKNOWN, |_| self.usual().clamp(PATIENCE.0, PATIENCE.1))
     }
 
     /// After how long without an answer, while others have theirs, a request's connection is not trusted.
@@ -76,10 +78,11 @@ impl Speed {
         (self.usual() * 2).max(STALL_MIN)
     }
 
-    /// After how long without an answer, freezes included, a request that freezes have cut into has lost it. `most` where no
-    /// answer was ever seen.
+    /// After how long without an answer, freezes included, a request that freezes have cut into has lost it. `most` where
+    /// answers were seen after freezes only.
     pub(crate) fn silence(&self, most: Duration) -> Duration {
-        self.slowest.map_or(most, |slowest| (slowest * 4).max(SILENCE_MIN))
+        let unknown = if self.thawed.is_some() { most } else { SILENCE_MIN };
+        self.slowest.map_or(unknown, |slowest| (slowest * 4).max(SILENCE_MIN))
     }
 
     /// The same where every answer takes longer than anybody waits, so that each is read after a freeze: one that comes later
@@ -169,8 +172,10 @@ mod tests {
     #[test]
     fn times_follow_from_the_slowest_answer_lately_within_their_bounds() {
         let mut speed = Speed::default();
-        assert_eq!([speed.grace(), speed.patience(), speed.stall()], [ms(100), ms(100), ms(200)], "unknown");
-        assert_eq!((speed.silence(ms(7)), speed.latency()), (ms(7), ms(0)));
+        assert_eq!([speed.grace(), speed.patience(), speed.stall()], [ms(100), ms(300), ms(200)], "unknown");
+        assert_eq!((speed.silence(ms(7_000)), speed.latency()), (ms(2_000), ms(0)));
+        let thawed = Speed { thawed: Some(ms(3_000)), ..Speed::default() };
+        assert_eq!(thawed.silence(ms(7_000)), ms(7_000), "answers come after freezes only");
         // How long an answer took, and then: grace, patience, stall, silence.
         for (took, expected) in [
             (1, [20, 50, 200, 2_000]),

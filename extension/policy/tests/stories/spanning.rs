@@ -161,3 +161,45 @@ fn what_is_left_over_is_judged_with_what_it_is_left_from() {
     story.shut_down(ShutdownReason::Spindown);
     assert_eq!(left_out(&story), 1, "the root of the second");
 }
+
+/// A function calls itself, and the caller's span claims to have begun, or to be open, in the invocation that it calls. It came
+/// in its own invocation, or late, beside the handler of the called one, with the own span of its own. Nothing says that this
+/// parent is remote. Whatever it claims, the called invocation has its own span.
+#[test]
+fn the_own_span_below_one_of_an_earlier_invocation_stands_for_its_invocation() {
+    for (is_late, claimed) in [false, true].into_iter().flat_map(|late| [0, 5, 120, 999].map(|at| (late, at)))
+    {
+        let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
+        story.invoke();
+        let began = story.now / MS;
+        story.pass(10);
+        let (start, end) = (UnixNanos(claimed * MS), UnixNanos(10_000 * MS));
+        let call = Span { start, end, ..story.span(1, began, Kind::Client, Some(9)) };
+        let calling = vec![story.entry(9, began), call];
+        if !is_late {
+            story.receive(calling.clone());
+        }
+        story.tell_done(&story.request_id(), story.now / MS, EndStatus::Success, None);
+        story.answer();
+        story.invoke_after(100);
+        let began = story.now / MS;
+        story.pass(5);
+        if is_late {
+            story.receive(calling);
+        }
+        story.pass(5);
+        let request_id = Some(story.request_id().as_str().into());
+        story.receive(vec![Span { request_id, ..story.span(2, began, Kind::Server, Some(1)) }]);
+        story.tell_done(&story.request_id(), story.now / MS, EndStatus::Success, None);
+        story.answer();
+        for _ in 0..2 {
+            story.invoke_after(6_000);
+            story.pass(10);
+            story.tell_done(&story.request_id(), story.now / MS, EndStatus::Success, None);
+            story.answer();
+        }
+        story.shut_down(ShutdownReason::Spindown);
+        let made: Vec<_> = roots(&story).into_iter().map(request_of).collect();
+        assert!(!made.contains(&"r-2"), "late: {is_late}, the caller claims {claimed} ms: {made:?}");
+    }
+}
