@@ -151,7 +151,9 @@ impl World {
             world.deliveries.resent_in_doubt += weight;
             if world.deliveries.unanswered.remove(&name) {
                 world.coverage.note("sent again");
-                world.deliveries.resent += weight;
+                // What a killed process had made is on the disk, and is made again: for the books these are two items.
+                let is_one = kills == 0 || !matches!(item, Item::Made(_));
+                world.deliveries.resent += if is_one { weight } else { 0 };
             }
         });
     }

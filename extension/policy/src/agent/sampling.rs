@@ -99,7 +99,7 @@ impl<B: Body> Agent<B> {
         let Some(assembly) = &mut self.assembly else { return };
         for span in made {
             let invocation = span.invocation().cloned();
-            let owner = invocation.as_ref().map_or(Owner::Unknown, Owner::Named);
+            let owner = invocation.as_ref().map_or(Owner::OfTrace, Owner::Named);
             assembly.add(now, Item::Made(span.into()), owner);
         }
         closed.into_iter().chain(flushed.clone()).for_each(|word| assembly.learn(now, word));

@@ -1,9 +1,10 @@
 //! Failures are kept where a trace spans invocations, or what is told of one comes when the next has begun.
 
 use crate::story::{MS, Story, request_of, roots, share};
+use policy::sampling::Sampling;
 use policy::{
-    Config, Duration, EndStatus, FlushMode, InitType, Input, Instant, Invoke, Kind, ShutdownReason, Span,
-    SpanId, TraceId, UnixNanos,
+    Config, Duration, EndStatus, Ending, FlushMode, InitPhase, InitType, Input, Instant, Invoke, Kind,
+    PlatformEvent, ShutdownReason, Span, SpanId, TraceId, UnixNanos,
 };
 
 /// A trace that chance does not keep.
@@ -202,4 +203,26 @@ fn the_own_span_below_one_of_an_earlier_invocation_stands_for_its_invocation() {
         let made: Vec<_> = roots(&story).into_iter().map(request_of).collect();
         assert!(!made.contains(&"r-2"), "late: {is_late}, the caller claims {claimed} ms: {made:?}");
     }
+}
+
+/// The span of init joins the trace of the first invocation, when its own span has come: that trace is judged with the
+/// invocation, and leaves in its flush.
+#[test]
+fn the_first_invocation_leaves_in_its_own_flush_with_the_span_of_init() {
+    let sampling = Sampling { keeps_cold_starts: true, ..share(0.000_1) };
+    let mut story = Story::new(Config { sampling, flush: FlushMode::End, ..Config::default() });
+    let at = |ms: u64| UnixNanos(ms * MS);
+    for event in [
+        PlatformEvent::InitStart { at: at(0), phase: InitPhase::Init, restore: false, runtime_version: None },
+        PlatformEvent::InitRuntimeDone { at: at(50), restore: false, ending: Ending::SUCCESS },
+    ] {
+        story.hear(Input::Platform(event));
+    }
+    story.invoke_after(100);
+    let began = story.now / MS;
+    story.pass(10);
+    story.receive(vec![Span { trace_id: low(), ..story.entry(1, began) }]);
+    assert_eq!((story.made, story.agent.unjudged_spans()), (1, 0), "the span of init is on its way");
+    story.answer();
+    assert_eq!((story.agent.ledger().spans.delivered, story.asked), (2, 2));
 }
