@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use extension::spool::{Kind, Spool};
+use extension::spool::{Content, Kind, Spool};
 use fuzz::{long_rounds, mutate};
 use policy::{LaneId, Rng, Signal};
 use prost::Message;
@@ -65,7 +65,7 @@ fn a_segment_of_any_bytes_is_read_as_far_as_it_is_whole() {
         (whole, rounds) = (whole + u64::from(leftovers.len() == RECORDS.len()), rounds + 1);
         for left in leftovers {
             let (content, keepsake) = spool.take(left.place);
-            if let Some((_, content)) = content {
+            if let Some(Content { bytes: content, .. }) = content {
                 // Records of a kind that stand there more than once share a place.
                 let is_made_of = |known: &[u8]| content.chunks(known.len()).all(|piece| piece == known);
                 let is_known = RECORDS.iter().any(|(_, known)| is_made_of(known));
@@ -74,7 +74,7 @@ fn a_segment_of_any_bytes_is_read_as_far_as_it_is_whole() {
             drop(keepsake);
         }
         let place = spool.write(Kind::Announced, 1, b"new").expect("what is there does not stop it");
-        assert_eq!(spool.look(place).map(|(_, content)| content.to_vec()), Some(b"new".to_vec()));
+        assert_eq!(spool.look(place).map(|content| content.bytes.to_vec()), Some(b"new".to_vec()));
         drop(spool.take(place));
         drop(spool);
         std::fs::write(&segment, b"").expect("it is ours");

@@ -246,6 +246,7 @@ impl Driver {
                     }
                     self.exporter.export(id, lane, entries, effort, self.identity.clone());
                 }
+                Output::LeftOut(bodies) => wire::otlp::leave_out(bodies),
                 Output::Cancel(id) => self.exporter.cancel(id),
                 Output::Reconnect => self.exporter.reconnect(),
                 Output::Connect(lane) => self.exporter.connect(lane),

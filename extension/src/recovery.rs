@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use policy::{Input, Invoke, LaneId, Parked, Place, Receipt, RequestId, Signal, Span, SpanId, TraceId};
 use wire::otlp::{self, Body};
 
-use crate::spool::{Kind, Leftover, Spool};
+use crate::spool::{Content, Kind, Leftover, Spool};
 
 /// What an item takes in memory beside its bytes: policy's bookkeeping, and the scanner's.
 const ITEM_BYTES: usize = 512;
@@ -116,7 +116,7 @@ impl Recovery {
                     parts.last_mut().expect("one is there").root = read_root(&self.spool, left.place);
                 }
                 // Never left.
-                Kind::Settled => {}
+                Kind::Settled | Kind::LeftOut => {}
             }
         }
         let mut reading = Reading::default();
@@ -212,14 +212,15 @@ impl Reading {
 /// Records of telemetry at one place, which are settled when the last of what they brought is let go.
 pub fn read(spool: &Spool, place: Place) -> Receipt<Body> {
     let (content, keepsake) = spool.take(place);
-    let Some((kind, bytes)) = content else { return Receipt::EMPTY };
+    let Some(Content { kind, bytes, left_out }) = content else { return Receipt::EMPTY };
     let signal = match kind {
         Kind::Accepted(signal) | Kind::Parked(LaneId { signal, .. }) => signal,
         Kind::Announced => Signal::Traces,
-        Kind::Invocation | Kind::Rooted | Kind::Settled => return Receipt::EMPTY,
+        Kind::Invocation | Kind::Rooted | Kind::Settled | Kind::LeftOut => return Receipt::EMPTY,
     };
     let Ok(scanned) = otlp::scan(signal, &bytes) else { return Receipt::EMPTY };
-    let receipt = scanned.receipt;
+    let mut receipt = scanned.receipt;
+    receipt.spans.retain(|span| span.body.number().is_none_or(|number| !left_out.holds(number)));
     let first_span = receipt.spans.first().map(|span| &span.body);
     if let Some(first) = first_span.or(receipt.parcels.first().map(|parcel| &parcel.body)) {
         first.keep(keepsake);
@@ -232,7 +233,7 @@ fn forget_ended(announced: &mut Vec<Span<Body>>, spool: &Spool, place: Place) {
     if announced.is_empty() {
         return;
     }
-    let Some((kind, bytes)) = spool.look(place) else { return };
+    let Some(Content { kind, bytes, .. }) = spool.look(place) else { return };
     let (Kind::Accepted(Signal::Traces) | Kind::Parked(LaneId { signal: Signal::Traces, .. })) = kind else {
         return;
     };
@@ -244,13 +245,12 @@ fn forget_ended(announced: &mut Vec<Span<Body>>, spool: &Spool, place: Place) {
 
 fn read_invocation(spool: &Spool, place: Place) -> Option<(Invoke, u64)> {
     let (content, _settled_at_the_end) = spool.take(place);
-    let (_, bytes) = content?;
-    wire::invocation::decode(&bytes).ok()
+    wire::invocation::decode(&content?.bytes).ok()
 }
 
 fn read_root(spool: &Spool, place: Place) -> Option<(RequestId, TraceId, SpanId)> {
     let (content, _settled_at_the_end) = spool.take(place);
-    wire::invocation::Root::decode(&content?.1)
+    wire::invocation::Root::decode(&content?.bytes)
 }
 
 #[cfg(test)]

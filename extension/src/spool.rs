@@ -5,6 +5,7 @@
 //! ordinary case the disk holds nothing between invocations. A killed process settles nothing: the next one
 //! finds its segments, told from those of living processes by a lock that died with it.
 
+mod left_out;
 mod record;
 mod segment;
 
@@ -15,9 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use policy::Place;
 
+pub use left_out::LeftOut;
 use record::Head;
 pub use record::Kind;
-use segment::Segment;
+use segment::{Segment, Unsettled};
 
 use crate::log::{self, Level};
 
@@ -48,12 +50,29 @@ pub struct Leftover {
     pub size: usize,
 }
 
+/// What a record holds, or a group of records of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What it is.
+    pub kind: Kind,
+    /// As it was written.
+    pub bytes: Bytes,
+    /// Which of its items are not to be read.
+    pub left_out: LeftOut,
+}
+
 /// Keeps a record: when it is dropped, the record is settled. In a panic it is not, and the next process
 /// finds it.
 #[derive(Debug)]
 pub struct Keepsake {
     store: Arc<Mutex<Store>>,
     place: Place,
+}
+
+impl wire::otlp::Record for Keepsake {
+    fn leave_out(&self, spans: &[u32]) {
+        lock(&self.store).leave_out(self.place, spans);
+    }
 }
 
 impl Drop for Keepsake {
@@ -97,6 +116,8 @@ struct Store {
     /// The segment that is appended to.
     current: Option<u64>,
     spots: BTreeMap<u64, Spot>,
+    /// What of the records at these places is not to be read back.
+    left_out: BTreeMap<u64, LeftOut>,
     last_place: u64,
     /// Names new segments: higher than any found.
     last_segment: u64,
@@ -128,6 +149,7 @@ impl Spool {
             segments: BTreeMap::new(),
             current: None,
             spots: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             last_place: 0,
             last_segment: unread.back().copied().unwrap_or_default(),
             unread,
@@ -182,12 +204,12 @@ impl Spool {
     }
 
     /// Reads a record, which stays; `None` when it is not there or not whole.
-    pub fn look(&self, place: Place) -> Option<(Kind, Bytes)> {
+    pub fn look(&self, place: Place) -> Option<Content> {
         lock(&self.store).read(place)
     }
 
     /// Reads a record; `None` when it is not there or not whole. Either way it is settled with the keepsake.
-    pub fn take(&self, place: Place) -> (Option<(Kind, Bytes)>, Keepsake) {
+    pub fn take(&self, place: Place) -> (Option<Content>, Keepsake) {
         let content = lock(&self.store).read(place);
         (content, Keepsake { store: self.store.clone(), place })
     }
@@ -248,14 +270,23 @@ impl Store {
         let (name, _) = ours.max_by_key(|(_, segment)| dead(segment))?;
         let name = *name;
         let of_it = self.spots.iter_mut().filter(|(_, spot)| spot.segment == name);
-        let mut live: Vec<&mut Record> = of_it
-            .filter_map(|(_, spot)| match &mut spot.records {
-                Records::One(record) => Some(record),
+        let mut live: Vec<(u64, &mut Record)> = of_it
+            .filter_map(|(place, spot)| match &mut spot.records {
+                Records::One(record) => Some((*place, record)),
                 Records::Group(_) => None,
             })
             .collect();
-        live.sort_unstable_by_key(|(offset, _)| *offset);
-        self.segments.get_mut(&name)?.rewrite(&mut live).ok()
+        live.sort_unstable_by_key(|(_, (offset, _))| *offset);
+        let segment = self.segments.get_mut(&name)?;
+        segment.rewrite(&mut live.iter_mut().map(|(_, record)| &mut **record).collect::<Vec<_>>()).ok()?;
+        for (place, (offset, _)) in live {
+            if let Some(left_out) = self.left_out.get(&place)
+                && segment.note_left_out(*offset, None, left_out).is_err()
+            {
+                self.left_out.remove(&place);
+            }
+        }
+        Some(())
     }
 
     fn try_append(
@@ -292,26 +323,47 @@ impl Store {
     }
 
     /// What is at `place`: of a group the contents of its records, one after the other. That of requests is a request.
-    fn read(&mut self, place: Place) -> Option<(Kind, Bytes)> {
+    fn read(&mut self, place: Place) -> Option<Content> {
         let spot = self.spots.get(&place.0)?;
         let segment = self.segments.get_mut(&spot.segment)?;
-        match &spot.records {
-            Records::One((offset, head)) => Some((head.kind(), segment.read(*offset, head)?)),
-            Records::Group(records) => {
+        let (kind, bytes) = match spot.records.as_slice() {
+            [(offset, head)] => (head.kind(), segment.read(*offset, head)?),
+            records => {
                 let mut all = BytesMut::with_capacity(size(records));
                 for (offset, head) in records {
                     // One that is not whole costs only itself.
                     all.extend(segment.read(*offset, head));
                 }
                 let (_, first) = records.first().filter(|_| !all.is_empty())?;
-                Some((first.kind(), all.freeze()))
+                (first.kind(), all.freeze())
             }
+        };
+        let left_out = self.left_out.get(&place.0).cloned().unwrap_or_default();
+        Some(Content { kind, bytes, left_out })
+    }
+
+    /// Notes that these items of the record at `place` are not to be read back. Of a group nothing is noted: its records are
+    /// numbered together.
+    fn leave_out(&mut self, place: Place, items: &[u32]) {
+        let room = self.bound.saturating_sub(self.bytes());
+        let Some(Spot { segment, records }) = self.spots.get(&place.0) else { return };
+        let (Some(segment), [(offset, _)]) = (self.segments.get_mut(segment), records.as_slice()) else {
+            return;
+        };
+        let before = self.left_out.get(&place.0);
+        let mut left_out = before.cloned().unwrap_or_default();
+        items.iter().for_each(|item| left_out.add(*item));
+        // Without the note they come back, and are judged again.
+        if Segment::note_len(&left_out) <= room && segment.note_left_out(*offset, before, &left_out).is_ok() {
+            self.left_out.insert(place.0, left_out);
         }
     }
 
     fn settle(&mut self, place: Place) {
         let Some(spot) = self.spots.remove(&place.0) else { return };
+        let left_out = self.left_out.remove(&place.0);
         let Some(segment) = self.segments.get_mut(&spot.segment) else { return };
+        left_out.iter().for_each(|left_out| segment.forget_left_out(left_out));
         spot.records.as_slice().iter().for_each(|(offset, head)| segment.settle(*offset, head));
         if !segment.is_settled() {
             return;
@@ -334,7 +386,9 @@ impl Store {
 
     fn find_more(&mut self) -> Option<Vec<Leftover>> {
         let name = self.unread.pop_front()?;
-        let Some((segment, records)) = Segment::reopen(&self.folder, name, self.bound) else {
+        let Some((segment, Unsettled { records, left_out })) =
+            Segment::reopen(&self.folder, name, self.bound)
+        else {
             return Some(Vec::new());
         };
         if records.is_empty() {
@@ -342,15 +396,19 @@ impl Store {
             return Some(Vec::new());
         }
         self.segments.insert(name, segment);
-        Some(groups(records).into_iter().map(|group| self.leave(name, group)).collect())
+        let groups = groups(records, |offset| left_out.contains_key(&offset));
+        Some(groups.into_iter().map(|group| self.leave(name, group, &left_out)).collect())
     }
 
     /// Gives a group a place.
-    fn leave(&mut self, segment: u64, group: Vec<Record>) -> Leftover {
+    fn leave(&mut self, segment: u64, group: Vec<Record>, left_out: &BTreeMap<u64, LeftOut>) -> Leftover {
         self.last_place += 1;
         let place = Place(self.last_place);
         let kind = group.first().map_or(Kind::Settled, |(_, head)| head.kind());
-        let count = group.iter().map(|(_, head)| u64::from(head.count())).sum();
+        let left_out = group.first().and_then(|(offset, _)| left_out.get(offset)).cloned();
+        let count: u64 = group.iter().map(|(_, head)| u64::from(head.count())).sum();
+        let count = count.saturating_sub(left_out.as_ref().map_or(0, LeftOut::count));
+        self.left_out.extend(left_out.map(|left_out| (place.0, left_out)));
         let size = size(&group);
         self.spots.insert(place.0, Spot { segment, records: Records::Group(group.into()) });
         Leftover { place, kind, count, size }
@@ -396,8 +454,8 @@ fn size(records: &[Record]) -> usize {
 }
 
 /// Puts records of one kind together, up to [`GROUP_BYTES`]. An invocation stands alone, and parts what came before it
-/// from what came after.
-fn groups(records: Vec<Record>) -> Vec<Vec<Record>> {
+/// from what came after. A record of which a part is left out, by its offset, stands alone as well.
+fn groups(records: Vec<Record>, is_part: impl Fn(u64) -> bool) -> Vec<Vec<Record>> {
     let mut groups: Vec<Vec<Record>> = Vec::new();
     // Those that are still added to: one of each kind at most.
     let mut open: Vec<(Kind, usize, usize)> = Vec::new();
@@ -405,6 +463,10 @@ fn groups(records: Vec<Record>) -> Vec<Vec<Record>> {
         let (kind, length) = (record.1.kind(), record.1.content_len());
         if kind == Kind::Invocation {
             open.clear();
+            groups.push(vec![record]);
+            continue;
+        }
+        if is_part(record.0) {
             groups.push(vec![record]);
             continue;
         }

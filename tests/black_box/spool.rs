@@ -200,3 +200,33 @@ fn hostile_files_in_the_folder_harm_nothing() {
         "a link is neither followed nor removed"
     );
 }
+
+/// One request brings spans of many traces, of which sampling keeps the one that failed. Its record holds all of them.
+#[test]
+fn what_sampling_has_left_out_does_not_come_back_after_a_kill() {
+    for flush in ["end", "continuous", "adaptive"] {
+        let nothing = ["COLD_STARTS", "SLOW", "RARE"];
+        let (world, script) = Environment::new(|script| {
+            nothing
+                .into_iter()
+                .fold(script, |script, name| script.env(&format!("PREFREEZE_SAMPLING_{name}"), "off"))
+                .env("PREFREEZE_SAMPLING_RATIO", "0")
+                .env("PREFREEZE_FLUSH", flush)
+        })
+        .boot();
+        world.collector.stop();
+        world.invoke("r-1");
+        let plain = (2..=40).map(|seed| span("plain", Ids::new(seed)));
+        let failed = span("failed", Ids::new(50)).with_status(StatusCode::Error, "it failed");
+        world.post_spans(plain.chain([failed, server_span("own", Ids::new(1), "r-1")]));
+        world.runtime_done("r-1");
+        world.platform.wait_next();
+        let world = reset(world, &script);
+        world.collector.resume();
+        world.invoke_well("r-2", 60);
+        let summary = world.close();
+        assert_eq!(summary.count("recovered"), 1, "{flush}: {}", summary.0);
+        assert_eq!(world.names(), ["failed"], "{flush}");
+        assert_eq!(files(script.scratch()), 0, "{flush}: nothing is left on disk");
+    }
+}

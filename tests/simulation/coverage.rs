@@ -110,6 +110,7 @@ const EXPECTED: &[&str] = &[
     "telemetry missing altogether",
     "two INVOKEs back to back",
     "unparked",
+    "left out of what is on record",
     "wall clock stepped",
 ];
 

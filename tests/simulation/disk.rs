@@ -95,6 +95,13 @@ impl policy::Body for Body {
     }
 }
 
+impl Body {
+    /// Whether somebody else holds the same.
+    pub(crate) fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+}
+
 impl Deref for Body {
     type Target = Facts;
 

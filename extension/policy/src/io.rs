@@ -186,6 +186,8 @@ pub enum Output<B> {
         /// Where it is.
         place: Place,
     },
+    /// These were accepted and sampling has left them out: should they be on record, they are not to come back after a kill.
+    LeftOut(Vec<B>),
     /// Let go of an export; it must not be reported any more.
     Cancel(BatchId),
     /// Idle connections are not to be trusted: the environment may have been frozen for long.

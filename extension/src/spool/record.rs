@@ -25,6 +25,8 @@ pub enum Kind {
     Announced,
     /// The offset of a record in the same segment that is settled.
     Settled,
+    /// The offset of a record in the same segment, and which of its items are not to be read back: all of them by now.
+    LeftOut,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Self::Settled => 8,
             Self::Announced => 9,
             Self::Rooted => 10,
+            Self::LeftOut => 11,
         }
     }
 
@@ -55,6 +58,7 @@ impl Kind {
             8 => Self::Settled,
             9 => Self::Announced,
             10 => Self::Rooted,
+            11 => Self::LeftOut,
             _ => return None,
         };
         (kind.destination() == destination).then_some(kind)

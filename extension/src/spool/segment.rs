@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::left_out::LeftOut;
 use super::record::{HEAD_LEN, Head, Kind};
 
 /// Ours alone: other processes of the environment run as the same user, and links are not followed.
@@ -25,6 +26,18 @@ const READ_BOUNDS: u64 = 3;
 /// Records of a file that are not settled. A file of ours has no more: it is 4 MB long, and no request of a span takes less
 /// than 64 bytes in it. What a neighbour has planted is read no further, because each is remembered.
 const UNSETTLED_MAX: usize = 65_536;
+
+/// Bytes of a note of what is left out of a record, at most: more items than any request has.
+const LEFT_OUT_MAX: usize = 64 << 10;
+
+/// What a dead process left in a file.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled {
+    /// Records by their offsets.
+    pub(super) records: Vec<(u64, Head)>,
+    /// What of the record at an offset is left out.
+    pub(super) left_out: BTreeMap<u64, LeftOut>,
+}
 
 /// Makes the folder; one that is there must be a folder and no link.
 pub(super) fn make_folder(folder: &Path) -> std::io::Result<()> {
@@ -53,7 +66,7 @@ pub(super) struct Segment {
     path: PathBuf,
     file: File,
     length: u64,
-    /// Records in it that are not settled, and their bytes.
+    /// Records in it that are not settled, and their bytes, with those of what is noted of them.
     live: usize,
     live_bytes: u64,
 }
@@ -71,27 +84,29 @@ impl Segment {
     ///
     /// Shape: `None` when a living process holds it, or when it is no file. Reading stops at the first thing that is
     /// not a record of ours, none of which is longer than `bound`: the end of what was written before the kill.
-    pub(super) fn reopen(folder: &Path, name: u64, bound: u64) -> Option<(Self, Vec<(u64, Head)>)> {
+    pub(super) fn reopen(folder: &Path, name: u64, bound: u64) -> Option<(Self, Unsettled)> {
         let path = folder.join(format!("{name}{SUFFIX}"));
         let file = options().open(&path).ok()?;
         file.try_lock().ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
         let mut segment = Self { path, file, length: metadata.len(), live: 0, live_bytes: 0 };
-        let records = segment.records(bound);
-        segment.live = records.len();
-        segment.live_bytes = records.iter().map(|(_, head)| head.record_len()).sum();
-        Some((segment, records))
+        let unsettled = segment.unsettled(bound);
+        segment.live = unsettled.records.len();
+        let records = unsettled.records.iter().map(|(_, head)| head.record_len());
+        segment.live_bytes = records.chain(unsettled.left_out.values().map(Self::note_len)).sum();
+        Some((segment, unsettled))
     }
 
     /// Reads the file once, from its beginning: a note of a settled record costs a look-up, and not a pass over all
     /// records before it, of which a planted file of 4 MB has 100,000.
-    fn records(&self, bound: u64) -> Vec<(u64, Head)> {
+    fn unsettled(&self, bound: u64) -> Unsettled {
         let end = self.length.min(bound.saturating_mul(READ_BOUNDS));
         let mut file = BufReader::with_capacity(READ_AT_ONCE, &self.file);
         let mut records: BTreeMap<u64, Head> = BTreeMap::new();
+        let mut left_out = BTreeMap::new();
         let mut offset = 0;
         if file.rewind().is_err() {
-            return Vec::new();
+            return Unsettled::default();
         }
         while records.len() < UNSETTLED_MAX
             && let Some(head) = head_of(&mut file)
@@ -104,7 +119,17 @@ impl Segment {
                     break;
                 }
                 if head.fits(&content) {
-                    records.remove(&u64::from_le_bytes(content));
+                    let settled = u64::from_le_bytes(content);
+                    records.remove(&settled);
+                    left_out.remove(&settled);
+                }
+            } else if head.kind() == Kind::LeftOut {
+                let Some(content) = content_of(&mut file, &head, SETTLED_LEN + LEFT_OUT_MAX) else { break };
+                if let Some((of, bits)) = content.split_first_chunk()
+                    && let of = u64::from_le_bytes(*of)
+                    && records.contains_key(&of)
+                {
+                    left_out.insert(of, LeftOut::of_bits(bits.to_vec()));
                 }
             } else {
                 records.insert(offset, head);
@@ -114,7 +139,7 @@ impl Segment {
             }
             offset += head.record_len();
         }
-        records.into_iter().collect()
+        Unsettled { records: records.into_iter().collect(), left_out }
     }
 
     /// The content of the record at `offset`; `None` when it is not what was written.
@@ -253,6 +278,31 @@ impl Segment {
         self.write(&head, &content).map(|_| ())
     }
 
+    /// Bytes of the note of `left_out`.
+    pub(super) fn note_len(left_out: &LeftOut) -> u64 {
+        (HEAD_LEN + SETTLED_LEN + left_out.bits().len()) as u64
+    }
+
+    /// Notes that `all` of the record at `offset` is left out, of which `before` was on record.
+    pub(super) fn note_left_out(
+        &mut self,
+        offset: u64,
+        before: Option<&LeftOut>,
+        all: &LeftOut,
+    ) -> std::io::Result<()> {
+        let content = [&offset.to_le_bytes(), all.bits()].concat();
+        let head = Head::of(Kind::LeftOut, 0, &content).ok_or(ErrorKind::InvalidInput)?;
+        self.write(&head, &content)?;
+        before.into_iter().for_each(|before| self.forget_left_out(before));
+        self.live_bytes += head.record_len();
+        Ok(())
+    }
+
+    /// The note of `left_out` says nothing any more.
+    pub(super) fn forget_left_out(&mut self, left_out: &LeftOut) {
+        self.live_bytes = self.live_bytes.saturating_sub(Self::note_len(left_out));
+    }
+
     /// Forgets all records.
     pub(super) fn empty(&mut self) -> std::io::Result<()> {
         self.file.set_len(0)?;
@@ -273,6 +323,13 @@ impl Segment {
     pub(super) fn remove(self) {
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// The content under `head`, which is at most so long; `None` where it is longer, torn, or another.
+fn content_of(file: &mut impl Read, head: &Head, longest: usize) -> Option<Vec<u8>> {
+    let mut content = vec![0; Some(head.content_len()).filter(|length| *length <= longest)?];
+    file.read_exact(&mut content).ok()?;
+    head.fits(&content).then_some(content)
 }
 
 fn head_of(file: &mut impl Read) -> Option<Head> {

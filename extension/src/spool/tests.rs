@@ -33,6 +33,11 @@ fn open(folder: &Folder) -> (Spool, Vec<Leftover>) {
     (spool, leftovers)
 }
 
+/// Records of which everything is read.
+fn whole(kind: Kind, bytes: impl Into<Bytes>) -> Content {
+    Content { kind, bytes: bytes.into(), left_out: LeftOut::default() }
+}
+
 /// What a SIGKILL does to a spool: nothing is settled, and the lock goes.
 fn kill(spool: &Spool, keepsakes: Vec<Option<Keepsake>>) {
     keepsakes.into_iter().for_each(std::mem::forget);
@@ -73,7 +78,7 @@ fn what_a_killed_process_held_is_found() {
     assert_eq!(found, [(TRACES, 2, 4), (Kind::Parked(LaneId::of(Signal::Logs)), 3, 6)]);
     for (left, content) in leftovers.iter().zip(["kept", "parked"]) {
         let (taken, keepsake) = spool.take(left.place);
-        assert_eq!(taken, Some((left.kind, Bytes::from(content))));
+        assert_eq!(taken, Some(whole(left.kind, content)));
         drop(keepsake);
     }
     drop(spool);
@@ -109,7 +114,7 @@ fn a_torn_or_changed_record_costs_only_itself() {
     let (spool, leftovers) = open(&folder);
     assert_eq!((leftovers.len(), leftovers[0].count), (1, 2), "the third is torn");
     let (taken, _keepsake) = spool.take(leftovers[0].place);
-    assert_eq!(taken, Some((TRACES, Bytes::from("first"))), "the second was changed");
+    assert_eq!(taken, Some(whole(TRACES, "first")), "the second was changed");
 }
 
 #[test]
@@ -134,7 +139,7 @@ fn whatever_is_done_to_a_file_gives_back_what_was_written_or_nothing() {
         std::fs::write(&file, bytes).expect("a file of ours");
         let (next, leftovers) = open(&folder);
         let contents = leftovers.into_iter().filter_map(|left| next.take(left.place).0);
-        let contents: Vec<u8> = contents.flat_map(|(_, content)| content).collect();
+        let contents: Vec<u8> = contents.flat_map(|content| content.bytes).collect();
         let (mut rest, mut whole) = (&contents[..], 0);
         for content in written {
             if let Some(after) = rest.strip_prefix(content) {
@@ -209,7 +214,7 @@ fn records_of_one_kind_share_a_place_up_to_a_size_and_up_to_the_next_invocation(
         assert_eq!(leftovers.iter().map(|left| left.count).sum::<u64>(), records.len() as u64);
         for left in leftovers {
             let (taken, keepsake) = spool.take(left.place);
-            assert_eq!(taken, Some((left.kind, vec![7; left.size].into())));
+            assert_eq!(taken, Some(whole(left.kind, vec![7; left.size])));
             drop(keepsake);
         }
         drop(spool);
@@ -295,7 +300,7 @@ fn what_somebody_has_taken_away_is_written_anew() {
     let found: u64 = leftovers.iter().map(|left| left.count).sum();
     assert_eq!(found, 2, "{leftovers:?}");
     let (content, _) = next.take(leftovers[0].place);
-    assert_eq!(content.map(|(_, bytes)| bytes.to_vec()), Some(b"onetwo".to_vec()));
+    assert_eq!(content.map(|content| content.bytes.to_vec()), Some(b"onetwo".to_vec()));
 }
 
 #[test]
@@ -333,10 +338,10 @@ fn what_is_settled_takes_no_room() {
     kill(&spool, lasting.into_iter().flat_map(|(one, other)| [one, other]).chain([last]).collect());
     let (next, leftovers) = open(&folder);
     let contents: Vec<_> = leftovers.iter().filter_map(|left| next.look(left.place)).collect();
-    let texts: Vec<&[u8]> = contents.iter().map(|(_, bytes)| &bytes[..6]).collect();
+    let texts: Vec<&[u8]> = contents.iter().map(|content| &content.bytes[..6]).collect();
     // In their order: it tells what came before an invocation. What is of one kind and side by side is one group.
     assert_eq!(texts, [&b"begins"[..], b"before", b"begins", b"after!"]);
-    assert_eq!(contents[3].1.len(), b"after!".len() + LONG.len());
+    assert_eq!(contents[3].bytes.len(), b"after!".len() + LONG.len());
 }
 
 #[test]
@@ -348,4 +353,63 @@ fn what_cannot_be_recorded_is_counted() {
     assert_eq!(spool.unrecorded(), 100 - kept.len() as u64);
     drop(kept);
     assert!(spool.keep(TRACES, 1, &LONG).is_some(), "there is room again");
+}
+
+/// Which of five items of each record a process finds that follows after a kill.
+fn found(folder: &Folder) -> Vec<(u64, Vec<u32>)> {
+    let (next, leftovers) = open(folder);
+    let read = |left: &Leftover| {
+        let Content { left_out, .. } = next.look(left.place).expect("it is whole");
+        (left.count, (0..5).filter(|item| !left_out.holds(*item)).collect())
+    };
+    leftovers.iter().map(read).collect()
+}
+
+#[test]
+fn what_is_left_out_of_a_record_is_not_read_back() {
+    use wire::otlp::Record as _;
+    let folder = Folder::new("left-out");
+    let (spool, _) = open(&folder);
+    let [first, second, third, fourth] =
+        [1, 2, 3, 4].map(|number| spool.keep(TRACES, 5, &[number; 50]).expect("there is room"));
+    first.leave_out(&[1, 3]);
+    second.leave_out(&[0]);
+    first.leave_out(&[4]);
+    fourth.leave_out(&[2]);
+    // One that is settled is not there at all.
+    drop(fourth);
+    kill(&spool, [first, second, third].map(Some).into());
+    assert_eq!(found(&folder), [(2, vec![0, 2]), (4, vec![1, 2, 3, 4]), (5, vec![0, 1, 2, 3, 4])]);
+}
+
+#[test]
+fn what_is_left_out_stays_so_where_a_file_is_written_anew() {
+    use wire::otlp::Record as _;
+    let folder = Folder::new("left-out-anew");
+    let spool = Spool::open(&folder.0, FULL).expect("a temporary folder can be written");
+    let lasting = spool.keep(TRACES, 5, b"lasts").expect("there is room");
+    lasting.leave_out(&[0, 4]);
+    for number in 0..100 {
+        assert!(spool.keep(TRACES, 1, &LONG).is_some(), "record {number}");
+    }
+    let last = spool.keep(TRACES, 5, b"last");
+    kill(&spool, vec![Some(lasting), last]);
+    assert_eq!(found(&folder), [(3, vec![1, 2, 3]), (5, vec![0, 1, 2, 3, 4])]);
+}
+
+#[test]
+fn notes_of_what_is_left_out_keep_to_the_bound_and_take_no_room_for_long() {
+    use wire::otlp::Record as _;
+    let folder = Folder::new("left-out-bound");
+    let spool = Spool::open(&folder.0, FULL).expect("a temporary folder can be written");
+    let lasting = spool.keep(TRACES, 40_000, b"lasts").expect("there is room");
+    // Each note says all, and is longer than the one before.
+    (0..40_000).step_by(100).for_each(|item| lasting.leave_out(&[item]));
+    let on_disk: u64 =
+        folder.files().iter().filter_map(|path| path.metadata().ok()).map(|file| file.len()).sum();
+    assert!(on_disk <= FULL, "{on_disk} bytes");
+    for number in 0..100 {
+        assert!(spool.keep(TRACES, 1, &LONG).is_some(), "record {number}");
+    }
+    assert_eq!(spool.unrecorded(), 0);
 }

@@ -122,12 +122,19 @@ fn only_spans_can_be_taken_apart_or_closed() {
     assert!(body.closed(UnixNanos(1), "timeout").is_none());
 }
 
+/// A record that shows whether it is still held.
+struct OnRecord(#[expect(dead_code, reason = "held to be dropped")] std::sync::Arc<()>);
+
+impl wire::otlp::Record for OnRecord {
+    fn leave_out(&self, _spans: &[u32]) {}
+}
+
 #[test]
 fn what_an_announcement_keeps_is_let_go_with_the_closed_span() {
     let spans = bodies(&announcement([span(1), span(2), span(3)]));
     let (_, open) = apart(&spans[0]).expect("it is a span");
     let settled = std::sync::Arc::new(());
-    open.body.keep(settled.clone());
+    open.body.keep(OnRecord(settled.clone()));
     let (closed, _) = open.body.closed(UnixNanos(2_000), "timeout").expect("it is a span");
     drop((open, spans));
     assert_eq!(std::sync::Arc::strong_count(&settled), 2, "it is still on record");

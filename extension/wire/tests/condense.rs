@@ -15,6 +15,10 @@ const SPANS: usize = 100;
 /// Says when it is let go of.
 struct Record(Arc<AtomicBool>);
 
+impl wire::otlp::Record for Record {
+    fn leave_out(&self, _spans: &[u32]) {}
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);

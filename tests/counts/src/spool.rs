@@ -1,6 +1,10 @@
-//! The file of a killed process, read by the next one: the product's own two files, compiled here, so that nothing else of
+//! The file of a killed process, read by the next one: the product's own three files, compiled here, so that nothing else of
 //! the shell has to be built for them.
 
+#[expect(unreachable_pub, reason = "the product uses it elsewhere")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the product uses more of it"))]
+#[path = "../../../extension/src/spool/left_out.rs"]
+mod left_out;
 #[expect(dead_code, unreachable_pub, reason = "the product uses more of it")]
 #[path = "../../../extension/src/spool/record.rs"]
 mod record;
@@ -32,8 +36,8 @@ pub(crate) fn replay(length: usize) {
         written.settle(*offset.1, &head);
     }
     drop(written);
-    let (read, records) = Segment::reopen(&folder, 1, u64::MAX >> 8).expect("it is there");
-    assert_eq!(records.len(), count.div_ceil(KEPT_EVERY));
+    let (read, unsettled) = Segment::reopen(&folder, 1, u64::MAX >> 8).expect("it is there");
+    assert_eq!(unsettled.records.len(), count.div_ceil(KEPT_EVERY));
     read.remove();
     std::fs::remove_dir(&folder).expect("nothing else is in it");
 }

@@ -45,6 +45,8 @@ impl World {
                 self.say(&format!("connect {:?}", lane.signal));
                 self.connect(lane.signal);
             }
+            // Here each span is a record of its own, and on the disk no more when it is let go of.
+            Output::LeftOut(bodies) => self.check_left_out(&bodies),
             Output::Measured(_) => unreachable!("lines are off"),
             Output::Reconnect => {
                 self.coverage.note("reconnect");

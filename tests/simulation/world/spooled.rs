@@ -41,6 +41,14 @@ impl World {
         }
     }
 
+    /// These are left out, and told of because they are on record: nobody holds them any more.
+    pub(super) fn check_left_out(&mut self, bodies: &[Body]) {
+        assert!(self.config.spool == SpoolMode::Always, "told of, and nothing is on record");
+        let held = bodies.iter().filter(|body| body.is_shared()).count();
+        assert_eq!(held, 0, "{held} of {} that are left out are held all the same", bodies.len());
+        self.coverage.note("left out of what is on record");
+    }
+
     pub(super) fn note_parked(&mut self, signal: Signal) {
         let may_be = self.spooled.failed_at.is_none() || self.config.is_managed();
         assert!(may_be, "the disk has failed, and is tried again");

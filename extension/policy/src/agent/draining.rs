@@ -61,7 +61,7 @@ impl<B: Body> Agent<B> {
         let is_bad_end = self.shutdown().is_some_and(|shutdown| shutdown.reason.is_bad());
         let may_be_untold = self.account.may_be_untold() || self.account.awaits_death(&self.config);
         let may_be_told = self.account.has_unexplained() || self.account.awaits_last_word(&self.config);
-        !may_be_told && !(is_bad_end && may_be_untold)
+        !(may_be_told || is_bad_end && may_be_untold)
     }
 
     /// Whether nothing is left that is worth another try.

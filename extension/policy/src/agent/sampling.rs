@@ -4,10 +4,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::account::has_died;
-use crate::config::Config;
+use crate::config::{Config, SpoolMode};
 use crate::entry::Entry;
 use crate::facts::Body;
-use crate::io::Receipt;
+use crate::io::{Output, Receipt};
 use crate::lifecycle::Phase;
 use crate::platform::{Invoke, PlatformEvent, ShutdownReason};
 use crate::sampling::{Assembly, Circumstances, Item, Overlap, Owner, failure_of};
@@ -209,6 +209,20 @@ impl<B: Body> Agent<B> {
         for decision in rulings.decisions {
             self.ledger.decisions[decision as usize] += 1;
         }
+        self.tell_left_out(rulings.left_out_bodies);
         rulings.kept.into_iter().for_each(|entry| self.queue(now, entry));
+    }
+
+    /// Where everything accepted is on record, what is left out should not come back after a kill: a record holds a whole
+    /// request. Room may be made span by span; what is told of is told of together.
+    fn tell_left_out(&mut self, bodies: Vec<B>) {
+        if self.config.spool != SpoolMode::Always || bodies.is_empty() {
+            return;
+        }
+        if let Some(Output::LeftOut(all)) = self.outputs.back_mut() {
+            all.extend(bodies);
+        } else {
+            self.outputs.push_back(Output::LeftOut(bodies));
+        }
     }
 }

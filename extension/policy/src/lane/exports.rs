@@ -326,15 +326,17 @@ impl<B: Clone> Lane<B> {
         let effort = effort(end.since(now), batch.size);
         effects.outputs.push_back(Output::Export { id, lane: self.id, entries, effort });
         effects.ledger.resent += if batch.is_doubtful { batch.count } else { 0 };
-        let mut due = now + self.timeout;
+        let mut flight = InFlight::new(batch, now, now + self.timeout, is_probe);
         if let Window::Last(end) = window {
-            // An answer that takes half of the time there is will not come, unless others took as long: there is still time
-            // for another try. Where the slowest took longer than that, too, another try is the better chance.
+            // An answer that takes half of the time there is will not come, unless others took as long, and later ones have
+            // none: there is still time for another try. Where the slowest took longer than that, too, another try is the
+            // better chance.
             let (left, usual) = (end.since(now), self.speed.usual());
             let is_hopeless = usual >= left * 2;
-            due = due.min(now + if is_hopeless { left / 2 } else { usual.max(left / 2) });
+            flight.due_if_overtaken = flight.due.min(now + left / 2);
+            flight.due = flight.due.min(now + if is_hopeless { left / 2 } else { usual.max(left / 2) });
         }
-        self.outbox.flights_mut().launch(InFlight::new(batch, now, due, is_probe));
+        self.outbox.flights_mut().launch(flight);
     }
 
     /// A request has ended; `took` is `None` where a freeze was in it.

@@ -13,6 +13,8 @@ pub(crate) struct InFlight<B> {
     pub(crate) launched: Instant,
     /// When it is given up on; re-armed after every wait for `/next`, in which no timer runs.
     pub(crate) due: Instant,
+    /// The same where a request that was sent later was answered.
+    pub(crate) due_if_overtaken: Instant,
     /// Whether it was sent to find out whether the backend is back.
     pub(crate) is_probe: bool,
     /// Waits for `/next` that it has been through.
@@ -33,6 +35,7 @@ impl<B> InFlight<B> {
             batch,
             launched: now,
             due,
+            due_if_overtaken: due,
             is_probe,
             waits: 0,
             grace_end: None,
@@ -46,6 +49,7 @@ impl<B> InFlight<B> {
     pub(crate) fn after_wait(&mut self, asked_at: Instant, now: Instant, timeout: Duration) {
         self.awake += asked_at.since(self.awake_since);
         (self.awake_since, self.due) = (now, now + timeout);
+        self.due_if_overtaken = self.due;
         self.waits += 1;
     }
 
@@ -113,6 +117,9 @@ impl<B: Clone> Flights<B> {
             let is_older = flight.launched <= answered.launched;
             let is_alike = flight.batch.size / 2 <= answered.batch.size;
             flight.is_overtaken |= is_older && is_alike;
+            if flight.is_overtaken {
+                flight.due = flight.due.min(flight.due_if_overtaken);
+            }
             if flight.is_overtaken && flight.waits > 0 {
                 flight.grace_end.get_or_insert(grace_end);
             }

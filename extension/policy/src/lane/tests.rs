@@ -212,6 +212,25 @@ fn at_last_a_request_has_half_of_the_time_or_what_others_took_if_that_leaves_any
 }
 
 /// Where an invocation is held for the answer, that tells whether the backend is there; elsewhere silence has to.
+/// Two requests at once, of which one is answered at once; another took long before, and there are 1.8 s.
+#[test]
+fn at_last_a_request_that_others_have_overtaken_has_half_of_the_time() {
+    for (is_overtaken, due_ms) in [(true, 900), (false, 1_600)] {
+        let bounds = Bounds { batch_items: 1, ..Config::default().bounds };
+        let mut rig = Rig::with(&Config { bounds, ..Config::default() }, true);
+        rig.lane.speed.on_answer(1, MS * 800);
+        rig.accept(2, 100);
+        let began = rig.now;
+        let sent = rig.advance(Window::Last(began + MS * 1_800));
+        rig.now = began + MS * 20;
+        if is_overtaken {
+            rig.answer(sent[1].0, DELIVERED);
+        }
+        let dues = rig.lane.outbox.flights().iter().map(|flight| flight.due.since(began));
+        assert_eq!(dues.max(), Some(MS * due_ms), "overtaken: {is_overtaken}");
+    }
+}
+
 #[test]
 fn freezes_that_swallow_every_answer_are_held_against_the_backend_where_nobody_waits_for_it() {
     for (holds, freezes, is_well) in [(false, 3, true), (false, 4, false), (true, 10, true)] {

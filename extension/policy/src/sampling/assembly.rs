@@ -50,6 +50,8 @@ pub(crate) struct Rulings<B> {
     pub(crate) left_out: u64,
     /// Their encoded bytes.
     pub(crate) left_out_bytes: u64,
+    /// The function's own bytes of them.
+    pub(crate) left_out_bodies: Vec<B>,
     pub(crate) decisions: Vec<Decision>,
 }
 
@@ -87,7 +89,13 @@ impl<B: Body> Assembly<B> {
             last: None,
             is_overlapping: false,
             has_ended: false,
-            rulings: Rulings { kept: Vec::new(), left_out: 0, left_out_bytes: 0, decisions: Vec::new() },
+            rulings: Rulings {
+                kept: Vec::new(),
+                left_out: 0,
+                left_out_bytes: 0,
+                left_out_bodies: Vec::new(),
+                decisions: Vec::new(),
+            },
         }
     }
 
@@ -350,7 +358,13 @@ impl<B: Body> Assembly<B> {
 
     /// What was settled since the last call.
     pub(crate) fn take_rulings(&mut self) -> Rulings<B> {
-        let empty = Rulings { kept: Vec::new(), left_out: 0, left_out_bytes: 0, decisions: Vec::new() };
+        let empty = Rulings {
+            kept: Vec::new(),
+            left_out: 0,
+            left_out_bytes: 0,
+            left_out_bodies: Vec::new(),
+            decisions: Vec::new(),
+        };
         core::mem::replace(&mut self.rulings, empty)
     }
 
@@ -366,10 +380,10 @@ impl<B: Body> Assembly<B> {
                 self.judged.put(trace_id, Judged { verdict, ..judged });
                 self.keep(alloc::vec![item], verdict);
             } else {
-                self.leave_out(&[item]);
+                self.leave_out(item);
             }
         } else {
-            self.leave_out(&[item]);
+            self.leave_out(item);
         }
     }
 
@@ -424,13 +438,14 @@ impl<B: Body> Assembly<B> {
             self.keep(fragment.items, verdict);
         } else {
             self.rulings.decisions.push(verdict.decision);
-            self.leave_out(&fragment.items);
+            fragment.items.into_iter().for_each(|item| self.leave_out(item));
         }
     }
 
-    fn leave_out(&mut self, items: &[Item<B>]) {
-        self.rulings.left_out += items.len() as u64;
-        self.rulings.left_out_bytes += items.iter().map(|item| u64::from(item.size())).sum::<u64>();
+    fn leave_out(&mut self, item: Item<B>) {
+        self.rulings.left_out += 1;
+        self.rulings.left_out_bytes += u64::from(item.size());
+        self.rulings.left_out_bodies.extend(item.into_body());
     }
 
     fn keep(&mut self, items: Vec<Item<B>>, verdict: Verdict) {

@@ -136,6 +136,14 @@ impl<B: Body> Item<B> {
         }
     }
 
+    /// The same, where nothing else of it is needed.
+    pub(crate) fn into_body(self) -> Option<B> {
+        match self {
+            Self::Received(span) => Some(span.body),
+            Self::Made(_) => None,
+        }
+    }
+
     /// What is queued for the backend.
     pub(crate) fn into_entry(self, stamp: Option<Stamp>) -> Entry<B> {
         let size = self.size() + stamp.map_or(0, Stamp::size);

@@ -114,11 +114,24 @@ pub(crate) struct Chunk {
     places: OnceLock<Places>,
     /// Let go of when the last span of the request is.
     pub(crate) keepsake: OnceLock<Keepsake>,
+    /// Which spans of the request on record these are, where this was copied out of that; else they are the same.
+    pub(crate) numbers: OnceLock<Box<[u32]>>,
 }
 
-/// Something of the caller's that lives as long as a request does, or a span that was copied out of it.
+/// Something of the caller's that lives as long as a request does, or a span that was copied out of it: its record.
+pub trait Record: Send + Sync {
+    /// These spans of it, by their numbers, are not to be read back. Each is told of once.
+    fn leave_out(&self, spans: &[u32]);
+}
+
+/// What something was made of, which is on record until that is let go of as a whole.
+impl Record for Body {
+    fn leave_out(&self, _spans: &[u32]) {}
+}
+
+/// A record, shared by what was copied out of its request.
 #[derive(Clone)]
-pub(crate) struct Keepsake(#[expect(dead_code, reason = "held to be dropped")] Arc<dyn Send + Sync>);
+pub(crate) struct Keepsake(pub(crate) Arc<dyn Record>);
 
 impl fmt::Debug for Keepsake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,7 +142,7 @@ impl fmt::Debug for Keepsake {
 impl Chunk {
     pub(crate) fn new(bytes: Bytes) -> Self {
         HELD.fetch_add(bytes.len(), Ordering::Relaxed);
-        Self { bytes, places: OnceLock::new(), keepsake: OnceLock::new() }
+        Self { bytes, places: OnceLock::new(), keepsake: OnceLock::new(), numbers: OnceLock::new() }
     }
 
     pub(crate) fn set_places(&self, places: Places) {
@@ -138,6 +151,14 @@ impl Chunk {
 
     pub(crate) fn places(&self) -> &Places {
         self.places.get().expect("no body leaves a scan before it has ended")
+    }
+
+    /// Which spans of the request on record these `spans` are.
+    pub(crate) fn on_record(&self, spans: impl Iterator<Item = u32>) -> Vec<u32> {
+        match self.numbers.get() {
+            Some(numbers) => spans.filter_map(|span| numbers.get(span as usize).copied()).collect(),
+            None => spans.collect(),
+        }
     }
 
     pub(crate) fn slice(&self, stretch: Stretch) -> &[u8] {
@@ -160,8 +181,27 @@ pub struct Body {
 }
 
 impl Body {
-    /// Keeps `keepsake` for as long as anything of the request is held; only the first one is taken.
-    pub fn keep(&self, keepsake: impl Send + Sync + 'static) {
-        let _ = self.chunk.keepsake.set(Keepsake(Arc::new(keepsake)));
+    /// Keeps `record` for as long as anything of the request is held; only the first one is taken.
+    pub fn keep(&self, record: impl Record + 'static) {
+        let _ = self.chunk.keepsake.set(Keepsake(Arc::new(record)));
+    }
+
+    /// Which span of its request this is, counted as they stand there; `None` for a whole request.
+    pub const fn number(&self) -> Option<u32> {
+        self.span
+    }
+}
+
+/// `bodies` are let go of, and should not come back. Where other spans of their request are held, its record stays, and is
+/// told of them.
+pub fn leave_out(mut bodies: Vec<Body>) {
+    bodies.sort_unstable_by_key(|body| (Arc::as_ptr(&body.chunk).addr(), body.span));
+    for of_one in bodies.chunk_by(|one, two| Arc::ptr_eq(&one.chunk, &two.chunk)) {
+        let Some(chunk) = of_one.first().map(|body| &body.chunk) else { continue };
+        let Some(Keepsake(record)) = chunk.keepsake.get() else { continue };
+        let is_held = Arc::strong_count(chunk) > of_one.len() || Arc::strong_count(record) > 1;
+        if is_held {
+            record.leave_out(&chunk.on_record(of_one.iter().filter_map(|body| body.span)));
+        }
     }
 }

@@ -41,7 +41,7 @@ fn condense_one(bodies: &mut [&mut Body]) {
         scan(Signal::Traces, &bytes).ok().filter(|scanned| scanned.receipt.spans.len() == spans.len());
     debug_assert!(copied.is_some(), "what was read once is read again");
     let Some(copied) = copied.filter(|_| is_less(bytes.len())) else { return };
-    share_keepsake(&chunk, copied.receipt.spans.first().map(|span| &span.body));
+    share_record(&chunk, &spans, copied.receipt.spans.first().map(|span| &span.body));
     let mut at = 0;
     for body in bodies {
         while spans[at] != body.span.unwrap_or_default() {
@@ -51,8 +51,10 @@ fn condense_one(bodies: &mut [&mut Body]) {
     }
 }
 
-fn share_keepsake(old: &Chunk, new: Option<&Body>) {
+/// The record of `old` is that of `new` as well, which has these spans of it.
+fn share_record(old: &Chunk, spans: &[u32], new: Option<&Body>) {
     if let Some((keepsake, new)) = old.keepsake.get().zip(new) {
         let _ = new.chunk.keepsake.set(keepsake.clone());
+        let _ = new.chunk.numbers.set(old.on_record(spans.iter().copied()).into());
     }
 }

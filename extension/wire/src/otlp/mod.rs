@@ -24,7 +24,7 @@ mod valid;
 pub use crate::proto::WireError;
 pub use announced::apart;
 pub use answer::{failure, failure_json, success, success_json};
-pub use chunk::{Body, held_bytes};
+pub use chunk::{Body, Record, held_bytes, leave_out};
 pub use json::{Converted, JsonError, convert_json, from_json};
 pub use resource::Identity;
 pub use scan::{Scanned, scan};
