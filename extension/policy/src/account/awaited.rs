@@ -231,6 +231,7 @@ mod tests {
             ("r", 92_001, latest, None),
             ("r", 91_500, Some(95), Some(3)),
             ("r", 91_500, Some(91), None),
+            ("r", 92_000, Some(92), None),
             ("r", 91_500, None, Some(3)),
             ("s", 31_500, Some(30), Some(2)),
             ("t", 10_500, None, None),

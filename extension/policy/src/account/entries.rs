@@ -163,6 +163,19 @@ mod tests {
     }
 
     #[test]
+    fn a_death_is_told_if_any_span_that_names_the_invocation_tells_it() {
+        for (known, other) in [(false, false), (true, false), (false, true), (true, true)] {
+            // The second is the outer one, or the first is.
+            for parent in [Some(2), None] {
+                let mut noted = Some(Entry { tells_death: known, ..entry(1, parent, 5, 1) });
+                note_entry(&mut noted, Entry { tells_death: other, ..entry(2, None, 9, 1) });
+                let tells_death = noted.map(|entry| entry.tells_death);
+                assert_eq!(tells_death, Some(known || other), "{known} {other} {parent:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_latest_try_that_is_over_is_remembered() {
         let mut account = Account::default();
         for (request_id, began) in [("r", 100), ("s", 150), ("r", 200)] {

@@ -455,6 +455,33 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_below_the_own_span_of_another_invocation_is_no_part_of_this_one() {
+        let named = |number, parent, request_id: &str| Span {
+            request_id: Some(request_id.into()),
+            ..span(number, parent, None, Kind::Server)
+        };
+        let relatives = relatives(&[
+            named(1, None, "other"),
+            named(2, Some(1), "r"),
+            span(3, Some(2), None, Kind::Internal),
+            span(4, None, None, Kind::Internal),
+        ]);
+        // The parent, and the invocation that a span names which is sent below it.
+        for (parent, request_id, is_part) in [
+            (1, "other", true),
+            (1, "r", false),
+            (2, "r", true),
+            (2, "other", false),
+            (3, "r", true),
+            (3, "other", false),
+            (4, "r", true),
+        ] {
+            let inner = named(9, Some(parent), request_id);
+            assert_eq!(relatives.has_outer(&inner, (UnixNanos(0), 0)), is_part, "{parent} {request_id}");
+        }
+    }
+
+    #[test]
     fn placeholders_are_bounded() {
         let children: Vec<_> = (1..=40).map(|number| (number, Some(100 + number), None)).collect();
         assert_eq!(clients(&children).missing_parents(trace(), true).len(), PLACEHOLDERS_MAX);

@@ -161,13 +161,18 @@ fn a_process_that_serves_several_lives_on_after_a_time_out() {
 
 #[test]
 fn a_dead_ones_entry_is_no_root_if_spans_name_a_parent_that_never_came() {
-    for (status, root) in [(EndStatus::Success, None), (EndStatus::Timeout, Some(id(7)))] {
+    // How it ended, and the root that is made: one that has failed with its function says enough, if it is the root.
+    for (status, parent, root) in
+        [(EndStatus::Success, 7, None), (EndStatus::Timeout, 7, Some(id(7))), (EndStatus::Timeout, 1, None)]
+    {
         let mut told = Told::new(InitType::OnDemand);
-        let child = Span { parent: Some(id(7)), ..span(2, 103, Kind::Client, None) };
-        told.begin("r", 100).span(&span(1, 101, Kind::Server, None)).span(&child);
+        let entry = Span { is_error: true, ..span(1, 101, Kind::Server, None) };
+        let child = Span { parent: Some(id(parent)), ..span(2, 103, Kind::Client, None) };
+        told.begin("r", 100).span(&entry).span(&child);
         told.event(&done("r", 110, status)).close(111);
         let made = told.account.take_made();
-        assert_eq!(made.first().map(|span| span.span_id), root, "{status:?}");
+        assert_eq!(made.first().map(|span| span.span_id), root, "{status:?} {parent}");
+        assert!(!told.account.is_awaiting(), "{status:?} {parent}");
     }
 }
 
@@ -326,7 +331,8 @@ fn what_x_ray_decided_is_told_with_an_invocation() {
     let word = told.account.flushed(&told.config).expect("the function says so");
     assert_eq!((&*word.request_id, word.xray, word.is_cold, word.is_final), ("r", Some(false), true, false));
     told.event(&done("r", 110, EndStatus::Success)).close(111);
-    assert_eq!(told.account.take_closed()[0].xray, Some(false));
+    let word = &told.account.take_closed()[0];
+    assert_eq!((word.xray, word.at), (Some(false), Some(at(100))), "of the try that began then");
 }
 
 #[test]
