@@ -298,10 +298,7 @@ impl Account {
     /// Whether a span that begins is a part of one that had ended by then: it is left over from that one's invocation, and
     /// no sign of another.
     pub(crate) fn is_left_over<B>(&self, span: &Span<B>) -> bool {
-        // A message may be of a producer in an invocation before.
-        let is_message = span.kind.is_entry() && span.parent_is_remote != Some(false);
-        let has_ended = |parent| self.relatives.has_ended((span.trace_id, parent), span.start);
-        !is_message && span.parent.is_some_and(has_ended)
+        self.relatives.has_ended_outer(span)
     }
 
     /// Whether the function itself says when its invocations are over.

@@ -247,9 +247,12 @@ impl Relatives {
         named.is_some_and(|named| Some(named) != request_id)
     }
 
-    /// Whether `span_id` of `trace` was received, and had ended by `at`.
-    pub(super) fn has_ended(&self, (trace, span_id): (TraceId, SpanId), at: UnixNanos) -> bool {
-        self.all.iter().any(|relative| relative.id() == (trace, span_id) && relative.end <= at)
+    /// Whether `span` is a part of one that was received, and had ended when it began. The parent of a message is of a
+    /// producer, in an invocation before.
+    pub(super) fn has_ended_outer<B>(&self, span: &Span<B>) -> bool {
+        let has_ended =
+            |outer| self.all.iter().any(|relative| relative.id() == outer && relative.end <= span.start);
+        Relative::of(span, self.turn).local_parent().is_some_and(has_ended)
     }
 
     /// Whether a span was received that began in `window`.

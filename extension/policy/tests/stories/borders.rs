@@ -153,6 +153,35 @@ fn what_is_left_over_is_no_sign_of_the_next_invocation() {
 }
 
 #[test]
+fn a_message_of_an_earlier_invocation_is_a_sign_of_the_next_one_whatever_kind_its_span_has() {
+    // It is announced before INVOKE is read; its producer ended with the invocation before, and its consumer dies.
+    for (kind, is_remote, is_of_next) in [
+        (Kind::Consumer, None, true),
+        (Kind::Internal, Some(true), true),
+        (Kind::Internal, Some(false), false),
+        (Kind::Internal, None, false),
+    ] {
+        let mut story = on_demand();
+        story.invoke_after(1_000);
+        story.pass(50);
+        let producer = span(&story, 2, 1, (1_010, 1_020), Kind::Producer, Some(1));
+        let entry = Span { trace_id: trace(1), ..story.entry(1, 1_000) };
+        story.receive(vec![producer, entry]);
+        story.answer();
+        story.pass(300);
+        let consumer = span(&story, 101, 1, (1_340, 0), kind, Some(2));
+        story.hear(Input::Announced(vec![Span { parent_is_remote: is_remote, ..consumer }]));
+        story.invoke_after(10);
+        story.pass(59_000);
+        story.tell_done("r-2", story.now / MS, EndStatus::Timeout, None);
+        story.answer();
+        story.shut_down(ShutdownReason::Timeout);
+        let dies = roots(&story).iter().all(|root| root.trace_id == trace(1));
+        assert_eq!(dies, is_of_next, "{kind:?} {is_remote:?}: {:?}", story.spans);
+    }
+}
+
+#[test]
 fn what_was_announced_before_an_invocation_that_kills_us_is_none_of_it() {
     let invoke = Invoke {
         request_id: "r-2".into(),
