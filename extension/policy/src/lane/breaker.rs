@@ -14,12 +14,17 @@ const COOL_DOWN_MAX: Duration = Duration::from_secs(30);
 /// Whether the backend is believed to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// It is.
-    Closed { failures: u32 },
+    /// It is, until so many failures more and one have come in a row.
+    Closed { spare: u32 },
     /// It is not; a probe may go out at `probe_at`.
     Open { probe_at: Instant, cool_down: Duration },
     /// It is not, and a probe is under way.
     Probing { cool_down: Duration },
+}
+
+impl State {
+    /// It is there, and nothing speaks against it.
+    const WELL: Self = Self::Closed { spare: FAILURES_TO_OPEN - 1 };
 }
 
 /// Counts failures in a row, and says when an export may be tried.
@@ -49,7 +54,7 @@ pub(crate) enum Change {
 
 impl Breaker {
     pub(crate) const fn new() -> Self {
-        Self { state: State::Closed { failures: 0 }, is_cut_off: false, skips: 0, skipped: 0 }
+        Self { state: State::WELL, is_cut_off: false, skips: 0, skipped: 0 }
     }
 
     /// Whether exports may go out as usual.
@@ -115,7 +120,7 @@ impl Breaker {
     pub(crate) fn on_success(&mut self) -> Change {
         let was_closed = self.is_closed();
         (self.is_cut_off, self.skips, self.skipped) = (false, 0, 0);
-        self.state = State::Closed { failures: 0 };
+        self.state = State::WELL;
         if was_closed { Change::None } else { Change::Closed }
     }
 
@@ -124,7 +129,7 @@ impl Breaker {
     pub(crate) fn on_late_success(&mut self) -> Change {
         let change = self.on_success();
         if change == Change::Closed {
-            self.state = State::Closed { failures: FAILURES_TO_OPEN - 1 };
+            self.state = State::Closed { spare: 0 };
         }
         change
     }
@@ -132,13 +137,13 @@ impl Breaker {
     /// The backend did not answer in time, or asked to be left alone.
     pub(crate) fn on_failure(&mut self, now: Instant) -> Change {
         match self.state {
-            State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
-                self.state = State::Closed { failures: failures + 1 };
-                Change::None
-            }
-            State::Closed { .. } => {
+            State::Closed { spare: 0 } => {
                 self.open(now, COOL_DOWN_FIRST);
                 Change::Opened
+            }
+            State::Closed { spare } => {
+                self.state = State::Closed { spare: spare - 1 };
+                Change::None
             }
             State::Probing { cool_down } => {
                 self.open(now, (cool_down * 2).min(COOL_DOWN_MAX));
