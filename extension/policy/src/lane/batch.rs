@@ -184,6 +184,7 @@ mod tests {
         let id = BatchId { lane: LANE, number };
         Batch {
             attempts: 4,
+            launches: 5,
             is_part: true,
             was_lost: true,
             was_cut_off: true,
@@ -192,8 +193,9 @@ mod tests {
         }
     }
 
-    fn past(batch: &Batch<()>) -> (u32, [bool; 4]) {
-        (batch.attempts, [batch.is_part, batch.was_lost, batch.was_cut_off, batch.is_doubtful])
+    fn past(batch: &Batch<()>) -> ([u32; 2], [bool; 4]) {
+        let flags = [batch.is_part, batch.was_lost, batch.was_cut_off, batch.is_doubtful];
+        ([batch.attempts, batch.launches], flags)
     }
 
     /// What was tried counts for both parts: they are sent again as such, with pauses that go on, and no connection is
@@ -208,7 +210,7 @@ mod tests {
         );
         // Halves are tried anew, for it was their size; the backend may have had them.
         let halves = tried(1).halves(next).expect("three entries");
-        assert_eq!(halves.each_ref().map(past), [(0, [true, false, true, true]); 2]);
+        assert_eq!(halves.each_ref().map(past), [([0, 5], [true, false, true, true]); 2]);
     }
 
     #[test]
@@ -217,9 +219,9 @@ mod tests {
             let Batch { id, source, entries, since, .. } = tried(number);
             Batch::new(id, source, entries.to_vec(), since)
         };
-        let lost = Batch { attempts: 2, was_lost: true, ..fresh(2) };
+        let lost = Batch { attempts: 2, launches: 3, was_lost: true, ..fresh(2) };
         let joined = fresh(1).join(&[lost]);
-        assert_eq!((joined.count, past(&joined)), (6, (2, [false, true, false, false])));
-        assert_eq!(past(&fresh(1).join(&[fresh(2)])), (0, [false; 4]));
+        assert_eq!((joined.count, past(&joined)), (6, ([2, 3], [false, true, false, false])));
+        assert_eq!(past(&fresh(1).join(&[fresh(2)])), ([0, 0], [false; 4]));
     }
 }

@@ -71,7 +71,7 @@ impl<B: Clone> Lane<B> {
                 }
                 effects.ledger.raw_bytes += answer.raw_bytes;
                 effects.ledger.sent_bytes += answer.sent_bytes;
-                let is_late = took.is_none() && self.speed.silence_thawed().is_some();
+                let is_late = self.speed.silence_thawed().is_some();
                 self.note_success(is_late, effects);
                 self.on_delivered(&batch, rejected, effects);
             }

@@ -158,6 +158,35 @@ mod tests {
         Instant::from_nanos(ms * 1_000_000)
     }
 
+    /// A batch of this many bytes, sent at this time.
+    fn flight(number: u64, size: usize, launched: u64) -> InFlight<()> {
+        let id = BatchId { lane: LaneId::of(Signal::Traces), number };
+        let batch = Batch { size, ..Batch::new(id, Source::Function, Vec::new(), ms(0)) };
+        InFlight::new(batch, ms(launched), ms(5_000), false)
+    }
+
+    #[test]
+    fn an_answer_overtakes_what_is_older_and_alike_and_a_freeze_gives_that_a_grace() {
+        // Waits, bytes and time of another request, the end of a grace that it has, and then: overtaken, the end of its grace.
+        // What is answered has 100 bytes, and is of 10 ms.
+        for (waits, size, launched, had, is_overtaken, has) in [
+            (0, 200, 10, None, true, None),
+            (1, 200, 10, None, true, Some(50)),
+            (3, 1, 0, None, true, Some(50)),
+            (1, 200, 10, Some(40), true, Some(40)),
+            (1, 202, 10, None, false, None),
+            (1, 200, 11, None, false, None),
+        ] {
+            let mut flights = Flights::new(2);
+            let grace_end = had.map(ms);
+            flights.launch(InFlight { waits, grace_end, ..flight(1, size, launched) });
+            flights.overtake(&flight(2, 100, 10), ms(50));
+            let found = flights.land(BatchId { lane: LaneId::of(Signal::Traces), number: 1 });
+            let found = found.map(|flight| (flight.is_overtaken, flight.grace_end));
+            assert_eq!(found, Some((is_overtaken, has.map(ms))), "{waits} {size} {launched} {had:?}");
+        }
+    }
+
     #[test]
     fn what_is_suspected_has_its_grace_after_a_freeze() {
         let stall = Duration::from_millis(200);
@@ -170,9 +199,7 @@ mod tests {
             (false, Some(1_100), 1_100),
             (true, Some(9_000), 5_000),
         ] {
-            let id = BatchId { lane: LaneId::of(Signal::Traces), number: 1 };
-            let batch = Batch::<()>::new(id, Source::Function, Vec::new(), ms(0));
-            let mut flight = InFlight::new(batch, ms(0), ms(5_000), false);
+            let mut flight = flight(1, 0, 0);
             flight.after_wait(ms(150), ms(1_000), Duration::from_millis(4_000));
             (flight.is_overtaken, flight.grace_end) = (is_overtaken, grace_end.map(ms));
             assert_eq!(flight.acts_at(stall), ms(acts_at), "{is_overtaken} {grace_end:?}");

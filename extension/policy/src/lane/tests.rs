@@ -248,21 +248,24 @@ fn freezes_that_swallow_every_answer_are_held_against_the_backend_where_nobody_w
 #[test]
 fn a_request_is_cut_off_by_a_long_freeze_or_where_others_are_answered_or_by_a_long_silence() {
     let rows = [
-        // a long freeze, overtaken, waits before, an answer was seen after a freeze, silence in ms: cut off
-        (true, false, 0, false, 1_000, true),
-        (false, true, 0, false, 1_000, true),
-        (false, false, 1, false, 2_000, true),
-        (false, false, 1, false, 1_999, false),
-        (false, false, 0, false, 2_000, false),
-        (false, false, 0, false, 1_000, false),
-        (false, false, 1, true, 10_000, true),
-        (false, false, 1, true, 9_999, false),
+        // a long freeze, overtaken, waits before, the latest answer after a freeze and silence in ms: cut off
+        (true, false, 0, None, 1_000, true),
+        (false, true, 0, None, 1_000, true),
+        (false, false, 1, None, 2_000, true),
+        (false, false, 1, None, 1_999, false),
+        (false, false, 0, None, 2_000, false),
+        (false, false, 0, None, 1_000, false),
+        (false, false, 1, Some(20_000), 10_000, true),
+        (false, false, 1, Some(20_000), 9_999, false),
+        // At the end of its grace of 100 ms it is later than any was.
+        (false, false, 0, Some(1_100), 1_001, true),
+        (false, false, 0, Some(1_100), 1_000, false),
+        (false, false, 0, Some(1_100), 999, false),
     ];
-    for (is_long, is_overtaken, waits, is_late, silence_ms, is_cut_off) in rows {
+    for (is_long, is_overtaken, waits, latest_ms, silence_ms, is_cut_off) in rows {
         let mut rig = Rig::new(true);
-        if is_late {
-            // As late as the one here may be.
-            rig.lane.speed.on_thawed(SECOND * 20);
+        if let Some(ms) = latest_ms {
+            rig.lane.speed.on_thawed(MS * ms);
         }
         rig.launch();
         for flight in rig.lane.outbox.flights_mut().iter_mut() {
@@ -272,7 +275,7 @@ fn a_request_is_cut_off_by_a_long_freeze_or_where_others_are_answered_or_by_a_lo
         rig.lane.after_wait(rig.now, now, is_long, false);
         let graces: Vec<_> =
             rig.lane.outbox.flights().iter().map(|flight| flight.grace_end.is_some()).collect();
-        assert_eq!(graces, [is_cut_off], "{is_long} {is_overtaken} {waits} {is_late} {silence_ms}");
+        assert_eq!(graces, [is_cut_off], "{is_long} {is_overtaken} {waits} {latest_ms:?} {silence_ms}");
     }
 }
 
@@ -370,6 +373,22 @@ fn a_flush_whose_data_is_put_off_sends_what_a_freeze_has_cut_off() {
     assert!(rig.flush(true));
     let flying: Vec<_> = rig.lane.outbox.flights().iter().map(|flight| flight.batch.id).collect();
     assert_eq!(flying, [cut_off]);
+}
+
+/// It is sent again 250 ms after the thaw, and awaited for 300 ms from then on, which nothing else that happens makes longer.
+#[test]
+fn what_is_sent_again_late_in_a_flush_has_its_time_and_nothing_else_has() {
+    let mut rig = Rig::new(true);
+    rig.launch();
+    rig.wait(FREEZE);
+    let thawed = rig.now;
+    assert!(rig.flush(true));
+    assert_eq!(rig.lane.flush.end, thawed + MS * 400, "the grace, and the time for an answer");
+    rig.expire();
+    for sent in [1, 0, 0] {
+        assert_eq!((rig.advance_held(), rig.lane.flush.end), (sent, thawed + MS * 550));
+        rig.now = rig.now + MS * 100;
+    }
 }
 
 #[test]
@@ -506,4 +525,41 @@ fn only_a_record_of_which_something_is_missing_is_told_of() {
             rig.outputs.iter().filter(|output| matches!(output, Output::Say(Notice::SpoolUnreadable(_))));
         assert_eq!(lines.count(), told, "{read} of 3");
     }
+}
+
+/// An answer that nobody waits for says that the backend is there, and not that it answers in time, unless others did.
+#[test]
+fn after_a_probe_that_was_answered_late_one_failure_is_enough_where_no_answer_ever_came_in_time() {
+    for (is_known, failures) in [(true, 3), (false, 1)] {
+        let mut rig = Rig::new(true);
+        if is_known {
+            rig.lane.speed.on_answer(1, MS * 20);
+        }
+        rig.go_down();
+        rig.now = rig.now + SECOND;
+        let probe = rig.launch_what_waits().expect("a probe");
+        rig.wait(FREEZE);
+        rig.answer(probe, DELIVERED);
+        let mut count = 0;
+        while rig.lane.is_well() {
+            let id = rig.launch();
+            rig.answer(id, Outcome::Retry { after: None });
+            rig.lane.begin_invocation();
+            count += 1;
+        }
+        assert_eq!(count, failures, "known: {is_known}");
+    }
+}
+
+/// The backend may have what was sent three times, and never have been asked for the rest.
+#[test]
+fn a_probe_takes_what_was_sent_least_often() {
+    let bounds = Bounds { batch_items: 1, ..Config::default().bounds };
+    let mut rig = Rig::with(&Config { bounds, ..Config::default() }, true);
+    rig.go_down();
+    rig.accept(1, 200);
+    rig.now = rig.now + SECOND;
+    assert!(rig.launch_what_waits().is_some(), "a probe");
+    let sizes: Vec<_> = rig.lane.outbox.flights().iter().map(|flight| flight.batch.size).collect();
+    assert_eq!(sizes, [200]);
 }

@@ -206,9 +206,35 @@ fn what_is_left_of_a_batch_has_its_past() {
     outbox.seal(false);
     let batch = outbox.take_ready(at(0), usize::MAX).expect("both");
     let not_before = Some(at(50));
-    outbox.put_back(Batch { attempts: 3, not_before, is_doubtful: true, was_cut_off: true, ..batch });
+    outbox.put_back(Batch {
+        attempts: 3,
+        launches: 4,
+        not_before,
+        is_doubtful: true,
+        was_cut_off: true,
+        ..batch
+    });
     assert_eq!(outbox.evict(true), Some(1));
     assert!(outbox.take_ready(at(49), usize::MAX).is_none(), "its pause goes on");
     let left = outbox.take_ready(at(50), usize::MAX).expect("the other one");
-    assert_eq!((left.count, left.attempts, left.is_doubtful, left.was_cut_off), (1, 3, true, true));
+    assert_eq!((left.count, left.attempts, left.launches), (1, 3, 4));
+    assert!(left.is_doubtful && left.was_cut_off);
+}
+
+/// A queue is not searched from its front again for each plain entry that is given up.
+#[test]
+fn many_precious_entries_before_a_plain_one_are_cut_into_a_batch() {
+    const BOUND: usize = 64;
+    // Precious entries, plain ones behind them, what is queued after a plain one was given up, and batches.
+    for (precious, plain, queued, batches) in
+        [(BOUND - 1, 2, BOUND, 0), (BOUND, 0, BOUND, 0), (BOUND, 2, 1, 1), (BOUND + 1, 0, 0, 1)]
+    {
+        let mut outbox = outbox(Bounds { batch_bytes: 1 << 20, batch_items: 1_000, ..BOUNDS });
+        for n in 0..precious + plain {
+            outbox.push(at(0), Source::Function, entry(1, n < precious));
+        }
+        assert_eq!(outbox.evict(true), (plain > 0).then_some(1));
+        let lengths = (outbox.queues[0].entries.len(), outbox.ready.len());
+        assert_eq!(lengths, (queued, batches), "{precious} precious, {plain} plain");
+    }
 }
