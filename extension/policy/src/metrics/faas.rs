@@ -466,6 +466,19 @@ mod tests {
     }
 
     #[test]
+    fn a_report_says_nothing_of_an_earlier_invocation_whose_own_was_lost() {
+        let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
+        for (id, status, class) in
+            [("gone", EndStatus::Error, Some("Runtime.ExitError")), ("full", EndStatus::Success, None)]
+        {
+            faas.on_invoke(&mut store, &id.into(), UnixNanos(0));
+            faas.on_event(&config(), &mut store, &done(id, status, class));
+        }
+        faas.on_event(&config(), &mut store, &report("full", 128));
+        assert_eq!(total(&store.take(), Metric::OutOfMemory), 0, "it was another one that exited");
+    }
+
+    #[test]
     fn each_try_of_init_is_measured_once() {
         let tried = |at| PlatformEvent::InitReport {
             at: UnixNanos(at),

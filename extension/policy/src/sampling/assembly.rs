@@ -655,6 +655,34 @@ mod tests {
     }
 
     #[test]
+    fn a_late_part_of_an_earlier_try_goes_its_way() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
+        assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
+        assembly.judge(at(2), None, |_| true);
+        assert_eq!(ruled(&mut assembly), (0, 1));
+        begin(&mut assembly, 60_000, "a");
+        add(&mut assembly, at(60_001), item(1, 1, false), Some(&id("a")));
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
+    }
+
+    #[test]
+    fn what_begins_in_a_new_invocation_is_no_late_part_of_what_claims_to_end_later() {
+        let mut assembly = assembly();
+        begin(&mut assembly, 0, "a");
+        // It has failed, and is kept; its clock is five seconds ahead.
+        add(&mut assembly, at(1), item(1, 10_000_000_000, true), Some(&id("a")));
+        assembly.judge(at(2), None, |_| true);
+        assert_eq!(ruled(&mut assembly), (1, 0));
+        begin(&mut assembly, 5_000, "b");
+        add(&mut assembly, at(5_001), item(1, 4_999_999_999, false), Some(&id("b")));
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 0), "it began before");
+        add(&mut assembly, at(5_001), item(1, 5_000_000_000, false), Some(&id("b")));
+        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 0), 1), "it is judged with its invocation");
+    }
+
+    #[test]
     fn what_is_said_of_a_try_when_the_next_one_runs_is_said_of_the_first() {
         let mut assembly = assembly();
         let (failure, is_final) = (Some(Decision::Crash), true);
@@ -718,6 +746,9 @@ mod tests {
     fn a_failure_of_the_last_keeps_what_belongs_to_none_too() {
         let mut assembly = assembly();
         begin(&mut assembly, 0, "a");
+        add(&mut assembly, at(1), item(3, 1, false), Some(&id("a")));
+        assembly.judge(at(1), None, |_| true);
+        assert_eq!(assembly.doubted(), assembly.size(), "a trace that is judged, and in doubt");
         add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
         add(&mut assembly, at(1), item(2, 1, false), None);
         assembly.fail_last(Instant::default(), Decision::Timeout);
@@ -727,7 +758,7 @@ mod tests {
         let rulings = assembly.take_rulings();
         assert_eq!(
             (rulings.kept.len(), rulings.left_out, &rulings.decisions[..]),
-            (2, 0, &[Decision::Timeout; 2][..])
+            (3, 0, &[Decision::Timeout; 3][..])
         );
         assert_eq!(ruled(&mut assembly), (0, 0), "since the last call");
     }

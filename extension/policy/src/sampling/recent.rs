@@ -73,5 +73,7 @@ mod tests {
         recent.put("a", 4);
         let known = ["a", "b", "c"].map(|key| recent.touch(&key).copied());
         assert_eq!((known, recent.len()), ([Some(4), None, Some(3)], 2));
+        recent.each(|value| *value *= 10);
+        assert_eq!((["a", "c"].map(|key| recent.peek(&key).copied())), [Some(40), Some(30)]);
     }
 }

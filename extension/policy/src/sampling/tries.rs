@@ -109,6 +109,7 @@ mod tests {
         for number in 100..100 + BEGUN_MAX as u64 {
             assert_eq!(tries.begin(&id(number), UnixNanos(SECOND), number), None);
         }
+        assert!(tries.begin(&id(100), UnixNanos(SECOND), 998).is_some(), "of the latest it is the oldest");
         assert_eq!(tries.begin(&id(1), UnixNanos(SECOND), 999), None, "it is forgotten that it had begun");
     }
 }
