@@ -88,7 +88,11 @@ impl Story {
 
     /// The platform tells that the function's process has gone.
     fn die(&mut self, request_id: &str) {
-        let ending = Ending { status: EndStatus::Error, error_type: Some("Runtime.ExitError".into()) };
+        let error_type = Some("Runtime.ExitError".into());
+        self.tell_done(request_id, Ending { status: EndStatus::Error, error_type });
+    }
+
+    fn tell_done(&mut self, request_id: &str, ending: Ending) {
         self.hear(Input::Platform(PlatformEvent::RuntimeDone {
             request_id: request_id.into(),
             at: UnixNanos(50),
@@ -100,13 +104,27 @@ impl Story {
     }
 
     fn shut_down(&mut self) {
+        self.shut_down_for(ShutdownReason::Failure);
+    }
+
+    fn shut_down_for(&mut self, reason: ShutdownReason) {
         self.now += MS;
         self.hear(Input::Shutdown(Shutdown {
-            reason: ShutdownReason::Failure,
+            reason,
             deadline: Instant::from_nanos(self.now) + Duration::from_secs(2),
             received_at: UnixNanos(60),
             waited: Duration::ZERO,
         }));
+    }
+
+    /// Time passes, with every tick that falls into it.
+    fn pass(&mut self, ms: u64) {
+        let end = self.now + ms * MS;
+        while let Some(due) = self.agent.deadline().map(|due| due.as_nanos()).filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.hear(Input::Tick);
+        }
+        self.now = end;
     }
 
     /// Everything that arrives by the end.
@@ -384,4 +402,27 @@ fn what_was_announced_after_next_was_asked_is_no_part_of_the_invocation_that_fol
     story.shut_down();
     let end = story.end();
     assert!(end.iter().all(|(number, _)| *number != 3), "{end:?}");
+}
+
+/// SHUTDOWN may say that the function has died when no invocation is open: what it had announced meanwhile is of the next one,
+/// whose INVOKE was never read, or, where several run at once, of one that the platform never tells of.
+#[test]
+fn what_was_announced_and_is_of_no_known_invocation_is_closed_where_its_function_has_died() {
+    for init_type in [InitType::OnDemand, InitType::ManagedInstances] {
+        for (reason, closed) in [(ShutdownReason::Failure, 1), (ShutdownReason::Spindown, 0)] {
+            let mut story = Story::new(Config { init_type, ..Config::default() });
+            if init_type == InitType::OnDemand {
+                story.invoke("r-1");
+                story.send(&[span(1, None, Some("r-1"))]);
+                story.tell_done("r-1", Ending::SUCCESS);
+                story.answer();
+            }
+            story.announce(span(2, None, Some("r-2")));
+            story.shut_down_for(reason);
+            story.pass(200);
+            let end = story.end();
+            let count = end.iter().filter(|one| **one == (2, "closed")).count();
+            assert_eq!(count, closed, "{init_type:?} {reason:?}: {end:?}");
+        }
+    }
 }

@@ -296,3 +296,16 @@ fn what_waits_after_a_flush_is_on_disk_in_an_outage_only() {
         assert_eq!((world.asked, world.disk.len()), (2, records), "{spool:?}");
     }
 }
+
+/// What it began would be frozen at once, and nobody waits for it: it leaves beside the next handler.
+#[test]
+fn where_no_traces_hold_an_invocation_nothing_else_is_sent_at_its_end() {
+    let mut world = World::new(Config::default());
+    world.invoke();
+    world.send(Signal::Metrics, &[100]);
+    world.send(Signal::Logs, &[100]);
+    world.done();
+    assert_eq!((world.flying(), world.asked), ([0, 0, 0], 2));
+    world.invoke();
+    assert_eq!(world.flying(), [0, 1, 1]);
+}

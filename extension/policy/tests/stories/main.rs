@@ -5,6 +5,7 @@
 mod announced;
 mod books;
 mod borders;
+mod condensed;
 mod connect;
 mod counted;
 mod crowded;

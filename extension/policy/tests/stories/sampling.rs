@@ -359,6 +359,20 @@ fn the_last_invocation_before_a_timeout_is_kept_though_nobody_told_of_it() {
     assert_eq!(story.decided(Decision::Timeout), 1);
 }
 
+/// Its own span had said that it was over, and only SHUTDOWN tells that its function died after it: all its traces are kept.
+#[test]
+fn the_traces_of_an_invocation_that_died_after_its_own_span_are_kept() {
+    for (reason, kept) in [(ShutdownReason::Failure, 2), (ShutdownReason::Spindown, 0)] {
+        let mut story = Story::with(plain(0.01));
+        story.invoke();
+        let spans = vec![story.span(trace(0.001)), story.entry(trace(0.0))];
+        story.receive(spans);
+        assert!(story.numbers().is_empty(), "nothing speaks for it yet");
+        story.shut_down(reason);
+        assert_eq!(story.numbers().len(), kept, "{reason:?}");
+    }
+}
+
 #[test]
 fn late_spans_follow_their_trace_and_a_late_failure_is_kept() {
     let mut story = Story::with(plain(0.25));

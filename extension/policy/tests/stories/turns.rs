@@ -1,7 +1,10 @@
 //! For how long an invocation is held, and what says that it is over.
 
 use crate::story::{MS, Story};
-use policy::{Config, Duration, EndStatus, FlushMode, Input, Kind, ShutdownReason, Span, SpanId};
+use policy::{
+    Bounds, Config, DropReason, Duration, EndStatus, FlushMode, Input, Kind, LaneId, Outcome, Parked, Place,
+    Receipt, ShutdownReason, Signal, Span, SpanId,
+};
 
 fn story(flush: FlushMode) -> Story {
     Story::new(Config { flush, ..Config::default() })
@@ -203,4 +206,31 @@ fn an_invocation_runs_on_after_next_was_asked_until_its_end_is_told() {
     story.now += 40 * MS;
     story.tell_done_after(&second, story.now / MS, Some(Duration::from_millis(40)));
     assert_eq!(runs_on(&story), [false, false]);
+}
+
+/// The backend takes 11 kB a second. What was read back from the disk does not fit into the rest of the flush, and for want of
+/// room what it waits for is given up: nobody is held for that any more, and no timer would end it.
+#[test]
+fn an_invocation_is_not_held_for_what_had_to_go() {
+    let bounds =
+        Bounds { held_bytes: 20_300, batch_bytes: 20_300, spooled_bytes: 0, ..Config::default().bounds };
+    let mut story = Story::new(Config { flush: FlushMode::End, bounds, ..Config::default() });
+    for (size, took) in [(100, 1), (10_000, 900)] {
+        story.invoke();
+        story.receive(vec![Span { size, ..story.entry(1, story.now / MS) }]);
+        story.pass(took);
+        story.answer();
+    }
+    story.invoke();
+    let (lane, place) = (LaneId::of(Signal::Traces), Place(1));
+    story.hear(Input::Found(Parked { place, lane, count: 1, size: 20_000 }));
+    story.receive(vec![story.entry(1, story.now / MS)]);
+    let id = story.flying.pop().expect("it is sent");
+    let outcome = Outcome::Retry { after: None };
+    story.hear(Input::Exported { id, outcome, raw_bytes: 0, sent_bytes: 0 });
+    let asked = story.asked;
+    let read = Span { size: 20_000, ..story.span(2, 1, Kind::Client, None) };
+    story.hear(Input::Unparked { lane, receipt: Receipt { spans: vec![read], parcels: Vec::new() } });
+    assert_eq!(story.agent.ledger().spans.dropped_for(DropReason::OutboxFull), 1);
+    assert_eq!((story.flying.len(), story.asked), (0, asked + 1));
 }

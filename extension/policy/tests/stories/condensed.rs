@@ -1,0 +1,73 @@
+//! Memory that is held for nothing is let go of in all that waits: to be judged, to be sent, or to end.
+
+use policy::sampling::Sampling;
+use policy::{
+    Agent, Body, Config, Content, Duration, FlushMode, Input, Instant, Invoke, Measuring, Output, Receipt,
+    Shutdown, ShutdownReason, UnixNanos,
+};
+
+use crate::made;
+use crate::story::{MS, share};
+
+/// A body that knows whether it was condensed.
+#[derive(Clone, Debug)]
+struct Piece(bool);
+
+impl Body for Piece {
+    fn closed(&self, _end: UnixNanos, _class: &str) -> Option<(Self, u32)> {
+        Some((self.clone(), 100))
+    }
+
+    fn condense(bodies: &mut [&mut Self]) {
+        bodies.iter_mut().for_each(|body| body.0 = true);
+    }
+}
+
+/// Whether each span of the function that is sent in the end was condensed: one that it had sent, and one that it had
+/// announced when it died.
+fn sent(sampling: Sampling, is_condensed: bool) -> Vec<bool> {
+    let config = Config { sampling, flush: FlushMode::End, measuring: Measuring::OFF, ..Config::default() };
+    let mut agent = Agent::new(config);
+    let (now, received_at, waited) = (Instant::from_nanos(MS), UnixNanos(0), Duration::ZERO);
+    agent.handle(now, Input::Ready);
+    agent.handle(
+        now,
+        Input::Invoke(Invoke {
+            request_id: "r".into(),
+            deadline: now + Duration::from_secs(60),
+            deadline_at: UnixNanos(60_000 * MS),
+            received_at,
+            arn: "".into(),
+            xray: None,
+            waited,
+        }),
+    );
+    let span = |number| made::span([number; 8], None, 100, Piece(false));
+    agent.handle(now, Input::Receiving);
+    agent.handle(now, Input::Received(Receipt { spans: vec![span(1)], parcels: Vec::new() }));
+    agent.handle(now, Input::Announced(vec![span(2)]));
+    if is_condensed {
+        agent.condense();
+    }
+    let (reason, deadline) = (ShutdownReason::Failure, now + Duration::from_secs(2));
+    agent.handle(now, Input::Shutdown(Shutdown { reason, deadline, received_at, waited }));
+    agent.handle(now + Duration::from_secs(1), Input::Tick);
+    let exported = std::iter::from_fn(|| agent.poll()).filter_map(|output| match output {
+        Output::Export { entries, .. } => Some(entries),
+        _ => None,
+    });
+    let received = exported.flat_map(|entries| entries.to_vec()).filter_map(|entry| match entry.content {
+        Content::Received(Piece(is_condensed)) => Some(is_condensed),
+        _ => None,
+    });
+    received.collect()
+}
+
+#[test]
+fn all_that_waits_is_condensed() {
+    for is_condensed in [false, true] {
+        for sampling in [Sampling::default(), share(0.0)] {
+            assert_eq!(sent(sampling.clone(), is_condensed), [is_condensed; 2], "{sampling:?}");
+        }
+    }
+}
