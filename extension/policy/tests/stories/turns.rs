@@ -84,7 +84,7 @@ fn a_request_that_stalls_is_waited_for_once() {
     let asked = story.asked;
     story.pass(50);
     assert_eq!(story.asked, asked);
-    story.hear(Input::Received(policy::Receipt::EMPTY));
+    story.hear(Input::Received(Receipt::EMPTY));
     story.answer();
     assert_eq!(story.asked, asked + 1);
 }
