@@ -181,6 +181,7 @@ impl Account {
         let before = open.iter_mut().chain(awaited.iter_mut()).find(|open| open.ordinal + 1 == ordinal);
         if let (Some(before), Some(border), false) = (before, border, config.is_managed()) {
             before.until = border;
+            before.is_next_told |= started_at.is_some();
         }
     }
 

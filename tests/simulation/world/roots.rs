@@ -191,11 +191,7 @@ impl World {
         may.extend(
             self.unparted_from(life).into_iter().flat_map(|next| &next.came).map(|came| came.trace_id),
         );
-        if let Some(before) = self.truth.life(life.number - 1).filter(|_| life.is_killed) {
-            let heard = life.heard.unwrap_or(life.begun);
-            let near = before.came.iter().filter(|came| came.start.0 + RECOVERED >= heard.0);
-            may.extend(near.map(|came| came.trace_id));
-        }
+        may.extend(self.recovered_beside(life).map(|came| came.trace_id));
         if self.may_be_of_init(life) {
             may.extend(&self.truth.init_traces);
         }
@@ -250,6 +246,14 @@ impl World {
         self.truth.later_than(life).next().filter(|next| is_endless && self.was_heard_late(next))
     }
 
+    /// The spans of the one before that the next process, if ours was killed in `life`, cannot tell from those of `life`.
+    fn recovered_beside(&self, life: &Life) -> impl Iterator<Item = &Came> {
+        let heard = life.heard.unwrap_or(life.begun);
+        let before = self.truth.life(life.number - 1).filter(|_| life.is_killed);
+        let came = before.into_iter().flat_map(|before| &before.came);
+        came.filter(move |came| came.start.0 + RECOVERED >= heard.0)
+    }
+
     fn check_parent(&self, life: &Life, span: &PlatformSpan) {
         let is_vague = self.faults.steps_clock || self.is_blurred(life);
         // What tells of a death beside the function's own root is below that.
@@ -257,6 +261,9 @@ impl World {
         let is_entry = |parent| life.entries.contains(&(span.trace_id, parent));
         let has_died = self.needs_two(life) || life.is_killed;
         let is_below_own = has_died && span.parent.is_some_and(is_entry);
+        // Where spans of the one before are taken for its own, so is the root of that.
+        let is_taken = |came: &Came| (came.trace_id, Some(came.span_id)) == (span.trace_id, span.parent);
+        let is_below_own = is_below_own || self.recovered_beside(life).any(is_taken);
         let is_placed = !tells_death || is_vague || is_below_own;
         assert!(is_placed, "root parent: a death, not below the own root: {} for {life:?}", brief(span));
         if let Some(parent) = span.parent.filter(|_| !is_vague && !tells_death) {
@@ -266,7 +273,9 @@ impl World {
             assert!(!is_own, "root parent: a span of the function: {} for {life:?}", brief(span));
             let is_vague = self.may_be_of_init(life) && self.character.sends_at_init;
             let names = |life: &Life| life.came.iter().any(|came| came.parent == Some(parent));
-            let is_named = is_vague || names(life) || self.unparted_from(life).is_some_and(names);
+            let is_taken = |came: &Came| came.parent == Some(parent);
+            let is_named = is_vague || names(life) || self.recovered_beside(life).any(is_taken);
+            let is_named = is_named || self.unparted_from(life).is_some_and(names);
             assert!(is_named, "root parent: named by no span: {} for {life:?}", brief(span));
         }
         let certain = self.certain(life);

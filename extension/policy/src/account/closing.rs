@@ -141,7 +141,10 @@ impl Account {
         // Of the next one, INVOKE may not have reached us when its first spans did. It begins after the report on this one, and
         // what came before `/next` was asked is of this one.
         let last = told.map_or(open.until + INVOKE_DELAY_MAX, |(at, _)| at + END_SLACK);
-        let end = told.map_or(open.until, |(at, is_overlong)| if is_overlong { at } else { last });
+        // The next one may have begun in the millisecond of that report, unless its own begin is told.
+        let may_overlap = |is_overlong: bool| is_overlong && !open.is_next_told;
+        let end =
+            told.map_or(open.until, |(at, is_overlong)| if may_overlap(is_overlong) { at } else { last });
         let until = open.until.min(end);
         let window = Window { until, ..open.window() };
         let (from, received_at) = (open.from, open.invoke.received_at);
@@ -329,7 +332,8 @@ impl Account {
             told_at,
             entry: open.entry,
             is_done: open.finish.is_some(),
-            is_reported: config.is_managed() && open.finish.is_some(),
+            // A report that closed it is no word on a retry.
+            is_reported: open.finish.as_ref().is_some_and(|finish| config.is_managed() || finish.is_overlong),
         });
     }
 

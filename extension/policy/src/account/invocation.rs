@@ -29,6 +29,8 @@ pub(crate) struct Invocation {
     pub(super) from: UnixNanos,
     /// No span that began then or later is of it: the next invocation has begun.
     pub(super) until: UnixNanos,
+    /// Whether the platform has told when the next invocation began.
+    pub(super) is_next_told: bool,
     /// The function's own SERVER or CONSUMER span that names it.
     pub(super) entry: Option<Entry>,
     pub(super) finish: Option<Finish>,
@@ -69,6 +71,7 @@ impl Invocation {
             floor: UnixNanos::default(),
             from: UnixNanos::default(),
             until: UnixNanos(u64::MAX),
+            is_next_told: false,
             entry: None,
             finish: None,
             flush_requested: false,

@@ -229,3 +229,28 @@ fn what_overtakes_a_request_does_not_settle_what_it_may_bring() {
     let made: Vec<_> = roots(&story).into_iter().map(request_of).collect();
     assert_eq!(made, ["r-2"], "the first has sent its own");
 }
+
+#[test]
+fn a_report_in_the_millisecond_of_a_span_leaves_it_to_its_invocation() {
+    // The first one is brief, and `/next` asked before it ends: its report has the whole millisecond in which its spans began.
+    // They come when the second has begun, of which the platform tells before it is over, or does not.
+    for (is_start_told, made_roots) in [(true, vec![]), (false, vec![("r-1".to_owned(), false, false)])] {
+        let config = Config { flush: FlushMode::Continuous, expects_spans: true, ..Config::default() };
+        let mut story = Story::new(config);
+        story.invoke_after(1_000);
+        story.tell_report("r-1", 1_000, Some(1), EndStatus::Success);
+        story.invoke_after(2);
+        let mut own = own(&story, 1, (1_000, 1_001));
+        own.iter_mut().for_each(|span| span.start = UnixNanos(1_000 * MS + MS / 4));
+        story.receive(own);
+        if is_start_told {
+            story.tell_start("r-2", 1_002);
+        }
+        story.tell_done("r-2", 1_003, EndStatus::Success, None);
+        story.pass(7_000);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        let made: Vec<_> = made(&story).into_iter().filter(|(id, ..)| id == "r-1").collect();
+        assert_eq!(made, made_roots, "start told: {is_start_told}");
+    }
+}

@@ -353,3 +353,18 @@ fn only_the_try_that_failed_is_kept() {
     let ledger = story.agent.ledger();
     assert_eq!((ledger.spans.sampled_out, ledger.decided(Decision::Error)), (1, 1));
 }
+
+/// Of each try only the report is told, which comes after `/next` was asked.
+#[test]
+fn the_report_that_told_the_end_of_the_first_try_is_not_awaited_in_that_of_its_retry() {
+    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+    for _ in 0..2 {
+        story.invoke_as("same", 60_000);
+        story.pass(59_600);
+        story.answer();
+        story.tell_report("same", story.now / MS, Some(59_600), EndStatus::Error);
+    }
+    story.shut_down(ShutdownReason::Spindown);
+    let failed: Vec<_> = told(&story).into_iter().map(|(.., has_failed)| has_failed).collect();
+    assert_eq!(failed, [true, true]);
+}
