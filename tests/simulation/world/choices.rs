@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase};
+use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase, Receipt};
 
 use super::super::disk::{Body, LOGGED};
 use super::super::function::MS;
@@ -32,6 +32,8 @@ pub(super) struct Choices {
     arriving: BTreeSet<u64>,
     /// The spans of requests that were given up in the step: they were under way when room was made in it.
     cancelled: BTreeSet<u64>,
+    /// The spans of a record that the disk could not read back in the step: it has lost them, and nobody gave them up.
+    unreadable: BTreeSet<u64>,
     /// How long the last wait for `/next` was.
     pub(super) waited: u64,
 }
@@ -46,6 +48,7 @@ impl World {
             _ => BTreeSet::new(),
         };
         self.choices.cancelled.clear();
+        self.choices.unreadable.clear();
         if matches!(input, Input::Parked { .. }) {
             self.choices.parking.pop_front();
         }
@@ -55,6 +58,11 @@ impl World {
     /// These are no longer under way.
     pub(super) fn note_given_up(&mut self, entries: &[Entry<Body>]) {
         self.choices.cancelled.extend(spans_of(entries));
+    }
+
+    /// The disk loses these.
+    pub(super) fn note_unreadable(&mut self, receipt: &Receipt<Body>) {
+        self.choices.unreadable.extend(receipt.spans.iter().map(|span| span.body.id));
     }
 
     /// These are on their way to the disk.
@@ -105,7 +113,8 @@ impl World {
         if !is_sole || self.choices.arriving.is_empty() || is_off {
             return;
         }
-        let precious = self.disk.take_released().into_iter().find(|(_, is_error)| *is_error);
+        let is_precious = |(id, is_error): &(u64, bool)| *is_error && !self.choices.unreadable.contains(id);
+        let precious = self.disk.take_released().into_iter().find(is_precious);
         let Some((precious, _)) = precious else { return };
         self.coverage.note("a failure given up for want of room");
         // What comes after it in one request was not there yet, and what is let go of at the end of the step was under way.

@@ -32,6 +32,7 @@ impl World {
                 let is_lost = self.faults_now().disk_fails && self.rng.below(10) == 0;
                 self.coverage.note(if is_lost { "spool unreadable" } else { "unparked" });
                 if is_lost {
+                    self.note_unreadable(&receipt);
                     receipt = Receipt::EMPTY;
                 }
                 self.say(&format!(
