@@ -18,7 +18,7 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 /// Seeds beyond those that failed in long runs, each in a way of its own, with what was mended.
-const MENDED: [(u64, &str); 25] = [
+const MENDED: [(u64, &str); 31] = [
     (33_009, "what came after `/next` was taken for the invocation of the report"),
     (36_100, "a death closed spans of other invocations in its trace"),
     (37_658, "what a lane had on disk waited for an answer to another"),
@@ -30,20 +30,26 @@ const MENDED: [(u64, &str); 25] = [
     (56_614, "a trace with the own span of another invocation was joined"),
     (59_083, "what was judged for want of room at the end of a flush was in neither backend nor spool"),
     (61_524, "an own span that began long after INVOKE was not known as such"),
+    (63_929, "a freeze was taken for the platform's silence"),
     (66_601, "a span in the trace of the invocation before was judged with the next one"),
     (69_374, "the first of several entry spans was taken for the end"),
     (70_936, "an end that a killed process never knew: nobody can know"),
+    (73_883, "a report in the millisecond of the spans took them from their invocation"),
     (74_467, "spans that came before `/next`, in the millisecond of the end"),
     (78_147, "a span of the first try ended a retry, as the clock was set back"),
     (82_697, "an invocation was held for what had to go for want of room"),
+    (86_308, "a span shortly before an invocation that killed us, and its parent: nobody can know"),
     (87_373, "a late span of a failed invocation went the way of another in its trace"),
+    (91_029, "the own span of the invocation before one that killed us: nobody can know"),
     (94_984, "a late span of the first try was taken for the own one of the retry"),
     (96_457, "a late span of a failed invocation, where INVOKE was read late"),
     (98_164, "spans that came before their INVOKE were judged with the invocation before"),
+    (106_717, "what the disk could not read back was taken for given up"),
     (109_417, "a report was taken for the retry's, as the clock was set back"),
     (110_669, "a burst was over before the platform's first word"),
     (115_984, "handlers shorter than answers that freezes lose: few probes are waited for"),
     (123_553, "our own work kept us from looking at the clock"),
+    (129_483, "the report that told the end of a first try was awaited in that of its retry"),
 ];
 /// Seeds that are lived twice, with ill lanes beside that of the spans and without.
 const COMPARED: u64 = 1_500;

@@ -136,8 +136,14 @@ impl Metrics {
     }
 
     /// Where the caller's two clocks stand, which only events of the platform tell.
+    /// A wait for `/next` is over.
+    pub(crate) fn on_wait(&mut self, waited: Duration) {
+        self.faas.on_wait(waited);
+    }
+
     pub(crate) fn on_time(&mut self, now: Instant, wall: UnixNanos) {
         self.times.on_time(now, wall);
+        self.faas.on_time(now);
         // The first invocation is not the one to wait for a second connection.
         self.last.get_or_insert(now);
     }

@@ -138,6 +138,7 @@ impl<B: Body> Agent<B> {
         let is_restored = self.config.init_type == InitType::SnapStart && self.ledger.invocations == 0;
         let is_long = is_restored || waited >= self.config.thaw_gap;
         let asked_at = self.asked_at;
+        self.metrics.on_wait(waited);
         self.lanes.iter_mut().for_each(|lane| lane.after_wait(asked_at, now, is_long, is_restored));
         if is_long {
             self.outputs.push_back(Output::Reconnect);

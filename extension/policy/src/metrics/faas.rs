@@ -12,22 +12,26 @@ use crate::account::counts_as_init;
 use crate::config::Config;
 use crate::platform::{EndStatus, Ending, InitType, PlatformEvent, Response, ShutdownReason, Usage};
 use crate::span::RequestId;
-use crate::time::{Duration, UnixNanos};
+use crate::time::{Duration, Instant, UnixNanos};
 
 /// Invocations remembered for what comes late, or twice. The platform tells of one before the next but one begins;
 /// on Managed Instances an environment runs so many at once.
 const KNOWN_MAX: usize = 64;
 const KNOWN_MAX_MANAGED: usize = 1_024;
-/// Where the platform has never said a word, an invocation has ended well when so many have begun after it, and this time
-/// has passed: the platform tells of an end within 25 ms, and in a burst that is longer than several invocations are.
+/// Where the platform has never said a word, an invocation has ended well when so many have begun after it, and the
+/// environment was awake for this time since it began: the platform tells of an end within 25 ms, but nothing while the
+/// environment is frozen, and in a burst 25 ms are longer than several invocations.
 const SILENT_AFTER: usize = 2;
-const SILENT_FOR: Duration = Duration::from_secs(1);
+const SILENT_FOR: Duration = Duration::from_millis(250);
 /// Reports on init that are told apart by their times: one for each try, and there are two.
 const INITS_MAX: usize = 4;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Faas {
     known: VecDeque<Known>,
+    /// The time of the last input that has one, less all waits for `/next`, in which the environment may have been frozen.
+    awake: Instant,
+    waited: Duration,
     /// Whether the platform has ever told anything.
     is_told: bool,
     is_first_counted: bool,
@@ -40,21 +44,30 @@ pub(super) struct Faas {
 }
 
 impl Faas {
+    /// A wait for `/next` is over.
+    pub(super) fn on_wait(&mut self, waited: Duration) {
+        self.waited += waited;
+    }
+
+    pub(super) fn on_time(&mut self, now: Instant) {
+        self.awake = now.minus(self.waited);
+    }
+
     pub(super) fn on_invoke(&mut self, store: &mut Store, request_id: &RequestId, at: UnixNanos) {
         let id = hash(request_id);
         // Lambda retries an asynchronous invocation under the same id: another invocation. Its end may have been told.
         if self.known.iter().rfind(|known| known.request_id == id).is_some_and(Known::is_begun) {
             self.add(store, id);
         }
+        let awake = self.awake;
         let known = self.entry(store, request_id);
-        known.begun_at = Some(at);
+        (known.begun_at, known.begun) = (Some(at), awake);
         if let Some(done) = known.early.take() {
             known.on_done(store, &done);
         }
         if !self.is_told {
             let silent = self.known.len().saturating_sub(SILENT_AFTER);
-            let is_long_ago =
-                |known: &&mut Known| known.begun_at.is_some_and(|begun| begun + SILENT_FOR <= at);
+            let is_long_ago = |known: &&mut Known| known.is_begun() && awake.since(known.begun) >= SILENT_FOR;
             let long_ago = self.known.iter_mut().take(silent).filter(is_long_ago);
             long_ago.for_each(|known| known.settle(store, EndStatus::Success));
         }
@@ -383,8 +396,8 @@ mod tests {
     fn without_a_word_of_the_platform_ends_are_told_all_the_same() {
         let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
         for n in 0..1_000 {
-            let at = UnixNanos(n * 1_000_000_000);
-            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), at);
+            faas.on_time(Instant::from_nanos(n * 1_000_000_000));
+            faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), UnixNanos(0));
         }
         assert_eq!(ends(&mut store), [998, 0, 0]);
         assert!(faas.known.len() <= KNOWN_MAX);
@@ -435,10 +448,14 @@ mod tests {
 
     #[test]
     fn a_burst_is_over_before_the_platform_says_its_first_word() {
-        for (apart_ms, expected) in [(5, [0, 3, 0]), (500, [1, 2, 0]), (499, [0, 3, 0])] {
+        let hour = Duration::from_secs(3_600);
+        for (apart_ms, expected) in [(5, [0, 3, 0]), (125, [1, 2, 0]), (124, [0, 3, 0])] {
             let (mut faas, mut store) = (Faas::default(), Store::new(200, false));
             for n in 0..3 {
-                let at = UnixNanos(n * apart_ms * 1_000_000);
+                // The environment is frozen for an hour before each of them.
+                faas.on_wait(hour);
+                faas.on_time(Instant::from_nanos(n * apart_ms * 1_000_000) + hour * (n as u32 + 1));
+                let at = UnixNanos(n * 3_600_000_000_000);
                 faas.on_invoke(&mut store, &format!("r{n}").as_str().into(), at);
             }
             for n in 0..3 {

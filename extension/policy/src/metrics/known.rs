@@ -4,7 +4,7 @@ use super::series::{Label, Store};
 use super::table::Metric;
 use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX};
 use crate::platform::{EndStatus, Ending, Response};
-use crate::time::{Duration, UnixNanos};
+use crate::time::{Duration, Instant, UnixNanos};
 
 /// The report on an invocation follows its end within this time. Lambda retries one a minute later, at the earliest.
 const REPORTED_WITHIN: Duration = Duration::from_secs(30);
@@ -21,6 +21,8 @@ pub(super) struct Known {
     pub(super) request_id: u64,
     /// When its INVOKE was read, if it was; what is told before waits for that.
     pub(super) begun_at: Option<UnixNanos>,
+    /// The same by the time that the environment was awake, as far as is known.
+    pub(super) begun: Instant,
     /// Whether its end is in a count.
     pub(super) is_counted: bool,
     /// `platform.runtimeDone` that came before INVOKE was read.
