@@ -16,6 +16,8 @@ pub(crate) struct Lanes<B> {
     /// In the order in which they are served.
     all: Vec<Lane<B>>,
     room: Room,
+    /// SHUTDOWN has begun: each lane tries all that it has, whatever is believed of its backend.
+    is_last: bool,
 }
 
 /// What became of a batch that could not be written.
@@ -35,7 +37,7 @@ impl<B: Clone> Lanes<B> {
         let holds = |signal| signal == Signal::Traces || !config.destinations.has(Signal::Traces);
         let room = Room::new(config.bounds, signals.clone().count(), config.spool != SpoolMode::Off);
         let lane = |signal| Lane::new(LaneId::of(signal), config, room.share(), holds(signal));
-        Self { all: signals.map(lane).collect(), room }
+        Self { all: signals.map(lane).collect(), room, is_last: false }
     }
 
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Lane<B>> {
@@ -105,6 +107,12 @@ impl<B: Clone> Lanes<B> {
         self.all.iter_mut().for_each(|lane| lane.advance(now, window, effects));
     }
 
+    /// SHUTDOWN begins, and data may be sent until `end`.
+    pub(crate) fn begin_last(&mut self, now: Instant, end: Instant) {
+        self.is_last = true;
+        self.all.iter_mut().for_each(|lane| lane.begin_last(now, end));
+    }
+
     /// Goes on with a flush, and says whether it goes on. Lanes that no invocation is held for send with those that it is
     /// held for, and not alone: what they began would be frozen at once. It leaves beside the next handler.
     pub(crate) fn flush(&mut self, now: Instant, effects: &mut Effects<'_, B>) -> bool {
@@ -121,13 +129,8 @@ impl<B: Clone> Lanes<B> {
 
     /// Reads back what is worth it now, one record for each lane. `doubted` of what is held beside the lanes is only held in
     /// case that it failed: that goes first when room runs out, and must not keep the rest on disk.
-    pub(crate) fn unpark(
-        &mut self,
-        now: Instant,
-        is_last: bool,
-        doubted: usize,
-        effects: &mut Effects<'_, B>,
-    ) {
+    pub(crate) fn unpark(&mut self, now: Instant, doubted: usize, effects: &mut Effects<'_, B>) {
+        let is_last = self.is_last;
         for index in 0..self.all.len() {
             let Some(wanted) = self.all[index].wants_record(now, is_last) else { continue };
             // Larger than what a lane has a claim to, perhaps than all that may be held.
@@ -141,13 +144,13 @@ impl<B: Clone> Lanes<B> {
             }
             let (held, waiting) = (self.held_bytes(), self.waiting_bytes() + self.room.beside());
             let (is_free, room, lane) = (is_free(self), self.room, &mut self.all[index]);
-            // Others make room for a lane that is well and keeps within its share.
-            let is_due = lane.is_well() && room.is_within_share(lane.held_bytes() + wanted.held);
+            // Others make room for a lane that is well, or has its last chance, and keeps within its share.
+            let is_due = (lane.is_well() || is_last) && room.is_within_share(lane.held_bytes() + wanted.held);
             // What is large is sent when nothing else waits; and at last whatever waits, which may never leave. Where nothing
             // of a lane is under way, no answer will tell it that there is room.
             let has_room = held == 0
                 || (is_large && (waiting == 0 || is_last && lane.is_well()))
-                || is_due && wanted.is_idle
+                || (is_due || is_last && is_free) && wanted.is_idle
                 || !lane.is_crowded() && (is_free || is_due);
             if wanted.is_probe || has_room {
                 lane.unpark(effects);
@@ -195,7 +198,7 @@ impl<B: Clone> Lanes<B> {
 
     /// Whether the lane gives nothing for the others.
     fn is_protected(&self, lane: &Lane<B>) -> bool {
-        lane.is_well() && self.room.is_within_share(lane.held_bytes())
+        (lane.is_well() || self.is_last) && self.room.is_within_share(lane.held_bytes())
     }
 
     /// Puts the oldest batch that is not in flight on disk, of those first that others need not make room for; false when

@@ -28,7 +28,7 @@ impl<B: Body> Agent<B> {
         self.turn.enter(Event::Shutdown, Turn::Draining(draining));
         self.after_wait(now, shutdown.waited);
         self.metrics.on_time(now, shutdown.received_at);
-        self.lanes.iter_mut().for_each(|lane| lane.begin_last(now, end));
+        self.lanes.begin_last(now, end);
     }
 
     /// SHUTDOWN, while what it found open is not closed.

@@ -9,7 +9,6 @@ use crate::lane::shelf::{Parked, Place};
 use crate::lane::{Lane, LaneId};
 use crate::lanes::Unwritten;
 use crate::ledger::DropReason;
-use crate::lifecycle::Phase;
 use crate::notice::Notice;
 use crate::platform::Invoke;
 use crate::span::{RequestId, Signal, Span, SpanId, TraceId};
@@ -163,9 +162,9 @@ impl<B: Body> Agent<B> {
 
     /// Reads back from the spool what is worth it now.
     pub(super) fn unpark(&mut self, now: Instant) {
-        let (is_last, doubted) = (self.phase() == Phase::Draining, self.doubted());
+        let doubted = self.doubted();
         let (lanes, mut effects) = self.lanes();
-        lanes.unpark(now, is_last, doubted, &mut effects);
+        lanes.unpark(now, doubted, &mut effects);
     }
 
     fn evict(&mut self) -> bool {

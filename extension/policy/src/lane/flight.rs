@@ -13,8 +13,6 @@ pub(crate) struct InFlight<B> {
     pub(crate) launched: Instant,
     /// When it is given up on; re-armed after every wait for `/next`, in which no timer runs.
     pub(crate) due: Instant,
-    /// The same where a request that was sent later was answered.
-    pub(crate) due_if_overtaken: Instant,
     /// Whether it was sent to find out whether the backend is back.
     pub(crate) is_probe: bool,
     /// Waits for `/next` that it has been through.
@@ -23,6 +21,8 @@ pub(crate) struct InFlight<B> {
     pub(crate) grace_end: Option<Instant>,
     /// Whether a request that was sent later, and is not much smaller, was answered.
     pub(crate) is_overtaken: bool,
+    /// In SHUTDOWN: when there is just as much time again for another try, if others have their answers.
+    pub(crate) last_chance: Option<Instant>,
     /// When it was sent, or the last wait ended; and the time before that in which nothing was frozen.
     awake_since: Instant,
     awake: Duration,
@@ -35,11 +35,11 @@ impl<B> InFlight<B> {
             batch,
             launched: now,
             due,
-            due_if_overtaken: due,
             is_probe,
             waits: 0,
             grace_end: None,
             is_overtaken: false,
+            last_chance: None,
             awake_since: now,
             awake: Duration::ZERO,
         }
@@ -49,14 +49,15 @@ impl<B> InFlight<B> {
     pub(crate) fn after_wait(&mut self, asked_at: Instant, now: Instant, timeout: Duration) {
         self.awake += asked_at.since(self.awake_since);
         (self.awake_since, self.due) = (now, now + timeout);
-        self.due_if_overtaken = self.due;
         self.waits += 1;
     }
 
     /// When something is to be done about it, if it has no answer by then; `stall` is for how long a connection is trusted
     /// that is suspected. After a freeze, an answer that came meanwhile has its grace, whatever is suspected.
     pub(crate) fn acts_at(&self, stall: Duration) -> Instant {
-        let stalls_at = self.may_stall().then(|| self.awake_since + stall.saturating_sub(self.awake));
+        let stalls_at = self.awake_since + stall.saturating_sub(self.awake);
+        let stalls_at = self.last_chance.map_or(stalls_at, |at| at.min(stalls_at));
+        let stalls_at = self.may_stall().then_some(stalls_at);
         self.grace_end.or(stalls_at).map_or(self.due, |at| at.min(self.due))
     }
 
@@ -117,9 +118,6 @@ impl<B: Clone> Flights<B> {
             let is_older = flight.launched <= answered.launched;
             let is_alike = flight.batch.size / 2 <= answered.batch.size;
             flight.is_overtaken |= is_older && is_alike;
-            if flight.is_overtaken {
-                flight.due = flight.due.min(flight.due_if_overtaken);
-            }
             if flight.is_overtaken && flight.waits > 0 {
                 flight.grace_end.get_or_insert(grace_end);
             }
@@ -203,6 +201,24 @@ mod tests {
             flight.after_wait(ms(150), ms(1_000), Duration::from_millis(4_000));
             (flight.is_overtaken, flight.grace_end) = (is_overtaken, grace_end.map(ms));
             assert_eq!(flight.acts_at(stall), ms(acts_at), "{is_overtaken} {grace_end:?}");
+        }
+    }
+
+    /// However slow answers were before: others have theirs.
+    #[test]
+    fn what_is_suspected_in_shutdown_is_tried_again_while_there_is_time() {
+        for (is_overtaken, last_chance, acts_at) in [
+            (true, None, 4_000),
+            (true, Some(900), 900),
+            (true, Some(4_500), 4_000),
+            (false, Some(900), 5_000),
+        ] {
+            let id = BatchId { lane: LaneId::of(Signal::Traces), number: 1 };
+            let batch = Batch::<()>::new(id, Source::Function, Vec::new(), ms(0));
+            let mut flight = InFlight::new(batch, ms(0), ms(5_000), false);
+            (flight.is_overtaken, flight.last_chance) = (is_overtaken, last_chance.map(ms));
+            let stall = Duration::from_secs(4);
+            assert_eq!(flight.acts_at(stall), ms(acts_at), "{is_overtaken} {last_chance:?}");
         }
     }
 }

@@ -102,8 +102,9 @@ impl World {
     /// Whether a record is read back now, and what is put on disk for it.
     fn unpark(&mut self, is_last: bool) -> (bool, usize) {
         self.outputs.clear();
+        self.lanes.is_last = is_last;
         let (now, (lanes, mut effects)) = (self.now, self.parts());
-        lanes.unpark(now, is_last, 0, &mut effects);
+        lanes.unpark(now, 0, &mut effects);
         let is_read = self.outputs.iter().any(|output| matches!(output, Output::Unpark { .. }));
         let parked = self.outputs.iter().filter(|output| matches!(output, Output::Park { .. }));
         (is_read, parked.count())
@@ -281,6 +282,28 @@ fn to_the_disk_goes_what_others_need_no_room_for() {
         other => panic!("{other:?}"),
     });
     assert_eq!(parked.collect::<Vec<_>>(), [OfMetrics, Logs, Traces]);
+}
+
+/// In SHUTDOWN all that a lane has is tried, whatever is believed of its backend: it keeps its share.
+#[test]
+fn at_last_others_make_room_for_an_ill_lane() {
+    for (is_last, expected, is_evicted) in
+        [(false, (false, 0), [Traces, OfMetrics]), (true, (true, 0), [OfMetrics, Traces])]
+    {
+        let mut world = World::new();
+        world.fail(Traces, 500);
+        world.accept(OfMetrics, 4_000);
+        let mut other = World::new();
+        other.fail(Traces, 500);
+        assert_eq!(evicted(&mut other), [Traces]);
+        // No probe is due.
+        other.now = other.now.minus(Duration::from_secs(2));
+        other.accept(OfMetrics, 12_000);
+        other.park(Traces, 1_000);
+        assert_eq!(other.unpark(is_last), expected, "{is_last}");
+        world.lanes.is_last = is_last;
+        assert_eq!(evicted(&mut world), is_evicted, "{is_last}");
+    }
 }
 
 /// A batch that could not be written waits again, unless it is larger than memory, or nothing is held any more.
