@@ -94,8 +94,24 @@ impl World {
         // Our root was sent, and the process killed before the answer was read: the next one sends it again, and no more has
         // the spans that told its trace.
         let is_unknowable = is_unknowable || life.is_killed;
+        let is_unknowable = is_unknowable || (is_unnamed && self.began_at_border(life));
         let Some(entry_at) = life.entry_at else { return is_unknowable };
         is_unknowable || self.faults.steps_clock || self.was_made_before(life, entry_at)
+    }
+
+    /// Whether its own root began in the millisecond in which, as far as the platform told, the next one may have begun: its
+    /// events have whole ones, and INVOKE may be read late. That is the millisecond of the next one's begin; and of the report on
+    /// this one, where that came before `platform.runtimeDone` and the other's begin was not told.
+    fn began_at_border(&self, life: &Life) -> bool {
+        let Some(next) = self.truth.later_than(life).next() else { return false };
+        let is_report_first = life.report_told.is_some_and(|at| life.done_told.is_none_or(|done| at <= done));
+        let is_next_told = self.is_in_time(next, next.start_told);
+        let report = Some(life.reported_end).filter(|_| is_report_first && !is_next_told);
+        let in_border = |at: UnixNanos| {
+            [Some(next.begun), report].into_iter().flatten().any(|border| at.0 / MS == border.0 / MS)
+        };
+        let is_root = |came: &&Came| life.entries.contains(&(came.trace_id, came.span_id));
+        life.came.iter().filter(is_root).any(|came| in_border(came.start))
     }
 
     /// Whether its spans may have begun before anything told that it had: INVOKE was read late, and nothing else came.

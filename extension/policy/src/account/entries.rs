@@ -2,7 +2,7 @@
 
 use super::invocation::Entry;
 use super::relatives::Place;
-use super::{Account, INVOKE_DELAY_MAX, Invocation, RETRIES_END};
+use super::{Account, INVOKE_DELAY_MAX, Invocation, RETRIES_END, RETRY_PAUSE};
 use crate::config::Config;
 use crate::span::{RequestId, Span};
 use crate::time::{Instant, UnixNanos};
@@ -44,7 +44,11 @@ impl Account {
                 .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
             // What a retry sends has begun by now.
             let latest = open.invoke.received_at + now.since(open.began) + INVOKE_DELAY_MAX;
-            open.invoke.request_id == *request_id && !is_retry && !(has_older && span.start > latest)
+            let is_over = self.is_retried_by(open, span.start);
+            open.invoke.request_id == *request_id
+                && !is_retry
+                && !is_over
+                && !(has_older && span.start > latest)
         };
         let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
         // INVOKE may be read late.
@@ -70,6 +74,14 @@ impl Account {
         } else if let Some(early) = self.early(request_id) {
             note_entry(&mut early.entry, entry);
         }
+    }
+
+    /// Whether what began at `start` is of a retry of `open`, although INVOKE of that was read later: this had ended long before.
+    fn is_retried_by(&self, open: &Invocation, start: UnixNanos) -> bool {
+        let is_retry = |other: &Invocation| {
+            other.ordinal > open.ordinal && other.invoke.request_id == open.invoke.request_id
+        };
+        self.open.iter().any(|other| is_retry(other) && start + RETRY_PAUSE > other.invoke.received_at)
     }
 
     /// When the latest try of `request_id` that is over began, as far as is remembered.

@@ -368,3 +368,36 @@ fn the_report_that_told_the_end_of_the_first_try_is_not_awaited_in_that_of_its_r
     let failed: Vec<_> = told(&story).into_iter().map(|(.., has_failed)| has_failed).collect();
     assert_eq!(failed, [true, true]);
 }
+
+/// Nothing is told of either, and INVOKE of the retry is read when its own span has begun: the first try, which has time
+/// left, had ended a minute before.
+#[test]
+fn the_own_span_of_a_retry_is_not_that_of_a_first_try_that_might_still_run() {
+    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+    story.hear(Input::Subscribed { delivers: false });
+    let invoke = |story: &mut Story, wait_ms: u64| {
+        story.now += wait_ms * MS;
+        story.hear(Input::Invoke(policy::Invoke {
+            request_id: "same".into(),
+            deadline: Instant::from_nanos(story.now) + Duration::from_secs(900),
+            deadline_at: UnixNanos(story.now + 900_000 * MS),
+            received_at: UnixNanos(story.now),
+            arn: "".into(),
+            xray: None,
+            waited: Duration::from_millis(wait_ms),
+        }));
+    };
+    invoke(&mut story, 1_000);
+    let first = story.now / MS;
+    story.pass(2_000);
+    story.answer();
+    invoke(&mut story, 60_000);
+    let began = story.now / MS - 200;
+    story.pass(20);
+    let own = Span { request_id: Some("same".into()), ..story.span(1, began, Kind::Server, None) };
+    story.receive(vec![own]);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    let begins: Vec<_> = told(&story).into_iter().map(|(began, ..)| began).collect();
+    assert_eq!(begins, [first], "a root is made for the first try alone");
+}
