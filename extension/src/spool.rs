@@ -345,16 +345,20 @@ impl Store {
     /// Notes that these items of the record at `place` are not to be read back. Of a group nothing is noted: its records are
     /// numbered together.
     fn leave_out(&mut self, place: Place, items: &[u32]) {
-        let room = self.bound.saturating_sub(self.bytes());
+        if !self.spots.get(&place.0).is_some_and(|spot| spot.records.as_slice().len() == 1) {
+            return;
+        }
+        let mut left_out = self.left_out.get(&place.0).cloned().unwrap_or_default();
+        items.iter().for_each(|item| left_out.add(*item));
+        if !self.has_room(Segment::note_len(&left_out)) {
+            // They come back, and are sent.
+            return;
+        }
         let Some(Spot { segment, records }) = self.spots.get(&place.0) else { return };
         let (Some(segment), [(offset, _)]) = (self.segments.get_mut(segment), records.as_slice()) else {
             return;
         };
-        let before = self.left_out.get(&place.0);
-        let mut left_out = before.cloned().unwrap_or_default();
-        items.iter().for_each(|item| left_out.add(*item));
-        // Without the note they come back, and are judged again.
-        if Segment::note_len(&left_out) <= room && segment.note_left_out(*offset, before, &left_out).is_ok() {
+        if segment.note_left_out(*offset, self.left_out.get(&place.0), &left_out).is_ok() {
             self.left_out.insert(place.0, left_out);
         }
     }

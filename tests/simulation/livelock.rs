@@ -45,7 +45,7 @@ fn table() -> (String, Vec<String>) {
 /// probes offer it one batch after the other: in the 48 invocations of a row and in SHUTDOWN, no span more than six times.
 const fn bounds(row: &Row) -> (u64, u32) {
     let is_unheard = row.freezes_machine && row.backend_ms >= FLUSH_MS;
-    if is_unheard { (u64::MAX, 6) } else { (3, 2) }
+    if is_unheard { (u64::MAX, 6) } else { (6, 4) }
 }
 
 /// The worst of several rows: invocations until everything was acknowledged, and deliveries of one span.

@@ -124,12 +124,13 @@ impl Segment {
                     left_out.remove(&settled);
                 }
             } else if head.kind() == Kind::LeftOut {
-                let Some(content) = content_of(&mut file, &head, SETTLED_LEN + LEFT_OUT_MAX) else { break };
-                if let Some((of, bits)) = content.split_first_chunk()
-                    && let of = u64::from_le_bytes(*of)
-                    && records.contains_key(&of)
+                let Some(note) = read_note(&mut file, &head) else { break };
+                let of = note.as_ref().and_then(|(of, _)| records.get(of));
+                // One that was changed, or says more than there is, costs only itself.
+                if let (Some((of, bits)), Some(of_head)) = (note, of)
+                    && bits.len() <= bits_max(of_head)
                 {
-                    left_out.insert(of, LeftOut::of_bits(bits.to_vec()));
+                    left_out.insert(of, LeftOut::of_bits(bits));
                 }
             } else {
                 records.insert(offset, head);
@@ -325,11 +326,23 @@ impl Segment {
     }
 }
 
-/// The content under `head`, which is at most so long; `None` where it is longer, torn, or another.
-fn content_of(file: &mut impl Read, head: &Head, longest: usize) -> Option<Vec<u8>> {
-    let mut content = vec![0; Some(head.content_len()).filter(|length| *length <= longest)?];
+/// Bytes of the bits for the items of the record under `head`, of which none takes less than a byte.
+fn bits_max(head: &Head) -> usize {
+    (head.count() as usize).min(head.content_len()).div_ceil(8)
+}
+
+/// Reads a note of what is left out of a record: the offset of that, and bits. The outer `None` where the file ends before
+/// it does, the inner one where it is none.
+#[expect(clippy::option_option, reason = "nothing can be read behind the one, and all behind the other")]
+fn read_note(file: &mut BufReader<&File>, head: &Head) -> Option<Option<(u64, Vec<u8>)>> {
+    if head.content_len() > SETTLED_LEN + LEFT_OUT_MAX {
+        file.seek_relative(head.content_len() as i64).ok()?;
+        return Some(None);
+    }
+    let mut content = vec![0; head.content_len()];
     file.read_exact(&mut content).ok()?;
-    head.fits(&content).then_some(content)
+    let note = content.split_first_chunk().filter(|_| head.fits(&content));
+    Some(note.map(|(of, bits)| (u64::from_le_bytes(*of), bits.to_vec())))
 }
 
 fn head_of(file: &mut impl Read) -> Option<Head> {

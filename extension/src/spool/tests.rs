@@ -413,3 +413,65 @@ fn notes_of_what_is_left_out_keep_to_the_bound_and_take_no_room_for_long() {
     }
     assert_eq!(spool.unrecorded(), 0);
 }
+
+#[test]
+fn a_changed_note_costs_only_itself() {
+    use wire::otlp::Record as _;
+    let folder = Folder::new("changed-note");
+    let (spool, _) = open(&folder);
+    let first = spool.keep(TRACES, 2, b"first").expect("there is room");
+    first.leave_out(&[0]);
+    let after = spool.keep(TRACES, 1, b"after");
+    kill(&spool, vec![Some(first), after]);
+    drop(spool);
+    let path = folder.files().remove(0);
+    let mut bytes = std::fs::read(&path).expect("the segment");
+    // The bits of the note: behind the first record (20 + 5), its head (20) and its offset (8).
+    bytes[25 + 20 + 8] ^= 2;
+    std::fs::write(&path, bytes).expect("the segment");
+    let (_spool, leftovers) = open(&folder);
+    let found: u64 = leftovers.iter().map(|left| left.count).sum();
+    assert_eq!(found, 3, "all of the first, and what was accepted behind the note: {leftovers:?}");
+}
+
+/// Notes that are longer than their records have items.
+#[test]
+fn planted_notes_take_little_memory() {
+    let folder = Folder::new("planted-notes");
+    std::fs::create_dir(&folder.0).expect("a temporary folder can be written");
+    let mut bytes = Vec::new();
+    // As long as is read of a file at a bound of 1 MiB.
+    while bytes.len() + 70_000 < 3 << 20 {
+        let at = bytes.len() as u64;
+        let one = Head::of(TRACES, 1, b"x").expect("short");
+        bytes.extend(one.bytes());
+        bytes.extend(b"x");
+        let note = [&at.to_le_bytes()[..], &[0x80; 60_000]].concat();
+        bytes.extend(Head::of(Kind::LeftOut, 0, &note).expect("short").bytes());
+        bytes.extend(note);
+    }
+    std::fs::write(folder.0.join("1.spool"), &bytes).expect("a temporary folder can be written");
+    let (spool, leftovers) = open(&folder);
+    let held: usize = lock(&spool.store).left_out.values().map(|left_out| left_out.bits().len()).sum();
+    assert!(held <= leftovers.len() * 8, "{held} bytes are held for {} records of one item", leftovers.len());
+}
+
+#[test]
+fn what_is_settled_keeps_no_note_from_the_disk() {
+    use wire::otlp::Record as _;
+    let folder = Folder::new("note-full");
+    let spool = Spool::open(&folder.0, FULL).expect("a temporary folder can be written");
+    let lasting = spool.keep(TRACES, 5, b"lasts").expect("there is room");
+    // Settled records, up to the bound.
+    while lock(&spool.store).bytes() + 200 < FULL {
+        let left = FULL - lock(&spool.store).bytes();
+        drop(spool.keep(TRACES, 1, &vec![7; (left as usize - 60).min(10_000)]).expect("there is room"));
+    }
+    let room = FULL - lock(&spool.store).bytes();
+    if room > 28 {
+        drop(spool.keep(TRACES, 1, &vec![7; (room as usize).saturating_sub(50).max(1)]));
+    }
+    lasting.leave_out(&[0, 4]);
+    kill(&spool, vec![Some(lasting)]);
+    assert_eq!(found(&folder), [(3, vec![1, 2, 3])], "of the bound, a record of 5 bytes is in use");
+}

@@ -124,16 +124,6 @@ impl Breaker {
         if was_closed { Change::None } else { Change::Closed }
     }
 
-    /// The backend answered, later than anybody waits: that it is there is seen, and the next failure shows that nothing is
-    /// won by that.
-    pub(crate) fn on_late_success(&mut self) -> Change {
-        let change = self.on_success();
-        if change == Change::Closed {
-            self.state = State::Closed { spare: 0 };
-        }
-        change
-    }
-
     /// The backend did not answer in time, or asked to be left alone.
     pub(crate) fn on_failure(&mut self, now: Instant) -> Change {
         match self.state {

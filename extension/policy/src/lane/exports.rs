@@ -50,14 +50,14 @@ impl<B: Clone> Lane<B> {
         effects.ledger.exports += 1;
         let took = (flight.waits == 0).then(|| now.since(flight.launched));
         self.meter_request(took, answer.outcome, effects);
+        let awake = flight.awake(now);
         let mut batch = flight.batch;
         match answer.outcome {
             Outcome::Lost => {
                 batch.is_doubtful = true;
                 if took.is_none() {
-                    // It broke in a freeze, which would break the next one as well.
+                    // It may have broken in a freeze, which would break the next one as well.
                     batch.was_cut_off = true;
-                    self.note_swallowed();
                 }
                 if core::mem::replace(&mut batch.was_lost, true) {
                     self.count_failure(now, effects);
@@ -70,12 +70,11 @@ impl<B: Clone> Lane<B> {
             Outcome::Delivered { rejected } => {
                 match took {
                     Some(took) => self.speed.on_answer(batch.size, took),
-                    None => self.speed.on_thawed(now.since(flight.launched)),
+                    None => self.speed.on_thawed(now.since(flight.launched), awake),
                 }
                 effects.ledger.raw_bytes += answer.raw_bytes;
                 effects.ledger.sent_bytes += answer.sent_bytes;
-                let is_late = self.speed.silence_thawed().is_some();
-                self.note_success(is_late, effects);
+                self.note_success(effects);
                 self.on_delivered(&batch, rejected, effects);
             }
             Outcome::Retry { after } => {
@@ -83,12 +82,12 @@ impl<B: Clone> Lane<B> {
                 self.retry_later(now, batch, after, effects);
             }
             Outcome::TooLarge => {
-                self.note_success(false, effects);
+                self.note_success(effects);
                 self.on_too_large(batch, effects);
             }
             Outcome::Refused { status } => self.on_refused(now, status, batch, effects),
             Outcome::Rejected { status } => {
-                self.note_success(false, effects);
+                self.note_success(effects);
                 if !self.is_without_metrics(&batch, status, effects) && !self.said.statuses.contains(&status)
                 {
                     self.said.statuses.push(status);
@@ -151,10 +150,8 @@ impl<B: Clone> Lane<B> {
         self.outbox.put_back(batch);
     }
 
-    /// The backend has answered; `is_late` where it does so after freezes only.
-    fn note_success(&mut self, is_late: bool, effects: &mut Effects<'_, B>) {
-        let change = if is_late { self.breaker.on_late_success() } else { self.breaker.on_success() };
-        if change == Change::Closed {
+    fn note_success(&mut self, effects: &mut Effects<'_, B>) {
+        if self.breaker.on_success() == Change::Closed {
             effects.say(Notice::BackendBack(self.id.signal));
         }
     }
@@ -208,9 +205,10 @@ impl<B: Clone> Lane<B> {
     /// Exports that have been through [`WAITS_MAX`] waits and invocations without an answer: probes have failed, others
     /// have when their time is over.
     pub(crate) fn end_stale(&mut self, now: Instant, effects: &mut Effects<'_, B>) {
-        let timeout = self.timeout;
+        let (timeout, silence) = (self.timeout, self.speed.silence(self.timeout));
         let is_stale = |flight: &InFlight<B>| {
-            flight.waits >= WAITS_MAX && (flight.is_probe || now.since(flight.launched) >= timeout)
+            let age = now.since(flight.launched);
+            flight.waits >= WAITS_MAX && age >= if flight.is_probe { silence } else { timeout }
         };
         for id in self.outbox.flights().ids(is_stale) {
             self.cancel(id, effects);

@@ -52,6 +52,11 @@ impl<B> InFlight<B> {
         self.waits += 1;
     }
 
+    /// For how long it has been under way by `now`, without the waits for `/next`.
+    pub(crate) fn awake(&self, now: Instant) -> Duration {
+        self.awake + now.since(self.awake_since)
+    }
+
     /// When something is to be done about it, if it has no answer by then; `stall` is for how long a connection is trusted
     /// that is suspected. After a freeze, an answer that came meanwhile has its grace, whatever is suspected.
     pub(crate) fn acts_at(&self, stall: Duration) -> Instant {

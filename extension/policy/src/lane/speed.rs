@@ -48,8 +48,10 @@ impl Speed {
         }
     }
 
-    /// An answer was there after `took`, freezes included.
-    pub(crate) fn on_thawed(&mut self, took: Duration) {
+    /// An answer was there after `took`, freezes included, of which nothing was frozen for `awake`: it took no less. Where the
+    /// waits are short, that is nearly all.
+    pub(crate) fn on_thawed(&mut self, took: Duration, awake: Duration) {
+        self.slowest = self.slowest.map(|slowest| slowest.max(awake));
         let known = self.thawed.unwrap_or_default();
         self.thawed = Some(took.max(known - known / 8));
     }
@@ -78,11 +80,10 @@ impl Speed {
         (self.usual() * 2).max(STALL_MIN)
     }
 
-    /// After how long without an answer, freezes included, a request that freezes have cut into has lost it. `most` where
-    /// answers were seen after freezes only.
+    /// After how long without an answer, freezes included, a request that freezes have cut into has lost it. `most` where no
+    /// answer was ever seen: one that is cut off before it can come would never be known.
     pub(crate) fn silence(&self, most: Duration) -> Duration {
-        let unknown = if self.thawed.is_some() { most } else { SILENCE_MIN };
-        self.slowest.map_or(unknown, |slowest| (slowest * 4).max(SILENCE_MIN))
+        self.slowest.map_or(most, |slowest| (slowest * 4).max(SILENCE_MIN))
     }
 
     /// The same where every answer takes longer than anybody waits, so that each is read after a freeze: one that comes later
@@ -160,20 +161,24 @@ mod tests {
     fn where_each_answer_is_read_after_a_freeze_none_was_later_than_the_latest() {
         let mut speed = Speed::default();
         assert_eq!(speed.silence_thawed(), None, "none was read");
-        speed.on_thawed(ms(2_000));
-        speed.on_thawed(ms(1_000));
+        speed.on_thawed(ms(2_000), ms(0));
+        speed.on_thawed(ms(1_000), ms(900));
         assert_eq!(speed.silence_thawed(), Some(ms(1_750)), "an eighth of it is forgotten");
-        speed.on_thawed(ms(2_500));
+        speed.on_thawed(ms(2_500), ms(7));
         assert_eq!(speed.silence_thawed(), Some(ms(2_500)));
         speed.on_answer(1, ms(20));
         assert_eq!(speed.silence_thawed(), None, "one has come without a freeze");
+        for (awake, usual) in [(10, 40), (300, 600), (299, 600)] {
+            speed.on_thawed(ms(3_000), ms(awake));
+            assert_eq!(speed.usual(), ms(usual), "{awake} ms without the freeze");
+        }
     }
 
     #[test]
     fn times_follow_from_the_slowest_answer_lately_within_their_bounds() {
         let mut speed = Speed::default();
         assert_eq!([speed.grace(), speed.patience(), speed.stall()], [ms(100), ms(300), ms(200)], "unknown");
-        assert_eq!((speed.silence(ms(7_000)), speed.latency()), (ms(2_000), ms(0)));
+        assert_eq!((speed.silence(ms(7_000)), speed.latency()), (ms(7_000), ms(0)));
         let thawed = Speed { thawed: Some(ms(3_000)), ..Speed::default() };
         assert_eq!(thawed.silence(ms(7_000)), ms(7_000), "answers come after freezes only");
         // How long an answer took, and then: grace, patience, stall, silence.

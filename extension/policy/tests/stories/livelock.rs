@@ -65,7 +65,7 @@ impl Freezing {
     fn turn(&mut self, handler_ms: u64, gap_ms: u64) -> u64 {
         let asked = self.story.asked;
         self.run(handler_ms, None);
-        let own = self.story.entry(self.story.asked as u8, self.story.now / MS - handler_ms);
+        let own = self.story.entry((self.story.asked % 255) as u8 + 1, self.story.now / MS - handler_ms);
         self.story.receive(vec![own]);
         self.look();
         let ended = self.story.now;
@@ -211,4 +211,106 @@ fn a_large_request_is_no_straggler_because_a_small_one_was_answered() {
         assert_eq!(story.cancelled, cancelled, "{size} bytes");
         story.flying.push(large);
     }
+}
+
+/// one connection breaks, where nothing is frozen for more than a millisecond. What the next invocations are held for.
+#[test]
+fn one_broken_connection_costs_continuous_no_time() {
+    for mode in [FlushMode::Continuous, FlushMode::Adaptive] {
+        let mut world = Freezing::new(mode, 200, false);
+        world.story.invoke();
+        for _ in 0..40 {
+            world.turn(50, 1);
+        }
+        let before: Vec<_> = (0..20).map(|_| world.turn(50, 1)).collect();
+        let id = world.story.flying[0];
+        world.story.flying.remove(0);
+        world.story.hear(Input::Exported { id, outcome: Outcome::Lost, raw_bytes: 1, sent_bytes: 1 });
+        world.look();
+        let after: Vec<_> = (0..40).map(|_| world.turn(50, 1)).collect();
+        let (before, after): (u64, u64) = (before.iter().sum(), after.iter().sum());
+        assert!(
+            after <= 2 * before + 200,
+            "{mode:?}: held for {before} ms in 20 before, {after} ms in 40 after"
+        );
+    }
+}
+
+/// a backend that is well and takes its time, where no freeze swallows an answer: everything is acknowledged, nothing
+/// is sent twice, and `continuous` holds nothing.
+#[test]
+fn a_backend_that_takes_longer_than_two_seconds_is_no_dead_one() {
+    let mut wrong = Vec::new();
+    for (mode, takes, gap) in [
+        (FlushMode::Continuous, 1_900, 600),
+        (FlushMode::Continuous, 2_200, 700),
+        (FlushMode::Continuous, 3_000, 100),
+        (FlushMode::Continuous, 3_000, 500),
+        (FlushMode::Continuous, 3_000, 1_000),
+        (FlushMode::Continuous, 5_000, 1_000),
+        (FlushMode::Continuous, 8_000, 3_000),
+        (FlushMode::Adaptive, 3_000, 100),
+        (FlushMode::Adaptive, 5_000, 1_000),
+        (FlushMode::End, 3_000, 1_000),
+    ] {
+        let mut world = Freezing::new(mode, takes, false);
+        world.story.invoke();
+        let held: u64 = (0..100).map(|_| world.turn(5, gap)).sum();
+        let (delivered, resent) = (world.delivered(), world.story.agent.ledger().resent);
+        let is_held = held > 0 && mode == FlushMode::Continuous;
+        if delivered < 60 || resent > 1 || is_held {
+            wrong.push(format!(
+                "{mode:?}, {takes} ms, gap {gap}: {delivered} of 100, {resent} resent, held {held} ms, {} requests",
+                world.requests
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Five good invocations, 60 of an outage, and 3,000 with a backend that is well again and answers after so many
+/// milliseconds: how long those were held, what was delivered in them, and what was sent again.
+fn after_an_outage(mode: FlushMode, handler: u64, gap: u64, backend: u64) -> (u64, u64, u64) {
+    let mut world = Freezing::new(mode, 20, false);
+    world.story.invoke();
+    for _ in 0..5 {
+        world.turn(handler, gap);
+    }
+    world.is_ill = true;
+    for _ in 0..60 {
+        world.turn(handler, gap);
+    }
+    (world.is_ill, world.backend_ms) = (false, backend);
+    let before = (world.delivered(), world.story.agent.ledger().resent);
+    let held = (0..3_000).map(|_| world.turn(handler, gap)).sum();
+    (held, world.delivered() - before.0, world.story.agent.ledger().resent - before.1)
+}
+
+/// a breaker that never closes. A probe is given up as failed after five waits for `/next`, however short they were.
+#[test]
+fn a_backend_that_is_well_again_is_found_between_invocations_that_follow_each_other_fast() {
+    let mut wrong = Vec::new();
+    for (mode, handler, gap, backend) in [
+        (FlushMode::Adaptive, 50, 1, 300),
+        (FlushMode::Adaptive, 5, 50, 300),
+        (FlushMode::Adaptive, 5, 150, 900),
+        (FlushMode::End, 50, 1, 300),
+        (FlushMode::Continuous, 50, 1, 300),
+    ] {
+        let (held, delivered, _) = after_an_outage(mode, handler, gap, backend);
+        if delivered < 2_000 {
+            wrong.push(format!("{mode:?}, handler {handler}, gap {gap}, backend {backend}: {delivered} of 3065, held {held} ms"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// the same loop of requests in `continuous`.
+#[test]
+fn a_backend_that_is_well_again_and_slow_is_not_sent_the_same_over_and_over() {
+    let (held, delivered, resent) = after_an_outage(FlushMode::Continuous, 5, 150, 600);
+    assert!(
+        delivered > 2_000 && resent < 300 && held < 10_000,
+        "{delivered} of 3065, {resent} resent, held {held} ms"
+    );
 }
