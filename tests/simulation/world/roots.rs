@@ -262,12 +262,15 @@ impl World {
         self.truth.later_than(life).next().filter(|next| is_endless && self.was_heard_late(next))
     }
 
-    /// The spans of the one before that the next process, if ours was killed in `life`, cannot tell from those of `life`.
+    /// The spans of the one before that the next process, if ours was killed in `life`, cannot tell from those of `life`; with
+    /// those of their traces, which they may name as their parents.
     fn recovered_beside(&self, life: &Life) -> impl Iterator<Item = &Came> {
         let heard = life.heard.unwrap_or(life.begun);
         let before = self.truth.life(life.number - 1).filter(|_| life.is_killed);
         let came = before.into_iter().flat_map(|before| &before.came);
-        came.filter(move |came| came.start.0 + RECOVERED >= heard.0)
+        let is_near = |came: &&Came| came.start.0 + RECOVERED >= heard.0;
+        let near: BTreeSet<TraceId> = came.clone().filter(is_near).map(|came| came.trace_id).collect();
+        came.filter(move |came| near.contains(&came.trace_id))
     }
 
     fn check_parent(&self, life: &Life, span: &PlatformSpan) {

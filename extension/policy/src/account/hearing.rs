@@ -2,7 +2,7 @@
 
 use super::ending::Finish;
 use super::invocation::Finished;
-use super::{Account, END_SLACK, INVOKE_DELAY_MAX, Invocation, RETRIES_END};
+use super::{Account, END_SLACK, INVOKE_DELAY_MAX, Invocation, RETRIES_END, RETRY_PAUSE};
 use crate::config::Config;
 use crate::platform::PlatformEvent;
 use crate::span::RequestId;
@@ -18,7 +18,7 @@ impl Account {
         };
         let is_report = matches!(event, PlatformEvent::Report { .. });
         let is_it = |known: &Finished| known.request_id == *request_id;
-        let is_its = |known: &Finished| *at <= known.ended_at || is_report && !known.is_reported;
+        let is_its = |known: &Finished| *at <= known.ended_at || is_report && self.awaits_report(known, *at);
         self.is_open(request_id) && self.finished.iter().any(|known| is_it(known) && is_its(known))
     }
 
@@ -46,8 +46,10 @@ impl Account {
                     Finish { is_overlong: !config.is_managed(), ..Finish::told(ending, *at, *duration) };
                 self.explain(request_id, *at, &told);
                 // Each invocation has one: the first try's is no word on a retry that has begun.
-                let is_of_it = |known: &&mut Finished| known.request_id == *request_id && !known.is_reported;
-                if let Some(known) = self.finished.iter_mut().find(is_of_it) {
+                let is_of_it =
+                    |known: &Finished| known.request_id == *request_id && self.awaits_report(known, *at);
+                let index = self.finished.iter().position(is_of_it);
+                if let Some(known) = index.and_then(|index| self.finished.get_mut(index)) {
                     known.is_reported = true;
                     known.ended_at = known.ended_at.max(*at);
                     self.last_end = self.last_end.max(*at);
@@ -62,13 +64,28 @@ impl Account {
         }
     }
 
+    /// Whether a report of this time may be on `known`: it is made before the next one begins. That of an earlier try may be
+    /// lost.
+    fn awaits_report(&self, known: &Finished, at: UnixNanos) -> bool {
+        let began = |id: &RequestId, began_at: UnixNanos| {
+            *id == known.request_id && began_at > known.began_at && began_at <= at
+        };
+        let mut open = self.open.iter().map(|open| &open.invoke);
+        let is_retried = open.any(|invoke| began(&invoke.request_id, invoke.received_at))
+            || self.finished.iter().any(|other| began(&other.request_id, other.began_at));
+        !known.is_reported && !(is_retried && at >= known.ended_at + RETRY_PAUSE)
+    }
+
     /// The invocation of this request id that began at `at`: INVOKE reached us then, or later.
     fn started(&self, request_id: &RequestId, at: UnixNanos) -> Option<u64> {
         let is_it = |open: &&Invocation| open.invoke.request_id == *request_id;
         let mut tries = self.open.iter().filter(is_it);
         let is_sole = tries.clone().count() == 1 && !self.has_older(request_id);
-        // What began after the deadline is a retry, whose INVOKE is yet to be read.
-        let may_be = |open: &Invocation| open.deadline_at.is_none_or(|last| at <= last + INVOKE_DELAY_MAX);
+        // What began after the deadline, or long after INVOKE, is a retry, whose own INVOKE is yet to be read.
+        let may_be = |open: &Invocation| {
+            let is_soon = at < open.invoke.received_at + RETRY_PAUSE;
+            is_soon && open.deadline_at.is_none_or(|last| at <= last + INVOKE_DELAY_MAX)
+        };
         let open = tries.find(|open| is_sole && may_be(open) || open.invoke.received_at + END_SLACK >= at);
         let open = open.filter(|_| !self.is_over_at(request_id, at)).map(|open| open.ordinal);
         let claimed = self.claimed.iter().filter(is_it);

@@ -401,3 +401,38 @@ fn the_own_span_of_a_retry_is_not_that_of_a_first_try_that_might_still_run() {
     let begins: Vec<_> = told(&story).into_iter().map(|(began, ..)| began).collect();
     assert_eq!(begins, [first], "a root is made for the first try alone");
 }
+
+/// Of the first try the platform tells the end and not the report, of the retry the report alone.
+#[test]
+fn the_report_of_a_retry_is_not_that_of_the_first_try_whose_own_was_lost() {
+    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+    story.invoke_as("same", 60_000);
+    story.pass(5);
+    story.tell_done("same", story.now / MS, EndStatus::Success, None);
+    story.answer();
+    story.invoke_as("same", 60_000);
+    story.pass(59_600);
+    story.answer();
+    story.tell_report("same", story.now / MS, Some(59_600), EndStatus::Error);
+    story.shut_down(ShutdownReason::Spindown);
+    let failed: Vec<_> = told(&story).into_iter().map(|(.., has_failed)| has_failed).collect();
+    assert_eq!(failed, [false, true]);
+}
+
+/// `platform.start` of a retry overtakes its INVOKE, and nothing was told of the first try, which has time left.
+#[test]
+fn the_begin_of_a_retry_is_not_that_of_a_first_try_that_might_still_run() {
+    let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
+    story.invoke_as("same", 1_000);
+    story.pass(59_600);
+    story.answer();
+    story.now += 800 * MS;
+    let began = story.now / MS;
+    story.tell_start("same", began);
+    story.invoke_as("same", 400);
+    story.pass(5);
+    story.tell_done("same", began + 405, EndStatus::Success, None);
+    story.answer();
+    story.shut_down(ShutdownReason::Spindown);
+    assert!(told(&story).contains(&(began, began + 405, false)), "{:?}", told(&story));
+}
