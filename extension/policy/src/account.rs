@@ -277,14 +277,20 @@ impl Account {
     }
 
     /// The invocation that was over when a span which began at `start` came, and that it began in; `None` where it is of the
-    /// running one, or where invocations overlap.
-    pub(crate) fn over_at(&self, config: &Config, start: UnixNanos) -> Option<&RequestId> {
+    /// running one, or where invocations overlap. Where nobody has told its end, it was over when the next one began.
+    pub(crate) fn over_at(&self, now: Instant, config: &Config, start: UnixNanos) -> Option<&RequestId> {
         let next = self.current().map_or(UnixNanos(u64::MAX), |open| open.from);
-        let is_late = !config.is_managed() && start < next;
+        // What is in the future of the running one began before the clock was set back.
+        let is_future = self.current().is_some_and(|open| start > open.latest(now));
+        let is_late = !config.is_managed() && (start < next || is_future);
         let is_of = |finished: &&Finished| {
             finished.began_at.minus(INVOKE_DELAY_MAX) <= start && start <= finished.ended_at
         };
-        self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id)
+        let finished =
+            self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id);
+        let mut before = self.open.iter().rev().skip(1).filter(|_| is_late);
+        let is_before = |open: &&Invocation| open.window().holds(start);
+        finished.or_else(|| before.find(is_before).map(|open| &open.invoke.request_id))
     }
 
     /// The invocation that is over and has its own span in `trace`, for a span that began at `start`, before INVOKE of the

@@ -42,13 +42,11 @@ impl Account {
             let is_retry = open
                 .deadline_at
                 .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
-            // What a retry sends has begun by now.
-            let latest = open.invoke.received_at + now.since(open.began) + INVOKE_DELAY_MAX;
             let is_over = self.is_retried_by(open, span.start);
             open.invoke.request_id == *request_id
                 && !is_retry
                 && !is_over
-                && !(has_older && span.start > latest)
+                && !(has_older && span.start > open.latest(now))
         };
         let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
         // INVOKE may be read late.

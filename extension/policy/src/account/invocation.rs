@@ -1,8 +1,8 @@
 //! One invocation: what is known of it, from its begin until its span is sent.
 
-use super::RETRY_PAUSE;
 use super::ending::Finish;
 use super::relatives::{Place, Window};
+use super::{INVOKE_DELAY_MAX, RETRY_PAUSE};
 use crate::id::Ids;
 use crate::platform::{EndStatus, Invoke};
 use crate::span::RequestId;
@@ -87,6 +87,11 @@ impl Invocation {
     /// Whether the platform, or a span that names it, has told when it ended.
     pub(super) fn is_end_told(&self) -> bool {
         self.entry.is_some() || self.finish.as_ref().is_some_and(|finish| finish.at.is_some())
+    }
+
+    /// What its function sends by `now` has begun by then.
+    pub(super) fn latest(&self, now: Instant) -> UnixNanos {
+        self.invoke.received_at + now.since(self.began) + INVOKE_DELAY_MAX
     }
 
     pub(super) const fn is_first(&self) -> bool {

@@ -209,19 +209,41 @@ fn a_span_is_of_the_invocation_that_was_over_if_it_began_in_it() {
         let mut told = Told::new(init_type);
         told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111).begin("s", 2_000);
         for (ms, is_its) in expected {
-            let over = told.account.over_at(&told.config, at(ms));
+            let over = told.account.over_at(now(ms), &told.config, at(ms));
             assert_eq!(over.is_some(), is_its, "{init_type:?} {ms}");
         }
         // One that is over and was held for long: what began after the next one is of that.
         told.event(&report("r", 2_500, EndStatus::Success));
-        let over = [999, 1_000, 2_200].map(|ms| told.account.over_at(&told.config, at(ms)).is_some());
+        let over =
+            [999, 1_000, 2_200].map(|ms| told.account.over_at(now(ms), &told.config, at(ms)).is_some());
         assert_eq!(over, [init_type == InitType::OnDemand, false, false], "{init_type:?}");
     }
     let mut told = Told::new(InitType::OnDemand);
     told.begin("r", 2_000).event(&done("r", 2_010, EndStatus::Success)).close(2_011);
     for (ms, is_its) in [(999, false), (1_000, true), (2_010, true), (2_011, false)] {
-        assert_eq!(told.account.over_at(&told.config, at(ms)).is_some(), is_its, "none runs, {ms}");
+        assert_eq!(told.account.over_at(now(ms), &told.config, at(ms)).is_some(), is_its, "none runs, {ms}");
     }
+}
+
+#[test]
+fn a_span_is_of_an_invocation_whose_end_nobody_told_if_it_began_in_it() {
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 1_000).begin("s", 2_000);
+    let of = |now_ms: u64, ms: u64| {
+        told.account.over_at(now(now_ms), &told.config, at(ms)).map(|id| RequestId::from(&**id))
+    };
+    // Before both, in the first, in the second, and by a clock that was set back since.
+    let found = [999, 1_000, 1_999, 2_000, 3_010, 3_011].map(|ms| of(2_010, ms));
+    let first = Some(RequestId::from("r"));
+    assert_eq!(found, [None, first.clone(), first, None, None, None]);
+    let mut told = Told::new(InitType::OnDemand);
+    told.begin("r", 7_000).event(&done("r", 7_010, EndStatus::Error)).close(7_011);
+    told.begin("s", 1_000);
+    let of = |now_ms: u64, ms: u64| {
+        told.account.over_at(now(now_ms), &told.config, at(ms)).map(|id| RequestId::from(&**id))
+    };
+    assert_eq!([7_005, 7_011].map(|ms| of(1_010, ms)), [Some(RequestId::from("r")), None], "it was set back");
+    assert_eq!(of(6_100, 7_005), None, "it may be of the running one");
 }
 
 #[test]
@@ -336,7 +358,9 @@ fn what_the_platform_tells_late_is_of_the_try_that_is_over() {
         (done("r", 110, EndStatus::Error), true),
         (done("r", 111, EndStatus::Error), false),
         (done("other", 105, EndStatus::Error), false),
-        (report("r", 60_100, EndStatus::Error), true),
+        // It is made before the retry begins.
+        (report("r", 59_999, EndStatus::Error), true),
+        (report("r", 60_100, EndStatus::Error), false),
         (report("other", 105, EndStatus::Error), false),
         (start("r", 105), false),
     ] {
@@ -344,7 +368,7 @@ fn what_the_platform_tells_late_is_of_the_try_that_is_over() {
     }
     // Each has one report: a second one is of the try that runs.
     told.event(&report("r", 120, EndStatus::Error));
-    assert!(!is_earlier(&told, &report("r", 60_100, EndStatus::Error)));
+    assert!(!is_earlier(&told, &report("r", 59_999, EndStatus::Error)));
     assert!(is_earlier(&told, &report("r", 120, EndStatus::Error)), "told twice");
     assert_eq!(told.account.finished[0].ended_at, at(120));
     assert!(told.account.open.iter().all(|open| open.finish.is_none()), "nothing was told of those that run");

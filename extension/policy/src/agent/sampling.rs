@@ -44,7 +44,7 @@ impl<B: Body> Agent<B> {
 
     pub(super) fn begin_judging(&mut self, now: Instant, invoke: &Invoke) {
         if let Some(assembly) = &mut self.assembly {
-            let over = |began| self.account.over_at(&self.config, began).cloned();
+            let over = |began| self.account.over_at(now, &self.config, began).cloned();
             assembly.begin(now, (&invoke.request_id, invoke.received_at), over);
             self.apply_rulings(now);
             self.make_room(now);
@@ -70,7 +70,7 @@ impl<B: Body> Agent<B> {
                 let is_known = |id: &&RequestId| self.config.is_managed() || !self.account.is_over(id);
                 // An SDK that sends by a timer sends after a freeze what began before it.
                 let by_trace = || self.account.over_in(&self.config, span.trace_id, span.start);
-                let over = self.account.over_at(&self.config, span.start).or_else(by_trace);
+                let over = self.account.over_at(now, &self.config, span.start).or_else(by_trace);
                 let beside = || named_in.get(&span.trace_id)?.as_ref();
                 let told = span.request_id.as_ref().or_else(beside).filter(is_known).cloned();
                 let owner = match (&told, over.or(running)) {

@@ -15,7 +15,7 @@ use super::recent::Recent;
 use super::tries::Tries;
 use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
-use crate::account::INVOCATION_MAX;
+use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX};
 use crate::entry::Entry;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
@@ -63,6 +63,8 @@ pub(crate) struct Assembly<B> {
     judged: Recent<TraceId, Judged>,
     /// The latest end among them.
     latest: UnixNanos,
+    /// When the last invocation began, and by which wall time; not where several run at once.
+    clock: Option<(Instant, UnixNanos)>,
     words: Words,
     tries: Tries,
     /// Invocations begun.
@@ -83,6 +85,7 @@ impl<B: Body> Assembly<B> {
             fragments: Fragments::new(),
             judged: Recent::new(JUDGED_MAX),
             latest: UnixNanos::default(),
+            clock: None,
             words: Words::default(),
             tries: Tries::default(),
             begun: 0,
@@ -133,6 +136,7 @@ impl<B: Body> Assembly<B> {
         over: impl Fn(UnixNanos) -> Option<RequestId>,
     ) {
         self.begun += 1;
+        self.clock = Some((now, received_at));
         self.begin_retry(now, request_id, received_at);
         // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
         if self.latest >= received_at {
@@ -404,7 +408,11 @@ impl<B: Body> Assembly<B> {
         if is_early && !is_settled {
             return false;
         }
-        let until = fragment.items.iter().map(Item::end).max().unwrap_or_default();
+        // What is here has ended by now: a span may claim any time, and what begins later is no late part of it.
+        let latest =
+            self.clock.map_or(UnixNanos(u64::MAX), |(at, wall)| wall + now.since(at) + INVOKE_DELAY_MAX);
+        let ends = fragment.items.iter().map(Item::end).filter(|end| *end <= latest);
+        let until = ends.max().unwrap_or_default();
         self.latest = self.latest.max(until);
         self.judged.put(trace_id, Judged { verdict, invocations: invocations.clone(), until });
         if is_settled {
@@ -586,6 +594,26 @@ mod tests {
         assert_eq!(ruled(&mut assembly), (1, 0), "from then on all of it is kept");
         add(&mut assembly, at(6), item(1, 3, false), None);
         assert_eq!(assembly.count(), 1, "it began after the last had ended");
+    }
+
+    #[test]
+    fn what_claims_to_end_in_the_future_makes_nothing_late_that_follows() {
+        // When it claims to end, and whether a span that begins after its invocation is taken for a late part of it.
+        for (end_ms, is_late) in [(1_008, true), (1_009, false), (90_000_000, false)] {
+            let mut assembly = assembly();
+            begin(&mut assembly, 0, "a");
+            let Item::Received(span) = item(1, 1, false) else { unreachable!("it was made so") };
+            let span = Span { end: UnixNanos(end_ms * 1_000_000), ..span };
+            add(&mut assembly, at(1), Item::Received(span), Some(&id("a")));
+            assembly.learn(
+                at(5),
+                Circumstances { request_id: id("a"), is_final: true, ..Circumstances::default() },
+            );
+            assembly.judge(at(8), None, |_| true);
+            assert_eq!(ruled(&mut assembly), (0, 1));
+            add(&mut assembly, at(900), item(1, 900_000_000, false), None);
+            assert_eq!(ruled(&mut assembly).1 == 1, is_late, "{end_ms} ms");
+        }
     }
 
     #[test]
