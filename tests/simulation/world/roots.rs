@@ -204,9 +204,9 @@ impl World {
             may.extend(before.into_iter().flat_map(|before| &before.came).map(|came| came.trace_id));
             may.extend(next.into_iter().flat_map(|next| &next.came).map(|came| came.trace_id));
         }
-        may.extend(
-            self.unparted_from(life).into_iter().flat_map(|next| &next.came).map(|came| came.trace_id),
-        );
+        if let Some(next) = self.unparted_from(life) {
+            may.extend(next.came.iter().map(|came| came.trace_id).chain(next.announced.iter().copied()));
+        }
         may.extend(self.recovered_beside(life).map(|came| came.trace_id));
         if self.may_be_of_init(life) {
             may.extend(&self.truth.init_traces);

@@ -127,7 +127,8 @@ impl Waiting {
     /// The one of this request id that can have begun at `at`.
     pub(super) fn started(&self, request_id: &RequestId, at: UnixNanos) -> Option<u64> {
         let is_it = |awaited: &&Awaited| {
-            awaited.invocation.invoke.request_id == *request_id && at <= awaited.ended_at
+            let Invoke { request_id: known, received_at, .. } = &awaited.invocation.invoke;
+            known == request_id && at + INVOKE_DELAY_MAX >= *received_at && at <= awaited.ended_at
         };
         self.all.iter().find(is_it).map(|awaited| awaited.invocation.ordinal)
     }
@@ -324,9 +325,10 @@ mod tests {
         let mut waiting = waiting();
         let started =
             |waiting: &Waiting, id: &str, s: u64| waiting.started(&id.into(), UnixNanos(s * SECOND));
-        let found = [("r", 10), ("r", 11), ("r", 12), ("r", 92), ("s", 30), ("t", 1)]
-            .map(|(id, s)| started(&waiting, id, s));
-        assert_eq!(found, [Some(1), Some(1), Some(3), None, Some(2), None]);
+        let found =
+            [("r", 8), ("r", 9), ("r", 11), ("r", 12), ("r", 88), ("r", 89), ("r", 92), ("s", 30), ("t", 1)]
+                .map(|(id, s)| started(&waiting, id, s));
+        assert_eq!(found, [None, Some(1), Some(1), None, None, Some(3), None, Some(2), None]);
         assert_eq!(waiting.find(&"r".into()).map(|of| of.ordinal), Some(3), "the latest");
         assert!(waiting.find(&"t".into()).is_none());
         assert_eq!(waiting.iter_mut().map(|of| of.ordinal).collect::<Vec<_>>(), [1, 2, 3]);
