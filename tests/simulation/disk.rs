@@ -1,7 +1,7 @@
 //! The simulated spool: records that survive a kill, and bodies that are on record until they are let go.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -382,6 +382,16 @@ impl Disk {
             Piece::Received(Facts { id: other, .. }, _) | Piece::Logged(other, ..) => *other == id,
             Piece::Made(_) | Piece::Metered(..) => false,
         })
+    }
+
+    /// The spans of the function in parked records.
+    pub(crate) fn parked_spans(&self) -> BTreeSet<u64> {
+        let disk = self.0.borrow();
+        let spans = disk.parked.values().flatten().filter_map(|piece| match piece {
+            Piece::Received(facts, _) => Some(facts.id),
+            _ => None,
+        });
+        spans.collect()
     }
 
     fn span(&self, facts: Facts, size: u32) -> Span<Body> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use policy::{Content, Entry, Measured, Outcome, Phase, PlatformSpan, Signal, SpanId, TraceId};
+use policy::{Content, Entry, Measured, Outcome, Phase, PlatformSpan, Signal, Span, SpanId, TraceId};
 
 use super::super::checks::is_on;
 use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
@@ -62,6 +62,8 @@ pub(super) struct Deliveries {
     /// that have been refused since.
     resent: u64,
     resent_in_doubt: u64,
+    /// Spans that a killed process had put on disk without knowing so, and that were recovered besides.
+    twofold: BTreeSet<u64>,
     /// Items whose request has ended without an answer in this process.
     unanswered: BTreeSet<Name>,
     /// When an answer last gave a reason to give up on others of its signal.
@@ -151,8 +153,13 @@ impl World {
             world.deliveries.resent_in_doubt += weight;
             if world.deliveries.unanswered.remove(&name) {
                 world.coverage.note("sent again");
-                // What a killed process had made is on the disk, and is made again: for the books these are two items.
-                let is_one = kills == 0 || !matches!(item, Item::Made(_));
+                // What a killed process had made is on the disk, and is made again; and what it was putting there is recovered,
+                // too: for the books these are two items.
+                let is_one = match item {
+                    Item::Made(_) => kills == 0,
+                    Item::Received(body) => !world.deliveries.twofold.contains(&body.id),
+                    Item::Logs(..) | Item::Points(_) => true,
+                };
                 world.deliveries.resent += if is_one { weight } else { 0 };
             }
         });
@@ -258,10 +265,18 @@ impl World {
         });
     }
 
+    /// These are recovered.
+    pub(super) fn note_recovered<'a>(&mut self, spans: impl Iterator<Item = &'a Span<Body>>) {
+        let parked = self.disk.parked_spans();
+        let ids = spans.map(|span| span.body.id).filter(|id| parked.contains(id));
+        self.deliveries.twofold = ids.collect();
+    }
+
     /// A process leaves: the next one does not know what it had sent.
     pub(super) fn leave_deliveries(&mut self) {
         self.check_resent();
         self.deliveries.unanswered.clear();
+        self.deliveries.twofold.clear();
         (self.deliveries.resent, self.deliveries.resent_in_doubt) = (0, 0);
         for delivery in self.deliveries.items.values_mut() {
             delivery.is_unanswered |= std::mem::take(&mut delivery.is_under_way);

@@ -130,6 +130,7 @@ impl World {
         let is_much = self.config.spool == SpoolMode::Always && self.rng.below(3) == 0;
         let max = if is_much { self.rng.below(4) as usize } else { usize::MAX };
         let left = disk.recovered(max);
+        self.note_recovered(left.earlier.iter().chain(&left.since));
         self.pass_time();
         self.start();
         self.find();
