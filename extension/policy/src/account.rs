@@ -149,8 +149,11 @@ impl Account {
     }
 
     /// `/next` is asked: what has come by now is of no invocation that begins later.
-    pub(crate) const fn on_asked(&mut self) {
+    pub(crate) fn on_asked(&mut self, now: Instant) {
         self.relatives.next_turn();
+        if let Some(open) = self.open.last_mut() {
+            open.asked_at.get_or_insert(open.invoke.received_at + now.since(open.began));
+        }
     }
 
     /// When the spans of an invocation may begin that begins now, as long as nothing says when it did.
@@ -277,7 +280,8 @@ impl Account {
     }
 
     /// The invocation that was over when a span which began at `start` came, and that it began in; `None` where it is of the
-    /// running one, or where invocations overlap. Where nobody has told its end, it was over when the next one began.
+    /// running one, or where invocations overlap. Where nobody has told its end, it was over when the next one began: not
+    /// before `/next` was asked.
     pub(crate) fn over_at(&self, now: Instant, config: &Config, start: UnixNanos) -> Option<&RequestId> {
         let next = self.current().map_or(UnixNanos(u64::MAX), |open| open.from);
         // What is in the future of the running one began before the clock was set back.
@@ -289,7 +293,8 @@ impl Account {
         let finished =
             self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id);
         let mut before = self.open.iter().rev().skip(1).filter(|_| is_late);
-        let is_before = |open: &&Invocation| open.window().holds(start);
+        let is_before =
+            |open: &&Invocation| open.from <= start && open.asked_at.is_some_and(|asked| start < asked);
         finished.or_else(|| before.find(is_before).map(|open| &open.invoke.request_id))
     }
 

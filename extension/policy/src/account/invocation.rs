@@ -29,6 +29,8 @@ pub(crate) struct Invocation {
     pub(super) from: UnixNanos,
     /// No span that began then or later is of it: the next invocation has begun.
     pub(super) until: UnixNanos,
+    /// When `/next` was asked in it first.
+    pub(super) asked_at: Option<UnixNanos>,
     /// Whether the platform has told when the next invocation began.
     pub(super) is_next_told: bool,
     /// The function's own SERVER or CONSUMER span that names it.
@@ -71,6 +73,7 @@ impl Invocation {
             floor: UnixNanos::default(),
             from: UnixNanos::default(),
             until: UnixNanos(u64::MAX),
+            asked_at: None,
             is_next_told: false,
             entry: None,
             finish: None,

@@ -217,7 +217,7 @@ impl<B: Body> Agent<B> {
         }
         self.note_asked(now);
         self.asked_at = now;
-        self.account.on_asked();
+        self.account.on_asked(now);
         self.outputs.push_back(Output::Next);
         if was_starting {
             // What is open in a snapshot is dead in every environment restored from it.
