@@ -42,7 +42,7 @@ impl Account {
             let is_retry = open
                 .deadline_at
                 .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
-            let is_over = self.is_retried_by(open, span.start);
+            let is_over = self.is_retried_by(now, open, span.start);
             open.invoke.request_id == *request_id
                 && !is_retry
                 && !is_over
@@ -75,11 +75,14 @@ impl Account {
     }
 
     /// Whether what began at `start` is of a retry of `open`, although INVOKE of that was read later: this had ended long before.
-    fn is_retried_by(&self, open: &Invocation, start: UnixNanos) -> bool {
+    fn is_retried_by(&self, now: Instant, open: &Invocation, start: UnixNanos) -> bool {
         let is_retry = |other: &Invocation| {
             other.ordinal > open.ordinal && other.invoke.request_id == open.invoke.request_id
         };
-        self.open.iter().any(|other| is_retry(other) && start + RETRY_PAUSE > other.invoke.received_at)
+        // What is in its future began before the clock was set back.
+        let may_be_its =
+            |other: &Invocation| start + RETRY_PAUSE > other.invoke.received_at && start <= other.latest(now);
+        self.open.iter().any(|other| is_retry(other) && may_be_its(other))
     }
 
     /// When the latest try of `request_id` that is over began, as far as is remembered.

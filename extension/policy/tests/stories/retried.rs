@@ -436,3 +436,38 @@ fn the_begin_of_a_retry_is_not_that_of_a_first_try_that_might_still_run() {
     story.shut_down(ShutdownReason::Spindown);
     assert!(told(&story).contains(&(began, began + 405, false)), "{:?}", told(&story));
 }
+
+/// Nothing is told of the first try's end, and its own span comes when the clock was set back by an hour and a retry runs:
+/// it is not kept for another retry, which would be over as it begins.
+#[test]
+fn the_own_span_of_a_first_try_without_an_end_ends_no_retry_after_the_clock_was_set_back() {
+    let mut story = on_demand();
+    story.now = 7_200_000 * MS;
+    let own = Span { request_id: Some("same".into()), ..story.span(1, 7_200_000, Kind::Server, None) };
+    let flush = || Input::Flush { request_id: Some("same".into()) };
+    story.invoke_as("same", 1);
+    story.pass(5);
+    story.hear(flush());
+    story.answer();
+    let invoke = |story: &mut Story| {
+        story.now += 60_000 * MS;
+        let received_at = UnixNanos(story.now - 3_600_000 * MS);
+        story.hear(Input::Invoke(policy::Invoke {
+            request_id: "same".into(),
+            deadline: Instant::from_nanos(story.now) + Duration::from_secs(3),
+            deadline_at: UnixNanos(received_at.0 + 3_000 * MS),
+            received_at,
+            arn: "".into(),
+            xray: None,
+            waited: Duration::from_secs(60),
+        }));
+    };
+    invoke(&mut story);
+    story.receive(vec![own]);
+    story.hear(flush());
+    story.answer();
+    let asked = story.asked;
+    invoke(&mut story);
+    story.answer();
+    assert_eq!(story.asked, asked, "the second retry runs: /next must not be asked");
+}
