@@ -43,10 +43,8 @@ impl Account {
                 .deadline_at
                 .is_some_and(|last| span.start > last + INVOKE_DELAY_MAX && span.start <= last + RETRIES_END);
             let is_over = self.is_retried_by(now, open, span.start);
-            open.invoke.request_id == *request_id
-                && !is_retry
-                && !is_over
-                && !(has_older && span.start > open.latest(now))
+            let is_future = has_older && span.start > open.latest(now);
+            open.invoke.request_id == *request_id && !(is_retry || is_over || is_future)
         };
         let after = self.open.iter().rposition(|open| is_it(open) && span.start >= open.from);
         // INVOKE may be read late.

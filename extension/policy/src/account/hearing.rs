@@ -73,7 +73,7 @@ impl Account {
         let mut open = self.open.iter().map(|open| &open.invoke);
         let is_retried = open.any(|invoke| began(&invoke.request_id, invoke.received_at))
             || self.finished.iter().any(|other| began(&other.request_id, other.began_at));
-        !known.is_reported && !(is_retried && at >= known.ended_at + RETRY_PAUSE)
+        !(known.is_reported || is_retried && at >= known.ended_at + RETRY_PAUSE)
     }
 
     /// The invocation of this request id that began at `at`: INVOKE reached us then, or later.
