@@ -135,12 +135,12 @@ impl Metrics {
         self.measuring.otlp = false;
     }
 
-    /// Where the caller's two clocks stand, which only events of the platform tell.
     /// A wait for `/next` is over.
     pub(crate) fn on_wait(&mut self, waited: Duration) {
         self.faas.on_wait(waited);
     }
 
+    /// Where the caller's two clocks stand, which only events of the platform tell.
     pub(crate) fn on_time(&mut self, now: Instant, wall: UnixNanos) {
         self.times.on_time(now, wall);
         self.faas.on_time(now);

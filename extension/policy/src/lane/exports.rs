@@ -202,13 +202,14 @@ impl<B: Clone> Lane<B> {
         }
     }
 
-    /// Exports that have been through [`WAITS_MAX`] waits and invocations without an answer: probes have failed, others
-    /// have when their time is over.
+    /// Exports that have been through [`WAITS_MAX`] waits and invocations without an answer: probes have failed when they are
+    /// silent for longer than any answer took, others when their time is over.
     pub(crate) fn end_stale(&mut self, now: Instant, effects: &mut Effects<'_, B>) {
         let (timeout, silence) = (self.timeout, self.speed.silence(self.timeout));
+        // Waits may be as short as an answer takes, or shorter.
         let is_stale = |flight: &InFlight<B>| {
-            let age = now.since(flight.launched);
-            flight.waits >= WAITS_MAX && age >= if flight.is_probe { silence } else { timeout }
+            let most = if flight.is_probe { silence.min(timeout) } else { timeout };
+            flight.waits >= WAITS_MAX && now.since(flight.launched) >= most
         };
         for id in self.outbox.flights().ids(is_stale) {
             self.cancel(id, effects);

@@ -158,6 +158,27 @@ fn a_record_is_read_back_where_there_is_room_or_others_make_some() {
     }
 }
 
+/// Where traces are crowded, because a record of theirs went to the disk for want of room, and none of them is under way.
+#[test]
+fn what_went_to_the_disk_for_want_of_room_comes_back_within_its_share_and_at_last_where_there_is_room() {
+    for (record, metrics, is_last, is_read) in [
+        // Within its share, and no room but what others make.
+        (1_000, 12_000, false, true),
+        // Beyond it, and there is room.
+        (5_000, 3_000, false, false),
+        (5_000, 3_000, true, true),
+    ] {
+        let mut world = World::new();
+        world.accept(Traces, record);
+        let (lanes, mut effects) = world.parts();
+        lanes.all[0].seal();
+        assert!(lanes.park_oldest(0, true, &mut effects));
+        assert!(lanes.on_parked(LaneId::of(Traces), Some(Place(1)), false).is_none());
+        world.accept(OfMetrics, metrics);
+        assert_eq!(world.unpark(is_last).0, is_read, "{record} {metrics} {is_last}");
+    }
+}
+
 #[test]
 fn nothing_goes_to_the_disk_for_a_large_record_unless_all_of_it_has_room_there() {
     for (spooled, expected) in [(20_000, (true, 1)), (40_000, (false, 0))] {

@@ -699,9 +699,9 @@ mod tests {
     fn what_begins_in_a_new_invocation_is_no_late_part_of_what_claims_to_end_later() {
         let mut assembly = assembly();
         begin(&mut assembly, 0, "a");
-        // It has failed, and is kept; its clock is five seconds ahead.
-        add(&mut assembly, at(1), item(1, 10_000_000_000, true), Some(&id("a")));
-        assembly.judge(at(2), None, |_| true);
+        // It has failed, and is kept; it claims to end when the next one begins.
+        add(&mut assembly, at(5_000), item(1, 5_000_000_000, true), Some(&id("a")));
+        assembly.judge(at(5_000), None, |_| true);
         assert_eq!(ruled(&mut assembly), (1, 0));
         begin(&mut assembly, 5_000, "b");
         add(&mut assembly, at(5_001), item(1, 4_999_999_999, false), Some(&id("b")));

@@ -213,7 +213,7 @@ fn a_large_request_is_no_straggler_because_a_small_one_was_answered() {
     }
 }
 
-/// one connection breaks, where nothing is frozen for more than a millisecond. What the next invocations are held for.
+/// One connection breaks, where nothing is frozen for more than a millisecond. What the next invocations are held for.
 #[test]
 fn one_broken_connection_costs_continuous_no_time() {
     for mode in [FlushMode::Continuous, FlushMode::Adaptive] {
@@ -236,7 +236,7 @@ fn one_broken_connection_costs_continuous_no_time() {
     }
 }
 
-/// a backend that is well and takes its time, where no freeze swallows an answer: everything is acknowledged, nothing
+/// A backend that is well and takes its time, where no freeze swallows an answer: everything is acknowledged, nothing
 /// is sent twice, and `continuous` holds nothing.
 #[test]
 fn a_backend_that_takes_longer_than_two_seconds_is_no_dead_one() {
@@ -286,7 +286,7 @@ fn after_an_outage(mode: FlushMode, handler: u64, gap: u64, backend: u64) -> (u6
     (held, world.delivered() - before.0, world.story.agent.ledger().resent - before.1)
 }
 
-/// a breaker that never closes. A probe is given up as failed after five waits for `/next`, however short they were.
+/// A probe is not given up for its age in waits, which may be short.
 #[test]
 fn a_backend_that_is_well_again_is_found_between_invocations_that_follow_each_other_fast() {
     let mut wrong = Vec::new();
@@ -305,7 +305,7 @@ fn a_backend_that_is_well_again_is_found_between_invocations_that_follow_each_ot
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// the same loop of requests in `continuous`.
+/// What is on its way for longer than invocations take is not sent again because of that.
 #[test]
 fn a_backend_that_is_well_again_and_slow_is_not_sent_the_same_over_and_over() {
     let (held, delivered, resent) = after_an_outage(FlushMode::Continuous, 5, 150, 600);

@@ -4,7 +4,7 @@ use crate::story::{MS, Story, request_of, roots, share};
 use policy::sampling::Sampling;
 use policy::{
     Config, Duration, EndStatus, Ending, FlushMode, InitPhase, InitType, Input, Instant, Invoke, Kind,
-    PlatformEvent, ShutdownReason, Span, SpanId, TraceId, UnixNanos,
+    PlatformEvent, ShutdownReason, Span, SpanId, SpoolMode, TraceId, UnixNanos,
 };
 
 /// A trace that chance does not keep.
@@ -225,4 +225,24 @@ fn the_first_invocation_leaves_in_its_own_flush_with_the_span_of_init() {
     assert_eq!((story.made, story.agent.unjudged_spans()), (1, 0), "the span of init is on its way");
     story.answer();
     assert_eq!((story.agent.ledger().spans.delivered, story.asked), (2, 2));
+}
+
+/// Of two traces in one request, one has failed: the spans of the other are told of, where the request is on record.
+#[test]
+fn what_is_left_out_is_told_of_where_it_is_on_record() {
+    for (spool, told) in [(SpoolMode::Always, 2), (SpoolMode::Outage, 0), (SpoolMode::Off, 0)] {
+        let sampling = share(0.000_1);
+        let mut story = Story::new(Config { sampling, spool, flush: FlushMode::End, ..Config::default() });
+        story.invoke();
+        let began = story.now / MS;
+        story.pass(10);
+        let other = TraceId::new([1; 16]).expect("not zero");
+        let failed = Span { is_error: true, trace_id: other, ..story.span(3, began, Kind::Client, None) };
+        let own = Span { trace_id: low(), ..story.entry(1, began) };
+        story.receive(vec![span(&story, 2, began, None), failed, own]);
+        story.tell_done(&story.request_id(), story.now / MS, EndStatus::Success, None);
+        story.answer();
+        assert_eq!((story.left_out, left_out(&story)), (told, 2), "{spool:?}");
+        assert_eq!(story.agent.ledger().spans.delivered, 1, "{spool:?}");
+    }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Story {
     pub(crate) cancelled: u64,
     /// How often `/next` was asked.
     pub(crate) asked: u64,
+    /// Spans that were said to be left out, where they are on record.
+    pub(crate) left_out: usize,
     /// Whether the extension has done all that it will.
     pub(crate) has_exited: bool,
     /// Spans made for invocations that are, or were, on their way.
@@ -80,6 +82,7 @@ impl Story {
             flying: Vec::new(),
             cancelled: 0,
             asked: 0,
+            left_out: 0,
             has_exited: false,
             made: 0,
             spans: Vec::new(),
@@ -110,6 +113,7 @@ impl Story {
                 }
                 Output::Next => self.asked += 1,
                 Output::Close => self.agent.handle(Instant::from_nanos(self.now), Input::Closed),
+                Output::LeftOut(bodies) => self.left_out += bodies.len(),
                 Output::Exit => self.has_exited = true,
                 _ => {}
             }
