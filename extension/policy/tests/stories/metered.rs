@@ -63,6 +63,11 @@ impl Metered {
     }
 
     fn invoke(&mut self, request_id: &str) {
+        self.invoke_after(request_id, 1);
+    }
+
+    /// INVOKE after a wait of so many milliseconds, which has passed.
+    fn invoke_after(&mut self, request_id: &str, waited: u64) {
         self.hear(Input::Invoke(Invoke {
             request_id: request_id.into(),
             deadline: Instant::from_nanos((self.now + 60_000) * MS),
@@ -70,7 +75,7 @@ impl Metered {
             received_at: UnixNanos(self.now * MS),
             arn: "".into(),
             xray: None,
-            waited: Duration::from_millis(1),
+            waited: Duration::from_millis(waited),
         }));
     }
 
@@ -471,6 +476,32 @@ fn a_failure_that_only_the_report_tells_is_counted_with_its_class() {
         ending: Ending { status: EndStatus::Error, error_type: Some("Function.Boom".into()) },
         duration: Some(Duration::from_millis(45)),
         usage: Usage::default(),
+    }));
+    life.end();
+    assert_eq!(lines_of(&life, "faas.errors"), ["faas.errors [error.type=Function.Boom] 1"]);
+}
+
+/// The environment is frozen for an hour after each invocation, before the platform has said its first word.
+#[test]
+fn a_freeze_is_no_silence_of_the_platform() {
+    let mut life = Metered::new(Config::default());
+    life.now = 1_000;
+    for number in 1..=4 {
+        let request_id = format!("r-{number}");
+        life.invoke_after(&request_id, if number == 1 { 1 } else { 3_600_000 });
+        life.now += 10;
+        life.send(number, &request_id, 0);
+        life.answer_all();
+        life.now += 3_600_000;
+    }
+    life.invoke_after("r-5", 3_600_000);
+    life.hear(Input::Platform(PlatformEvent::RuntimeDone {
+        request_id: "r-1".into(),
+        at: UnixNanos(1_012 * MS),
+        ending: Ending { status: EndStatus::Error, error_type: Some("Function.Boom".into()) },
+        duration: Some(Duration::from_millis(12)),
+        produced_bytes: None,
+        response: Response::default(),
     }));
     life.end();
     assert_eq!(lines_of(&life, "faas.errors"), ["faas.errors [error.type=Function.Boom] 1"]);
