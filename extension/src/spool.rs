@@ -345,7 +345,7 @@ impl Store {
     /// Notes that these items of the record at `place` are not to be read back. Of a group nothing is noted: its records are
     /// numbered together.
     fn leave_out(&mut self, place: Place, items: &[u32]) {
-        if !self.spots.get(&place.0).is_some_and(|spot| spot.records.as_slice().len() == 1) {
+        if self.spots.get(&place.0).is_none_or(|spot| spot.records.as_slice().len() != 1) {
             return;
         }
         let mut left_out = self.left_out.get(&place.0).cloned().unwrap_or_default();
