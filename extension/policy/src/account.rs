@@ -136,8 +136,9 @@ impl Account {
         open.entry = early.entry.filter(|entry| !is_of_earlier(entry.end));
         open.finish = early.finish.filter(|finish| finish.at.is_none_or(|at| at >= earliest));
         if !config.is_managed() {
-            // The clock was set back since: those spans are of earlier ones, and would seem to be of this.
-            self.relatives.forget_from(open.invoke.received_at);
+            // The clock was set back since: those spans are of earlier ones, and would seem to be of this. What begins in this
+            // millisecond came before INVOKE was read, and its clock may count in whole ones.
+            self.relatives.forget_from(open.invoke.received_at + END_SLACK);
             open.turn = self.relatives.turn();
             open.floor = self.last_end;
             open.from = self.begin_of_spans(&open);
