@@ -88,3 +88,15 @@ fn a_span_that_claims_to_begin_later_than_now_is_not_of_a_retry() {
         assert_eq!(told.account.open[0].entry.is_some(), is_its, "{has_older} {ms}");
     }
 }
+
+#[test]
+fn what_begins_in_the_millisecond_of_invoke_is_not_of_the_future() {
+    // A span that came before INVOKE was read, which was received at 150 ms: is it remembered?
+    for (ms, is_known) in [(149, true), (150, true), (151, false)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 100).event(&done("r", 110, EndStatus::Success)).close(111);
+        told.account.on_span(now(149), &told.config, &span(2, ms, Kind::Client, None));
+        told.begin("s", 150);
+        assert_eq!(told.account.relatives.has(trace(9), id(2)), is_known, "{ms}");
+    }
+}
