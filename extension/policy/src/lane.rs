@@ -122,7 +122,7 @@ impl<B: Clone> Lane<B> {
             holds,
             timeout: config.export_timeouts[id.signal as usize],
             ceiling: config.flush_ceiling,
-            outbox: Outbox::new(id, config.bounds, share),
+            outbox: Outbox::new(id, config.bounds_of(id.signal), share),
             shelf: Shelf::new(),
             breaker: Breaker::new(),
             speed: Speed::default(),

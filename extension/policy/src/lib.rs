@@ -44,7 +44,9 @@ mod time;
 mod turn;
 
 pub use agent::Agent;
-pub use config::{Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};
+pub use config::{
+    Bounds, Config, Destinations, FlushMode, RequestLimit, RequestLimits, SpoolMode, XrayParent,
+};
 pub use entry::{BOOKKEEPING_BYTES, Content, Entry, Stamp};
 pub use facts::{Body, Fact};
 pub use guarded::Guarded;
