@@ -24,6 +24,7 @@ mod operations;
 mod rare;
 mod recent;
 mod rules;
+mod rulings;
 mod slow;
 mod threshold;
 pub mod trace_state;

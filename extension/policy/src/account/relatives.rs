@@ -1,21 +1,19 @@
 //! The spans of an environment's latest invocations, by when they began: where a missing root belongs.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::vec::Vec;
+mod family;
+
+use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::span::{RequestId, Span, SpanId, TraceId};
 use crate::time::UnixNanos;
 
+pub(super) use family::Family;
+
 /// Spans remembered. What is older than the oldest of them is not known any more, and no root is rebuilt from it:
 /// 4,096 × 80 bytes is what a 128 MB function can spare.
 const RELATIVES_MAX: usize = 4_096;
-/// Parents of dead children for which a placeholder is made.
-pub(super) const PLACEHOLDERS_MAX: usize = 16;
-
 /// Generations that are looked for above spans whose invocation nobody told the begin of.
 const ANCESTORS_MAX: usize = 8;
-/// Traces of one invocation that are looked through for one that misses its root.
-const TRACES_MAX: usize = 16;
 
 /// Where in a trace a span stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,24 +182,21 @@ impl Relatives {
     pub(super) fn family(&self, window: Window) -> Family {
         let is_whole = self.forgotten.is_none_or(|start| !window.holds(start));
         let of_it = self.all.iter().filter(|relative| is_whole && window.holds(relative.start));
-        Family { relatives: of_it.cloned().collect() }
+        Family::of(of_it.cloned())
     }
 
     /// The same, and spans that began after `window` and before `last`, if they came before `/next` was asked for the time of
     /// this number: no other invocation had begun by then.
     pub(super) fn family_before(&self, window: Window, last: UnixNanos, turn: u64) -> Family {
-        let mut family = self.family(window);
         let after = Window { from: window.until.max(window.from), until: last };
-        let came = self.family(after).relatives.into_iter().filter(|relative| relative.turn < turn);
-        family.relatives.extend(came);
-        family
+        self.family(window).join(self.family(after).before(turn))
     }
 
     /// `family`, and of the spans that began in `window` those that its own name as their parents, and so on. A caller's is of
     /// no family, although it may have come: in an invocation before.
     pub(super) fn with_ancestors(&self, mut family: Family, window: Window) -> Family {
         let mut present = family.present();
-        let mut missing: BTreeSet<_> = family.relatives.iter().filter_map(Relative::local_parent).collect();
+        let mut missing = family.local_parents();
         missing.retain(|parent| !present.contains(parent));
         for _ in 0..ANCESTORS_MAX {
             let is_missing =
@@ -210,7 +205,7 @@ impl Relatives {
             missing.remove(&ancestor.id());
             present.insert(ancestor.id());
             missing.extend(ancestor.local_parent().filter(|parent| !present.contains(parent)));
-            family.relatives.push(ancestor);
+            family.add(ancestor);
         }
         family
     }
@@ -258,102 +253,6 @@ impl Relatives {
     /// Whether a span was received that began in `window`.
     pub(super) fn has_in(&self, window: Window) -> bool {
         self.all.iter().any(|relative| window.holds(relative.start))
-    }
-}
-
-/// The spans of one invocation.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Family {
-    relatives: Vec<Relative>,
-}
-
-impl Family {
-    /// The same with `spans`, wherever they are from.
-    pub(super) fn and<B>(mut self, spans: &[&Span<B>]) -> Self {
-        self.relatives.extend(spans.iter().map(|span| Relative::of(span, u64::MAX)));
-        self
-    }
-
-    /// Those that came after `/next` had been asked for the time of this number: what came before is of no invocation that
-    /// began later, whatever time it claims.
-    pub(super) fn since(mut self, turn: u64) -> Self {
-        self.relatives.retain(|relative| relative.turn >= turn);
-        self
-    }
-
-    /// Leaves out spans that `is_other`, asked with their places and begins, says are another invocation's.
-    pub(super) fn without(mut self, is_other: impl Fn(Place, UnixNanos) -> bool) -> Self {
-        self.relatives.retain(|relative| !is_other(relative.place, relative.start));
-        self
-    }
-
-    /// A span of an entry kind that can stand for the invocation although it does not name it: the first whose parent
-    /// is not in the invocation too; and whether it has failed.
-    pub(super) fn entry(&self) -> Option<(Place, bool)> {
-        let present = self.present();
-        let is_outer = |relative: &&Relative| {
-            let parent = relative.parent().filter(|_| relative.parent_is_remote != Some(true));
-            relative.is_entry
-                && relative.request_id.is_none()
-                && relative.parent_is_remote != Some(false)
-                && parent.is_none_or(|parent| !present.contains(&parent))
-        };
-        self.relatives.iter().find(is_outer).map(|relative| (relative.place, relative.is_error))
-    }
-
-    /// Its spans, to look many up in: an invocation may have thousands.
-    fn present(&self) -> BTreeSet<(TraceId, SpanId)> {
-        self.relatives.iter().map(Relative::id).collect()
-    }
-
-    /// When the earliest span began.
-    pub(super) fn earliest(&self) -> Option<UnixNanos> {
-        self.relatives.iter().map(|relative| relative.start).min()
-    }
-
-    /// When the latest span ended, of those that ended by `until`: a span may claim any time.
-    pub(super) fn latest(&self, until: UnixNanos) -> Option<UnixNanos> {
-        self.relatives.iter().map(|relative| relative.end).filter(|end| *end <= until).max()
-    }
-
-    /// The traces of the spans, each once, in order of arrival; a few are enough to see that there are several.
-    pub(super) fn traces(&self) -> Vec<TraceId> {
-        let mut traces = Vec::new();
-        for relative in &self.relatives {
-            if !traces.contains(&relative.place.trace_id) {
-                traces.push(relative.place.trace_id);
-                if traces.len() == TRACES_MAX {
-                    break;
-                }
-            }
-        }
-        traces
-    }
-
-    /// The trace that all spans are of; `None` where there are several, or none.
-    pub(super) fn trace(&self) -> Option<TraceId> {
-        let first = self.relatives.first()?.place.trace_id;
-        self.relatives.iter().all(|relative| relative.place.trace_id == first).then_some(first)
-    }
-
-    /// Parents that spans of `trace` name and nobody sent, each once, in order of arrival.
-    ///
-    /// Shape: at most [`PLACEHOLDERS_MAX`]; without parents in other processes when `local_only`.
-    pub(super) fn missing_parents(&self, trace: TraceId, local_only: bool) -> Vec<SpanId> {
-        let of_trace = || self.relatives.iter().filter(|relative| relative.place.trace_id == trace);
-        let mut present: Vec<SpanId> = of_trace().map(|relative| relative.place.span_id).collect();
-        present.sort_unstable();
-        let mut missing = Vec::new();
-        for relative in of_trace().filter(|relative| !(local_only && relative.has_remote_parent())) {
-            let Some(parent) = relative.place.parent else { continue };
-            if present.binary_search(&parent).is_err() && !missing.contains(&parent) {
-                missing.push(parent);
-                if missing.len() == PLACEHOLDERS_MAX {
-                    break;
-                }
-            }
-        }
-        missing
     }
 }
 

@@ -4,25 +4,24 @@
 //! said yet how the invocation ended, it waits a little longer: a crash after the last span must not cost
 //! the trace. What waits so is the first to go when room runs out.
 
+mod shedding;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::fragments::{Doubt, Fragment, Fragments};
-use super::item::{Item, local_root};
+use super::fragments::{Doubt, Fragments};
+use super::item::Item;
 use super::judge::{Judge, Verdict};
-use super::judged::{Judged, Owner};
-use super::recent::Recent;
+use super::judged::{Judged, JudgedTraces, Owner};
+use super::rulings::Rulings;
 use super::tries::Tries;
 use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
-use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX};
-use crate::entry::Entry;
+use crate::account::INVOCATION_MAX;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
-/// Traces of which it is remembered what became of them, for spans that come late: 56 KB.
-const JUDGED_MAX: usize = 512;
 /// Invocations that one trace is judged with, where it spans several.
 const SPANNED_MAX: usize = 16;
 /// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
@@ -43,28 +42,12 @@ pub(crate) struct Overlap {
     pub(crate) newest: u64,
 }
 
-/// What was settled since it was last asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Rulings<B> {
-    pub(crate) kept: Vec<Entry<B>>,
-    pub(crate) left_out: u64,
-    /// Their encoded bytes.
-    pub(crate) left_out_bytes: u64,
-    /// The function's own bytes of them.
-    pub(crate) left_out_bodies: Vec<B>,
-    pub(crate) decisions: Vec<Decision>,
-}
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Assembly<B> {
     judge: Judge,
     fragments: Fragments<B>,
-    judged: Recent<TraceId, Judged>,
-    /// The latest end among them.
-    latest: UnixNanos,
-    /// When the last invocation began, and by which wall time; not where several run at once.
-    clock: Option<(Instant, UnixNanos)>,
+    judged: JudgedTraces,
     words: Words,
     tries: Tries,
     /// Invocations begun.
@@ -83,22 +66,14 @@ impl<B: Body> Assembly<B> {
         Self {
             judge: Judge::new(sampling),
             fragments: Fragments::new(),
-            judged: Recent::new(JUDGED_MAX),
-            latest: UnixNanos::default(),
-            clock: None,
+            judged: JudgedTraces::new(),
             words: Words::default(),
             tries: Tries::default(),
             begun: 0,
             last: None,
             is_overlapping: false,
             has_ended: false,
-            rulings: Rulings {
-                kept: Vec::new(),
-                left_out: 0,
-                left_out_bytes: 0,
-                left_out_bodies: Vec::new(),
-                decisions: Vec::new(),
-            },
+            rulings: Rulings::new(),
         }
     }
 
@@ -136,14 +111,9 @@ impl<B: Body> Assembly<B> {
         over: impl Fn(UnixNanos) -> Option<RequestId>,
     ) {
         self.begun += 1;
-        self.clock = Some((now, received_at));
+        self.judged.on_clock(now, received_at);
         self.begin_retry(now, request_id, received_at);
-        // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
-        if self.latest >= received_at {
-            let last = received_at.minus(Duration::from_nanos(1));
-            self.judged.each(|judged| judged.until = judged.until.min(last));
-            self.latest = last;
-        }
+        self.judged.begin(received_at);
         self.last = Some(request_id.clone());
         let tries = &self.tries;
         self.fragments.attribute(|began| {
@@ -159,15 +129,13 @@ impl<B: Body> Assembly<B> {
         }
         self.words.rename(request_id, &name);
         self.fragments.rename(request_id, &name);
-        self.judged.each(|judged| {
-            judged.invocations.iter_mut().filter(|id| *id == request_id).for_each(|id| *id = name.clone());
-        });
+        self.judged.rename(request_id, &name);
     }
 
     /// Takes a span in.
     pub(crate) fn add(&mut self, now: Instant, item: Item<B>, owner: Owner<'_>) {
         let trace_id = item.trace_id();
-        let judged = self.judged.touch(&trace_id).cloned();
+        let judged = self.judged.find(trace_id);
         let invocation = match owner {
             Owner::Named(request_id) | Owner::Likely(request_id) => {
                 Some(self.tries.at(request_id, item.start()))
@@ -194,7 +162,7 @@ impl<B: Body> Assembly<B> {
                 self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
             }
         } else if let Some(judged) = late {
-            self.follow(judged.clone(), item);
+            self.follow(judged, item);
         } else {
             self.fragments.push(now, item, invocation);
         }
@@ -203,7 +171,7 @@ impl<B: Body> Assembly<B> {
     /// The invocation that `trace` was last found to be of.
     fn last_of(&self, trace: TraceId) -> Option<RequestId> {
         let waiting = self.fragments.get(trace).and_then(|fragment| fragment.invocations.last());
-        let judged = || self.judged.peek(&trace).and_then(|judged| judged.invocations.last());
+        let judged = || self.judged.invocations(trace).and_then(|invocations| invocations.last());
         waiting.or_else(judged).cloned()
     }
 
@@ -225,7 +193,7 @@ impl<B: Body> Assembly<B> {
         }
         for items in traces.into_values() {
             let verdict = self.judge.recovered(&items);
-            self.keep(items, verdict);
+            self.rulings.keep(items, verdict);
         }
     }
 
@@ -333,61 +301,27 @@ impl<B: Body> Assembly<B> {
         self.has_ended
     }
 
-    /// Makes room with what would be left out anyway; false when nothing is.
-    pub(crate) fn settle_oldest_doubt(&mut self) -> bool {
-        let Some((trace_id, doubt)) = self.fragments.oldest_doubt() else { return false };
-        self.settle(trace_id, doubt.verdict);
-        true
-    }
-
-    /// Makes room with what is not judged yet: first what probability would not keep and what has not
-    /// failed, which is given up; then what has waited longest is judged early. The number of spans given
-    /// up; `None` when nothing waits.
-    pub(crate) fn shed(&mut self, now: Instant) -> Option<u64> {
-        let (fragments, judge) = (&mut self.fragments, &self.judge);
-        let is_worth_more = |fragment: &Fragment<B>| {
-            fragment.items.iter().any(Item::is_failure) || judge.may_be_sampled(&fragment.items)
-        };
-        // Those in doubt have gone before.
-        if let Some(plain) = fragments.oldest_plain(is_worth_more) {
-            return self.fragments.take(plain).map(|fragment| fragment.items.len() as u64);
-        }
-        let any = self.fragments.oldest()?;
-        if self.judge_one(now, any, true) {
-            return Some(0);
-        }
-        // In doubt, it is given up and not left out: its invocation may fail yet.
-        self.fragments.take(any).map(|fragment| fragment.items.len() as u64)
-    }
-
     /// What was settled since the last call.
     pub(crate) fn take_rulings(&mut self) -> Rulings<B> {
-        let empty = Rulings {
-            kept: Vec::new(),
-            left_out: 0,
-            left_out_bytes: 0,
-            left_out_bodies: Vec::new(),
-            decisions: Vec::new(),
-        };
-        core::mem::replace(&mut self.rulings, empty)
+        self.rulings.take()
     }
 
     /// A late span goes the way of its trace; one that failed is kept whatever became of the others.
-    fn follow(&mut self, judged: Judged, item: Item<B>) {
+    fn follow(&mut self, judged: &Judged, item: Item<B>) {
         if judged.verdict.decision.is_keep() {
             let stamp = judged.verdict.stamp(&item, false);
-            self.rulings.kept.push(item.into_entry(stamp));
+            self.rulings.keep_late(item, stamp);
         } else if item.is_failure() {
             let trace_id = item.trace_id();
             let verdict = self.judge.revise(judged.verdict, Decision::Error);
             if verdict.decision.is_keep() {
-                self.judged.put(trace_id, Judged { verdict, ..judged });
-                self.keep(alloc::vec![item], verdict);
+                self.judged.settle(trace_id, verdict);
+                self.rulings.keep(alloc::vec![item], verdict);
             } else {
-                self.leave_out(item);
+                self.rulings.leave_out_late(item);
             }
         } else {
-            self.leave_out(item);
+            self.rulings.leave_out_late(item);
         }
     }
 
@@ -397,7 +331,7 @@ impl<B: Body> Assembly<B> {
         let Some(fragment) = self.fragments.get(trace_id) else { return true };
         // Where invocations overlap, what has named none by now is of those that its trace was of.
         let is_unnamed = self.is_overlapping && fragment.invocations.is_empty();
-        let of_trace = self.judged.peek(&trace_id).filter(|_| is_unnamed).map(|judged| &judged.invocations);
+        let of_trace = self.judged.invocations(trace_id).filter(|_| is_unnamed);
         let invocations = of_trace.unwrap_or(&fragment.invocations).clone();
         // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
         let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
@@ -408,13 +342,7 @@ impl<B: Body> Assembly<B> {
         if is_early && !is_settled {
             return false;
         }
-        // What is here has ended by now: a span may claim any time, and what begins later is no late part of it.
-        let latest =
-            self.clock.map_or(UnixNanos(u64::MAX), |(at, wall)| wall + now.since(at) + INVOKE_DELAY_MAX);
-        let ends = fragment.items.iter().map(Item::end).filter(|end| *end <= latest);
-        let until = ends.max().unwrap_or_default();
-        self.latest = self.latest.max(until);
-        self.judged.put(trace_id, Judged { verdict, invocations: invocations.clone(), until });
+        self.judged.note(now, trace_id, &fragment.items, (verdict, invocations.clone()));
         if is_settled {
             self.settle(trace_id, verdict);
         } else {
@@ -438,30 +366,12 @@ impl<B: Body> Assembly<B> {
 
     /// `verdict` is the last word on what waits of a trace.
     fn settle(&mut self, trace_id: TraceId, verdict: Verdict) {
-        if let Some(judged) = self.judged.touch(&trace_id) {
-            judged.verdict = verdict;
-        }
+        self.judged.settle(trace_id, verdict);
         let Some(fragment) = self.fragments.take(trace_id) else { return };
         if verdict.decision.is_keep() {
-            self.keep(fragment.items, verdict);
+            self.rulings.keep(fragment.items, verdict);
         } else {
-            self.rulings.decisions.push(verdict.decision);
-            fragment.items.into_iter().for_each(|item| self.leave_out(item));
-        }
-    }
-
-    fn leave_out(&mut self, item: Item<B>) {
-        self.rulings.left_out += 1;
-        self.rulings.left_out_bytes += u64::from(item.size());
-        self.rulings.left_out_bodies.extend(item.into_body());
-    }
-
-    fn keep(&mut self, items: Vec<Item<B>>, verdict: Verdict) {
-        self.rulings.decisions.push(verdict.decision);
-        let root = local_root(&items);
-        for (index, item) in items.into_iter().enumerate() {
-            let stamp = verdict.stamp(&item, Some(index) == root);
-            self.rulings.kept.push(item.into_entry(stamp));
+            self.rulings.leave_out(fragment.items, verdict.decision);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Which spans belong to one invocation, which of them is outermost, and which parents are missing.
 
+use super::family::{PLACEHOLDERS_MAX, TRACES_MAX};
 use super::*;
 use crate::span::Kind;
+use alloc::vec::Vec;
 
 const ALL: Window = Window { from: UnixNanos(0), until: UnixNanos(u64::MAX) };
 
@@ -135,7 +137,7 @@ fn a_window_takes_what_begins_in_it() {
     let mut relatives = relatives(&spans);
     let window = Window { from: UnixNanos(4), until: UnixNanos(7) };
     let family = relatives.family(window);
-    assert_eq!((family.relatives.len(), family.earliest()), (3, Some(UnixNanos(4))));
+    assert_eq!((family.len(), family.earliest()), (3, Some(UnixNanos(4))));
     assert_eq!(family.latest(UnixNanos(15)), Some(UnixNanos(15)), "what claims to end later is not believed");
     assert!(relatives.has_before(trace(), UnixNanos(4)) && !relatives.has_before(trace(), UnixNanos(1)));
     relatives.forget_before(UnixNanos(6));
@@ -151,7 +153,7 @@ fn an_invocation_with_more_spans_than_are_remembered_claims_nothing() {
     let later = Window { from: UnixNanos(2), ..ALL };
     assert_eq!(relatives.family(later).trace(), Some(trace()), "what was forgotten is not of it");
     relatives.forget_before(UnixNanos(2));
-    assert_eq!(relatives.family(ALL).relatives.len(), RELATIVES_MAX);
+    assert_eq!(relatives.family(ALL).len(), RELATIVES_MAX);
 }
 
 #[test]
@@ -219,7 +221,7 @@ fn what_had_to_be_forgotten_hides_its_time_until_nobody_asks_for_that_any_more()
     };
     let is_known = |relatives: &Relatives, from: u64, until: u64| {
         let window = Window { from: UnixNanos(from), until: UnixNanos(until) };
-        !relatives.family(window).relatives.is_empty()
+        relatives.family(window).len() > 0
     };
     let relatives = forgotten(5);
     for (from, until, expected) in
@@ -254,14 +256,14 @@ fn ancestors_are_looked_for_as_far_as_they_began_in_time_and_are_near() {
     let youngest = Window { from: UnixNanos(19), until: UnixNanos(20) };
     let with = |from: u64| {
         let window = Window { from: UnixNanos(from), until: UnixNanos(20) };
-        relatives.with_ancestors(relatives.family(youngest), window).relatives.len()
+        relatives.with_ancestors(relatives.family(youngest), window).len()
     };
     assert_eq!([with(19), with(18), with(15), with(0)], [1, 2, 5, 1 + ANCESTORS_MAX]);
     // What is there already is not looked for, and what no span names is not of it.
     let pair = relatives.family(Window { from: UnixNanos(18), until: UnixNanos(20) });
     let alone = Window { from: UnixNanos(18), until: UnixNanos(20) };
-    assert_eq!(relatives.with_ancestors(pair, alone).relatives.len(), 2);
-    assert_eq!(relatives.with_ancestors(Family::default(), ALL).relatives.len(), 0);
+    assert_eq!(relatives.with_ancestors(pair, alone).len(), 2);
+    assert_eq!(relatives.with_ancestors(Family::default(), ALL).len(), 0);
 }
 
 #[test]

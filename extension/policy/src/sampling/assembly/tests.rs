@@ -5,6 +5,8 @@ use crate::sampling::{Action, LooksAt, Ratio, Rule, Slow};
 use crate::span::{Kind, Span, SpanId};
 use alloc::string::ToString;
 
+mod tries;
+
 fn at(ms: u64) -> Instant {
     Instant::from_nanos(ms * 1_000_000)
 }
@@ -146,29 +148,6 @@ fn what_claims_to_end_in_the_future_makes_nothing_late_that_follows() {
     }
 }
 
-#[test]
-fn what_is_said_of_an_earlier_try_is_no_word_on_the_one_that_runs() {
-    let mut assembly = assembly();
-    begin(&mut assembly, 0, "a");
-    add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-    assembly.judge(at(2), None, |_| true);
-    begin(&mut assembly, 60_000, "a");
-    add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
-    assembly.judge(at(60_002), None, |_| true);
-    assert_eq!(assembly.count(), 2);
-    assembly.learn_of_earlier_try(Instant::default(), &id("b"), Some(Decision::Crash));
-    assert_eq!(ruled(&mut assembly), (0, 0));
-    assembly.learn_of_earlier_try(Instant::default(), &id("a"), Some(Decision::Crash));
-    assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1));
-    assert!(assembly.fragments.get(trace(2)).is_some());
-    // What comes late of it is of it, and what is said of the one that runs now is no word on that.
-    add(&mut assembly, at(60_003), item(3, 2, false), Some(&id("a")));
-    assembly.judge(at(60_004), None, |_| true);
-    assert_eq!(ruled(&mut assembly), (1, 0));
-    assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
-    assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
-}
-
 fn told(request_id: &str) -> Circumstances {
     Circumstances { request_id: request_id.into(), ..Circumstances::default() }
 }
@@ -213,19 +192,6 @@ fn what_came_before_its_invoke_waits_for_it() {
 }
 
 #[test]
-fn a_late_part_of_an_earlier_try_goes_its_way() {
-    let mut assembly = assembly();
-    begin(&mut assembly, 0, "a");
-    add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-    assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
-    assembly.judge(at(2), None, |_| true);
-    assert_eq!(ruled(&mut assembly), (0, 1));
-    begin(&mut assembly, 60_000, "a");
-    add(&mut assembly, at(60_001), item(1, 1, false), Some(&id("a")));
-    assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
-}
-
-#[test]
 fn what_begins_in_a_new_invocation_is_no_late_part_of_what_claims_to_end_later() {
     let mut assembly = assembly();
     begin(&mut assembly, 0, "a");
@@ -238,26 +204,6 @@ fn what_begins_in_a_new_invocation_is_no_late_part_of_what_claims_to_end_later()
     assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 0), "it began before");
     add(&mut assembly, at(5_001), item(1, 5_000_000_000, false), Some(&id("b")));
     assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 0), 1), "it is judged with its invocation");
-}
-
-#[test]
-fn what_is_said_of_a_try_when_the_next_one_runs_is_said_of_the_first() {
-    let mut assembly = assembly();
-    let (failure, is_final) = (Some(Decision::Crash), true);
-    begin(&mut assembly, 0, "a");
-    add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-    assembly.judge(at(2), None, |_| true);
-    begin(&mut assembly, 60_000, "a");
-    add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
-    assembly.judge(at(60_002), None, |_| true);
-    assembly
-        .learn(Instant::default(), Circumstances { at: Some(UnixNanos(0)), failure, is_final, ..told("a") });
-    assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1), "that has failed");
-    assembly.learn(
-        Instant::default(),
-        Circumstances { at: Some(UnixNanos(60_000_000_000)), is_final, ..told("a") },
-    );
-    assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0), "and this one has not");
 }
 
 #[test]
