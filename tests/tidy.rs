@@ -30,6 +30,7 @@ const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
     layers::policy_is_no_std,
     files::start_with_a_sentence,
     files::stay_short,
+    files::policy_stays_short,
     files::functions_stay_short,
     files::nothing_unfinished,
     files::no_machine_paths,
@@ -81,6 +82,11 @@ fn long_files_and_functions_are_found() {
     assert_only_complaint("extension/src/driver.rs", &file, "1000 lines of code, of at most");
     let function = format!("//! D.\nfn f() {{\n{}}}\n", "    g();\n".repeat(80));
     assert_only_complaint("extension/src/driver.rs", &function, "fn f has 82 lines, of at most");
+    for path in ["extension/policy/src/agent.rs", "extension/policy/tests/stories/roots.rs"] {
+        let lines = |count: usize| format!("//! P.\n{}", "// Why.\n".repeat(count - 1));
+        assert_only_complaint(path, &lines(401), "401 lines, of at most 400 in policy");
+        assert_eq!(violations(&planted::tree_with(path, &lines(400))), Vec::<String>::new());
+    }
     let documented = format!("//! D.\n{}", "// Why.\n\n".repeat(1000));
     let tests =
         format!("//! D.\n#[cfg(test)]\nmod tests {{\n    fn f() {{\n{}    }}\n}}\n", "g();\n".repeat(1000));
