@@ -4,7 +4,9 @@ mod cost;
 mod faas;
 mod histogram;
 mod known;
+pub(crate) mod measuring;
 mod own;
+pub(crate) mod prices;
 mod red;
 mod series;
 mod table;
@@ -18,42 +20,13 @@ use crate::time::{Duration, Instant, UnixNanos};
 use faas::Faas;
 use series::Store;
 
-pub use cost::{Architecture, ByteCost, Cost, Prices};
+pub use cost::Cost;
 pub use histogram::{Buckets, Histogram};
+pub use measuring::Measuring;
 pub(crate) use own::{Gauges, Own};
+pub use prices::{Architecture, ByteCost, Prices};
 pub use series::{Attributes, Measured, Point, Reading};
 pub use table::{Definition, Instrument, Metric};
-
-/// What is measured, and how it leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measuring {
-    /// As OTLP, where there is a backend for metrics.
-    pub otlp: bool,
-    /// As lines of CloudWatch's embedded metric format.
-    pub emf: bool,
-    /// Whether received spans are counted and measured by operation.
-    pub spans: bool,
-    /// The least time between two exports, SHUTDOWN's apart.
-    pub interval: Duration,
-    /// The most series of one metric between two exports, the one for everything else included.
-    pub series_max: usize,
-    /// Given buckets instead of exponential ones.
-    pub explicit_buckets: bool,
-}
-
-impl Measuring {
-    /// Nothing.
-    pub const OFF: Self = Self { otlp: false, emf: false, ..Self::DEFAULT };
-    /// The documented defaults.
-    pub const DEFAULT: Self = Self {
-        otlp: true,
-        emf: false,
-        spans: true,
-        interval: Duration::from_secs(60),
-        series_max: 200,
-        explicit_buckets: false,
-    };
-}
 
 /// Buckets for what is measured in `unit`: the advice of the semantic conventions, carried on to where Lambda ends.
 const fn buckets(unit: &str) -> &'static [f64] {

@@ -1,7 +1,8 @@
 //! What an outbox cuts, keeps together and gives up.
 
 use super::*;
-use crate::entry::{BOOKKEEPING_BYTES, Content};
+use crate::config::BOOKKEEPING_BYTES;
+use crate::entry::Content;
 use crate::span::Signal;
 
 const BOUNDS: Bounds =
