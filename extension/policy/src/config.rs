@@ -2,10 +2,10 @@
 
 use alloc::sync::Arc;
 
-use crate::entry::BOOKKEEPING_BYTES;
-use crate::metrics::{Architecture, Measuring, Prices};
+use crate::metrics::measuring::Measuring;
+use crate::metrics::prices::{Architecture, Prices};
 use crate::platform::InitType;
-use crate::sampling::Sampling;
+use crate::sampling::settings::Sampling;
 use crate::span::Signal;
 use crate::time::Duration;
 
@@ -45,6 +45,11 @@ pub enum XrayParent {
     /// Nothing.
     Ignore,
 }
+
+/// What one entry ([`crate::Entry`]) costs in memory besides its bytes, at most: its own place in a queue, where its span is in
+/// the request it came with, and a second of each, because queues grow by doubling. `wire` checks that for its
+/// bodies. It matters: a small span has no more bytes than this.
+pub const BOOKKEEPING_BYTES: usize = 128;
 
 /// How much may be held at once.
 #[derive(Clone, Copy, Debug)]
