@@ -47,7 +47,7 @@ const MENDED: [(u64, &str); 55] = [
     (96_457, "a late span of a failed invocation, where INVOKE was read late"),
     (98_164, "spans that came before their INVOKE were judged with the invocation before"),
     (106_717, "what the disk could not read back was taken for given up"),
-    (108_020, "a span on disk and recovered besides was taken for one item"),
+    (108_020, "what a killed process had made was on disk, and made again: two items of the books"),
     (109_417, "a report was taken for the retry's, as the clock was set back"),
     (110_669, "a burst was over before the platform's first word"),
     (115_984, "handlers shorter than answers that freezes lose: few probes are waited for"),
