@@ -17,6 +17,7 @@ mod black_box {
     mod connections;
     mod cost;
     mod done;
+    mod emulator;
     mod flush;
     mod hostile;
     mod judgement;

@@ -30,7 +30,7 @@ use crate::lifecycle::Phase;
 use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::pace::Pace;
-use crate::platform::{Invoke, PlatformEvent, Shutdown};
+use crate::platform::{Invoke, PlatformEvent, Shutdown, Subscription};
 use crate::sampling::Assembly;
 use crate::span::{RequestId, Signal};
 use crate::stand_ins::StandIns;
@@ -40,8 +40,8 @@ use crate::turn::{Reception, Starting, Turn};
 use holding::Hold;
 /// Announced spans may take this part of what may be held, on top of it.
 const ANNOUNCED_PART: usize = 8;
-/// On Managed Instances nothing freezes and no invocation end is awaited: data leaves on this beat.
-const MANAGED_BEAT: Duration = Duration::from_secs(1);
+/// Where nothing freezes, no invocation end is awaited: data leaves on this beat.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Everything that Prefreeze decides, for one execution environment. `B` is the body of a span or parcel.
 #[derive(Debug)]
@@ -60,8 +60,8 @@ pub struct Agent<B> {
     logs: Correlation<B>,
     turn: Turn,
     reception: Reception,
-    /// Whether the Telemetry API delivers platform events.
-    delivers: bool,
+    /// What became of the subscription to the Telemetry API.
+    subscription: Subscription,
     hold: Option<Hold>,
     /// Whether the last invocation was held until it was given up on, for nothing: neither the function nor
     /// the platform told of its end. Then the next ones are not held at all, until an end is heard again.
@@ -100,7 +100,7 @@ impl<B: Body> Agent<B> {
             logs: Correlation::new(&config),
             turn: Turn::Starting(Starting::default()),
             reception: Reception::default(),
-            delivers: true,
+            subscription: Subscription::Accepted,
             hold: None,
             is_unheard: false,
             slept: Duration::ZERO,
@@ -119,7 +119,7 @@ impl<B: Body> Agent<B> {
         }
         let now = self.with_freezes(now, &input);
         let is_read = matches!(input, Input::Unparked { .. });
-        if self.config.is_managed() && now >= self.next_beat {
+        if !self.freezes() && now >= self.next_beat {
             // No INVOKE says when: a disk that was full once may have room again.
             self.try_disk_again();
         }
@@ -146,7 +146,7 @@ impl<B: Body> Agent<B> {
             Input::Rooted { request_id, trace_id, span_id } => {
                 self.account.on_rooted(request_id, trace_id, span_id);
             }
-            Input::Subscribed { delivers } => self.delivers = delivers,
+            Input::Subscribed(subscription) => self.subscription = subscription,
             Input::Recovered { invoke, seed, earlier, receipt, announced } => {
                 let begun = invoke.map(|invoke| (invoke, seed));
                 self.on_recovered(now, begun, earlier, receipt, announced);
@@ -199,6 +199,11 @@ impl<B: Body> Agent<B> {
         self.outputs.pop_front()
     }
 
+    /// Whether the environment is frozen between invocations: neither Managed Instances nor a local emulator are.
+    fn freezes(&self) -> bool {
+        !(self.config.is_managed() || self.subscription == Subscription::Local)
+    }
+
     /// When [`Input::Tick`] is due; `None` while nothing could be done about it, above all while the
     /// environment may be frozen.
     pub fn deadline(&self) -> Option<Instant> {
@@ -209,7 +214,7 @@ impl<B: Body> Agent<B> {
         let exports = || self.lanes.iter().filter_map(Lane::flight_due).min();
         match &self.turn {
             Turn::Starting(_) | Turn::Exited => None,
-            Turn::Waiting(_) if !self.config.is_managed() => None,
+            Turn::Waiting(_) if self.freezes() => None,
             Turn::Waiting(_) => {
                 let is_idle = self.lanes.iter().all(|lane| lane.is_all_sent() && lane.has_none_on_disk())
                     && self.unjudged(Signal::Traces) == 0
@@ -366,19 +371,25 @@ impl<B: Body> Agent<B> {
     fn advance_waiting(&mut self, now: Instant) {
         // Late words of the platform close what is open, and the spans wait in the outbox.
         self.close_known(now);
-        if !self.config.is_managed() {
+        if self.freezes() {
             return;
         }
         self.unpark(now);
         if now >= self.next_beat {
-            self.next_beat = now + MANAGED_BEAT;
+            self.next_beat = now + BEAT;
             self.account.settle_overdue(now, &self.config);
-            let (before, account) = (self.account.all_over_before(), &self.account);
-            self.announced.forget_begun_before(before, |request_id| account.is_over(request_id));
+            if self.config.is_managed() {
+                let (before, account) = (self.account.all_over_before(), &self.account);
+                self.announced.forget_begun_before(before, |request_id| account.is_over(request_id));
+            }
             self.store_made(now);
             self.store_logs(now);
             self.meter_if_due(now);
             self.lanes.iter_mut().for_each(Lane::seal);
+        } else if self.subscription == Subscription::Local {
+            // An emulator may be stopped as soon as its caller has the answer. What comes while a request is under way
+            // leaves together, after it.
+            self.lanes.iter_mut().filter(|lane| lane.items_in_flight() == 0).for_each(Lane::seal);
         }
         // The beat cuts batches; what is cut leaves as soon as the backend has answered what was before it.
         self.advance_lanes(now, Window::Open);

@@ -61,8 +61,8 @@ pub use metrics::{
 };
 pub use notice::Notice;
 pub use platform::{
-    EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Response, Shutdown, ShutdownReason, Usage,
-    XrayContext,
+    EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Response, Shutdown, ShutdownReason,
+    Subscription, Usage, XrayContext,
 };
 pub use rng::Rng;
 pub use span::{Kind, Link, Parcel, PlatformSpan, RequestId, Signal, Span, SpanId, TraceId, Value};

@@ -2,7 +2,10 @@
 
 use crate::story::{MS, Story, on_demand, roots, share, trace};
 use policy::sampling::Decision;
-use policy::{Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, UnixNanos};
+use policy::{
+    Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, Subscription,
+    UnixNanos,
+};
 
 /// From when to when invocations ran, by the spans made for them, and whether each failed.
 fn told(story: &Story) -> Vec<(u64, u64, bool)> {
@@ -374,7 +377,7 @@ fn the_report_that_told_the_end_of_the_first_try_is_not_awaited_in_that_of_its_r
 #[test]
 fn the_own_span_of_a_retry_is_not_that_of_a_first_try_that_might_still_run() {
     let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
-    story.hear(Input::Subscribed { delivers: false });
+    story.hear(Input::Subscribed(Subscription::Refused));
     let invoke = |story: &mut Story, wait_ms: u64| {
         story.now += wait_ms * MS;
         story.hear(Input::Invoke(policy::Invoke {
