@@ -40,6 +40,7 @@ mod black_box {
     mod shutdown;
     mod spool;
     mod start;
+    mod stores;
     mod summary;
     mod telemetry;
     mod tls;

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Config, Destinations, FlushMode, Measuring, Signal, SpoolMode, XrayParent};
+use policy::{Config, Destinations, FlushMode, Measuring, Signal, SpoolMode, Temporality, XrayParent};
 use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
@@ -482,6 +482,17 @@ impl Reader {
             [("base2_exponential_bucket_histogram", false), ("explicit_bucket_histogram", true)];
         let explicit_buckets =
             self.word("PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", false, &aggregations);
+        let temporalities = [
+            ("delta", Temporality::Delta),
+            // What differs from delta there is of instruments that Prefreeze does not have.
+            ("lowmemory", Temporality::Delta),
+            ("cumulative", Temporality::Cumulative),
+        ];
+        let temporality = self.word(
+            "PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            Temporality::Delta,
+            &temporalities,
+        );
         Measuring {
             otlp,
             emf,
@@ -489,6 +500,7 @@ impl Reader {
             interval: self.millis("PREFREEZE_METRICS_INTERVAL_MS", 60_000),
             series_max: self.number("PREFREEZE_METRICS_SERIES_MAX", 200, 2..=10_000) as usize,
             explicit_buckets,
+            temporality,
         }
     }
 

@@ -57,7 +57,7 @@ pub use ledger::{Counts, DropReason, Ledger};
 pub use lifecycle::{Event, Phase};
 pub use metrics::{
     Architecture, Attributes, Buckets, ByteCost, Cost, Definition, Histogram, Instrument, Measured,
-    Measuring, Metric, Point, Prices, Reading,
+    Measuring, Metric, Point, Prices, Reading, Temporality,
 };
 pub use notice::Notice;
 pub use platform::{

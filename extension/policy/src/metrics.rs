@@ -8,6 +8,7 @@ mod own;
 mod red;
 mod series;
 mod table;
+mod totals;
 
 use crate::config::Config;
 use crate::facts::Body;
@@ -17,12 +18,14 @@ use crate::time::{Duration, Instant, UnixNanos};
 
 use faas::Faas;
 use series::Store;
+use totals::Totals;
 
 pub use cost::{Architecture, ByteCost, Cost, Prices};
 pub use histogram::{Buckets, Histogram};
 pub(crate) use own::{Gauges, Own};
 pub use series::{Attributes, Measured, Point, Reading};
 pub use table::{Definition, Instrument, Metric};
+pub use totals::Temporality;
 
 /// What is measured, and how it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Measuring {
     pub series_max: usize,
     /// Given buckets instead of exponential ones.
     pub explicit_buckets: bool,
+    /// What the points of counters and histograms say, as OTLP. Lines are always of what came since those before.
+    pub temporality: Temporality,
 }
 
 impl Measuring {
@@ -52,6 +57,7 @@ impl Measuring {
         interval: Duration::from_secs(60),
         series_max: 200,
         explicit_buckets: false,
+        temporality: Temporality::Delta,
     };
 }
 
@@ -94,6 +100,8 @@ const fn buckets(unit: &str) -> &'static [f64] {
 pub(crate) struct Metrics {
     measuring: Measuring,
     store: Store,
+    /// Where points say what came since the environment began.
+    totals: Option<Totals>,
     faas: Faas,
     own: Own,
     /// When points were last made, or the first invocation began.
@@ -109,6 +117,8 @@ impl Metrics {
         measuring.otlp &= config.destinations.metrics;
         Self {
             store: Store::new(measuring.series_max, measuring.explicit_buckets),
+            totals: (measuring.otlp && measuring.temporality == Temporality::Cumulative)
+                .then(|| Totals::new(measuring.series_max)),
             measuring,
             faas: Faas::default(),
             own: Own::default(),
@@ -238,7 +248,15 @@ impl Metrics {
         self.own.levels(gauges, &mut points);
         points.sort_by_key(|point| point.metric);
         let (begun, start, at) = self.times.interval(now);
-        Measured { begun, start, at, points }
+        Measured { begun, start, at, temporality: Temporality::Delta, points }
+    }
+
+    /// The same as the backend wants it.
+    pub(crate) fn for_backend(&mut self, measured: Measured) -> Measured {
+        match &mut self.totals {
+            Some(totals) => totals.of(measured),
+            None => measured,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::histogram::{BUCKETS_MAX, Buckets, Histogram};
 use super::table::Metric;
+use super::totals::Temporality;
 use crate::time::UnixNanos;
 
 /// An attribute as it is looked up: without an allocation.
@@ -43,6 +44,8 @@ pub struct Point {
 pub struct Measured {
     /// When the environment began: where levels (up-down counters) count from.
     pub begun: UnixNanos,
+    /// What the values of counters and histograms say.
+    pub temporality: Temporality,
     /// The begin of the interval: the end of the one before.
     pub start: UnixNanos,
     /// Its end; after its begin.
@@ -544,7 +547,7 @@ mod tests {
         let seconds = Metric::Duration.definition().buckets.len();
         assert_eq!(sizes, [180 + 9 + 10 + 3 + 8, 180 + 9, 180 + 60 + seconds * 16, 180 + 60 + 14]);
         let at = UnixNanos(1);
-        let measured = Measured { begun: at, start: at, at, points };
+        let measured = Measured { begun: at, start: at, at, temporality: Temporality::Delta, points };
         assert_eq!(measured.size(), sizes.iter().sum());
         let pieces: Vec<_> = measured.pieces(3).map(|piece| piece.points.len()).collect();
         assert_eq!(pieces, [3, 1]);
