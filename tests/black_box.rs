@@ -18,6 +18,7 @@ mod black_box {
     mod cost;
     mod done;
     mod emulator;
+    mod field;
     mod flush;
     mod hostile;
     mod judgement;

@@ -426,8 +426,16 @@ impl Reader {
         let name = self.form("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
         let text = self.get(&name).unwrap_or_default().to_owned();
         let mut headers = Vec::new();
-        for (index, member) in key_values::parse(&text).enumerate() {
+        for (index, member) in key_values::parse(key_values::unquoted(text.trim())).enumerate() {
             match member {
+                // Both come of a secret that was not filled in, and would be refused as a wrong key.
+                Ok((_, value)) if value.is_empty() => {
+                    self.problem(&name, format!("member {} has no value", index + 1));
+                }
+                Ok((_, value)) if is_placeholder(&value) => {
+                    let reason = "is a placeholder that nothing has replaced";
+                    self.problem(&name, format!("member {} {reason}", index + 1));
+                }
                 Ok((key, value)) if is_header(&key, &value) => headers.push((key, value)),
                 Ok(_) => self.problem(&name, format!("member {} is not a valid header", index + 1)),
                 Err(bad) => self.problem(&name, bad.to_string()),
@@ -587,6 +595,12 @@ impl Reader {
             Vec::new()
         })
     }
+}
+
+/// Whether `value` holds `${…}`, or a dynamic reference of CloudFormation's that it does not resolve in variables.
+fn is_placeholder(value: &str) -> bool {
+    let holds = |begin: &str, end: &str| value.split_once(begin).is_some_and(|(_, rest)| rest.contains(end));
+    holds("${", "}") || holds("{{resolve:", "}}")
 }
 
 fn is_header(name: &str, value: &str) -> bool {
