@@ -25,6 +25,7 @@ mod black_box {
     mod lanes;
     mod late;
     mod lenient;
+    mod limits;
     mod listeners;
     mod logs;
     mod managed;

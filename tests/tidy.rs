@@ -4,6 +4,7 @@
 //! violation of a new one, add a row to `PLANTED` below.
 
 mod tidy {
+    pub(crate) mod circles;
     pub(crate) mod documents;
     pub(crate) mod files;
     pub(crate) mod layers;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tidy::tree::{Tree, Violation};
-use tidy::{documents, files, layers, links, makefile, only, planted};
+use tidy::{circles, documents, files, layers, links, makefile, only, planted};
 
 /// Everything that is held, over a tree.
 const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
@@ -28,8 +29,10 @@ const RULES: &[fn(&Tree) -> Vec<Violation>] = &[
     layers::arrows_point_one_way,
     layers::policy_depends_on_nothing,
     layers::policy_is_no_std,
+    circles::config_is_in_no_circle,
     files::start_with_a_sentence,
     files::stay_short,
+    files::policy_stays_short,
     files::functions_stay_short,
     files::nothing_unfinished,
     files::no_machine_paths,
@@ -81,12 +84,51 @@ fn long_files_and_functions_are_found() {
     assert_only_complaint("extension/src/driver.rs", &file, "1000 lines of code, of at most");
     let function = format!("//! D.\nfn f() {{\n{}}}\n", "    g();\n".repeat(80));
     assert_only_complaint("extension/src/driver.rs", &function, "fn f has 82 lines, of at most");
+    for path in ["extension/policy/src/agent.rs", "extension/policy/tests/stories/roots.rs"] {
+        let lines = |count: usize| format!("//! P.\n{}", "// Why.\n".repeat(count - 1));
+        assert_only_complaint(path, &lines(401), "401 lines, of at most 400 in policy");
+        assert_eq!(violations(&planted::tree_with(path, &lines(400))), Vec::<String>::new());
+    }
     let documented = format!("//! D.\n{}", "// Why.\n\n".repeat(1000));
     let tests =
         format!("//! D.\n#[cfg(test)]\nmod tests {{\n    fn f() {{\n{}    }}\n}}\n", "g();\n".repeat(1000));
     for text in [documented, tests] {
         let found = violations(&planted::tree_with("extension/src/driver.rs", &text));
         assert_eq!(found, Vec::<String>::new());
+    }
+}
+
+/// Three files in a circle, by each way of naming a module.
+#[test]
+fn a_circle_through_config_is_found() {
+    const FOLDER: &str = "extension/policy/src/";
+    let ways = [
+        (
+            "use crate::metrics::{cost::Prices, Measuring};",
+            "pub use cost::Prices;",
+            "use crate::config::Config;",
+        ),
+        (
+            "use crate::metrics::Measuring;",
+            "use cost::{Prices};",
+            "use super::super::config::{Bounds, Config};",
+        ),
+        ("fn f(_: crate::metrics::cost::Prices) {}", "", "fn f(_: &crate::config::Config) {}"),
+    ];
+    for (of_config, of_metrics, of_cost) in ways {
+        let mut tree = planted::clean_tree();
+        for (name, text) in [("config", of_config), ("metrics", of_metrics), ("metrics/cost", of_cost)] {
+            tree.files.insert(format!("{FOLDER}{name}.rs"), format!("//! P.\n{text}\n"));
+        }
+        let found = violations(&tree);
+        let complaint =
+            format!("{FOLDER}metrics/cost.rs: imports config.rs, which needs it: {FOLDER}config.rs -> ");
+        assert!(found.len() == 1 && found[0].starts_with(&complaint), "{of_config}: {found:?}");
+        // A test may import what it likes, and so may whoever only reads the settings.
+        let tests = format!("//! P.\n#[cfg(test)]\nmod tests {{\n    {of_cost}\n}}\n");
+        tree.files.insert(format!("{FOLDER}metrics/cost.rs"), tests);
+        tree.files.insert(format!("{FOLDER}budget.rs"), format!("//! P.\n{of_cost}\n"));
+        assert_eq!(violations(&tree), Vec::<String>::new(), "{of_config}");
     }
 }
 

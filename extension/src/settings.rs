@@ -4,6 +4,7 @@
 
 mod endpoint;
 mod guarding;
+mod limits;
 mod prices;
 mod proxies;
 mod residency;
@@ -18,7 +19,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Config, Destinations, FlushMode, Measuring, Signal, SpoolMode, Temporality, XrayParent};
+use policy::{
+    Config, Destinations, FlushMode, Measuring, RequestLimit, Signal, SpoolMode, Temporality, XrayParent,
+};
 use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
@@ -104,6 +107,8 @@ pub struct Destination {
     pub is_direct: bool,
     /// Host and port of the proxy that requests go through, where there is one.
     pub proxy: Option<String>,
+    /// The most that the backend takes in one request, where that is known.
+    pub limit: RequestLimit,
 }
 
 impl Destination {
@@ -419,7 +424,8 @@ impl Reader {
             client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
         };
         let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
-        Some(Destination { url, headers, protocol, packing, tls, is_direct, proxy })
+        let limit = limits::of(&url, signal);
+        Some(Destination { url, headers, protocol, packing, tls, is_direct, proxy, limit })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
@@ -455,6 +461,9 @@ impl Reader {
         let spool = [("always", SpoolMode::Always), ("outage", SpoolMode::Outage), ("off", SpoolMode::Off)];
         let default = Config::default();
         let [traces, metrics, logs] = destinations.each_ref().map(Option::is_some);
+        let limit = |destination: &Option<Destination>| {
+            destination.as_ref().map_or(RequestLimit::NONE, |destination| destination.limit)
+        };
         Config {
             function_name: self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("function").into(),
             function_version: self.get("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or("$LATEST").into(),
@@ -474,6 +483,7 @@ impl Reader {
             destinations: Destinations { traces, metrics, logs },
             expects_spans: self.expects_spans(),
             bounds: self.bounds(default.bounds),
+            request_limits: destinations.each_ref().map(limit),
             ..default
         }
     }

@@ -141,6 +141,7 @@ mod tests {
             spool: Arc::default(),
             guarding: Guarding::default(),
             max_body: BODY_MAX,
+            request_limits: [policy::RequestLimit::NONE; 3],
             refusals: crate::intake::Refusals::default(),
         };
         let (reader, clock) = (Arc::<Mutex<Reader>>::default(), Clock::start());

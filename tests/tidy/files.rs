@@ -7,6 +7,10 @@ use super::tree::{Tree, Violation};
 /// are not counted: nobody should be short of them.
 const FILE_LINES_MAX: usize = 600;
 
+/// In policy a file has no more lines than this, comments and tests among them: each is one idea with one owner of its
+/// state, and is read from the first line to the last.
+const POLICY_LINES_MAX: usize = 400;
+
 /// A function longer than this does not fit a screen.
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -71,6 +75,14 @@ pub(crate) fn stay_short(tree: &Tree) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// No file of policy is too long to be read at once.
+pub(crate) fn policy_stays_short(tree: &Tree) -> Vec<Violation> {
+    let lines = tree.rust("extension/policy/").map(|(path, text)| (path, text.lines().count()));
+    let long = lines.filter(|(path, lines)| *lines > POLICY_LINES_MAX && !is_exempt(path));
+    let message = |lines| format!("{lines} lines, of at most {POLICY_LINES_MAX} in policy");
+    long.map(|(path, lines)| Violation::of_file(path, message(lines))).collect()
 }
 
 /// No function of the product is too long for a screen.

@@ -9,19 +9,21 @@ mod entries;
 mod hearing;
 mod init;
 mod invocation;
+mod over;
 mod recovering;
 mod relatives;
 mod root;
 #[cfg(test)]
 mod tests;
+mod unbegun;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::config::Config;
-use crate::platform::{EndStatus, Invoke};
+use crate::platform::Invoke;
 use crate::sampling::Circumstances;
-use crate::span::{PlatformSpan, RequestId, Span, TraceId};
+use crate::span::{PlatformSpan, RequestId, Span};
 use crate::stand_ins::Key;
 use crate::time::{Duration, Instant, UnixNanos};
 
@@ -32,17 +34,15 @@ use ending::Finish;
 pub(crate) use ending::has_died;
 use init::Init;
 pub(crate) use init::counts as counts_as_init;
+use invocation::Finished;
 pub(crate) use invocation::Invocation;
-use invocation::{Early, Finished};
 use relatives::{Place, Relatives};
+use unbegun::Unbegun;
 
 /// Finished invocations remembered for data that comes late, and for what is told twice: on demand, and where as many end
 /// at once as a managed instance serves.
 const FINISHED_MAX: usize = 64;
 const FINISHED_MAX_MANAGED: usize = OPEN_MAX;
-/// Invocations of which something is heard before they begin: on Managed Instances, where `platform.start` may be late,
-/// there may be as many as run.
-const EARLY_MAX: usize = 512;
 /// Invocations open at once: one on demand; on Managed Instances as many as an environment serves.
 const OPEN_MAX: usize = 1_024;
 /// No invocation lasts longer than 15 minutes; of one that is still open a minute later the end was lost.
@@ -74,7 +74,7 @@ pub(crate) struct Account {
     claimed: Option<Invocation>,
     awaited: Waiting,
     finished: VecDeque<Finished>,
-    early: VecDeque<Early>,
+    unbegun: Unbegun,
     /// On demand, where a span that names no invocation is of the one during which it began. Where invocations overlap
     /// nothing tells, and this stays empty.
     relatives: Relatives,
@@ -124,8 +124,7 @@ impl Account {
         self.first_received_at.get_or_insert(invoke.received_at);
         // An end in the future is none: a span may claim any time, and clocks are set.
         self.last_end = self.last_end.min(invoke.received_at);
-        let index = self.early.iter().position(|early| early.request_id == invoke.request_id);
-        let early = index.and_then(|index| self.early.remove(index)).unwrap_or_default();
+        let early = self.unbegun.take(&invoke.request_id);
         let mut open = Invocation::new(now, config.seed, self.begun, invoke, deadline_at);
         open.flush_requested = early.flush_requested;
         // What happened long before is of an earlier try under the same id; what happened still earlier claims any time.
@@ -195,17 +194,12 @@ impl Account {
         if self.begun > 0 {
             return Vec::new();
         }
-        let is_bad = |early: &&Early| {
-            let finish = early.finish.as_ref();
-            finish.map_or(is_bad_end, |finish| finish.ending.status != EndStatus::Success)
-        };
-        let started = |early: &Early| Some((early.request_id.clone(), early.started_at?));
-        self.early.iter().filter(is_bad).filter_map(started).collect()
+        self.unbegun.started_badly(is_bad_end)
     }
 
     /// Whether the platform may yet tell of such an invocation, or of its end.
     pub(crate) fn may_be_untold(&self) -> bool {
-        self.begun == 0 && !self.early.iter().any(|early| early.finish.is_some())
+        self.begun == 0 && !self.unbegun.has_end()
     }
 
     /// Whether the platform, which tells of others, has yet to say how the last invocation ended. What it says is delivered
@@ -222,19 +216,6 @@ impl Account {
         config.is_managed() && !self.is_death_told
     }
 
-    /// Where to note what is heard of `request_id` before it begins.
-    fn early(&mut self, request_id: &RequestId) -> Option<&mut Early> {
-        let known = self.early.iter().position(|early| early.request_id == *request_id);
-        let index = known.unwrap_or_else(|| {
-            if self.early.len() == EARLY_MAX {
-                self.early.pop_front();
-            }
-            self.early.push_back(Early { request_id: request_id.clone(), ..Early::default() });
-            self.early.len() - 1
-        });
-        self.early.get_mut(index)
-    }
-
     /// The function says that it is done with `request_id`, or with whatever runs.
     pub(crate) fn on_flush_request(&mut self, request_id: Option<&RequestId>) {
         self.tells_ends = true;
@@ -243,7 +224,7 @@ impl Account {
         if let Some(open) = running.filter(|open| is_meant(open)) {
             open.flush_requested = true;
         } else if let Some(request_id) = request_id.filter(|id| !self.has_begun(id)) {
-            self.early(request_id).into_iter().for_each(|early| early.flush_requested = true);
+            self.unbegun.note(request_id).into_iter().for_each(|early| early.flush_requested = true);
         }
     }
 
@@ -280,34 +261,6 @@ impl Account {
         told.or_else(|| open.entry.filter(|_| !self.entries_mislead).map(|entry| entry.end))
     }
 
-    /// The invocation that was over when a span which began at `start` came, and that it began in; `None` where it is of the
-    /// running one, or where invocations overlap. Where nobody has told its end, it was over when the next one began: not
-    /// before `/next` was asked.
-    pub(crate) fn over_at(&self, now: Instant, config: &Config, start: UnixNanos) -> Option<&RequestId> {
-        let next = self.current().map_or(UnixNanos(u64::MAX), |open| open.from);
-        // What is in the future of the running one began before the clock was set back.
-        let is_future = self.current().is_some_and(|open| start > open.latest(now));
-        let is_late = !config.is_managed() && (start < next || is_future);
-        let is_of = |finished: &&Finished| {
-            finished.began_at.minus(INVOKE_DELAY_MAX) <= start && start <= finished.ended_at
-        };
-        let finished =
-            self.finished.iter().filter(|_| is_late).find(is_of).map(|finished| &finished.request_id);
-        let mut before = self.open.iter().rev().skip(1).filter(|_| is_late);
-        let is_before =
-            |open: &&Invocation| open.from <= start && open.asked_at.is_some_and(|asked| start < asked);
-        finished.or_else(|| before.find(is_before).map(|open| &open.invoke.request_id))
-    }
-
-    /// The invocation that is over and has its own span in `trace`, for a span that began at `start`, before INVOKE of the
-    /// running one was read: by time it may be of either.
-    pub(crate) fn over_in(&self, config: &Config, trace: TraceId, start: UnixNanos) -> Option<&RequestId> {
-        let open = self.current().filter(|_| !config.is_managed())?;
-        let is_of = |known: &&Finished| known.entry.is_some_and(|entry| entry.place.trace_id == trace);
-        let mut known = self.finished.iter().rev().filter(|_| start < open.invoke.received_at);
-        known.find(is_of).map(|known| &known.request_id)
-    }
-
     /// Whether a span that begins is a part of one that had ended by then: it is left over from that one's invocation, and
     /// no sign of another.
     pub(crate) fn is_left_over<B>(&self, span: &Span<B>) -> bool {
@@ -319,52 +272,9 @@ impl Account {
         self.tells_ends
     }
 
-    /// Whether `request_id` has begun, as far as is remembered.
-    fn has_begun(&self, request_id: &RequestId) -> bool {
-        self.is_open(request_id) || self.has_older(request_id)
-    }
-
-    /// Whether `platform.start` of `request_id` at `at` is of an invocation that is known already: it began then, or it was
-    /// begun by its report, which is later than its end by some time.
-    pub(crate) fn has_begun_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
-        let is_open =
-            |open: &Invocation| open.invoke.request_id == *request_id && open.invoke.received_at == at;
-        let is_finished = |known: &Finished| {
-            let from = known.began_at.minus(INVOKE_DELAY_MAX);
-            known.request_id == *request_id && from <= at && at <= known.ended_at
-        };
-        self.open.iter().any(is_open) || self.finished.iter().any(is_finished)
-    }
-
-    /// Whether a report of `at` is of an invocation whose begin was never told.
-    pub(crate) fn is_begin_lost(&self, request_id: &RequestId, at: UnixNanos) -> bool {
-        let is_its = |known: &Finished| {
-            known.request_id == *request_id && (!known.is_reported || at <= known.ended_at)
-        };
-        !self.is_open(request_id) && !self.finished.iter().any(is_its)
-    }
-
-    /// Whether `request_id` is over, and does not run again.
-    pub(crate) fn is_over(&self, request_id: &RequestId) -> bool {
-        !self.is_open(request_id) && self.has_older(request_id)
-    }
-
     /// Whether `request_id` is open.
     pub(crate) fn is_open(&self, request_id: &RequestId) -> bool {
         self.open.iter().any(|open| open.invoke.request_id == *request_id)
-    }
-
-    /// The number, in order of their begin, of the oldest invocation that is open; of the next one where none is.
-    pub(crate) fn oldest_open(&self) -> u64 {
-        self.open.first().map_or(self.begun + 1, |open| open.ordinal)
-    }
-
-    /// Every invocation that began before this time is over: the platform tells of begins in their order. For Managed
-    /// Instances.
-    pub(crate) fn all_over_before(&self) -> UnixNanos {
-        let oldest_open = self.open.iter().map(|open| open.invoke.received_at).min();
-        let newest_finished = || self.finished.iter().map(|finished| finished.began_at).max();
-        oldest_open.or_else(newest_finished).unwrap_or_default().minus(END_SLACK)
     }
 
     /// Another request of the function has come, whose spans follow.
@@ -375,16 +285,6 @@ impl Account {
     /// The function has announced spans, or sent some to a process before this one: it has an SDK.
     pub(crate) const fn on_sdk(&mut self) {
         self.has_sdk = true;
-    }
-
-    /// Whether what happened at `at` is of an invocation of this request id that is over.
-    fn is_over_at(&self, request_id: &RequestId, at: UnixNanos) -> bool {
-        self.finished.iter().any(|known| known.request_id == *request_id && at <= known.ended_at)
-    }
-
-    /// Whether an earlier try of `request_id` is remembered.
-    fn has_older(&self, request_id: &RequestId) -> bool {
-        self.finished.iter().any(|finished| finished.request_id == *request_id)
     }
 
     /// The deaths found since the last call.

@@ -4,9 +4,11 @@
 //! until it is `None`; then wait for the next input or for [`Agent::deadline`], whichever is first.
 
 mod announcing;
+mod closing;
 mod draining;
 mod holding;
 mod logging;
+mod managed;
 mod metering;
 mod sampling;
 mod spooling;
@@ -32,17 +34,14 @@ use crate::notice::Notice;
 use crate::pace::Pace;
 use crate::platform::{Invoke, PlatformEvent, Shutdown, Subscription};
 use crate::sampling::Assembly;
-use crate::span::{RequestId, Signal};
+use crate::span::Signal;
 use crate::stand_ins::StandIns;
-use crate::time::{Duration, Instant, UnixNanos};
+use crate::time::{Duration, Instant};
 use crate::turn::{Reception, Starting, Turn};
 
 use holding::Hold;
 /// Announced spans may take this part of what may be held, on top of it.
 const ANNOUNCED_PART: usize = 8;
-/// Where nothing freezes, no invocation end is awaited: data leaves on this beat.
-const BEAT: Duration = Duration::from_secs(1);
-
 /// Everything that Prefreeze decides, for one execution environment. `B` is the body of a span or parcel.
 #[derive(Debug)]
 pub struct Agent<B> {
@@ -340,89 +339,6 @@ impl<B: Body> Agent<B> {
             self.pace.on_duration(*duration);
         }
         self.weigh(now, event, is_of_earlier);
-    }
-
-    /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins. It may be told twice. Where it was
-    /// lost, or is late, the report tells when that was.
-    fn begin_managed(&mut self, now: Instant, event: &PlatformEvent) {
-        match event {
-            PlatformEvent::Start { request_id, at } if !self.account.has_begun_at(request_id, *at) => {
-                self.begin_without_invoke(now, request_id, *at);
-            }
-            PlatformEvent::Report { request_id, at, duration, .. }
-                if self.account.is_begin_lost(request_id, *at) =>
-            {
-                self.begin_without_invoke(now, request_id, at.minus(duration.unwrap_or_default()));
-            }
-            _ => {}
-        }
-    }
-
-    fn begin_without_invoke(&mut self, now: Instant, request_id: &RequestId, at: UnixNanos) {
-        self.ledger.invocations += 1;
-        self.metrics.on_time(now, at);
-        self.metrics.on_invoke(request_id, at);
-        let (request_id, arn, waited) = (request_id.clone(), "".into(), Duration::ZERO);
-        let invoke =
-            Invoke { request_id, deadline: now, deadline_at: at, received_at: at, arn, xray: None, waited };
-        self.account.begin(now, &self.config, invoke, None);
-    }
-
-    fn advance_waiting(&mut self, now: Instant) {
-        // Late words of the platform close what is open, and the spans wait in the outbox.
-        self.close_known(now);
-        if self.freezes() {
-            return;
-        }
-        self.unpark(now);
-        if now >= self.next_beat {
-            self.next_beat = now + BEAT;
-            self.account.settle_overdue(now, &self.config);
-            if self.config.is_managed() {
-                let (before, account) = (self.account.all_over_before(), &self.account);
-                self.announced.forget_begun_before(before, |request_id| account.is_over(request_id));
-            }
-            self.store_made(now);
-            self.store_logs(now);
-            self.meter_if_due(now);
-            self.lanes.iter_mut().for_each(Lane::seal);
-        } else if self.subscription == Subscription::Local {
-            // An emulator may be stopped as soon as its caller has the answer. What comes while a request is under way
-            // leaves together, after it.
-            self.lanes.iter_mut().filter(|lane| lane.items_in_flight() == 0).for_each(Lane::seal);
-        }
-        // The beat cuts batches; what is cut leaves as soon as the backend has answered what was before it.
-        self.advance_lanes(now, Window::Open);
-    }
-
-    /// A function that has died may have left a request with us: until that is read, and while the platform has
-    /// nothing more for us anyway, its own spans may come, and need not be made up.
-    fn close_known(&mut self, now: Instant) {
-        let is_idle = self.phase() == Phase::Waiting && !self.config.is_managed();
-        self.close(now, is_idle || self.reception.is_under_way());
-    }
-
-    fn close(&mut self, now: Instant, may_come: bool) {
-        self.account.close_known(now, &self.config, &self.announced, may_come);
-        self.store_made(now);
-    }
-
-    fn store_made(&mut self, now: Instant) {
-        let made = self.account.take_made();
-        self.remember_stand_ins();
-        self.ledger.spans.made += made.len() as u64;
-        for span in &made {
-            self.metrics.on_made(span);
-            self.logs.on_made(span);
-        }
-        if self.assembly.is_some() {
-            self.store_deaths(now);
-            self.judge_with(now, made);
-        } else {
-            drop(self.account.take_closed());
-            made.into_iter().for_each(|span| self.store(now, Entry::made(span)));
-            self.store_deaths(now);
-        }
     }
 
     fn store(&mut self, now: Instant, entry: Entry<B>) {

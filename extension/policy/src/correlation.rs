@@ -4,8 +4,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::account::{INVOKE_DELAY_MAX, RETRIES_END};
+use crate::config::BOOKKEEPING_BYTES;
 use crate::config::Config;
-use crate::entry::BOOKKEEPING_BYTES;
 use crate::facts::Body;
 use crate::span::{Parcel, PlatformSpan, RequestId, Span, SpanId, TraceId};
 use crate::time::UnixNanos;

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use crate::config::BOOKKEEPING_BYTES;
 use crate::metrics::Measured;
 use crate::sampling::Decision;
 use crate::sampling::trace_state::ThresholdEdit;
@@ -54,11 +55,6 @@ pub enum Content<B> {
 
 /// A rough size of an encoded [`PlatformSpan`]: bounds need no better.
 pub(crate) const PLATFORM_SPAN_SIZE: u32 = 512;
-
-/// What an entry costs in memory besides its bytes, at most: its own place in a queue, where its span is in
-/// the request it came with, and a second of each, because queues grow by doubling. `wire` checks that for its
-/// bodies. It matters: a small span has no more bytes than this.
-pub const BOOKKEEPING_BYTES: usize = 128;
 
 impl<B> Entry<B> {
     /// What holding it costs in memory.

@@ -44,8 +44,11 @@ mod time;
 mod turn;
 
 pub use agent::Agent;
-pub use config::{Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};
-pub use entry::{BOOKKEEPING_BYTES, Content, Entry, Stamp};
+pub use config::{
+    BOOKKEEPING_BYTES, Bounds, Config, Destinations, FlushMode, RequestLimit, RequestLimits, SpoolMode,
+    XrayParent,
+};
+pub use entry::{Content, Entry, Stamp};
 pub use facts::{Body, Fact};
 pub use guarded::Guarded;
 pub use io::{Input, Output, Receipt};

@@ -189,7 +189,7 @@ pub(super) static TABLE: [Setting; 53] = [
         name: "PREFREEZE_BATCH_BYTES",
         kind: "bytes",
         default: "4194304",
-        help: "The largest request, before packing.",
+        help: "The largest request, before packing; smaller where [a known backend](limits.md#what-backends-take) takes less.",
         ..PLAIN
     },
     Setting {

@@ -360,10 +360,17 @@ impl World {
         if since < self.deliveries.retries_until[HOLDER as usize] {
             return true;
         }
+        // The probe was sent before the last four began, and its answer takes longer than they did all together.
+        let is_on_its_way =
+            |request: &Request| request.launched <= self.before[0].1 && request.will_be_answered();
+        if self.held.is_down() && self.network.awaited().any(is_on_its_way) {
+            return true;
+        }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most; whether it was given up,
-        // or its connection broke after the thaw.
+        // or its connection broke after the thaw. The answer to the next one comes in a freeze where handlers are brief, and is
+        // read in one of the invocations that follow.
         let failed_at = self.cancelled_at.max(self.deliveries.excused_at[HOLDER as usize]);
-        self.held.is_down() && self.now < failed_at + 31_000 * MS
+        self.held.is_down() && (if is_brief { since } else { self.now }) < failed_at + 31_000 * MS
     }
 
     /// The backend has been well for some invocations: nothing that came before the last four is still here.

@@ -75,7 +75,7 @@ impl Account {
                 known.ended_at = known.ended_at.max(entry.end);
                 self.last_end = self.last_end.max(entry.end);
             }
-        } else if let Some(early) = self.early(request_id) {
+        } else if let Some(early) = self.unbegun.note(request_id) {
             note_entry(&mut early.entry, entry);
         }
     }

@@ -30,7 +30,7 @@ impl Account {
                 if let Some(ordinal) = self.started(request_id, *at) {
                     self.on_start(config, ordinal, Some(*at));
                 } else if !self.is_over_at(request_id, *at)
-                    && let Some(early) = self.early(request_id)
+                    && let Some(early) = self.unbegun.note(request_id)
                 {
                     early.started_at = Some(*at);
                 }
@@ -164,7 +164,7 @@ impl Account {
             self.last_end = self.last_end.max(at);
             known.on_told(at, &finish);
         } else if !finish.is_overlong
-            && let Some(early) = self.early(request_id)
+            && let Some(early) = self.unbegun.note(request_id)
         {
             early.finish.get_or_insert(finish);
         }

@@ -136,17 +136,6 @@ impl Invocation {
     }
 }
 
-/// What was heard of an invocation before its INVOKE: the platform hands INVOKE to the function and to us
-/// at once, and the function may be done before our process has been scheduled to read it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Early {
-    pub(super) request_id: RequestId,
-    pub(super) started_at: Option<UnixNanos>,
-    pub(super) entry: Option<Entry>,
-    pub(super) finish: Option<Finish>,
-    pub(super) flush_requested: bool,
-}
-
 /// An invocation whose root is sent, by the function or by us: remembered for what is told late, or twice.
 #[derive(Clone, Debug)]
 pub(super) struct Finished {

@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::LaneId;
-use crate::entry::{BOOKKEEPING_BYTES, Entry};
+use crate::config::BOOKKEEPING_BYTES;
+use crate::entry::Entry;
 use crate::time::Instant;
 
 /// Where metrics come from. A backend that refuses ours must not take the function's with them: they never share a request.

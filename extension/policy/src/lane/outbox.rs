@@ -1,6 +1,7 @@
 //! What one lane holds in memory: queued, cut into batches, in flight.
 
 mod evicting;
+mod queue;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -13,21 +14,7 @@ use super::speed::PIECE_MIN;
 use crate::config::Bounds;
 use crate::entry::Entry;
 use crate::time::{Duration, Instant};
-
-/// Entries of one source that are not in a batch yet.
-#[derive(Debug)]
-struct Queue<B> {
-    entries: VecDeque<Entry<B>>,
-    size: usize,
-    count: usize,
-    since: Instant,
-}
-
-impl<B> Default for Queue<B> {
-    fn default() -> Self {
-        Self { entries: VecDeque::new(), size: 0, count: 0, since: Instant::default() }
-    }
-}
+use queue::Queue;
 
 /// What is queued apart.
 const SOURCES: [Source; 2] = [Source::Function, Source::Own];
@@ -68,13 +55,7 @@ impl<B: Clone> Outbox<B> {
     pub(crate) fn push(&mut self, now: Instant, source: Source, entry: Entry<B>) {
         debug_assert!(entry.signal == self.lane.signal, "an entry of another lane");
         self.held += entry.held();
-        let queue = &mut self.queues[usize::from(source == Source::Own)];
-        if queue.entries.is_empty() {
-            queue.since = now;
-        }
-        queue.size += entry.size as usize;
-        queue.count += entry.count as usize;
-        queue.entries.push_back(entry);
+        self.queues[usize::from(source == Source::Own)].push(now, entry);
     }
 
     /// Takes entries in that stay a batch of their own: the backend may have them already (`is_doubtful`), or nobody knows
@@ -96,9 +77,9 @@ impl<B: Clone> Outbox<B> {
     /// Cuts batches: all of what is queued, or only batches that are full.
     pub(crate) fn seal(&mut self, only_full: bool) {
         for (index, source) in SOURCES.into_iter().enumerate() {
-            while self.has_full(index) || (!only_full && !self.queues[index].entries.is_empty()) {
+            while self.has_full(index) || (!only_full && !self.queues[index].is_empty()) {
                 let entries = self.take_batch(index, |_| true);
-                let batch = Batch::new(self.next_id(), source, entries, self.queues[index].since);
+                let batch = Batch::new(self.next_id(), source, entries, self.queues[index].since());
                 self.ready.push_back(batch);
             }
         }
@@ -224,7 +205,7 @@ impl<B: Clone> Outbox<B> {
 
     /// The function's own bytes in all that is held, also in what is in flight.
     pub(crate) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut B> {
-        let queued = self.queues.iter_mut().flat_map(|queue| &mut queue.entries);
+        let queued = self.queues.iter_mut().flat_map(Queue::entries_mut);
         let in_flight = self.flights.iter_mut().map(|flight| &mut flight.batch);
         let batches = self.ready.iter_mut().chain(in_flight);
         queued.chain(batches.flat_map(|batch| Arc::make_mut(&mut batch.entries))).filter_map(Entry::body_mut)
@@ -330,7 +311,7 @@ impl<B: Clone> Outbox<B> {
 
     /// Whether nothing waits to be sent (in flight does not count).
     pub(crate) fn is_all_sent(&self) -> bool {
-        self.ready.is_empty() && self.queues.iter().all(|queue| queue.entries.is_empty())
+        self.ready.is_empty() && self.queues.iter().all(Queue::is_empty)
     }
 
     /// Memory held in all states: encoded bytes and bookkeeping.
@@ -341,13 +322,13 @@ impl<B: Clone> Outbox<B> {
     /// Items held in all states: the ledger must agree.
     pub(crate) fn held_items(&self) -> u64 {
         let ready: u64 = self.ready.iter().map(|batch| batch.count).sum();
-        let queued: usize = self.queues.iter().map(|queue| queue.count).sum();
+        let queued: usize = self.queues.iter().map(Queue::count).sum();
         ready + queued as u64 + self.flights.items()
     }
 
     /// Since when the oldest thing is held that is not in flight.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        let queued = self.queues.iter().filter(|queue| !queue.entries.is_empty()).map(|queue| queue.since);
+        let queued = self.queues.iter().filter(|queue| !queue.is_empty()).map(Queue::since);
         queued.chain(self.ready.iter().map(|batch| batch.since)).min()
     }
 
@@ -363,34 +344,13 @@ impl<B: Clone> Outbox<B> {
     fn has_full(&self, index: usize) -> bool {
         let queue = &self.queues[index];
         // With one more it would be too large.
-        !self.fits_batch(queue.size + 1, queue.count + 1)
+        !self.fits_batch(queue.size() + 1, queue.count() + 1)
     }
 
-    /// Up to one batch of entries from the front of a queue, of those before the first that is not `wanted`; at least one,
-    /// however large.
+    /// One batch of entries from the front of a queue, of those before the first that is not `wanted`.
     fn take_batch(&mut self, index: usize, wanted: impl Fn(&Entry<B>) -> bool) -> Vec<Entry<B>> {
-        let is_one = self.fits_batch(self.queues[index].size, self.queues[index].count);
         let (bounds, share) = (self.bounds, self.share);
-        let queue = &mut self.queues[index];
-        if is_one && queue.entries.iter().all(&wanted) {
-            // The usual case: nothing is moved, and a long queue's memory leaves with its entries.
-            (queue.size, queue.count) = (0, 0);
-            return core::mem::take(&mut queue.entries).into();
-        }
-        let (mut entries, mut size, mut count) = (Vec::new(), 0, 0);
-        while let Some(entry) = queue.entries.pop_front() {
-            let (next_size, next_count) = (size + entry.size as usize, count + entry.count as usize);
-            let fits = bounds.fits_batch(share, next_size, next_count) && wanted(&entry);
-            if !fits && !entries.is_empty() {
-                queue.entries.push_front(entry);
-                break;
-            }
-            (size, count) = (next_size, next_count);
-            entries.push(entry);
-        }
-        queue.size -= size;
-        queue.count -= count;
-        entries
+        self.queues[index].take_batch(|size, items| bounds.fits_batch(share, size, items), wanted)
     }
 
     const fn next_id(&mut self) -> BatchId {

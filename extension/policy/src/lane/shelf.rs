@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::LaneId;
 use super::batch::{Batch, Source};
-use crate::entry::BOOKKEEPING_BYTES;
+use crate::config::BOOKKEEPING_BYTES;
 use crate::span::Signal;
 use crate::time::Instant;
 

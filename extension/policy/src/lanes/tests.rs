@@ -3,8 +3,9 @@
 use alloc::collections::VecDeque;
 
 use super::*;
+use crate::config::BOOKKEEPING_BYTES;
 use crate::config::{Bounds, Destinations};
-use crate::entry::{BOOKKEEPING_BYTES, Content};
+use crate::entry::Content;
 use crate::io::Output;
 use crate::lane::retry::Outcome;
 use crate::lane::shelf::Parked;

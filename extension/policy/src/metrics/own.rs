@@ -1,6 +1,7 @@
 //! What Prefreeze tells of itself: its books, its exports, its flushes.
 
-use super::cost::{Cost, Prices};
+use super::cost::Cost;
+use super::prices::Prices;
 use super::series::{Label, Point, Reading, Store};
 use super::table::Metric;
 use crate::ledger::{Counts, DropReason, Ledger};

@@ -2,21 +2,9 @@
 
 use alloc::vec::Vec;
 
+use super::measuring::Temporality;
 use super::series::{Attributes, Measured, Point, Reading};
 use super::table::{Instrument, Metric};
-
-/// What the points of counters and histograms say.
-///
-/// # Source
-/// <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#temporality>
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Temporality {
-    /// What came since the points before.
-    #[default]
-    Delta,
-    /// What came since the environment began.
-    Cumulative,
-}
 
 /// The total of every series that has ever had a point.
 #[derive(Debug)]

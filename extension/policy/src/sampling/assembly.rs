@@ -4,25 +4,24 @@
 //! said yet how the invocation ended, it waits a little longer: a crash after the last span must not cost
 //! the trace. What waits so is the first to go when room runs out.
 
+mod shedding;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::fragments::{Doubt, Fragment, Fragments};
-use super::item::{Item, local_root};
+use super::fragments::{Doubt, Fragments};
+use super::item::Item;
 use super::judge::{Judge, Verdict};
-use super::judged::{Judged, Owner};
-use super::recent::Recent;
+use super::judged::{Judged, JudgedTraces, Owner};
+use super::rulings::Rulings;
 use super::tries::Tries;
 use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
-use crate::account::{INVOCATION_MAX, INVOKE_DELAY_MAX};
-use crate::entry::Entry;
+use crate::account::INVOCATION_MAX;
 use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
-/// Traces of which it is remembered what became of them, for spans that come late: 56 KB.
-const JUDGED_MAX: usize = 512;
 /// Invocations that one trace is judged with, where it spans several.
 const SPANNED_MAX: usize = 16;
 /// Invocations that begin while the platform says nothing of an earlier one: then it ended well.
@@ -43,28 +42,12 @@ pub(crate) struct Overlap {
     pub(crate) newest: u64,
 }
 
-/// What was settled since it was last asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Rulings<B> {
-    pub(crate) kept: Vec<Entry<B>>,
-    pub(crate) left_out: u64,
-    /// Their encoded bytes.
-    pub(crate) left_out_bytes: u64,
-    /// The function's own bytes of them.
-    pub(crate) left_out_bodies: Vec<B>,
-    pub(crate) decisions: Vec<Decision>,
-}
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Assembly<B> {
     judge: Judge,
     fragments: Fragments<B>,
-    judged: Recent<TraceId, Judged>,
-    /// The latest end among them.
-    latest: UnixNanos,
-    /// When the last invocation began, and by which wall time; not where several run at once.
-    clock: Option<(Instant, UnixNanos)>,
+    judged: JudgedTraces,
     words: Words,
     tries: Tries,
     /// Invocations begun.
@@ -83,22 +66,14 @@ impl<B: Body> Assembly<B> {
         Self {
             judge: Judge::new(sampling),
             fragments: Fragments::new(),
-            judged: Recent::new(JUDGED_MAX),
-            latest: UnixNanos::default(),
-            clock: None,
+            judged: JudgedTraces::new(),
             words: Words::default(),
             tries: Tries::default(),
             begun: 0,
             last: None,
             is_overlapping: false,
             has_ended: false,
-            rulings: Rulings {
-                kept: Vec::new(),
-                left_out: 0,
-                left_out_bytes: 0,
-                left_out_bodies: Vec::new(),
-                decisions: Vec::new(),
-            },
+            rulings: Rulings::new(),
         }
     }
 
@@ -136,14 +111,9 @@ impl<B: Body> Assembly<B> {
         over: impl Fn(UnixNanos) -> Option<RequestId>,
     ) {
         self.begun += 1;
-        self.clock = Some((now, received_at));
+        self.judged.on_clock(now, received_at);
         self.begin_retry(now, request_id, received_at);
-        // What begins from now on is no late part of anything: spans may claim any time, and clocks are set.
-        if self.latest >= received_at {
-            let last = received_at.minus(Duration::from_nanos(1));
-            self.judged.each(|judged| judged.until = judged.until.min(last));
-            self.latest = last;
-        }
+        self.judged.begin(received_at);
         self.last = Some(request_id.clone());
         let tries = &self.tries;
         self.fragments.attribute(|began| {
@@ -159,15 +129,13 @@ impl<B: Body> Assembly<B> {
         }
         self.words.rename(request_id, &name);
         self.fragments.rename(request_id, &name);
-        self.judged.each(|judged| {
-            judged.invocations.iter_mut().filter(|id| *id == request_id).for_each(|id| *id = name.clone());
-        });
+        self.judged.rename(request_id, &name);
     }
 
     /// Takes a span in.
     pub(crate) fn add(&mut self, now: Instant, item: Item<B>, owner: Owner<'_>) {
         let trace_id = item.trace_id();
-        let judged = self.judged.touch(&trace_id).cloned();
+        let judged = self.judged.find(trace_id);
         let invocation = match owner {
             Owner::Named(request_id) | Owner::Likely(request_id) => {
                 Some(self.tries.at(request_id, item.start()))
@@ -194,7 +162,7 @@ impl<B: Body> Assembly<B> {
                 self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
             }
         } else if let Some(judged) = late {
-            self.follow(judged.clone(), item);
+            self.follow(judged, item);
         } else {
             self.fragments.push(now, item, invocation);
         }
@@ -203,7 +171,7 @@ impl<B: Body> Assembly<B> {
     /// The invocation that `trace` was last found to be of.
     fn last_of(&self, trace: TraceId) -> Option<RequestId> {
         let waiting = self.fragments.get(trace).and_then(|fragment| fragment.invocations.last());
-        let judged = || self.judged.peek(&trace).and_then(|judged| judged.invocations.last());
+        let judged = || self.judged.invocations(trace).and_then(|invocations| invocations.last());
         waiting.or_else(judged).cloned()
     }
 
@@ -225,7 +193,7 @@ impl<B: Body> Assembly<B> {
         }
         for items in traces.into_values() {
             let verdict = self.judge.recovered(&items);
-            self.keep(items, verdict);
+            self.rulings.keep(items, verdict);
         }
     }
 
@@ -333,61 +301,27 @@ impl<B: Body> Assembly<B> {
         self.has_ended
     }
 
-    /// Makes room with what would be left out anyway; false when nothing is.
-    pub(crate) fn settle_oldest_doubt(&mut self) -> bool {
-        let Some((trace_id, doubt)) = self.fragments.oldest_doubt() else { return false };
-        self.settle(trace_id, doubt.verdict);
-        true
-    }
-
-    /// Makes room with what is not judged yet: first what probability would not keep and what has not
-    /// failed, which is given up; then what has waited longest is judged early. The number of spans given
-    /// up; `None` when nothing waits.
-    pub(crate) fn shed(&mut self, now: Instant) -> Option<u64> {
-        let (fragments, judge) = (&mut self.fragments, &self.judge);
-        let is_worth_more = |fragment: &Fragment<B>| {
-            fragment.items.iter().any(Item::is_failure) || judge.may_be_sampled(&fragment.items)
-        };
-        // Those in doubt have gone before.
-        if let Some(plain) = fragments.oldest_plain(is_worth_more) {
-            return self.fragments.take(plain).map(|fragment| fragment.items.len() as u64);
-        }
-        let any = self.fragments.oldest()?;
-        if self.judge_one(now, any, true) {
-            return Some(0);
-        }
-        // In doubt, it is given up and not left out: its invocation may fail yet.
-        self.fragments.take(any).map(|fragment| fragment.items.len() as u64)
-    }
-
     /// What was settled since the last call.
     pub(crate) fn take_rulings(&mut self) -> Rulings<B> {
-        let empty = Rulings {
-            kept: Vec::new(),
-            left_out: 0,
-            left_out_bytes: 0,
-            left_out_bodies: Vec::new(),
-            decisions: Vec::new(),
-        };
-        core::mem::replace(&mut self.rulings, empty)
+        self.rulings.take()
     }
 
     /// A late span goes the way of its trace; one that failed is kept whatever became of the others.
-    fn follow(&mut self, judged: Judged, item: Item<B>) {
+    fn follow(&mut self, judged: &Judged, item: Item<B>) {
         if judged.verdict.decision.is_keep() {
             let stamp = judged.verdict.stamp(&item, false);
-            self.rulings.kept.push(item.into_entry(stamp));
+            self.rulings.keep_late(item, stamp);
         } else if item.is_failure() {
             let trace_id = item.trace_id();
             let verdict = self.judge.revise(judged.verdict, Decision::Error);
             if verdict.decision.is_keep() {
-                self.judged.put(trace_id, Judged { verdict, ..judged });
-                self.keep(alloc::vec![item], verdict);
+                self.judged.settle(trace_id, verdict);
+                self.rulings.keep(alloc::vec![item], verdict);
             } else {
-                self.leave_out(item);
+                self.rulings.leave_out_late(item);
             }
         } else {
-            self.leave_out(item);
+            self.rulings.leave_out_late(item);
         }
     }
 
@@ -397,7 +331,7 @@ impl<B: Body> Assembly<B> {
         let Some(fragment) = self.fragments.get(trace_id) else { return true };
         // Where invocations overlap, what has named none by now is of those that its trace was of.
         let is_unnamed = self.is_overlapping && fragment.invocations.is_empty();
-        let of_trace = self.judged.peek(&trace_id).filter(|_| is_unnamed).map(|judged| &judged.invocations);
+        let of_trace = self.judged.invocations(trace_id).filter(|_| is_unnamed);
         let invocations = of_trace.unwrap_or(&fragment.invocations).clone();
         // Of an invocation that nobody knows, nobody will say more; unless its INVOKE has not been read yet.
         let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
@@ -408,13 +342,7 @@ impl<B: Body> Assembly<B> {
         if is_early && !is_settled {
             return false;
         }
-        // What is here has ended by now: a span may claim any time, and what begins later is no late part of it.
-        let latest =
-            self.clock.map_or(UnixNanos(u64::MAX), |(at, wall)| wall + now.since(at) + INVOKE_DELAY_MAX);
-        let ends = fragment.items.iter().map(Item::end).filter(|end| *end <= latest);
-        let until = ends.max().unwrap_or_default();
-        self.latest = self.latest.max(until);
-        self.judged.put(trace_id, Judged { verdict, invocations: invocations.clone(), until });
+        self.judged.note(now, trace_id, &fragment.items, (verdict, invocations.clone()));
         if is_settled {
             self.settle(trace_id, verdict);
         } else {
@@ -438,433 +366,15 @@ impl<B: Body> Assembly<B> {
 
     /// `verdict` is the last word on what waits of a trace.
     fn settle(&mut self, trace_id: TraceId, verdict: Verdict) {
-        if let Some(judged) = self.judged.touch(&trace_id) {
-            judged.verdict = verdict;
-        }
+        self.judged.settle(trace_id, verdict);
         let Some(fragment) = self.fragments.take(trace_id) else { return };
         if verdict.decision.is_keep() {
-            self.keep(fragment.items, verdict);
+            self.rulings.keep(fragment.items, verdict);
         } else {
-            self.rulings.decisions.push(verdict.decision);
-            fragment.items.into_iter().for_each(|item| self.leave_out(item));
-        }
-    }
-
-    fn leave_out(&mut self, item: Item<B>) {
-        self.rulings.left_out += 1;
-        self.rulings.left_out_bytes += u64::from(item.size());
-        self.rulings.left_out_bodies.extend(item.into_body());
-    }
-
-    fn keep(&mut self, items: Vec<Item<B>>, verdict: Verdict) {
-        self.rulings.decisions.push(verdict.decision);
-        let root = local_root(&items);
-        for (index, item) in items.into_iter().enumerate() {
-            let stamp = verdict.stamp(&item, Some(index) == root);
-            self.rulings.kept.push(item.into_entry(stamp));
+            self.rulings.leave_out(fragment.items, verdict.decision);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sampling::{Action, LooksAt, Ratio, Rule, Slow};
-    use crate::span::{Kind, Span, SpanId};
-    use alloc::string::ToString;
-
-    fn at(ms: u64) -> Instant {
-        Instant::from_nanos(ms * 1_000_000)
-    }
-
-    /// One that keeps failures only.
-    fn assembly() -> Assembly<()> {
-        let ratio = Ratio::new(0.0).expect("a share");
-        let (keeps_cold_starts, slow, keeps_rare) = (false, Slow::Never, false);
-        Assembly::new(Sampling { ratio, keeps_cold_starts, slow, keeps_rare, ..Sampling::default() })
-    }
-
-    fn trace(number: u8) -> TraceId {
-        TraceId::new([number; 16]).expect("not zero")
-    }
-
-    /// A span of this trace, which lasts one nanosecond.
-    fn item(trace_id: u8, start: u64, is_error: bool) -> Item<()> {
-        Item::Received(Span {
-            trace_id: trace(trace_id),
-            span_id: SpanId::new([1; 8]).expect("not zero"),
-            parent: None,
-            parent_is_remote: None,
-            kind: Kind::Client,
-            start: UnixNanos(start),
-            end: UnixNanos(start + 1),
-            is_error,
-            request_id: None,
-            size: 100,
-            body: (),
-        })
-    }
-
-    fn add(assembly: &mut Assembly<()>, now: Instant, item: Item<()>, invocation: Option<&RequestId>) {
-        assembly.add(now, item, invocation.map_or(Owner::Unknown, Owner::Likely));
-    }
-
-    fn id(request_id: &str) -> RequestId {
-        request_id.into()
-    }
-
-    fn begin(assembly: &mut Assembly<()>, ms: u64, request_id: &str) {
-        assembly.begin(at(ms), (&id(request_id), UnixNanos(ms * 1_000_000)), |_| None);
-    }
-
-    /// What was kept, and what was left out.
-    fn ruled(assembly: &mut Assembly<()>) -> (usize, u64) {
-        let rulings = assembly.take_rulings();
-        (rulings.kept.len(), rulings.left_out)
-    }
-
-    #[test]
-    fn what_is_in_doubt_is_left_out_when_two_have_begun_and_a_second_has_passed() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        assembly.judge(at(2), None, |_| false);
-        assert_eq!((assembly.count(), assembly.doubted()), (1, 0), "it runs");
-        assembly.judge(at(10), None, |request_id| *request_id == id("a"));
-        assert_eq!(assembly.doubted(), assembly.size(), "the platform has not said how it ended");
-        begin(&mut assembly, 20, "b");
-        assembly.judge(at(5_000), None, |_| false);
-        assert_eq!(ruled(&mut assembly), (0, 0), "one has begun");
-        begin(&mut assembly, 5_001, "c");
-        let mut quick = assembly.clone();
-        quick.judge(at(1_009), None, |_| false);
-        assert_eq!(ruled(&mut quick), (0, 0), "it is told of within a second");
-        quick.judge(at(1_010), None, |_| false);
-        assert_eq!((ruled(&mut quick), quick.count()), ((0, 1), 0));
-    }
-
-    #[test]
-    fn a_trace_is_of_all_invocations_that_it_came_with() {
-        let mut assembly = assembly();
-        let of = |assembly: &Assembly<()>| {
-            let fragment = assembly.fragments.get(trace(1)).expect("it waits");
-            fragment.invocations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
-        add(&mut assembly, at(1), item(1, 1, false), None);
-        assert_eq!(of(&assembly), "");
-        for (invocation, expected) in [("a", "a"), ("a", "a"), ("b", "a b"), ("a", "a b")] {
-            add(&mut assembly, at(2), item(1, 2, false), Some(&id(invocation)));
-            assert_eq!(of(&assembly), expected);
-        }
-    }
-
-    #[test]
-    fn a_trace_that_comes_again_is_judged_again_and_what_is_late_is_not() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        assembly.judge(at(2), None, |_| true);
-        add(&mut assembly, at(3), item(1, 2, false), Some(&id("a")));
-        assert_eq!(
-            (assembly.doubted(), assembly.count()),
-            (assembly.size(), 2),
-            "it began before the last had ended"
-        );
-        add(&mut assembly, at(3), item(1, 3, false), Some(&id("a")));
-        assert_eq!((assembly.doubted(), assembly.count()), (0, 3));
-        // A failure that is late settles the doubt.
-        assembly.judge(at(4), None, |_| true);
-        add(&mut assembly, at(5), item(1, 3, true), Some(&id("a")));
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((4, 0), 0));
-        add(&mut assembly, at(6), item(1, 4, false), Some(&id("a")));
-        assert_eq!(ruled(&mut assembly), (1, 0), "the others go its way");
-    }
-
-    #[test]
-    fn what_follows_a_trace_that_was_left_out_is_left_out_unless_it_failed() {
-        let mut assembly = assembly();
-        add(&mut assembly, at(1), item(1, 1, false), None);
-        assembly.finish(at(2));
-        assert_eq!(ruled(&mut assembly), (0, 1));
-        add(&mut assembly, at(3), item(1, 2, false), None);
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
-        add(&mut assembly, at(4), item(1, 2, true), None);
-        assert_eq!(ruled(&mut assembly), (1, 0));
-        add(&mut assembly, at(5), item(1, 2, false), None);
-        assert_eq!(ruled(&mut assembly), (1, 0), "from then on all of it is kept");
-        add(&mut assembly, at(6), item(1, 3, false), None);
-        assert_eq!(assembly.count(), 1, "it began after the last had ended");
-    }
-
-    #[test]
-    fn what_claims_to_end_in_the_future_makes_nothing_late_that_follows() {
-        // When it claims to end, and whether a span that begins after its invocation is taken for a late part of it.
-        for (end_ms, is_late) in [(1_008, true), (1_009, false), (90_000_000, false)] {
-            let mut assembly = assembly();
-            begin(&mut assembly, 0, "a");
-            let Item::Received(span) = item(1, 1, false) else { unreachable!("it was made so") };
-            let span = Span { end: UnixNanos(end_ms * 1_000_000), ..span };
-            add(&mut assembly, at(1), Item::Received(span), Some(&id("a")));
-            assembly.learn(
-                at(5),
-                Circumstances { request_id: id("a"), is_final: true, ..Circumstances::default() },
-            );
-            assembly.judge(at(8), None, |_| true);
-            assert_eq!(ruled(&mut assembly), (0, 1));
-            add(&mut assembly, at(900), item(1, 900_000_000, false), None);
-            assert_eq!(ruled(&mut assembly).1 == 1, is_late, "{end_ms} ms");
-        }
-    }
-
-    #[test]
-    fn what_is_said_of_an_earlier_try_is_no_word_on_the_one_that_runs() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        assembly.judge(at(2), None, |_| true);
-        begin(&mut assembly, 60_000, "a");
-        add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
-        assembly.judge(at(60_002), None, |_| true);
-        assert_eq!(assembly.count(), 2);
-        assembly.learn_of_earlier_try(Instant::default(), &id("b"), Some(Decision::Crash));
-        assert_eq!(ruled(&mut assembly), (0, 0));
-        assembly.learn_of_earlier_try(Instant::default(), &id("a"), Some(Decision::Crash));
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1));
-        assert!(assembly.fragments.get(trace(2)).is_some());
-        // What comes late of it is of it, and what is said of the one that runs now is no word on that.
-        add(&mut assembly, at(60_003), item(3, 2, false), Some(&id("a")));
-        assembly.judge(at(60_004), None, |_| true);
-        assert_eq!(ruled(&mut assembly), (1, 0));
-        assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
-    }
-
-    fn told(request_id: &str) -> Circumstances {
-        Circumstances { request_id: request_id.into(), ..Circumstances::default() }
-    }
-
-    #[test]
-    fn what_was_left_out_with_one_invocation_says_nothing_of_a_late_part_of_another() {
-        // Both are of one trace, which begins in the first; the second one ends well, and is judged first.
-        for (owner, kept) in [(Some("a"), 1), (Some("b"), 0)] {
-            let mut assembly = assembly();
-            begin(&mut assembly, 0, "a");
-            begin(&mut assembly, 100, "b");
-            add(&mut assembly, at(101), item(1, 101, false), Some(&id("b")));
-            assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("b") });
-            assembly.judge(at(102), None, |_| true);
-            assert_eq!(ruled(&mut assembly), (0, 1));
-            let (failure, is_final) = (Some(Decision::Error), true);
-            assembly.learn(Instant::default(), Circumstances { failure, is_final, ..told("a") });
-            add(&mut assembly, at(103), item(1, 50, false), owner.map(id).as_ref());
-            assembly.judge(at(104), None, |_| true);
-            assert_eq!(ruled(&mut assembly), (kept, 1 - kept as u64), "late, of {owner:?}");
-        }
-    }
-
-    #[test]
-    fn what_came_before_its_invoke_waits_for_it() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        assembly.judge(at(2), None, |_| true);
-        // The same trace, in an invocation that nobody knows of yet.
-        add(&mut assembly, at(10), item(1, 10, false), None);
-        assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
-        assembly.judge(at(11), None, |_| true);
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 0), 2), "the next one may fail");
-        begin(&mut assembly, 12, "b");
-        assembly.learn(
-            Instant::default(),
-            Circumstances { failure: Some(Decision::Crash), is_final: true, ..told("b") },
-        );
-        assembly.judge(at(13), None, |_| true);
-        assert_eq!(ruled(&mut assembly), (2, 0));
-    }
-
-    #[test]
-    fn a_late_part_of_an_earlier_try_goes_its_way() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        assembly.learn(Instant::default(), Circumstances { is_final: true, ..told("a") });
-        assembly.judge(at(2), None, |_| true);
-        assert_eq!(ruled(&mut assembly), (0, 1));
-        begin(&mut assembly, 60_000, "a");
-        add(&mut assembly, at(60_001), item(1, 1, false), Some(&id("a")));
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0));
-    }
-
-    #[test]
-    fn what_begins_in_a_new_invocation_is_no_late_part_of_what_claims_to_end_later() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        // It has failed, and is kept; it claims to end when the next one begins.
-        add(&mut assembly, at(5_000), item(1, 5_000_000_000, true), Some(&id("a")));
-        assembly.judge(at(5_000), None, |_| true);
-        assert_eq!(ruled(&mut assembly), (1, 0));
-        begin(&mut assembly, 5_000, "b");
-        add(&mut assembly, at(5_001), item(1, 4_999_999_999, false), Some(&id("b")));
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 0), "it began before");
-        add(&mut assembly, at(5_001), item(1, 5_000_000_000, false), Some(&id("b")));
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 0), 1), "it is judged with its invocation");
-    }
-
-    #[test]
-    fn what_is_said_of_a_try_when_the_next_one_runs_is_said_of_the_first() {
-        let mut assembly = assembly();
-        let (failure, is_final) = (Some(Decision::Crash), true);
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        assembly.judge(at(2), None, |_| true);
-        begin(&mut assembly, 60_000, "a");
-        add(&mut assembly, at(60_001), item(2, 60_000_000_060, false), Some(&id("a")));
-        assembly.judge(at(60_002), None, |_| true);
-        assembly.learn(
-            Instant::default(),
-            Circumstances { at: Some(UnixNanos(0)), failure, is_final, ..told("a") },
-        );
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 1), "that has failed");
-        assembly.learn(
-            Instant::default(),
-            Circumstances { at: Some(UnixNanos(60_000_000_000)), is_final, ..told("a") },
-        );
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((0, 1), 0), "and this one has not");
-    }
-
-    #[test]
-    fn where_invocations_overlap_doubt_ends_with_all_that_ran_then() {
-        const OLD: u64 = OVERLAP_AGE_MAX.as_millis() as u64;
-        let patience = OVERLAP_PATIENCE.as_millis() as u64;
-        let longest = INVOCATION_MAX.as_millis() as u64;
-        let overlap = |oldest_open| Some(Overlap { oldest_open, newest: 7 });
-        // Whether the trace is of some invocation; how long it has been in doubt, the oldest that is open, and whether it
-        // is left out then. Seven had begun when it was judged.
-        for (is_of_some, waited, oldest_open, is_left_out) in [
-            (false, patience, 8, true),
-            (false, patience - 1, 8, false),
-            (false, patience, 7, false),
-            (false, longest, 7, true),
-            (false, longest - 1, 7, false),
-            (true, patience, 8, false),
-            (true, longest, 7, true),
-        ] {
-            let mut assembly = assembly();
-            let invocation = is_of_some.then(|| id("a"));
-            add(&mut assembly, at(0), item(1, 1, false), invocation.as_ref());
-            assembly.judge(at(OLD - 1), overlap(1), |_| false);
-            assert_eq!(assembly.doubted(), 0, "it is not old");
-            assembly.judge(at(OLD), overlap(1), |_| false);
-            assert_eq!(assembly.doubted(), assembly.size());
-            assembly.judge(at(OLD + waited), overlap(oldest_open), |_| false);
-            let told = (is_of_some, waited, oldest_open);
-            assert_eq!(ruled(&mut assembly).1 == 1, is_left_out, "{told:?}");
-        }
-    }
-
-    #[test]
-    fn what_failed_is_kept_where_invocations_overlap_and_is_not_waited_for() {
-        let mut assembly = assembly();
-        add(&mut assembly, at(0), item(1, 1, true), None);
-        assembly.judge(at(5_000), Some(Overlap { oldest_open: 1, newest: 1 }), |_| false);
-        assert_eq!((ruled(&mut assembly), assembly.count()), ((1, 0), 0));
-    }
-
-    #[test]
-    fn a_failure_of_the_last_keeps_what_belongs_to_none_too() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(3, 1, false), Some(&id("a")));
-        assembly.judge(at(1), None, |_| true);
-        assert_eq!(assembly.doubted(), assembly.size(), "a trace that is judged, and in doubt");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        add(&mut assembly, at(1), item(2, 1, false), None);
-        assembly.fail_last(Instant::default(), Decision::Timeout);
-        assert!(!assembly.has_ended());
-        assembly.finish(at(2));
-        assert!(assembly.has_ended());
-        let rulings = assembly.take_rulings();
-        assert_eq!(
-            (rulings.kept.len(), rulings.left_out, &rulings.decisions[..]),
-            (3, 0, &[Decision::Timeout; 3][..])
-        );
-        assert_eq!(ruled(&mut assembly), (0, 0), "since the last call");
-    }
-
-    #[test]
-    fn room_is_made_with_doubt_then_with_what_is_plain_and_then_early() {
-        let mut assembly = assembly();
-        begin(&mut assembly, 0, "a");
-        add(&mut assembly, at(1), item(1, 1, false), Some(&id("a")));
-        assembly.judge(at(2), None, |_| true);
-        begin(&mut assembly, 3, "b");
-        add(&mut assembly, at(4), item(2, 4, true), Some(&id("b")));
-        add(&mut assembly, at(5), item(3, 5, false), Some(&id("b")));
-        add(&mut assembly, at(5), item(3, 5, false), Some(&id("b")));
-        assert!(assembly.settle_oldest_doubt() && !assembly.settle_oldest_doubt());
-        let rulings = assembly.take_rulings();
-        assert_eq!((rulings.left_out, rulings.left_out_bytes), (1, 100));
-        assert_eq!(assembly.shed(at(6)), Some(2), "what has not failed is given up");
-        assert_eq!(assembly.shed(at(6)), Some(0), "what has is judged early");
-        assert_eq!((ruled(&mut assembly), assembly.shed(at(6))), ((1, 0), None));
-        // What probability would keep is not plain, and is judged early, for that keeps it.
-        let mut all = Assembly::new(Sampling { ratio: Ratio::ALL, ..Sampling::default() });
-        add(&mut all, at(1), item(1, 1, false), Some(&id("b")));
-        assert_eq!((all.shed(at(2)), ruled(&mut all)), (Some(0), (1, 0)));
-    }
-
-    #[test]
-    fn a_begin_gives_what_belongs_to_none_to_the_one_that_was_over_or_to_the_new_one() {
-        let mut assembly = assembly();
-        add(&mut assembly, at(1), item(1, 1, false), None);
-        add(&mut assembly, at(1), item(2, 9, false), None);
-        assembly
-            .begin(at(2), (&id("b"), UnixNanos(2_000_000)), |began| (began < UnixNanos(5)).then(|| id("a")));
-        let of = |number| {
-            assembly.fragments.get(trace(number)).and_then(|fragment| fragment.invocations.first().cloned())
-        };
-        assert_eq!((of(1), of(2)), (Some(id("a")), Some(id("b"))));
-    }
-
-    #[test]
-    fn what_is_recovered_is_kept_trace_by_trace() {
-        let mut assembly = assembly();
-        assembly.recover([item(1, 1, false), item(2, 1, false), item(1, 2, false)].into_iter());
-        let rulings = assembly.take_rulings();
-        assert_eq!((rulings.kept.len(), &rulings.decisions[..]), (3, &[Decision::Recovered; 2][..]));
-    }
-
-    #[test]
-    fn what_a_rule_drops_is_given_up_when_room_runs_out_for_it_may_fail_yet() {
-        let rule = Rule {
-            name: "r".into(),
-            when: Vec::new(),
-            looks_at: LooksAt::Entry,
-            then: Action::Drop,
-            even_failures: false,
-        };
-        let mut assembly = Assembly::new(Sampling { rules: alloc::vec![rule], ..Sampling::default() });
-        add(&mut assembly, at(1), item(1, 1, false), None);
-        assert_eq!((assembly.shed(at(2)), ruled(&mut assembly)), (Some(1), (0, 0)));
-        // With its environment it ends, and nothing more is said of it.
-        add(&mut assembly, at(3), item(2, 1, false), None);
-        assembly.finish(at(4));
-        assert_eq!(ruled(&mut assembly), (0, 1));
-    }
-
-    #[test]
-    fn what_waits_for_as_many_invocations_as_may_be_is_settled_when_one_more_begins() {
-        let mut assembly = assembly();
-        for n in 0..SPANNED_MAX {
-            add(&mut assembly, at(1), item(1, 1, false), Some(&id(&alloc::format!("r{n}"))));
-        }
-        assembly.judge(at(2), None, |_| true);
-        assert_eq!(assembly.doubted(), assembly.size());
-        add(&mut assembly, at(3), item(1, 1, false), Some(&id("r3")));
-        assert_eq!(ruled(&mut assembly), (0, 0), "it is one of those");
-        add(&mut assembly, at(4), item(1, 1, false), None);
-        assert_eq!(ruled(&mut assembly), (0, 0), "it names none");
-        add(&mut assembly, at(5), item(1, 9, false), Some(&id("one more")));
-        assert_eq!((ruled(&mut assembly).1, assembly.count()), (SPANNED_MAX as u64 + 2, 1));
-    }
-}
+mod tests;

@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
-use crate::entry::{BOOKKEEPING_BYTES, Content, Entry, PLATFORM_SPAN_SIZE, Stamp};
+use crate::config::BOOKKEEPING_BYTES;
+use crate::entry::{Content, Entry, PLATFORM_SPAN_SIZE, Stamp};
 use crate::facts::{Body, Fact};
 use crate::span::{Kind, PlatformSpan, Signal, Span, SpanId, TraceId, Value};
 use crate::time::UnixNanos;

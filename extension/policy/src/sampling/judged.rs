@@ -1,12 +1,17 @@
-//! What became of a trace, and whether that is the last word on a span that comes later.
+//! The traces that were judged lately, and whether a span that arrives later goes the way of its trace.
 
 use alloc::vec::Vec;
 
 use super::item::Item;
 use super::judge::Verdict;
+use super::recent::Recent;
+use crate::account::INVOKE_DELAY_MAX;
 use crate::facts::Body;
-use crate::span::RequestId;
-use crate::time::UnixNanos;
+use crate::span::{RequestId, TraceId};
+use crate::time::{Duration, Instant, UnixNanos};
+
+/// Traces of which it is remembered what became of them, for spans that come late: 56 KB.
+const JUDGED_MAX: usize = 512;
 
 /// Which invocation a span is of.
 #[derive(Clone, Copy, Debug)]
@@ -37,5 +42,76 @@ impl Judged {
         let is_part = |id: &RequestId| self.invocations.contains(id);
         let is_its = self.verdict.decision.is_keep() || invocation.is_none_or(is_part);
         item.start() <= self.until && is_its
+    }
+}
+
+/// The traces that were judged lately.
+#[derive(Clone, Debug)]
+pub(super) struct JudgedTraces {
+    recent: Recent<TraceId, Judged>,
+    /// The latest end among them.
+    latest: UnixNanos,
+    /// When the last invocation began, and by which wall time; `None` where several run at once.
+    clock: Option<(Instant, UnixNanos)>,
+}
+
+impl JudgedTraces {
+    pub(super) const fn new() -> Self {
+        Self { recent: Recent::new(JUDGED_MAX), latest: UnixNanos(0), clock: None }
+    }
+
+    /// The wall time at `now`, by the INVOKE that was read then.
+    pub(super) const fn on_clock(&mut self, now: Instant, wall: UnixNanos) {
+        self.clock = Some((now, wall));
+    }
+
+    /// What begins at `received_at` or later is no late part of anything: spans may claim any time, and clocks are set.
+    pub(super) fn begin(&mut self, received_at: UnixNanos) {
+        if self.latest >= received_at {
+            let last = received_at.minus(Duration::from_nanos(1));
+            self.recent.each(|judged| judged.until = judged.until.min(last));
+            self.latest = last;
+        }
+    }
+
+    /// What was judged under `request_id` is of another try, which is known as `name` from now on.
+    pub(super) fn rename(&mut self, request_id: &RequestId, name: &RequestId) {
+        self.recent.each(|judged| {
+            judged.invocations.iter_mut().filter(|id| *id == request_id).for_each(|id| *id = name.clone());
+        });
+    }
+
+    /// What became of a trace of which another span has come.
+    pub(super) fn find(&mut self, trace_id: TraceId) -> Option<Judged> {
+        self.recent.touch(&trace_id).cloned()
+    }
+
+    /// The invocations that a trace was judged with.
+    pub(super) fn invocations(&self, trace_id: TraceId) -> Option<&Vec<RequestId>> {
+        self.recent.peek(&trace_id).map(|judged| &judged.invocations)
+    }
+
+    /// `items` of a trace were judged.
+    pub(super) fn note<B: Body>(
+        &mut self,
+        now: Instant,
+        trace_id: TraceId,
+        items: &[Item<B>],
+        (verdict, invocations): (Verdict, Vec<RequestId>),
+    ) {
+        // What is here has ended by now: a span may claim any time, and what begins later is no late part of it.
+        let latest =
+            self.clock.map_or(UnixNanos(u64::MAX), |(at, wall)| wall + now.since(at) + INVOKE_DELAY_MAX);
+        let ends = items.iter().map(Item::end).filter(|end| *end <= latest);
+        let until = ends.max().unwrap_or_default();
+        self.latest = self.latest.max(until);
+        self.recent.put(trace_id, Judged { verdict, invocations, until });
+    }
+
+    /// `verdict` is the last word on a trace.
+    pub(super) fn settle(&mut self, trace_id: TraceId, verdict: Verdict) {
+        if let Some(judged) = self.recent.touch(&trace_id) {
+            judged.verdict = verdict;
+        }
     }
 }

@@ -9,6 +9,9 @@ use policy::{
 use crate::made;
 use crate::story::MS;
 
+mod ends;
+mod held;
+
 /// An environment with metrics on, whose backend answers when it is told to.
 struct Metered {
     agent: Agent<()>,
@@ -273,61 +276,6 @@ fn nothing_is_said_of_a_backend_that_is_well() {
     assert!(matches!(life.said[..], [Notice::Summary(_)]), "{:?}", life.said);
 }
 
-#[test]
-fn an_invocation_is_held_from_its_end_to_next_whatever_its_span_claims() {
-    // The end that the function's own span claims, in ms; and for how long the invocation was held. INVOKE is read at
-    // 5,000, the span at 5,030, and the backend answers at 5,040.
-    for (end, held) in
-        [(5_010, 30), (5_030, 10), (6_000, 10), (4_500, 540), (4_000, 1_040), (3_999, 10), (0, 10)]
-    {
-        let mut life = Metered::new(Config::default());
-        life.now = 5_000;
-        life.invoke("r-1");
-        life.now = 5_030;
-        let start = UnixNanos(end.min(5_000) * MS);
-        let own = Span {
-            kind: Kind::Server,
-            start,
-            end: UnixNanos(end * MS),
-            ..made::span([1; 8], Some("r-1"), 100, ())
-        };
-        life.hear(Input::Receiving);
-        life.hear(Input::Received(Receipt { spans: vec![own], parcels: Vec::new() }));
-        life.pass(10);
-        life.answer_all();
-        assert_eq!(life.agent.ledger().held, Duration::from_millis(held), "it claims {end}");
-        // What the platform tells later changes nothing.
-        life.hear(done("r-1", 5_001));
-        assert_eq!(life.agent.ledger().held, Duration::from_millis(held));
-    }
-}
-
-#[test]
-fn an_end_that_is_told_after_next_counts_all_the_same() {
-    // When the platform says that it ended, and for how long it was held then: /next was asked at 64,500.
-    for (request_id, end, held) in [
-        ("r-1", 64_000, 500),
-        ("r-1", 64_500, 0),
-        ("r-2", 64_000, 0),
-        ("r-1", 4_000, 60_500),
-        // So long before INVOKE ended an earlier try.
-        ("r-1", 3_999, 0),
-    ] {
-        let mut life = Metered::new(Config::default());
-        life.now = 5_000;
-        life.invoke("r-1");
-        life.pass(59_500);
-        assert_eq!(
-            life.agent.phase(),
-            policy::Phase::Waiting,
-            "nothing was heard until its deadline less the margin"
-        );
-        assert_eq!(life.agent.ledger().held, Duration::ZERO);
-        life.hear(done(request_id, end));
-        assert_eq!(life.agent.ledger().held, Duration::from_millis(held), "{request_id} ended at {end}");
-    }
-}
-
 /// What the platform measures is a number in a text, and may be any.
 #[test]
 fn measurements_beyond_reason_stop_nothing() {
@@ -368,82 +316,6 @@ fn measurements_beyond_reason_stop_nothing() {
     assert_eq!(life.agent.ledger().invocations, 4);
 }
 
-/// The platform names it by its status, or as an error of a class.
-#[test]
-fn a_timeout_is_counted_as_one_however_it_is_named() {
-    for (status, class) in [
-        (EndStatus::Timeout, None),
-        (EndStatus::Error, Some("Sandbox.Timedout")),
-        (EndStatus::Failure, Some("Sandbox.Timeout")),
-        (EndStatus::Error, Some("Runtime.InvokeTimeout")),
-    ] {
-        let mut life = Metered::new(Config::default());
-        life.now = 1_000;
-        life.invoke("r-1");
-        life.now = 61_000;
-        life.hear(Input::Platform(PlatformEvent::RuntimeDone {
-            request_id: "r-1".into(),
-            at: UnixNanos(61_000 * MS),
-            ending: Ending { status, error_type: class.map(Into::into) },
-            duration: Some(Duration::from_secs(60)),
-            produced_bytes: None,
-            response: Response::default(),
-        }));
-        life.end();
-        let text: String = life.measured.iter().map(told).collect();
-        let ends: Vec<_> = ["faas.invocations", "faas.errors", "faas.timeouts"]
-            .map(|metric| text.lines().filter(|line| line.starts_with(metric)).count())
-            .into();
-        assert_eq!(ends, [0, 0, 1], "{status:?} {class:?}: {text}");
-    }
-}
-
-/// The end of a first try is told in its retry, and nothing of the end of that one, which is given up in time.
-#[test]
-fn the_end_of_a_first_try_is_no_time_for_which_its_retry_was_held() {
-    for is_told in [false, true] {
-        let mut life = Metered::new(Config::default());
-        life.now = 1_000;
-        life.invoke("r-1");
-        life.now += 5;
-        life.send(1, "r-1", 0);
-        life.answer_all();
-        life.now += 60_000;
-        life.invoke("r-1");
-        if is_told {
-            life.hear(done("r-1", 1_005));
-        }
-        life.pass(59_600);
-        assert_eq!(life.agent.phase(), policy::Phase::Waiting, "it was given up");
-        assert_eq!(life.agent.ledger().held, Duration::ZERO, "told: {is_told}");
-    }
-}
-
-/// Its span claims an end before `/next` was asked after the invocation before: it cannot have been held for longer than that.
-#[test]
-fn an_invocation_is_not_held_before_the_one_before_it_is_over() {
-    let mut life = Metered::new(Config::default());
-    life.now = 4_695;
-    life.invoke("r-0");
-    life.now = 4_700;
-    life.send(1, "r-0", 0);
-    life.answer_all();
-    life.now = 5_000;
-    life.invoke("r-1");
-    life.now = 5_030;
-    let own = Span {
-        kind: Kind::Server,
-        start: UnixNanos(4_400 * MS),
-        end: UnixNanos(4_500 * MS),
-        ..made::span([2; 8], Some("r-1"), 100, ())
-    };
-    life.hear(Input::Receiving);
-    life.hear(Input::Received(Receipt { spans: vec![own], parcels: Vec::new() }));
-    life.pass(10);
-    life.answer_all();
-    assert_eq!(life.agent.ledger().held, Duration::from_millis(340), "since 4,700");
-}
-
 /// The lines of this metric, without when.
 fn lines_of(life: &Metered, metric: &str) -> Vec<String> {
     let text: String = life.measured.iter().map(told).collect();
@@ -461,48 +333,4 @@ fn the_span_that_is_made_for_a_silent_function_is_in_the_metrics_of_spans() {
     let lines = lines_of(&life, "traces.span.metrics.calls");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("SPAN_KIND_SERVER") && lines[0].ends_with(" 1"), "{lines:?}");
-}
-
-/// `platform.runtimeDone` is lost.
-#[test]
-fn a_failure_that_only_the_report_tells_is_counted_with_its_class() {
-    let mut life = Metered::new(Config::default());
-    life.now = 1_000;
-    life.invoke("r-1");
-    life.now += 50;
-    life.hear(Input::Platform(PlatformEvent::Report {
-        request_id: "r-1".into(),
-        at: UnixNanos(1_050 * MS),
-        ending: Ending { status: EndStatus::Error, error_type: Some("Function.Boom".into()) },
-        duration: Some(Duration::from_millis(45)),
-        usage: Usage::default(),
-    }));
-    life.end();
-    assert_eq!(lines_of(&life, "faas.errors"), ["faas.errors [error.type=Function.Boom] 1"]);
-}
-
-/// The environment is frozen for an hour after each invocation, before the platform has said its first word.
-#[test]
-fn a_freeze_is_no_silence_of_the_platform() {
-    let mut life = Metered::new(Config::default());
-    life.now = 1_000;
-    for number in 1..=4 {
-        let request_id = format!("r-{number}");
-        life.invoke_after(&request_id, if number == 1 { 1 } else { 3_600_000 });
-        life.now += 10;
-        life.send(number, &request_id, 0);
-        life.answer_all();
-        life.now += 3_600_000;
-    }
-    life.invoke_after("r-5", 3_600_000);
-    life.hear(Input::Platform(PlatformEvent::RuntimeDone {
-        request_id: "r-1".into(),
-        at: UnixNanos(1_012 * MS),
-        ending: Ending { status: EndStatus::Error, error_type: Some("Function.Boom".into()) },
-        duration: Some(Duration::from_millis(12)),
-        produced_bytes: None,
-        response: Response::default(),
-    }));
-    life.end();
-    assert_eq!(lines_of(&life, "faas.errors"), ["faas.errors [error.type=Function.Boom] 1"]);
 }

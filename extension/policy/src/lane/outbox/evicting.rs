@@ -1,6 +1,7 @@
 //! What goes first when room runs out: plain entries, oldest first, then anything, oldest first. What is in flight stays.
 
-use super::{Outbox, Queue, SOURCES};
+use super::queue::Queue;
+use super::{Outbox, SOURCES};
 use crate::lane::batch::Batch;
 
 /// So many precious entries at the front of a queue are looked at for one plain one behind them. What has more of them is cut
@@ -50,12 +51,10 @@ impl<B: Clone> Outbox<B> {
         }
         // The source that holds most gives first, of those that have any to give.
         let first =
-            |queue: &Queue<B>| queue.entries.iter().position(|entry| !(only_plain && entry.is_precious));
+            |queue: &Queue<B>| queue.entries().iter().position(|entry| !(only_plain && entry.is_precious));
         let queues = self.queues.iter_mut().filter_map(|queue| Some((first(queue)?, queue)));
-        let (index, queue) = queues.max_by_key(|(_, queue)| queue.size)?;
-        let entry = queue.entries.remove(index)?;
-        queue.size -= entry.size as usize;
-        queue.count -= entry.count as usize;
+        let (index, queue) = queues.max_by_key(|(_, queue)| queue.size())?;
+        let entry = queue.remove(index)?;
         debug_assert!(self.held >= entry.held(), "what is given up was held");
         self.held -= entry.held();
         Some(u64::from(entry.count))
@@ -65,11 +64,11 @@ impl<B: Clone> Outbox<B> {
     fn seal_precious(&mut self) {
         for (index, source) in SOURCES.into_iter().enumerate() {
             let is_long = |queue: &Queue<B>| {
-                queue.entries.len() > LOOKS_MAX
-                    && queue.entries.iter().take(LOOKS_MAX).all(|entry| entry.is_precious)
+                queue.entries().len() > LOOKS_MAX
+                    && queue.entries().iter().take(LOOKS_MAX).all(|entry| entry.is_precious)
             };
             while is_long(&self.queues[index]) {
-                let since = self.queues[index].since;
+                let since = self.queues[index].since();
                 let entries = self.take_batch(index, |entry| entry.is_precious);
                 let batch = Batch::new(self.next_id(), source, entries, since);
                 self.ready.push_back(batch);

@@ -1,7 +1,8 @@
 //! What an outbox cuts, keeps together and gives up.
 
 use super::*;
-use crate::entry::{BOOKKEEPING_BYTES, Content};
+use crate::config::BOOKKEEPING_BYTES;
+use crate::entry::Content;
 use crate::span::Signal;
 
 const BOUNDS: Bounds =
@@ -234,7 +235,7 @@ fn many_precious_entries_before_a_plain_one_are_cut_into_a_batch() {
             outbox.push(at(0), Source::Function, entry(1, n < precious));
         }
         assert_eq!(outbox.evict(true), (plain > 0).then_some(1));
-        let lengths = (outbox.queues[0].entries.len(), outbox.ready.len());
+        let lengths = (outbox.queues[0].entries().len(), outbox.ready.len());
         assert_eq!(lengths, (queued, batches), "{precious} precious, {plain} plain");
     }
 }
