@@ -17,6 +17,8 @@ mod black_box {
     mod connections;
     mod cost;
     mod done;
+    mod emulator;
+    mod field;
     mod flush;
     mod hostile;
     mod judgement;
@@ -40,6 +42,7 @@ mod black_box {
     mod shutdown;
     mod spool;
     mod start;
+    mod stores;
     mod summary;
     mod telemetry;
     mod tls;

@@ -19,7 +19,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Config, Destinations, FlushMode, Measuring, RequestLimit, Signal, SpoolMode, XrayParent};
+use policy::{
+    Config, Destinations, FlushMode, Measuring, RequestLimit, Signal, SpoolMode, Temporality, XrayParent,
+};
 use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
@@ -430,8 +432,16 @@ impl Reader {
         let name = self.form("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
         let text = self.get(&name).unwrap_or_default().to_owned();
         let mut headers = Vec::new();
-        for (index, member) in key_values::parse(&text).enumerate() {
+        for (index, member) in key_values::parse(key_values::unquoted(text.trim())).enumerate() {
             match member {
+                // Both come of a secret that was not filled in, and would be refused as a wrong key.
+                Ok((_, value)) if value.is_empty() => {
+                    self.problem(&name, format!("member {} has no value", index + 1));
+                }
+                Ok((_, value)) if is_placeholder(&value) => {
+                    let reason = "is a placeholder that nothing has replaced";
+                    self.problem(&name, format!("member {} {reason}", index + 1));
+                }
                 Ok((key, value)) if is_header(&key, &value) => headers.push((key, value)),
                 Ok(_) => self.problem(&name, format!("member {} is not a valid header", index + 1)),
                 Err(bad) => self.problem(&name, bad.to_string()),
@@ -490,6 +500,17 @@ impl Reader {
             [("base2_exponential_bucket_histogram", false), ("explicit_bucket_histogram", true)];
         let explicit_buckets =
             self.word("PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", false, &aggregations);
+        let temporalities = [
+            ("delta", Temporality::Delta),
+            // What differs from delta there is of instruments that Prefreeze does not have.
+            ("lowmemory", Temporality::Delta),
+            ("cumulative", Temporality::Cumulative),
+        ];
+        let temporality = self.word(
+            "PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            Temporality::Delta,
+            &temporalities,
+        );
         Measuring {
             otlp,
             emf,
@@ -497,6 +518,7 @@ impl Reader {
             interval: self.millis("PREFREEZE_METRICS_INTERVAL_MS", 60_000),
             series_max: self.number("PREFREEZE_METRICS_SERIES_MAX", 200, 2..=10_000) as usize,
             explicit_buckets,
+            temporality,
         }
     }
 
@@ -583,6 +605,12 @@ impl Reader {
             Vec::new()
         })
     }
+}
+
+/// Whether `value` holds `${…}`, or a dynamic reference of CloudFormation's that it does not resolve in variables.
+fn is_placeholder(value: &str) -> bool {
+    let holds = |begin: &str, end: &str| value.split_once(begin).is_some_and(|(_, rest)| rest.contains(end));
+    holds("${", "}") || holds("{{resolve:", "}}")
 }
 
 fn is_header(name: &str, value: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use policy::{DropReason, Duration, FlushMode, InitType, Input, Phase, Signal, SpoolMode};
+use policy::{DropReason, Duration, FlushMode, InitType, Input, Phase, Signal, SpoolMode, UnixNanos};
 
 use super::super::checks::is_on;
 use super::super::function::MS;
@@ -17,6 +17,8 @@ const GRACE: u64 = 100 * MS;
 const WAITS_MAX: u32 = 5;
 /// For a single answer that a freeze has cut off before, an invocation is held no longer.
 const PATIENCE_MAX: u64 = 1_000 * MS;
+/// A span that names its invocation tells of its end when it comes by then.
+const IN_TIME: Duration = Duration::from_millis(500);
 /// The platform's events have whole milliseconds, at both ends of what is measured with them.
 const RESOLUTION: u64 = 2 * MS;
 
@@ -109,10 +111,12 @@ impl World {
         }
     }
 
-    /// The agent is about to be handed a span that names its invocation.
-    pub(super) fn note_named(&mut self, number: u64) {
-        self.held.is_unheard = false;
-        if self.running.is_some() && self.current == number {
+    /// The agent is about to be handed a span that names its invocation, and ended then.
+    pub(super) fn note_named(&mut self, number: u64, end: UnixNanos) {
+        let is_current = self.running.is_some() && self.current == number;
+        // Whether one that comes later says that ends are heard again is left open.
+        self.held.is_unheard &= !(is_current && self.wall().since(end) <= IN_TIME);
+        if is_current {
             self.note_done(self.is_trusted());
         }
     }

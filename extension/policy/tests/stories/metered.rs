@@ -3,7 +3,7 @@
 use policy::{
     Agent, BatchId, Bounds, Config, Content, Duration, EndStatus, Ending, FlushMode, Input, Instant, Invoke,
     Kind, Ledger, Measured, Measuring, Notice, Outcome, Output, Parcel, PlatformEvent, Point, Reading,
-    Receipt, RequestLimit, Response, Shutdown, ShutdownReason, Signal, Span, UnixNanos, Usage,
+    Receipt, RequestLimit, Response, Shutdown, ShutdownReason, Signal, Span, Subscription, UnixNanos, Usage,
 };
 
 use crate::made;
@@ -319,7 +319,7 @@ fn measurements_beyond_reason_stop_nothing() {
         life.answer_all();
     }
     // Without the platform's events, the end of the next one is waited for in line with what is known.
-    life.hear(Input::Subscribed { delivers: false });
+    life.hear(Input::Subscribed(Subscription::Refused));
     life.now += 1_000;
     life.invoke("r-4");
     life.end();
