@@ -240,14 +240,15 @@ mod tests {
     #[test]
     fn a_request_is_within_what_its_backend_takes() {
         let limit = RequestLimit { bytes: 1_000, items: 9_000 };
-        let config =
-            Config { request_limits: [RequestLimit::NONE, limit, RequestLimit::NONE], ..Config::default() };
+        let few = RequestLimit { items: 5_000, ..RequestLimit::NONE };
+        let config = Config { request_limits: [RequestLimit::NONE, limit, few], ..Config::default() };
         let of = |signal| {
             let bounds = config.bounds_of(signal);
             (bounds.batch_bytes, bounds.batch_items, bounds.held_bytes)
         };
         assert_eq!(of(Signal::Traces), (4 << 20, 8_192, 32 << 20));
         assert_eq!(of(Signal::Metrics), (875, 8_192, 32 << 20));
+        assert_eq!(of(Signal::Logs), (4 << 20, 5_000, 32 << 20));
         let rows = [(1_000, 9_000, true), (1_001, 1, false), (1, 9_001, false)];
         for (size, items, takes) in rows {
             assert_eq!(limit.takes(size, items), takes, "{items} items of {size} bytes");

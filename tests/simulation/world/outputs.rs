@@ -19,6 +19,9 @@ impl World {
                 self.note_parking(&entries);
                 self.coverage.note(if fails { "disk fails" } else { "parked" });
                 let place = (!fails).then(|| self.disk.park(&entries));
+                if fails {
+                    self.note_unwritten(&entries);
+                }
                 self.say(&format!("park {:?} {} {place:?}", lane.signal, entries.len()));
                 let bound = self.config.bounds.spooled_bytes;
                 // What is read back may be larger than what was written was taken to be.

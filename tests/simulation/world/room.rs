@@ -65,14 +65,14 @@ impl World {
             before.held,
             bounds.held_bytes
         );
-        let (on_disk, bound) = (self.disk.parked_bytes(), bounds.spooled_bytes);
+        let (on_disk, bound) = (self.bytes_for_disk(), bounds.spooled_bytes);
         // What waits to be judged cannot be on disk: nobody knows yet whether it is to be sent.
         let is_unjudged = self.config.sampling.is_active() && (before.may_be_unjudged || came > 0);
         let is_useless = self.config.spool == SpoolMode::Off || self.is_disk_useless() || is_unjudged;
         // One batch must fit.
         assert!(
             is_useless || may_be_outsize || on_disk + bounds.batch_bytes > bound / 3,
-            "given up for want of room, with {on_disk} of {bound} on disk"
+            "given up for want of room, with {on_disk} of {bound} on disk or on the way there"
         );
     }
 

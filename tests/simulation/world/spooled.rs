@@ -1,6 +1,8 @@
 //! When the spool is used: not again after a failure, not to and fro, and, where it is for outages, before a freeze.
 
-use policy::{FlushMode, Input, Receipt, Signal, SpoolMode};
+use std::collections::VecDeque;
+
+use policy::{Entry, FlushMode, Input, Receipt, Signal, SpoolMode};
 
 use super::super::disk::Body;
 use super::super::function::MS;
@@ -20,6 +22,8 @@ pub(super) struct Spooled {
     was_empty: bool,
     /// Whether this step has written anything: in one step memory may be emptied and filled anew.
     has_parked: bool,
+    /// Bytes of writes that have failed, while the agent has not heard so: it keeps room on the disk for them.
+    unwritten: VecDeque<usize>,
 }
 
 impl World {
@@ -38,7 +42,18 @@ impl World {
         }
         if matches!(input, Input::Parked { place: None, .. }) {
             self.spooled.failed_at = Some(self.now);
+            self.spooled.unwritten.pop_front();
         }
+    }
+
+    /// A write of these fails, as the agent will hear.
+    pub(super) fn note_unwritten(&mut self, entries: &[Entry<Body>]) {
+        self.spooled.unwritten.push_back(entries.iter().map(|entry| entry.size as usize).sum());
+    }
+
+    /// Bytes on the disk, and of what is thought to be on its way there.
+    pub(super) fn bytes_for_disk(&self) -> usize {
+        self.disk.parked_bytes() + self.spooled.unwritten.iter().sum::<usize>()
     }
 
     /// These are left out, and told of because they are on record: nobody holds them any more.
