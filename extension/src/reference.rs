@@ -53,7 +53,8 @@ give the true number of invocations, for any number of environments:
 
 Where a store begins a series with zero at its start time, `increase(…[1h] anchored)` on totals is true too; a plain `increase` is
 not: half of the distance between two points is added. `service.instance.id` must stay a label of the series, or
-environments overwrite each other. Where exponential histograms are not known, set
+environments overwrite each other. The store must take points out of order (Prometheus:
+`storage.tsdb.out_of_order_time_window: 1h`), because a request that had to be sent again arrives after younger ones. Where exponential histograms are not known, set
 `PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=explicit_bucket_histogram`.
 
 The first two rows are tested on the points of the real binary with the stores' documented rules
