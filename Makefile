@@ -1,6 +1,6 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
-.PHONY: help build test check counts counts-write fmt demo sim mutants soak outages fuzz bench layer layer-test deploy-test reproduce release dashboards size clean deny \
+.PHONY: help build test check counts counts-write fmt demo sim mutants soak outages fuzz foreign bench layer layer-test deploy-test reproduce release dashboards size clean deny \
         deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -59,6 +59,16 @@ T ?= 60
 fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60, or ONLY=random_rules N=1000000
 	$(if $(N),FUZZ_ROUNDS=$(N),FUZZ_SECONDS=$(T)) cargo test --profile sim -p fuzz -- --nocapture $(ONLY)
 	$(if $(ONLY),,$(if $(N),FUZZ_ROUNDS=$(N),FUZZ_SECONDS=$(T)) cargo test -p tests --test settings --test spool -- --nocapture)
+
+# Programs of others, by the name and version that Go's module proxy has them under: minutes, once for each pin.
+FOREIGN := $(TARGET)/tools/foreign
+RIE := github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie@v0.0.0-20261030222936-bef5c4ba774d
+foreign: build $(FOREIGN)/$(notdir $(RIE)) ## Put Prefreeze into AWS's runtime interface emulator (needs Go, Python and root)
+	FOREIGN_TESTS=required cargo test --package tests --test foreign
+
+$(FOREIGN)/aws-lambda-rie@%:
+	GOBIN=$(abspath $(FOREIGN))/bin CGO_ENABLED=0 go install $(RIE)
+	touch $@
 
 # What is measured is what is shipped. Beside other work, and with the right to: AHEAD="chrt --fifo 50".
 MACHINE := $(subst aarch64,arm64,$(shell uname -m))

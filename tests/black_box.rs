@@ -17,12 +17,15 @@ mod black_box {
     mod connections;
     mod cost;
     mod done;
+    mod emulator;
+    mod field;
     mod flush;
     mod hostile;
     mod judgement;
     mod lanes;
     mod late;
     mod lenient;
+    mod limits;
     mod listeners;
     mod logs;
     mod managed;
@@ -39,6 +42,7 @@ mod black_box {
     mod shutdown;
     mod spool;
     mod start;
+    mod stores;
     mod summary;
     mod telemetry;
     mod tls;

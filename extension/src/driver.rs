@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::{
     Agent, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Phase, Place, Prices, Receipt,
+    RequestLimits,
 };
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
@@ -99,6 +100,8 @@ pub struct Driver {
     pub spool: Option<Spool>,
     /// Where the function may send to beside its ports, if it is there.
     pub socket: Option<Socket>,
+    /// What backends take in one request: what is read back is cut like what comes in.
+    pub request_limits: RequestLimits,
     /// What a killed process left there, until it was read.
     pub recovery: Option<Recovery>,
     /// Whether the running invocation is put on record.
@@ -284,7 +287,10 @@ impl Driver {
     }
 
     fn unpark(&self, lane: LaneId, place: Place) {
-        let receipt = self.spool.as_ref().map_or(Receipt::EMPTY, |spool| recovery::read(spool, place));
+        let receipt = self
+            .spool
+            .as_ref()
+            .map_or(Receipt::EMPTY, |spool| recovery::read(spool, place, &self.request_limits));
         self.inbox.send(Message::Input(Input::Unparked { lane, receipt }));
     }
 }

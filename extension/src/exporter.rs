@@ -113,7 +113,10 @@ impl Exporter {
             // A request in which a bug shows would show it again: its content is dropped and counted.
             let (Ended { outcome, failure }, raw_bytes, sent_bytes) =
                 delivered.unwrap_or((Ended::unusable(), 0, 0));
-            health.note(signal, outcome, failure);
+            // What was not asked says nothing of the backend.
+            if sent_bytes > 0 || outcome != Outcome::TooLarge {
+                health.note(signal, outcome, failure);
+            }
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
         self.running.insert(id, Running { signal, backend, task: task.abort_handle() });
@@ -204,6 +207,10 @@ impl Sender {
         let (body, raw_bytes) = pack(pieces, size, packing, effort, &self.gzip);
         let sent_bytes = body.len() as u64;
         let Route { destination, headers, .. } = &self.route;
+        // With its resources and envelopes it may be more than policy has counted: it comes again, in two halves.
+        if raw_bytes > destination.limit.bytes as u64 && entries.len() > 1 {
+            return (Ended { outcome: Outcome::TooLarge, failure: None }, raw_bytes, 0);
+        }
         let url = &destination.url[..];
         let request = Request { client: &self.client, url, headers, packing, body, now: self.clock.wall() };
         let ended = match destination.protocol {

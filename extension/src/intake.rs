@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
-use policy::{Input, Receipt, RequestId, Signal};
+use policy::{Input, Receipt, RequestId, RequestLimits, Signal};
 use wire::otlp::{self, Body, Scanned};
 
 use crate::driver::{Inbox, Message};
@@ -50,6 +50,8 @@ pub struct Intake {
     pub guarding: Guarding,
     /// No body longer than this is read, packed or unpacked, in bytes.
     pub max_body: usize,
+    /// What backends take in one request.
+    pub request_limits: RequestLimits,
     /// Counts what is refused.
     pub refusals: Refusals,
 }
@@ -79,8 +81,8 @@ impl Intake {
 
     /// Takes what was admitted of a request.
     fn take(&self, signal: Signal, body: &Guarded) -> Result<Scanned, Refusal> {
-        let mut scanned =
-            otlp::scan(signal, body).map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
+        let scanned = otlp::scan_within(signal, body, self.request_limits[signal as usize]);
+        let mut scanned = scanned.map_err(|_| refusal(Fault::Bad, "the body is not an OTLP request"))?;
         scanned.refused = scanned.refused.saturating_add(body.refused);
         if let Some(spool) = self.spool.get() {
             put_on_record(signal, &scanned.receipt, body, spool);
@@ -225,11 +227,12 @@ fn broken(error: BodyError) -> Refusal {
 
 /// Before the answer: should we be killed now, the next process sends it. A disk that fails loses nothing yet.
 fn put_on_record(signal: Signal, receipt: &Receipt<Body>, body: &Bytes, spool: &Spool) {
-    let first_span = receipt.spans.first().map(|span| &span.body);
-    let Some(first) = first_span.or(receipt.parcels.first().map(|parcel| &parcel.body)) else { return };
     let count = u32::try_from(receipt.count(signal)).unwrap_or(u32::MAX);
+    if count == 0 {
+        return;
+    }
     if let Some(keepsake) = spool.keep(Kind::Accepted(signal), count, body) {
-        first.keep(keepsake);
+        otlp::keep(receipt, keepsake);
     }
 }
 

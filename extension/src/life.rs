@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 
-use policy::Input;
+use policy::{Input, Subscription};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -152,7 +152,7 @@ async fn begin(started: Started, at: impl Fn(Step)) -> Result<JoinHandle<()>, Pa
     let subscribing = async {
         match telemetry_port {
             Some(port) => lambda::subscribe(connection, &registration.extension_id, port, with_lines).await,
-            None => false,
+            None => Subscription::Refused,
         }
     };
     // The platform takes its time to answer; files are made ready meanwhile.
@@ -162,9 +162,9 @@ async fn begin(started: Started, at: impl Fn(Step)) -> Result<JoinHandle<()>, Pa
         listening.prepare(&registration, &inbox, clock, next)
     };
     // A panic in preparing must not cut the subscription short: it would reach the platform after the first `/next`.
-    let (delivers, driver) = tokio::join!(subscribing, caught_async(preparing));
+    let (subscription, driver) = tokio::join!(subscribing, caught_async(preparing));
     let driver = driver?;
-    delivery.on_answer(delivers, &inbox);
+    delivery.on_answer(subscription, &inbox);
     inbox.send(Message::Input(Input::Ready));
     at(Step::Begin);
     Ok(tokio::spawn(driver.run(received)))

@@ -45,6 +45,7 @@ impl Listening {
             spool: records.clone(),
             guarding: settings.guarding.clone(),
             max_body: settings.max_body,
+            request_limits: settings.policy.request_limits,
             refusals: refusals.clone(),
         };
         let socket = intake.listen(ports, settings.receivers.socket.as_deref()).await;
@@ -133,7 +134,8 @@ fn driver(
     }
     let is_snapshot = policy.init_type == InitType::SnapStart;
     let recovery = spool.clone().filter(Spool::has_unread);
-    let recovery = recovery.map(|spool| Recovery::new(spool, policy.bounds.held_bytes / 2));
+    let recovery =
+        recovery.map(|spool| Recovery::new(spool, policy.bounds.held_bytes / 2, policy.request_limits));
     let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
     if !settings.names_instance {
@@ -143,6 +145,7 @@ fn driver(
         identity.set_if_missing("cloud.account.id", account);
     }
     Box::new(Driver {
+        request_limits: policy.request_limits,
         agent: Agent::<Body>::new(policy),
         clock,
         exporter: Exporter::new(settings.destinations, inbox.clone(), clock),

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use policy::{Input, Invoke, LaneId, Parked, Place, Receipt, RequestId, Signal, Span, SpanId, TraceId};
+use policy::{
+    Input, Invoke, LaneId, Parked, Place, Receipt, RequestId, RequestLimits, Signal, Span, SpanId, TraceId,
+};
 use wire::otlp::{self, Body};
 
 use crate::spool::{Content, Kind, Leftover, Spool};
@@ -19,6 +21,8 @@ pub struct Recovery {
     spool: Spool,
     /// What may still be read into memory at once, in bytes.
     room: usize,
+    /// What backends take in one request.
+    limits: RequestLimits,
     state: State,
 }
 
@@ -73,9 +77,10 @@ impl Part {
 }
 
 impl Recovery {
-    /// The recovery of what is in `spool`, of which at most `max` bytes are read into memory at once.
-    pub const fn new(spool: Spool, max: usize) -> Self {
-        Self { spool, room: max, state: State::Finding(Vec::new()) }
+    /// The recovery of what is in `spool`, of which at most `max` bytes are read into memory at once, in parcels within the
+    /// `limits` of backends.
+    pub const fn new(spool: Spool, max: usize, limits: RequestLimits) -> Self {
+        Self { spool, room: max, limits, state: State::Finding(Vec::new()) }
     }
 
     /// Does a piece of it: inputs for the agent, perhaps none yet; `None` when nothing is left to do.
@@ -92,7 +97,7 @@ impl Recovery {
             }
             State::Reading(mut reading) => match reading.jobs.pop_front() {
                 Some(job) => {
-                    reading.carry_out(job, &self.spool);
+                    reading.carry_out(job, &self.spool, &self.limits);
                     self.state = State::Reading(reading);
                     Some(Vec::new())
                 }
@@ -161,15 +166,15 @@ const fn parked(left: Leftover, lane: LaneId) -> Parked {
 }
 
 impl Reading {
-    fn carry_out(&mut self, job: Job, spool: &Spool) {
+    fn carry_out(&mut self, job: Job, spool: &Spool, limits: &RequestLimits) {
         match job {
             Job::Accepted(part, place) => {
-                let more = read(spool, place);
+                let more = read(spool, place, limits);
                 let receipt = &mut self.parts[part].receipt;
                 receipt.spans.extend(more.spans);
                 receipt.parcels.extend(more.parcels);
             }
-            Job::Announced(place) => self.announced.extend(read(spool, place).spans),
+            Job::Announced(place) => self.announced.extend(read(spool, place, limits).spans),
             Job::Ended(place) => forget_ended(&mut self.announced, spool, place),
         }
     }
@@ -210,7 +215,7 @@ impl Reading {
 }
 
 /// Records of telemetry at one place, which are settled when the last of what they brought is let go.
-pub fn read(spool: &Spool, place: Place) -> Receipt<Body> {
+pub fn read(spool: &Spool, place: Place, limits: &RequestLimits) -> Receipt<Body> {
     let (content, keepsake) = spool.take(place);
     let Some(Content { kind, bytes, left_out }) = content else { return Receipt::EMPTY };
     let signal = match kind {
@@ -218,13 +223,11 @@ pub fn read(spool: &Spool, place: Place) -> Receipt<Body> {
         Kind::Announced => Signal::Traces,
         Kind::Invocation | Kind::Rooted | Kind::Settled | Kind::LeftOut => return Receipt::EMPTY,
     };
-    let Ok(scanned) = otlp::scan(signal, &bytes) else { return Receipt::EMPTY };
+    let scanned = otlp::scan_within(signal, &bytes, limits[signal as usize]);
+    let Ok(scanned) = scanned else { return Receipt::EMPTY };
     let mut receipt = scanned.receipt;
     receipt.spans.retain(|span| span.body.number().is_none_or(|number| !left_out.holds(number)));
-    let first_span = receipt.spans.first().map(|span| &span.body);
-    if let Some(first) = first_span.or(receipt.parcels.first().map(|parcel| &parcel.body)) {
-        first.keep(keepsake);
-    }
+    otlp::keep(&receipt, keepsake);
     receipt
 }
 
@@ -280,7 +283,7 @@ mod tests {
         /// What the agent of the next process is told of it, by pieces.
         fn told(&self, max: usize) -> Told {
             let spool = Spool::open(&self.0, BOUND).expect("the same folder");
-            let (mut recovery, mut told) = (Recovery::new(spool.clone(), max), Told::default());
+            let (mut recovery, mut told) = (Recovery::new(spool.clone(), max, UNLIMITED), Told::default());
             while let Some(inputs) = recovery.step() {
                 told.pieces += 1;
                 inputs.into_iter().for_each(|input| told.take(input, &spool));
@@ -297,6 +300,8 @@ mod tests {
 
     /// What is recovered: the invocation, and the ids of spans: earlier, since, announced.
     type Recovered = (Option<String>, Vec<u8>, Vec<u8>, Vec<u8>);
+
+    const UNLIMITED: RequestLimits = [policy::RequestLimit::NONE; 3];
 
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Told {
@@ -323,7 +328,7 @@ mod tests {
                 }
                 Input::Found(parked) => {
                     self.places += 1;
-                    let read = ids(&read(spool, parked.place).spans);
+                    let read = ids(&read(spool, parked.place, &UNLIMITED).spans);
                     assert_eq!(parked.count, read.len() as u64);
                     self.found.extend(read);
                 }

@@ -17,8 +17,9 @@ environment, unless `OTEL_RESOURCE_ATTRIBUTES` has one: a store that keeps serie
 all environments of a function contradict each other; where only sums are wanted, drop it on the way in.
 
 * **Counters** and **histograms** have delta temporality: a point tells what came since the one before, from
-  `start_time` to `time`, and intervals of one environment never overlap. A sandbox freezes, dies and has thousands
-  of siblings; cumulative series would be one for each of them. Points without news are left out.
+  `start_time` to `time`, and intervals of one environment never overlap. Points without news are left out. With
+  `PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative` a point tells what came since the environment began.
+  Which of the two is right: [below](#what-each-store-needs).
 * **Up-down counters** tell what holds in one environment, cumulative since it began; put them together by sum.
 * Histograms are exponential: at most 160 buckets, scale 20 and down, merged without loss by the backend. The error of
   a quantile is at most √base − 1, with base = 2^(2^−scale): 2.2 % where values lie within three decades.
@@ -34,6 +35,31 @@ all environments of a function contradict each other; where only sums are wanted
 * Lines of CloudWatch's embedded metric format (`PREFREEZE_METRICS=emf`) hold the counters and histograms, all series
   of a metric together, with the one dimension `FunctionName`; not those of operations (`traces.span.metrics.*`),
   because CloudWatch bills each set of dimensions.
+* `traces.span.metrics.*` has the names of the collector's spanmetrics connector, whose points are cumulative, and in
+  milliseconds unless told otherwise. Send only one of the two to a store: `PREFREEZE_METRICS_SPANS=off` leaves ours out.
+
+## What each store needs
+
+A sandbox lives for minutes, and often sends its counters once. Functions that look at the rise within a series
+(`increase`, `rate`) see nothing of a series with one point, and extend longer ones by a guess. These settings and queries
+give the true number of invocations, for any number of environments:
+
+| store | settings | query, for the last hour |
+|---|---|---|
+| a store that keeps deltas as they come: VictoriaMetrics, CloudWatch, Prometheus with `--enable-feature=otlp-native-delta-ingestion` | none | `sum(sum_over_time(…[1h]))` |
+| a store that wants totals: Prometheus as it is, Thanos, and what is behind remote write | `PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative` | `sum(max_over_time(…[1h]))`, for environments that began within it |
+| one that adds deltas up by itself: Prometheus with `--enable-feature=otlp-deltatocumulative` | none | the same |
+| Datadog, Dynatrace, New Relic | none: they want deltas | their own sums |
+
+Where a store begins a series with zero at its start time, `increase(…[1h] anchored)` on totals is true too; a plain `increase` is
+not: half of the distance between two points is added. `service.instance.id` must stay a label of the series, or
+environments overwrite each other. Where exponential histograms are not known, set
+`PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=explicit_bucket_histogram`.
+
+The first two rows are tested on the points of the real binary with the stores' documented rules
+(`tests/black_box/stores.rs`), for 1, 2 and 4 environments of 3 to 60 invocations, and not on the stores themselves.
+
+## Every metric
 
 | name | instrument | unit | attributes | what | from |
 |---|---|---|---|---|---|

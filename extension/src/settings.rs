@@ -4,6 +4,7 @@
 
 mod endpoint;
 mod guarding;
+mod limits;
 mod prices;
 mod proxies;
 mod residency;
@@ -18,7 +19,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Config, Destinations, FlushMode, Measuring, Signal, SpoolMode, XrayParent};
+use policy::{
+    Config, Destinations, FlushMode, Measuring, RequestLimit, Signal, SpoolMode, Temporality, XrayParent,
+};
 use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
@@ -104,6 +107,8 @@ pub struct Destination {
     pub is_direct: bool,
     /// Host and port of the proxy that requests go through, where there is one.
     pub proxy: Option<String>,
+    /// The most that the backend takes in one request, where that is known.
+    pub limit: RequestLimit,
 }
 
 impl Destination {
@@ -419,15 +424,24 @@ impl Reader {
             client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
         };
         let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
-        Some(Destination { url, headers, protocol, packing, tls, is_direct, proxy })
+        let limit = limits::of(&url, signal);
+        Some(Destination { url, headers, protocol, packing, tls, is_direct, proxy, limit })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
         let name = self.form("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
         let text = self.get(&name).unwrap_or_default().to_owned();
         let mut headers = Vec::new();
-        for (index, member) in key_values::parse(&text).enumerate() {
+        for (index, member) in key_values::parse(key_values::unquoted(text.trim())).enumerate() {
             match member {
+                // Both come of a secret that was not filled in, and would be refused as a wrong key.
+                Ok((_, value)) if value.is_empty() => {
+                    self.problem(&name, format!("member {} has no value", index + 1));
+                }
+                Ok((_, value)) if is_placeholder(&value) => {
+                    let reason = "is a placeholder that nothing has replaced";
+                    self.problem(&name, format!("member {} {reason}", index + 1));
+                }
                 Ok((key, value)) if is_header(&key, &value) => headers.push((key, value)),
                 Ok(_) => self.problem(&name, format!("member {} is not a valid header", index + 1)),
                 Err(bad) => self.problem(&name, bad.to_string()),
@@ -447,6 +461,9 @@ impl Reader {
         let spool = [("always", SpoolMode::Always), ("outage", SpoolMode::Outage), ("off", SpoolMode::Off)];
         let default = Config::default();
         let [traces, metrics, logs] = destinations.each_ref().map(Option::is_some);
+        let limit = |destination: &Option<Destination>| {
+            destination.as_ref().map_or(RequestLimit::NONE, |destination| destination.limit)
+        };
         Config {
             function_name: self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("function").into(),
             function_version: self.get("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or("$LATEST").into(),
@@ -466,6 +483,7 @@ impl Reader {
             destinations: Destinations { traces, metrics, logs },
             expects_spans: self.expects_spans(),
             bounds: self.bounds(default.bounds),
+            request_limits: destinations.each_ref().map(limit),
             ..default
         }
     }
@@ -482,6 +500,17 @@ impl Reader {
             [("base2_exponential_bucket_histogram", false), ("explicit_bucket_histogram", true)];
         let explicit_buckets =
             self.word("PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", false, &aggregations);
+        let temporalities = [
+            ("delta", Temporality::Delta),
+            // What differs from delta there is of instruments that Prefreeze does not have.
+            ("lowmemory", Temporality::Delta),
+            ("cumulative", Temporality::Cumulative),
+        ];
+        let temporality = self.word(
+            "PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            Temporality::Delta,
+            &temporalities,
+        );
         Measuring {
             otlp,
             emf,
@@ -489,6 +518,7 @@ impl Reader {
             interval: self.millis("PREFREEZE_METRICS_INTERVAL_MS", 60_000),
             series_max: self.number("PREFREEZE_METRICS_SERIES_MAX", 200, 2..=10_000) as usize,
             explicit_buckets,
+            temporality,
         }
     }
 
@@ -575,6 +605,12 @@ impl Reader {
             Vec::new()
         })
     }
+}
+
+/// Whether `value` holds `${…}`, or a dynamic reference of CloudFormation's that it does not resolve in variables.
+fn is_placeholder(value: &str) -> bool {
+    let holds = |begin: &str, end: &str| value.split_once(begin).is_some_and(|(_, rest)| rest.contains(end));
+    holds("${", "}") || holds("{{resolve:", "}}")
 }
 
 fn is_header(name: &str, value: &str) -> bool {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use policy::{Input, PlatformEvent};
+use policy::{Input, PlatformEvent, Subscription};
 use tokio::net::TcpListener;
 use wire::logs::{self, Reader, Wanted};
 use wire::telemetry_api;
@@ -34,18 +34,19 @@ struct Known {
 }
 
 impl Delivery {
-    /// Reports the answer to the subscription to the agent: `delivers` is whether the platform accepted it.
-    pub fn on_answer(&self, delivers: bool, inbox: &Inbox) {
-        self.0.is_refused.store(!delivers, Ordering::Relaxed);
-        let delivers = delivers || self.0.has_begun.load(Ordering::Relaxed);
-        inbox.send(Message::Input(Input::Subscribed { delivers }));
+    /// Reports to the agent what became of the subscription.
+    pub fn on_answer(&self, answer: Subscription, inbox: &Inbox) {
+        self.0.is_refused.store(answer != Subscription::Accepted, Ordering::Relaxed);
+        let has_begun = self.0.has_begun.load(Ordering::Relaxed);
+        let subscription = if has_begun { Subscription::Accepted } else { answer };
+        inbox.send(Message::Input(Input::Subscribed(subscription)));
     }
 
     /// An event has arrived. If the subscription seemed to have failed, its answer was lost or late: the agent is told.
     fn on_event(&self, inbox: &Inbox) {
         let is_first = !self.0.has_begun.swap(true, Ordering::Relaxed);
         if is_first && self.0.is_refused.load(Ordering::Relaxed) {
-            inbox.send(Message::Input(Input::Subscribed { delivers: true }));
+            inbox.send(Message::Input(Input::Subscribed(Subscription::Accepted)));
         }
     }
 }
@@ -140,6 +141,7 @@ mod tests {
             spool: Arc::default(),
             guarding: Guarding::default(),
             max_body: BODY_MAX,
+            request_limits: [policy::RequestLimit::NONE; 3],
             refusals: crate::intake::Refusals::default(),
         };
         let (reader, clock) = (Arc::<Mutex<Reader>>::default(), Clock::start());
@@ -161,26 +163,30 @@ mod tests {
 
     #[test]
     fn the_agent_is_told_of_events_that_come_although_the_subscription_was_refused() {
+        use Subscription::{Accepted, Local, Refused};
         let told = |happens: &[&str]| {
             let (inbox, mut received) = Inbox::new();
             let delivery = Delivery::default();
             for happens in happens {
                 match *happens {
-                    "accepted" => delivery.on_answer(true, &inbox),
-                    "refused" => delivery.on_answer(false, &inbox),
+                    "accepted" => delivery.on_answer(Accepted, &inbox),
+                    "refused" => delivery.on_answer(Refused, &inbox),
+                    "local" => delivery.on_answer(Local, &inbox),
                     _ => delivery.on_event(&inbox),
                 }
             }
             let mut told = Vec::new();
-            while let Ok(Message::Input(Input::Subscribed { delivers })) = received.try_recv() {
-                told.push(delivers);
+            while let Ok(Message::Input(Input::Subscribed(subscription))) = received.try_recv() {
+                told.push(subscription);
             }
             told
         };
-        assert_eq!(told(&["accepted", "event", "event"]), [true]);
-        assert_eq!(told(&["event", "accepted"]), [true]);
-        assert_eq!(told(&["refused"]), [false]);
-        assert_eq!(told(&["refused", "event", "event"]), [false, true]);
-        assert_eq!(told(&["event", "refused", "event"]), [true]);
+        assert_eq!(told(&["accepted", "event", "event"]), [Accepted]);
+        assert_eq!(told(&["event", "accepted"]), [Accepted]);
+        assert_eq!(told(&["refused"]), [Refused]);
+        assert_eq!(told(&["local"]), [Local]);
+        assert_eq!(told(&["refused", "event", "event"]), [Refused, Accepted]);
+        assert_eq!(told(&["local", "event"]), [Local, Accepted]);
+        assert_eq!(told(&["event", "refused", "event"]), [Accepted]);
     }
 }

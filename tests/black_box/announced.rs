@@ -165,8 +165,8 @@ fn what_was_open_outlives_a_kill_of_the_extension() {
     let collector = tests::collector::Collector::start();
     let script = script.env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
     let world = World { platform: Platform::ready(&script), collector };
-    let [root, step, call] = payment("r-1");
     world.invoke("r-1");
+    let [root, step, call] = payment("r-1");
     announce(&world, [root, step, call.clone()]);
     world.post_spans([call.clone()]);
     world.platform.kill();

@@ -192,7 +192,7 @@ fn a_short_invocation_is_left_before_its_deadline_although_the_backend_hangs() {
 
 #[test]
 fn where_no_end_is_ever_heard_only_the_first_invocation_is_held() {
-    let world = World::with(|script| script.subscription(Subscription::Status(202)));
+    let world = World::with(|script| script.subscription(Subscription::Status(403)));
     world.platform.answer_next(&Invoke::new("r-1", Duration::from_millis(1_000)));
     world.platform.wait_next();
     for number in 2..=4 {

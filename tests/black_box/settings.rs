@@ -41,9 +41,16 @@ fn headers_of_a_signal_win() {
 
 #[test]
 fn the_base_path_is_kept() {
-    for (path, expected) in
-        [("", "/v1/traces"), ("/", "/v1/traces"), ("/otlp", "/otlp/v1/traces"), ("/a/b/", "/a/b/v1/traces")]
-    {
+    for (path, expected) in [
+        ("", "/v1/traces"),
+        ("/", "/v1/traces"),
+        ("/otlp", "/otlp/v1/traces"),
+        ("/a/b/", "/a/b/v1/traces"),
+        ("/tempo", "/tempo/v1/traces"),
+        // The URL of one signal, given as that of all.
+        ("/v1/traces", "/v1/traces"),
+        ("/otlp/v1/logs/", "/otlp/v1/traces"),
+    ] {
         let world = World::with_endpoint("PREFREEZE_EXPORTER_OTLP_ENDPOINT", path, |script| script);
         world.invoke_well("r-1", 1);
         assert_eq!(world.collector.requests()[0].path, expected, "{path:?}");

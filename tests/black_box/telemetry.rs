@@ -163,11 +163,6 @@ fn assert_works_without(subscription: Subscription) {
 }
 
 #[test]
-fn where_telemetry_is_not_supported_spans_still_leave_before_next() {
-    assert_works_without(Subscription::Status(202));
-}
-
-#[test]
 fn where_telemetry_is_closed_spans_still_leave_before_next() {
     assert_works_without(Subscription::Status(403));
 }

@@ -61,6 +61,13 @@ impl Fault {
         self.drama == Drama::Kill || (self.faults)().kill.is_some()
     }
 
+    /// Whether the platform freezes the environment.
+    pub(crate) fn freezes(&self) -> bool {
+        let mut spec = FunctionSpec::default();
+        (self.shape)(&mut spec);
+        !spec.faults.never_freeze
+    }
+
     /// The spans that the backend has.
     pub(crate) fn arrived(&self, state: &State) -> PerInvocation {
         // 200 is said, and so the data is taken; the recording backend counts whole answers only.
@@ -263,7 +270,9 @@ fn of_the_platform() -> Vec<Fault> {
     };
     vec![
         unsubscribed("answers the subscription 202", |spec| {
+            // A local emulator, which freezes nothing.
             spec.faults.subscribe = SubscribeAnswer::NotSupported;
+            spec.faults.never_freeze = true;
         }),
         unsubscribed("answers the subscription 403", |spec| spec.faults.subscribe = SubscribeAnswer::Closed),
         unsubscribed("answers the subscription 404", |spec| {

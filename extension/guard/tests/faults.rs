@@ -170,6 +170,25 @@ fn what_is_beyond_the_budget_of_a_request_is_hidden_whole_and_counted() {
     assert_eq!(guard.limited().unsearched, hidden as u64);
 }
 
+/// Each kind that changes a text with escapes has it read anew for the next one: that is time, too.
+#[test]
+fn reading_a_text_anew_is_paid_for() {
+    let searched = |first: &str| {
+        let long = format!("{first}{}", "word ".repeat(20_000));
+        let sent = one_span(vec![text("k", &long); 100]);
+        let left = guard(r#"["all"]"#).apply(Signal::Traces, sent).expect("a request");
+        attributes_of(&left).iter().filter(|(_, text)| text != "[redacted]").count()
+    };
+    let [cards, more] = [
+        "4111111111111111 ",
+        "4111111111111111 jane@example.com ABCPE1234F +919876543210 password=hunter2X ",
+    ];
+    let escaped = |text: &str| searched(&format!("\\n{text}"));
+    // Twice each, and once more for what follows.
+    assert_eq!([searched(cards), searched(more)], [20, 20]);
+    assert_eq!([escaped(cards), escaped(more)], [16, 9]);
+}
+
 /// The counts of what is left out take room too.
 #[test]
 fn a_trimmed_span_is_within_its_bound_to_the_byte() {

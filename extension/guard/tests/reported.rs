@@ -204,6 +204,55 @@ fn other_spellings() {
 }
 
 #[test]
+fn what_is_left_of_a_value_of_several_parts_whose_first_has_gone() {
+    const PARTS: [&str; 15] = [
+        "password=('FIRST', 'hunter2X')",
+        r#"passwords: ["FIRST", "hunter2X"]"#,
+        r#"{"password":["FIRST","hunter2X"]}"#,
+        r#"{"password":{"old":"FIRST","new":"hunter2X"}}"#,
+        r#"{"password":"FIRST, hunter2X"}"#,
+        "Cookie: FIRST; b=hunter2X",
+        "curl -H 'Cookie: FIRST; b=hunter2X'",
+        "Authorization: Digest FIRST, response=hunter2X",
+        "<password>FIRST hunter2X</password>",
+        "<password>FIRST, hunter2X</password>",
+        "<password><![CDATA[FIRST hunter2X]]></password>",
+        r#"("password", "FIRST, hunter2X")"#,
+        "password: |\n  FIRST\n  hunter2X\n",
+        r#"password = Secret("FIRST, hunter2X")"#,
+        "--password 'FIRST, hunter2X'",
+    ];
+    // What another rule has left, or whoever wrote the text.
+    for gone in ["[redacted]", "REDACTED", "*******", "{abcdefghijklmnopabcd}"] {
+        for part in PARTS {
+            let text = part.replace("FIRST", gone);
+            assert_hidden(&[(&text, "hunter2X")]);
+        }
+    }
+}
+
+#[test]
+fn what_has_gone_stays_as_it_is() {
+    for gone in ["[redacted]", "REDACTED", "*******", "{abcdefghijklmnopabcd}"] {
+        for text in [
+            "password=('GONE', 'GONE')",
+            r#"passwords: ["GONE", "GONE"]"#,
+            r#"{"password":"GONE, GONE","a":1}"#,
+            "Cookie: GONE; GONE",
+            "<password>GONE GONE</password>",
+            "<password><![CDATA[GONE]]></password>",
+            r#"("password", "GONE")"#,
+            r#"password = Secret("GONE, GONE")"#,
+            "--password 'GONE' -v",
+            "mysql -pGONE",
+        ] {
+            let text = text.replace("GONE", gone);
+            assert_eq!(guard().text(&text), None, "{text}");
+        }
+    }
+}
+
+#[test]
 fn numbers_in_the_path_of_an_api() {
     assert_hidden(&[
         ("GET https://x1.execute-api.ap-south-1.amazonaws.com/4111111111111111", "4111111111111111"),

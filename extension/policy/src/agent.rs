@@ -32,7 +32,7 @@ use crate::lifecycle::Phase;
 use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::pace::Pace;
-use crate::platform::{Invoke, PlatformEvent, Shutdown};
+use crate::platform::{Invoke, PlatformEvent, Shutdown, Subscription};
 use crate::sampling::Assembly;
 use crate::span::Signal;
 use crate::stand_ins::StandIns;
@@ -59,8 +59,8 @@ pub struct Agent<B> {
     logs: Correlation<B>,
     turn: Turn,
     reception: Reception,
-    /// Whether the Telemetry API delivers platform events.
-    delivers: bool,
+    /// What became of the subscription to the Telemetry API.
+    subscription: Subscription,
     hold: Option<Hold>,
     /// Whether the last invocation was held until it was given up on, for nothing: neither the function nor
     /// the platform told of its end. Then the next ones are not held at all, until an end is heard again.
@@ -99,7 +99,7 @@ impl<B: Body> Agent<B> {
             logs: Correlation::new(&config),
             turn: Turn::Starting(Starting::default()),
             reception: Reception::default(),
-            delivers: true,
+            subscription: Subscription::Accepted,
             hold: None,
             is_unheard: false,
             slept: Duration::ZERO,
@@ -118,7 +118,7 @@ impl<B: Body> Agent<B> {
         }
         let now = self.with_freezes(now, &input);
         let is_read = matches!(input, Input::Unparked { .. });
-        if self.config.is_managed() && now >= self.next_beat {
+        if !self.freezes() && now >= self.next_beat {
             // No INVOKE says when: a disk that was full once may have room again.
             self.try_disk_again();
         }
@@ -145,7 +145,7 @@ impl<B: Body> Agent<B> {
             Input::Rooted { request_id, trace_id, span_id } => {
                 self.account.on_rooted(request_id, trace_id, span_id);
             }
-            Input::Subscribed { delivers } => self.delivers = delivers,
+            Input::Subscribed(subscription) => self.subscription = subscription,
             Input::Recovered { invoke, seed, earlier, receipt, announced } => {
                 let begun = invoke.map(|invoke| (invoke, seed));
                 self.on_recovered(now, begun, earlier, receipt, announced);
@@ -198,6 +198,11 @@ impl<B: Body> Agent<B> {
         self.outputs.pop_front()
     }
 
+    /// Whether the environment is frozen between invocations: neither Managed Instances nor a local emulator are.
+    fn freezes(&self) -> bool {
+        !(self.config.is_managed() || self.subscription == Subscription::Local)
+    }
+
     /// When [`Input::Tick`] is due; `None` while nothing could be done about it, above all while the
     /// environment may be frozen.
     pub fn deadline(&self) -> Option<Instant> {
@@ -208,7 +213,7 @@ impl<B: Body> Agent<B> {
         let exports = || self.lanes.iter().filter_map(Lane::flight_due).min();
         match &self.turn {
             Turn::Starting(_) | Turn::Exited => None,
-            Turn::Waiting(_) if !self.config.is_managed() => None,
+            Turn::Waiting(_) if self.freezes() => None,
             Turn::Waiting(_) => {
                 let is_idle = self.lanes.iter().all(|lane| lane.is_all_sent() && lane.has_none_on_disk())
                     && self.unjudged(Signal::Traces) == 0

@@ -75,6 +75,28 @@ impl Bounds {
     }
 }
 
+/// The most that a backend takes in one export request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimit {
+    /// Encoded bytes, before they are packed.
+    pub bytes: usize,
+    /// Spans, data points or log records.
+    pub items: usize,
+}
+
+/// One for each signal, in the order of [`Signal::ALL`].
+pub type RequestLimits = [RequestLimit; Signal::ALL.len()];
+
+impl RequestLimit {
+    /// No limit that anyone knows of.
+    pub const NONE: Self = Self { bytes: usize::MAX, items: usize::MAX };
+
+    /// Whether `items` of `size` bytes are within it.
+    pub const fn takes(&self, size: usize, items: usize) -> bool {
+        size <= self.bytes && items <= self.items
+    }
+}
+
 /// Everything policy must be told once.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -116,6 +138,8 @@ pub struct Config {
     pub destinations: Destinations,
     /// How much may be held.
     pub bounds: Bounds,
+    /// What the backend of each signal takes in one request.
+    pub request_limits: RequestLimits,
     /// Whether the environment's variables say that the function runs an OpenTelemetry SDK: its own span is awaited
     /// before one is made in its place.
     pub expects_spans: bool,
@@ -149,6 +173,14 @@ impl Destinations {
 }
 
 impl Config {
+    /// How much may be held, and what of it in one request to the backend of `signal`.
+    pub(crate) fn bounds_of(&self, signal: Signal) -> Bounds {
+        let (bounds, limit) = (self.bounds, self.request_limits[signal as usize]);
+        // Resources and envelopes are not counted in what a batch has: an eighth is for them.
+        let batch_bytes = bounds.batch_bytes.min(limit.bytes - limit.bytes / 8);
+        Bounds { batch_bytes, batch_items: bounds.batch_items.min(limit.items), ..bounds }
+    }
+
     /// Whether many invocations run at once, and the environment never freezes.
     pub fn is_managed(&self) -> bool {
         self.init_type == InitType::ManagedInstances
@@ -184,6 +216,7 @@ impl Default for Config {
                 batch_items: 8_192,
                 in_flight: 4,
             },
+            request_limits: [RequestLimit::NONE; Signal::ALL.len()],
             expects_spans: false,
             seed: 0,
         }
@@ -202,6 +235,23 @@ mod tests {
             (33_554_432, 67_108_864, 4_194_304)
         );
         assert_eq!(Config::default().prices.memory_bytes, 536_870_912);
+    }
+
+    #[test]
+    fn a_request_is_within_what_its_backend_takes() {
+        let limit = RequestLimit { bytes: 1_000, items: 9_000 };
+        let config =
+            Config { request_limits: [RequestLimit::NONE, limit, RequestLimit::NONE], ..Config::default() };
+        let of = |signal| {
+            let bounds = config.bounds_of(signal);
+            (bounds.batch_bytes, bounds.batch_items, bounds.held_bytes)
+        };
+        assert_eq!(of(Signal::Traces), (4 << 20, 8_192, 32 << 20));
+        assert_eq!(of(Signal::Metrics), (875, 8_192, 32 << 20));
+        let rows = [(1_000, 9_000, true), (1_001, 1, false), (1, 9_001, false)];
+        for (size, items, takes) in rows {
+            assert_eq!(limit.takes(size, items), takes, "{items} items of {size} bytes");
+        }
     }
 
     #[test]

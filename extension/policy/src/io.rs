@@ -10,7 +10,7 @@ use crate::lane::shelf::{Parked, Place};
 use crate::lane::{BatchId, Effort, LaneId};
 use crate::metrics::Measured;
 use crate::notice::Notice;
-use crate::platform::{Invoke, PlatformEvent, Shutdown};
+use crate::platform::{Invoke, PlatformEvent, Shutdown, Subscription};
 use crate::span::{Parcel, RequestId, Signal, Span, SpanId, TraceId};
 
 /// Something that happened.
@@ -24,10 +24,7 @@ pub enum Input<B> {
         seed: u64,
     },
     /// How the subscription to the Telemetry API was answered; before [`Input::Ready`], and again if that changes.
-    Subscribed {
-        /// Whether platform events will be delivered. Without them nothing waits for one.
-        delivers: bool,
-    },
+    Subscribed(Subscription),
     /// INVOKE.
     Invoke(Invoke),
     /// SHUTDOWN.

@@ -124,7 +124,7 @@ impl<B: Clone> Lane<B> {
             holds,
             timeout: config.export_timeouts[id.signal as usize],
             ceiling: config.flush_ceiling,
-            outbox: Outbox::new(id, config.bounds, share),
+            outbox: Outbox::new(id, config.bounds_of(id.signal), share),
             shelf: Shelf::new(),
             breaker: Breaker::new(),
             speed: Speed::default(),
@@ -284,7 +284,8 @@ impl<B: Clone> Lane<B> {
         self.is_crowded = false;
         self.outbox.begin_anew();
         self.shelf.end_rest(None);
-        // An answer that is not there after half of the time will not come: there is still time for another try.
+        // Its answer would have come before: there is still time for another try. However slow others were; what the backend
+        // had lost by then would be awaited to the end.
         let half = now + end.since(now) / 2;
         for flight in self.outbox.flights_mut().iter_mut() {
             flight.due = flight.due.min(half);

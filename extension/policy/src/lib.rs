@@ -44,7 +44,10 @@ mod time;
 mod turn;
 
 pub use agent::Agent;
-pub use config::{BOOKKEEPING_BYTES, Bounds, Config, Destinations, FlushMode, SpoolMode, XrayParent};
+pub use config::{
+    BOOKKEEPING_BYTES, Bounds, Config, Destinations, FlushMode, RequestLimit, RequestLimits, SpoolMode,
+    XrayParent,
+};
 pub use entry::{Content, Entry, Stamp};
 pub use facts::{Body, Fact};
 pub use guarded::Guarded;
@@ -57,12 +60,12 @@ pub use ledger::{Counts, DropReason, Ledger};
 pub use lifecycle::{Event, Phase};
 pub use metrics::{
     Architecture, Attributes, Buckets, ByteCost, Cost, Definition, Histogram, Instrument, Measured,
-    Measuring, Metric, Point, Prices, Reading,
+    Measuring, Metric, Point, Prices, Reading, Temporality,
 };
 pub use notice::Notice;
 pub use platform::{
-    EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Response, Shutdown, ShutdownReason, Usage,
-    XrayContext,
+    EndStatus, Ending, InitPhase, InitType, Invoke, PlatformEvent, Response, Shutdown, ShutdownReason,
+    Subscription, Usage, XrayContext,
 };
 pub use rng::Rng;
 pub use span::{Kind, Link, Parcel, PlatformSpan, RequestId, Signal, Span, SpanId, TraceId, Value};

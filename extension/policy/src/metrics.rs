@@ -10,6 +10,7 @@ pub(crate) mod prices;
 mod red;
 mod series;
 mod table;
+mod totals;
 
 use crate::config::Config;
 use crate::facts::Body;
@@ -19,10 +20,11 @@ use crate::time::{Duration, Instant, UnixNanos};
 
 use faas::Faas;
 use series::Store;
+use totals::Totals;
 
 pub use cost::Cost;
 pub use histogram::{Buckets, Histogram};
-pub use measuring::Measuring;
+pub use measuring::{Measuring, Temporality};
 pub(crate) use own::{Gauges, Own};
 pub use prices::{Architecture, ByteCost, Prices};
 pub use series::{Attributes, Measured, Point, Reading};
@@ -67,6 +69,8 @@ const fn buckets(unit: &str) -> &'static [f64] {
 pub(crate) struct Metrics {
     measuring: Measuring,
     store: Store,
+    /// Where points say what came since the environment began.
+    totals: Option<Totals>,
     faas: Faas,
     own: Own,
     /// When points were last made, or the first invocation began.
@@ -82,6 +86,8 @@ impl Metrics {
         measuring.otlp &= config.destinations.metrics;
         Self {
             store: Store::new(measuring.series_max, measuring.explicit_buckets),
+            totals: (measuring.otlp && measuring.temporality == Temporality::Cumulative)
+                .then(|| Totals::new(measuring.series_max)),
             measuring,
             faas: Faas::default(),
             own: Own::default(),
@@ -211,7 +217,15 @@ impl Metrics {
         self.own.levels(gauges, &mut points);
         points.sort_by_key(|point| point.metric);
         let (begun, start, at) = self.times.interval(now);
-        Measured { begun, start, at, points }
+        Measured { begun, start, at, temporality: Temporality::Delta, points }
+    }
+
+    /// The same as the backend wants it.
+    pub(crate) fn for_backend(&mut self, measured: Measured) -> Measured {
+        match &mut self.totals {
+            Some(totals) => totals.of(measured),
+            None => measured,
+        }
     }
 }
 

@@ -40,6 +40,29 @@ pub struct Invoke {
     pub waited: Duration,
 }
 
+/// What became of the subscription to the Telemetry API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscription {
+    /// The platform delivers its events.
+    Accepted,
+    /// It does not: refused, or not answered. Nothing waits for an event.
+    Refused,
+    /// It does not, because it is a local emulator, which freezes nothing between invocations, and whose caller waits
+    /// until every extension has asked `/next`.
+    ///
+    /// # Source
+    /// AWS's emulator answers 202 (`Telemetry.NotSupported`):
+    /// <https://github.com/aws/aws-lambda-runtime-interface-emulator/blob/main/internal/lambda/rapi/handler/runtimelogs_stub.go>
+    Local,
+}
+
+impl Subscription {
+    /// Whether the platform's events arrive.
+    pub(crate) const fn delivers(self) -> bool {
+        matches!(self, Self::Accepted)
+    }
+}
+
 /// Why the environment is going away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownReason {

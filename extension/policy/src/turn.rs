@@ -93,6 +93,8 @@ pub(crate) struct Facts {
     pub(crate) now: Instant,
     /// Requests of the function are being received, and have not stalled.
     pub(crate) is_receiving: bool,
+    /// Running: the environment may be frozen once every extension has asked `/next`.
+    pub(crate) freezes: bool,
     /// Running: nobody needs to be held for anything, and only the platform could tell of the end.
     pub(crate) needs_no_end: bool,
     /// Flushing: an answer that is worth waiting for may come.
@@ -151,6 +153,8 @@ impl Turn {
     pub(crate) fn decide(&self, facts: &Facts) -> Decision {
         match self {
             Self::Starting(starting) if starting.is_ready => Decision::Ask,
+            // Data leaves while `/next` is asked, too: nobody is held for it.
+            Self::Running(_) if !facts.freezes => Decision::Ask,
             Self::Running(running) if running.is_over(facts.now, facts.is_receiving) => Decision::Flush,
             Self::Running(_) if facts.needs_no_end => Decision::Ask,
             Self::Flushing(_) if !facts.is_awaited => Decision::Ask,

@@ -37,6 +37,8 @@ impl Drop for Folder {
     }
 }
 
+const UNLIMITED: RequestLimits = [policy::RequestLimit::NONE; 3];
+
 fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
     let spool = Spool::open(&folder.0, 1 << 20).expect("a temporary folder can be written");
     let usual = Config::default();
@@ -51,6 +53,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         emf_namespace: String::new(),
         function_name: "orders".into(),
         inbox: inbox.clone(),
+        request_limits: UNLIMITED,
         spool: Some(spool),
         socket: None,
         records_invocations: false,
@@ -147,7 +150,7 @@ async fn what_a_killed_process_left_is_read_when_next_was_asked_and_before_an_in
     let (next, mut permits) = mpsc::unbounded_channel();
     let spool = driver.spool.clone().expect("it was opened");
     assert!(spool.has_unread(), "opening reads nothing");
-    (driver.next, driver.recovery) = (next, Some(Recovery::new(spool.clone(), 1 << 20)));
+    (driver.next, driver.recovery) = (next, Some(Recovery::new(spool.clone(), 1 << 20, UNLIMITED)));
     inbox.send(Message::Input(Input::Ready));
     inbox.send(shutdown(clock));
     let running = tokio::spawn(Box::new(driver).run(received));
@@ -207,7 +210,7 @@ fn k_a_kill_between_the_acknowledgement_of_the_own_span_and_next_makes_no_second
     assert_eq!(driver.agent.ledger().spans.delivered, 1, "the own span");
     // SIGKILL: what is on disk now is what the next process finds.
     folder.copy_to(&copy);
-    let mut recovery = Recovery::new(Spool::open(&copy.0, 1 << 20).expect("the copy"), 1 << 20);
+    let mut recovery = Recovery::new(Spool::open(&copy.0, 1 << 20).expect("the copy"), 1 << 20, UNLIMITED);
     let mut next: Agent<Body> = Agent::new(config);
     next.handle(clock.now(), Input::Ready);
     while let Some(inputs) = recovery.step() {
@@ -274,7 +277,7 @@ fn a_kill_while_the_made_root_is_under_way_makes_no_failure_of_a_success() {
     assert_eq!(made.error_type, None);
     // SIGKILL: what is on disk now is what the next process finds.
     folder.copy_to(&copy);
-    let mut recovery = Recovery::new(Spool::open(&copy.0, 1 << 20).expect("the copy"), 1 << 20);
+    let mut recovery = Recovery::new(Spool::open(&copy.0, 1 << 20).expect("the copy"), 1 << 20, UNLIMITED);
     let mut next: Agent<Body> = Agent::new(config);
     next.handle(clock.now(), Input::Ready);
     let mut found = Vec::new();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use policy::Subscription;
 use serde_json::json;
 use tokio::time::timeout;
 use wire::telemetry_api::{self, Schema};
@@ -19,7 +20,13 @@ const SUBSCRIBE_MAX: Duration = Duration::from_millis(1_000);
 /// Requests for one schema: a second one, on a new connection, where the first broke off or the platform failed (5xx).
 const TRIES: usize = 2;
 
-/// Asks the platform to post its events to `port`; whether it will. The request travels on `connection` if there is one.
+/// What AWS's emulator answers, which has no Telemetry API.
+///
+/// # Source
+/// <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api-reference.html>
+const NOT_SUPPORTED_LOCALLY: u16 = 202;
+
+/// Asks the platform to post its events to `port`. The request travels on `connection` if there is one.
 ///
 /// A platform that accepts at once gets one request. A refused schema is replaced by the one before. A refusal is
 /// logged once, and Prefreeze works on: ends of invocations are then seen by the function's own spans and by deadlines.
@@ -28,7 +35,7 @@ pub async fn subscribe(
     extension_id: &str,
     port: u16,
     with_lines: bool,
-) -> bool {
+) -> Subscription {
     let asking = async {
         let mut connection = connection;
         let mut refusal = Refusal::Unanswered("nothing was asked".into());
@@ -36,7 +43,7 @@ pub async fn subscribe(
             refusal = match ask(connection.take(), extension_id, port, with_lines, schema).await {
                 Ok(()) => {
                     accepted(schema);
-                    return true;
+                    return Subscription::Accepted;
                 }
                 Err(refusal) => refusal,
             };
@@ -44,13 +51,11 @@ pub async fn subscribe(
                 break;
             }
         }
-        unavailable(&refusal);
-        false
+        unavailable(&refusal)
     };
-    timeout(SUBSCRIBE_MAX, asking).await.unwrap_or_else(|_| {
-        unavailable(&Refusal::Unanswered("no answer within a second".into()));
-        false
-    })
+    timeout(SUBSCRIBE_MAX, asking)
+        .await
+        .unwrap_or_else(|_| unavailable(&Refusal::Unanswered("no answer within a second".into())))
 }
 
 /// Why there is no subscription.
@@ -99,13 +104,21 @@ fn accepted(schema: Schema) {
     }
 }
 
-fn unavailable(refusal: &Refusal) {
-    let message = "the Telemetry API refused the subscription: no platform events arrive, so an invocation ends when \
-                   the function's own spans or a flush request say so, and cold starts, timeouts and crashes are \
-                   reported less precisely";
+/// Logs what a refusal means.
+fn unavailable(refusal: &Refusal) -> Subscription {
+    let is_local = matches!(refusal, Refusal::Status(NOT_SUPPORTED_LOCALLY));
+    let message = if is_local {
+        "the platform is a local emulator without the Telemetry API: no invocation waits for Prefreeze, data is sent as \
+         it arrives, and cold starts, timeouts and crashes are reported less precisely"
+    } else {
+        "the Telemetry API refused the subscription: no platform events arrive, so an invocation ends when the \
+         function's own spans or a flush request say so, and cold starts, timeouts and crashes are reported less \
+         precisely"
+    };
     let field = match refusal {
         Refusal::Status(status) => json!({ "status": status }),
         Refusal::Unanswered(error) => json!({ "error": (error as &dyn Display).to_string() }),
     };
-    say(Level::Warn, "telemetry_unavailable", message, field);
+    say(if is_local { Level::Info } else { Level::Warn }, "telemetry_unavailable", message, field);
+    if is_local { Subscription::Local } else { Subscription::Refused }
 }

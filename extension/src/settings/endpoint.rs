@@ -50,6 +50,9 @@ pub(super) fn url(text: &str, path: UrlPath, receivers: &Receivers) -> Result<St
     }
     let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
     let base = uri.path().trim_end_matches('/');
+    // Pages of backends show the URL of one signal, and it is often given as that of all.
+    let of_signal = ["/v1/traces", "/v1/metrics", "/v1/logs"];
+    let base = of_signal.iter().find_map(|path| base.strip_suffix(path)).unwrap_or(base);
     Ok(match path {
         UrlPath::Append(path) => format!("{scheme}://{authority}{base}/{path}{query}"),
         UrlPath::AsItIs => format!("{scheme}://{authority}{}{query}", uri.path()),

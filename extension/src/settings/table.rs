@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 52] = [
+pub(super) static TABLE: [Setting; 53] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -189,7 +189,7 @@ pub(super) static TABLE: [Setting; 52] = [
         name: "PREFREEZE_BATCH_BYTES",
         kind: "bytes",
         default: "4194304",
-        help: "The largest request, before packing.",
+        help: "The largest request, before packing; smaller where [a known backend](limits.md#what-backends-take) takes less.",
         ..PLAIN
     },
     Setting {
@@ -288,6 +288,13 @@ pub(super) static TABLE: [Setting; 52] = [
         kind: "text",
         default: "Prefreeze",
         help: "The CloudWatch namespace of `emf` lines.",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        kind: "delta, cumulative, lowmemory",
+        default: "delta",
+        help: "What points of counters and distributions say: what came since the points before, or since the environment began. `lowmemory` is `delta`. Which one a store needs: [metrics](metrics.md#what-each-store-needs).",
         ..PLAIN
     },
     Setting {

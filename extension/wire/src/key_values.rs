@@ -29,8 +29,15 @@ pub fn parse(text: &str) -> impl Iterator<Item = Result<(String, String), BadMem
 
 fn pair(member: &str) -> Option<(String, String)> {
     let (key, value) = member.split_once('=')?;
-    let (key, value) = (decode(key.trim())?, decode(value.trim())?);
+    let (key, value) = (decode(key.trim())?, decode(unquoted(value.trim()))?);
     (!key.is_empty()).then_some((key, value))
+}
+
+/// `text` without the quotation marks around it, which baggage does not have: they are a shell's, or YAML's, that were meant to
+/// be taken off before.
+pub fn unquoted(text: &str) -> &str {
+    let within = |mark: char| text.strip_prefix(mark)?.strip_suffix(mark);
+    within('"').or_else(|| within('\'')).unwrap_or(text)
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -59,5 +66,21 @@ mod tests {
         let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
         let bad = |position| Err(BadMember { position });
         assert_eq!(parsed, [pair("a", "1"), pair("b", "x y"), bad(3), pair("c", "k=v"), bad(5)]);
+    }
+
+    #[test]
+    fn quotation_marks_around_a_value_are_none_of_it() {
+        for (text, value) in [
+            ("a=\"Bearer x\"", "Bearer x"),
+            ("a = 'Bearer x' ", "Bearer x"),
+            ("a=%22x%22", "\"x\""),
+            ("a=\"x", "\"x"),
+            ("a=\"", "\""),
+            ("a=\"\"", ""),
+            ("a='x\"", "'x\""),
+        ] {
+            assert_eq!(parse(text).next(), Some(Ok(("a".into(), value.into()))), "{text}");
+        }
+        assert_eq!((unquoted("'a=1'"), unquoted("a='1'")), ("a=1", "a='1'"));
     }
 }

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::{Metric as Sent, metric::Data, number_data_point};
-use policy::{Buckets, Content, Entry, Histogram, Measured, Metric, Point, Reading, Signal, UnixNanos};
+use policy::{
+    Buckets, Content, Entry, Histogram, Measured, Metric, Point, Reading, Signal, Temporality, UnixNanos,
+};
 use prost::Message;
 use wire::otlp::{Body, Identity, request, scan};
 
@@ -36,11 +38,15 @@ fn measured() -> Measured {
         point(Metric::Held, None, Reading::Int(-4)),
         point(Metric::FlushContinuous, None, Reading::Int(1)),
     ];
-    Measured { begun: UnixNanos(5), start: UnixNanos(10), at: UnixNanos(20_000_000), points }
+    let [begun, start, at] = [5, 10, 20_000_000].map(UnixNanos);
+    Measured { begun, start, at, temporality: Temporality::Delta, points }
 }
 
 fn encoded() -> Vec<u8> {
-    let measured = measured();
+    encode(measured())
+}
+
+fn encode(measured: Measured) -> Vec<u8> {
     let count = measured.points.len() as u32;
     let content: Content<Body> = Content::Measured(measured.into());
     let mut identity = Identity::default();
@@ -52,7 +58,11 @@ fn encoded() -> Vec<u8> {
 }
 
 fn sent() -> Vec<Sent> {
-    let request = ExportMetricsServiceRequest::decode(&encoded()[..]).expect("a valid request");
+    decoded(&encoded())
+}
+
+fn decoded(encoded: &[u8]) -> Vec<Sent> {
+    let request = ExportMetricsServiceRequest::decode(encoded).expect("a valid request");
     let [group] = &request.resource_metrics[..] else { panic!("one resource: {request:?}") };
     assert_eq!(group.resource.as_ref().map(|resource| resource.attributes.len()), Some(1));
     group.scope_metrics[0].metrics.clone()
@@ -94,6 +104,24 @@ fn a_decoder_reads_what_was_measured() {
     assert_eq!(held.data_points[0].start_time_unix_nano, 5);
     assert_eq!(held.data_points[0].value, Some(number_data_point::Value::AsInt(-4)));
     assert!(matches!(&sent[5].data, Some(Data::Gauge(gauge)) if gauge.data_points.len() == 1));
+}
+
+/// What a store needs that knows a series by its totals: they say so, and since when they count.
+#[test]
+fn totals_count_from_the_begin_of_the_environment() {
+    let sent = decoded(&encode(Measured { temporality: Temporality::Cumulative, ..measured() }));
+    let told: Vec<_> = sent
+        .iter()
+        .filter_map(|metric| match metric.data.as_ref()? {
+            Data::Sum(sum) => Some((sum.aggregation_temporality, sum.data_points[0].start_time_unix_nano)),
+            Data::Histogram(of) => Some((of.aggregation_temporality, of.data_points[0].start_time_unix_nano)),
+            Data::ExponentialHistogram(of) => {
+                Some((of.aggregation_temporality, of.data_points[0].start_time_unix_nano))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(2, 5); 5]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use guard::{Attributes, Guard, Limits, Redaction, Rules};
+use guard::{Attributes, Guard, Limits, Redaction, Refused, Rules};
 use policy::Signal;
 use wire::otlp;
 
@@ -124,13 +124,15 @@ fn wrapped(mut content: Vec<u8>, numbers: &[u32]) -> Vec<u8> {
 }
 
 fn guarded(signal: Signal, request: Vec<u8>) {
-    let rules = Rules {
-        redaction: Redaction::everything(None),
-        limits: Limits::default(),
-        attributes: Some(Attributes::default()),
-    };
+    guarded_by(Redaction::everything(None), signal, request);
+}
+
+fn guarded_by(redaction: Redaction, signal: Signal, request: Vec<u8>) {
+    let rules = Rules { redaction, limits: Limits::default(), attributes: Some(Attributes::default()) };
     let mut guard = Guard::new(rules).expect("there are rules");
-    guard.apply(signal, request.into()).expect("it is OTLP");
+    // One with more changes than are made is refused.
+    let guarded = guard.apply(signal, request.into());
+    assert!(matches!(guarded, Ok(_) | Err(Refused::Crowded)), "it is OTLP");
 }
 
 /// A gauge of points that are empty but for one.
@@ -166,4 +168,29 @@ pub(crate) fn long_buckets(length: usize) {
     (1..50).for_each(|index| data.extend(point(vec![1], index)));
     wire::proto::put_number(&mut data, 2, 1);
     guarded(Signal::Metrics, wrapped(data, &[10, 2, 2, 1]));
+}
+
+/// A rule of one's own.
+fn own(rule: &str) -> Redaction {
+    let (redaction, problems) = Redaction::parse(&format!("[{rule}]"), Some(b"key"));
+    assert!(problems.is_empty(), "{problems:?}");
+    redaction
+}
+
+/// A resource with attributes of one letter and a value of `value` letters.
+fn attributes_of(length: usize, value: usize) -> Vec<u8> {
+    let attribute = field(1, &[field(1, b"k"), field(2, &field(1, &vec![b'1'; value]))].concat());
+    let mut resource = roomy(length);
+    resource.extend(std::iter::repeat_n(&attribute, length / attribute.len()).flatten());
+    wrapped(resource, &[1, 1])
+}
+
+/// Values of one letter, each of which is hashed, as long as the budget reaches.
+pub(crate) fn small_hashes(length: usize) {
+    guarded_by(own(r#"{"key":"k","action":"hash"}"#), Signal::Traces, attributes_of(length, 1));
+}
+
+/// Values that are hidden, and lengths that change with them: of the longest request as many as are changed at most.
+pub(crate) fn hidden_values(length: usize) {
+    guarded_by(own(r#"{"key":"k","action":"mask"}"#), Signal::Traces, attributes_of(length, 40));
 }

@@ -4,7 +4,10 @@
 use std::process::Command;
 
 use crate::Result;
-use crate::payload::{empty_groups, empty_groups_json, empty_points, long_buckets, small_spans, small_texts};
+use crate::payload::{
+    empty_groups, empty_groups_json, empty_points, hidden_values, long_buckets, small_hashes, small_spans,
+    small_texts,
+};
 
 /// One kind of request, and the most that receiving one of the longest may take, in KiB: it, and what is made of it.
 pub(crate) struct Peak {
@@ -21,6 +24,8 @@ pub(crate) const PEAKS: &[Peak] = &[
     Peak { name: "small-spans", run: small_spans, max_kib: 60 << 10 },
     Peak { name: "empty-points", run: empty_points, max_kib: 24 << 10 },
     Peak { name: "small-texts", run: small_texts, max_kib: 24 << 10 },
+    Peak { name: "small-hashes", run: small_hashes, max_kib: 44 << 10 },
+    Peak { name: "hidden-values", run: hidden_values, max_kib: 60 << 10 },
     Peak { name: "long-buckets", run: long_buckets, max_kib: 44 << 10 },
 ];
 /// The last one is the longest body that is received.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -191,6 +191,9 @@ pub struct FunctionSpec {
     pub timeout: Duration,
     /// The customer's variables.
     pub env: Vec<(String, String)>,
+    /// Names of ports: each environment has free ones of its own, whose numbers stand in its variables where those
+    /// say `{name}`. Environments are machines of their own on the platform, and here they share one.
+    pub ports: Vec<String>,
     /// Stands for `/opt/extensions`: every plain file in it is started as an extension.
     pub extensions_dir: Option<PathBuf>,
     /// Environments that may exist at the same time.
@@ -208,6 +211,22 @@ pub struct FunctionSpec {
     pub faults: Faults,
 }
 
+impl FunctionSpec {
+    /// The same for one environment, with free ports in its variables. They are free for as long as nobody takes them.
+    pub(crate) fn with_ports(&self) -> Self {
+        // All are open at once, or two would be the same.
+        let listeners: Vec<_> =
+            self.ports.iter().map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+        let mut spec = self.clone();
+        for (name, listener) in self.ports.iter().zip(listeners) {
+            let Ok(address) = listener.and_then(|listener| listener.local_addr()) else { continue };
+            let (place, port) = (format!("{{{name}}}"), address.port().to_string());
+            spec.env.iter_mut().for_each(|(_, value)| *value = value.replace(&place, &port));
+        }
+        spec
+    }
+}
+
 impl Default for FunctionSpec {
     fn default() -> Self {
         Self {
@@ -219,6 +238,7 @@ impl Default for FunctionSpec {
             memory_mb: 128,
             timeout: Duration::from_secs(3),
             env: Vec::new(),
+            ports: Vec::new(),
             extensions_dir: None,
             max_concurrency: 10,
             init_type: InitType::OnDemand,

@@ -57,6 +57,19 @@ pub struct InvocationFaults {
     pub clock_step_ms: i64,
 }
 
+impl Faults {
+    /// What AWS's runtime interface emulator does otherwise than the platform: no Telemetry API, no freeze, and a word of
+    /// its own for the end of the environment.
+    pub fn emulator() -> Self {
+        Self {
+            subscribe: SubscribeAnswer::NotSupported,
+            never_freeze: true,
+            shutdown_reason: Some("SandboxTerminated".into()),
+            ..Self::default()
+        }
+    }
+}
+
 impl InvocationFaults {
     /// The faults of invocation `number` of a run: the same for the same seed.
     ///

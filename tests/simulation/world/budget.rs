@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use policy::{DropReason, Duration, FlushMode, InitType, Input, Phase, Signal, SpoolMode};
+use policy::{DropReason, Duration, FlushMode, InitType, Input, Phase, Signal, SpoolMode, UnixNanos};
 
 use super::super::checks::is_on;
 use super::super::function::MS;
@@ -17,6 +17,8 @@ const GRACE: u64 = 100 * MS;
 const WAITS_MAX: u32 = 5;
 /// For a single answer that a freeze has cut off before, an invocation is held no longer.
 const PATIENCE_MAX: u64 = 1_000 * MS;
+/// A span that names its invocation tells of its end when it comes by then.
+const IN_TIME: Duration = Duration::from_millis(500);
 /// The platform's events have whole milliseconds, at both ends of what is measured with them.
 const RESOLUTION: u64 = 2 * MS;
 
@@ -109,10 +111,12 @@ impl World {
         }
     }
 
-    /// The agent is about to be handed a span that names its invocation.
-    pub(super) fn note_named(&mut self, number: u64) {
-        self.held.is_unheard = false;
-        if self.running.is_some() && self.current == number {
+    /// The agent is about to be handed a span that names its invocation, and ended then.
+    pub(super) fn note_named(&mut self, number: u64, end: UnixNanos) {
+        let is_current = self.running.is_some() && self.current == number;
+        // Whether one that comes later says that ends are heard again is left open.
+        self.held.is_unheard &= !(is_current && self.wall().since(end) <= IN_TIME);
+        if is_current {
             self.note_done(self.is_trusted());
         }
     }
@@ -356,10 +360,17 @@ impl World {
         if since < self.deliveries.retries_until[HOLDER as usize] {
             return true;
         }
+        // The probe was sent before the last four began, and its answer takes longer than they did all together.
+        let is_on_its_way =
+            |request: &Request| request.launched <= self.before[0].1 && request.will_be_answered();
+        if self.held.is_down() && self.network.awaited().any(is_on_its_way) {
+            return true;
+        }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most; whether it was given up,
-        // or its connection broke after the thaw.
+        // or its connection broke after the thaw. The answer to the next one comes in a freeze where handlers are brief, and is
+        // read in one of the invocations that follow.
         let failed_at = self.cancelled_at.max(self.deliveries.excused_at[HOLDER as usize]);
-        self.held.is_down() && self.now < failed_at + 31_000 * MS
+        self.held.is_down() && (if is_brief { since } else { self.now }) < failed_at + 31_000 * MS
     }
 
     /// The backend has been well for some invocations: nothing that came before the last four is still here.

@@ -153,6 +153,11 @@ impl World {
             !(has_failed || self.held.is_down() || faults.is_slow || faults.is_narrow || faults.hangs);
         let is_free = self.config.cost_cap.is_none() && !self.config.sampling.is_active();
         let is_plain = !(faults.is_tight || faults.sends_outsize || faults.stalls_in_sending);
+        // What the backend had asked to be left alone with can first be sent beside this invocation, and the request that offers
+        // it is without an answer as long as it may be held.
+        let is_untried = self.deliveries.asked_until[HOLDER as usize] >= self.asked_at
+            && self.network.awaited().any(|request| request.is_on_dead);
+        let is_well = is_well && !is_untried;
         if !(is_meant && is_well && is_free && is_plain && self.held.is_certain()) {
             return;
         }

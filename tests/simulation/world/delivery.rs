@@ -70,6 +70,10 @@ pub(super) struct Deliveries {
     pub(super) excused_at: [u64; Signal::ALL.len()],
     /// Until when a failed request may be waited for to be tried again.
     pub(super) retries_until: [u64; Signal::ALL.len()],
+    /// Until when a backend has last asked to be left alone.
+    pub(super) asked_until: [u64; Signal::ALL.len()],
+    /// How long a request was under way that this process had an answer to, the waits for `/next` left out: the longest.
+    pub(super) slowest: [u64; Signal::ALL.len()],
 }
 
 /// An item of a request.
@@ -199,15 +203,29 @@ impl World {
         if let Outcome::Retry { after: Some(after) } = request.reply.outcome {
             self.note_patience(&request.entries, after.as_nanos() as u64);
         }
+        let signal = request.id.lane.signal as usize;
         let pause = match request.reply.outcome {
-            Outcome::Delivered { .. } => return,
+            Outcome::Delivered { .. } => return self.note_time_of(request),
             Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
             _ => OWN_PAUSE_MAX,
         };
-        let signal = request.id.lane.signal as usize;
+        if let Outcome::Retry { after: Some(_) } = request.reply.outcome {
+            let until = &mut self.deliveries.asked_until[signal];
+            *until = (*until).max(self.now + pause);
+        }
         self.deliveries.excused_at[signal] = self.now;
         let until = &mut self.deliveries.retries_until[signal];
         *until = (*until).max(self.now + pause);
+    }
+
+    /// How long it took, if the time of all waits that it has been through is known.
+    fn note_time_of(&mut self, request: &Request) {
+        let is_known = matches!(self.agent.phase(), Phase::Running | Phase::Flushing);
+        if is_known || request.launched >= self.held.begun_at {
+            let took = self.now - request.launched - (self.waited - request.waited_before);
+            let slowest = &mut self.deliveries.slowest[request.id.lane.signal as usize];
+            *slowest = took.max(*slowest);
+        }
     }
 
     fn note_unanswered(&mut self, name: Name) {
@@ -226,7 +244,7 @@ impl World {
         let is_ending = matches!(self.agent.phase(), Phase::Draining | Phase::Exited);
         let signal = request.id.lane.signal as usize;
         let is_excused = self.deliveries.excused_at[signal] == self.now || is_ending;
-        let answers_soon = request.reply.takes.is_some() && request.reply.outcome != Outcome::Lost;
+        let answers_soon = request.will_be_answered();
         assert!(
             !is_on("given up") || awake >= GRACE_MIN || is_old || is_excused || !answers_soon,
             "{:?} is given up after {} us awake, and its answer is on its way",
@@ -277,6 +295,7 @@ impl World {
         self.check_resent();
         self.deliveries.unanswered.clear();
         self.deliveries.twofold.clear();
+        self.deliveries.slowest = Default::default();
         (self.deliveries.resent, self.deliveries.resent_in_doubt) = (0, 0);
         for delivery in self.deliveries.items.values_mut() {
             delivery.is_unanswered |= std::mem::take(&mut delivery.is_under_way);

@@ -2,7 +2,12 @@
 
 use policy::{Signal, SpoolMode};
 
+use super::super::function::MS;
 use super::World;
+use super::network::{HOLDER, Request};
+
+/// SHUTDOWN's flush ends so long before the kill.
+const SHUTDOWN_SAFETY: u64 = 200 * MS;
 
 impl World {
     /// The process leaves: where the backend has been well since SHUTDOWN, it leaves nothing.
@@ -16,13 +21,21 @@ impl World {
         let too_large = self.agent.ledger().spans.dropped_for(policy::DropReason::TooLarge);
         assert_eq!(too_large, 0, "given up as too large, and this backend takes three at a time");
         // An answer that takes longer than SHUTDOWN does is no fault of anyone.
-        if !self.is_well_at_last || self.row.is_some() {
+        if !self.is_well_at_last || self.row.is_some() || self.is_last_try_dead() {
             return;
         }
         self.coverage.note("faults end with SHUTDOWN");
         let spans = &self.agent.ledger().spans;
         let left = spans.dropped_for(policy::DropReason::Shutdown) + spans.held();
         assert_eq!(left, 0, "the backend was well in SHUTDOWN, and data was left: {spans:?}");
+    }
+
+    /// A request of SHUTDOWN is on a connection that has died without a sign, and there was no time for another one by what
+    /// answers had taken: nobody could know that none would come.
+    fn is_last_try_dead(&self) -> bool {
+        let (end, slowest) = (self.deadline - SHUTDOWN_SAFETY, self.deliveries.slowest[HOLDER as usize]);
+        let is_sole_chance = |request: &Request| request.launched + 2 * slowest >= end;
+        self.network.awaited().any(|request| request.is_on_dead && is_sole_chance(request))
     }
 
     pub(super) fn check_end(&self) {

@@ -55,12 +55,21 @@ pub(super) struct Request {
     /// The time of all waits, when it was sent.
     pub(super) waited_before: u64,
     link: u64,
+    /// Whether its connection has died, and nothing tells so.
+    pub(super) is_on_dead: bool,
     /// When its bytes are on the wire: from then on nothing holds them back.
     written_at: u64,
     pub(super) reply: Reply,
     is_taken: bool,
     /// Cancelled: nobody reads its answer.
     is_over: bool,
+}
+
+impl Request {
+    /// Whether its answer is on its way, or the request itself.
+    pub(super) fn will_be_answered(&self) -> bool {
+        self.reply.takes.is_some() && self.reply.outcome != Outcome::Lost
+    }
 }
 
 /// See the module.
@@ -205,6 +214,7 @@ impl World {
             waits: 0,
             waited_before: self.waited,
             link: link.id,
+            is_on_dead: link.health == Health::Silent,
             written_at,
             reply,
             is_taken: false,

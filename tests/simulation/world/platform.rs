@@ -85,7 +85,7 @@ impl World {
             if let Some(request_id) = &span.request_id {
                 self.logged.learn(request_id, (span.trace_id, span.span_id));
                 if tells_end(span) {
-                    self.note_named(span.body.of);
+                    self.note_named(span.body.of, span.end);
                 }
             }
         }

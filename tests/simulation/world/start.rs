@@ -2,7 +2,7 @@
 
 use policy::{
     Agent, Config, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, Receipt, ShutdownReason,
-    SpoolMode, UnixNanos,
+    SpoolMode, Subscription, UnixNanos,
 };
 
 use super::super::function::spans::of_init;
@@ -25,9 +25,9 @@ impl World {
         self.tell_init();
         if self.faults.refuses_subscription {
             self.coverage.note("subscription refused");
-            self.step(Input::Subscribed { delivers: false });
+            self.step(Input::Subscribed(Subscription::Refused));
         } else {
-            self.step(Input::Subscribed { delivers: true });
+            self.step(Input::Subscribed(Subscription::Accepted));
         }
         self.send_init();
         self.step(Input::Ready);

@@ -34,7 +34,7 @@ pub(super) fn brief(input: &Input<Body>) -> String {
         Input::Closed => "closed".into(),
         Input::Guarded(_) => "guarded".into(),
         Input::Restored { .. } => "restored".into(),
-        Input::Subscribed { delivers } => format!("subscribed, delivers: {delivers}"),
+        Input::Subscribed(subscription) => format!("subscription: {subscription:?}"),
     }
 }
 

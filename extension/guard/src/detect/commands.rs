@@ -217,7 +217,7 @@ impl Arguments {
                 _ => self.command(word),
             },
         };
-        secret.filter(|place| !place.is_empty() && !is_gone(&word[place.clone()], None))
+        secret.filter(|place| !place.is_empty() && !is_gone(&word[place.clone()]))
     }
 
     fn long(&mut self, name: &[u8]) -> Option<Range<usize>> {

@@ -7,7 +7,7 @@ use super::before;
 use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
-use super::states::{is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
+use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
 use super::wrapped::{Wrapped, closing, visibility, wrapped};
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
@@ -244,7 +244,7 @@ impl<'a> Search<'a, '_, '_> {
         let (start, quote) = self.unwrapped(start);
         let start = if quote.is_none() { start + scheme_len(&self.text[start..], name.text) } else { start };
         let rest = &self.text[start..];
-        if rest.is_empty() || start < self.out.done() || is_gone(rest, quote.map(|(quote, _)| quote)) {
+        if rest.is_empty() || start < self.out.done() {
             return from;
         }
         let is_none = is_place(self.text, start, name.text)
@@ -266,7 +266,7 @@ impl<'a> Search<'a, '_, '_> {
             },
             None => (start, self.end_of_unquoted(start, name, from)),
         };
-        if start < end {
+        if start < end && !is_gone(&self.text[start..end]) {
             self.out.put(start, end, REDACTED);
         }
         end
@@ -423,7 +423,7 @@ impl<'a> Search<'a, '_, '_> {
             }
             return sign + 1;
         }
-        if is_gone(rest, None) || start < self.out.done() {
+        if start < self.out.done() {
             return sign + 1;
         }
         let found = rest.windows(stop.len()).position(|part| part == stop);
@@ -442,7 +442,7 @@ impl<'a> Search<'a, '_, '_> {
             // What was read has no other element in it.
             return sign + 1;
         }
-        if !value.is_empty() {
+        if !value.is_empty() && !is_gone(value) {
             self.out.put(start, start + length, REDACTED);
             self.named_until = 0;
         }
@@ -503,7 +503,7 @@ impl<'a> Search<'a, '_, '_> {
         // `expecting 'PASSWORD', 'TOKEN'`.
         let is_capital = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
         let looks_secret = looks_secret && !(name.iter().all(is_capital) && value.iter().all(is_capital));
-        if is_key || !(is_pair || looks_secret) || is_gone(&self.text[start..], Some(quote.0)) {
+        if is_key || !(is_pair || looks_secret) {
             // A value that stays is read again from its sign: no further than it is long.
             return end.min(self.text.len());
         }
@@ -534,11 +534,11 @@ impl<'a> Search<'a, '_, '_> {
         let end = start + length;
         let name = self.name(start..end);
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
-            if secret.start < self.out.done() || is_gone(&self.text[secret.start..], None) {
+            if secret.start < self.out.done() {
                 return start;
             }
             let end = secret.end(self.text);
-            if secret.start < end {
+            if secret.start < end && !is_gone(&self.text[secret.start..end]) {
                 self.out.put(secret.start, end, REDACTED);
             }
             return end.max(start);
@@ -652,7 +652,8 @@ pub(super) fn last_word(name: &[u8]) -> &[u8] {
 fn unquoted(rest: &[u8], name: Name<'_>) -> usize {
     let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name.text, line));
     match rest.first() {
-        Some(b'[' | b'{' | b'(') => closing(rest, 0),
+        // What stands for the beginning of a line that has gone is in brackets, too.
+        Some(b'[' | b'{' | b'(') if !is_line || gone_len(rest).is_none() => closing(rest, 0),
         _ if is_line => line(rest, name.before),
         // A password's hash in the form of PHC has commas in it.
         Some(b'$') => {

@@ -22,22 +22,40 @@ pub(super) fn is_step(rest: &[u8]) -> bool {
     length > 1 && rest.get(length).is_none_or(|byte| ends_value(*byte))
 }
 
-/// Whether what begins here, behind a `quote` where there is one, has gone already: it is nothing but a word that says so,
-/// stars, or a hash.
-pub(super) fn is_gone(rest: &[u8], quote: Option<u8>) -> bool {
-    let ends = |rest: &[u8]| match rest.first() {
-        Some(b' ') => quote.is_none(),
-        byte => byte.is_none_or(|byte| ends_value(*byte) || *byte == b'<'),
-    };
-    let is_word = GONE.iter().any(|gone| rest.strip_prefix(*gone).is_some_and(ends));
+/// How long what stands for a value that has gone is at the beginning of `rest`: a word that says so, stars, or a hash.
+pub(super) fn gone_len(rest: &[u8]) -> Option<usize> {
+    if let Some(word) = GONE.iter().find(|word| rest.starts_with(word)) {
+        return Some(word.len());
+    }
     let stars = rest.iter().take_while(|byte| **byte == b'*').count();
-    let are_stars = stars > 0 && ends(&rest[stars..]);
-    let is_hash = rest.strip_prefix(b"{").is_some_and(|letters| {
-        letters.len() > HASH_LETTERS
-            && letters[..HASH_LETTERS].iter().all(|byte| (b'a'..=b'p').contains(byte))
-            && letters[HASH_LETTERS] == b'}'
-    });
-    is_word || are_stars || is_hash
+    let is_hash = || {
+        let letters = rest.strip_prefix(b"{").and_then(|rest| rest.split_at_checked(HASH_LETTERS));
+        letters.is_some_and(|(letters, behind)| {
+            letters.iter().all(|byte| (b'a'..=b'p').contains(byte)) && behind.first() == Some(&b'}')
+        })
+    };
+    match stars {
+        0 => is_hash().then_some(HASH_LETTERS + 2),
+        stars => Some(stars),
+    }
+}
+
+/// Whether nothing of `value` is left: all that is in it stands for something that has gone, or stands between such.
+///
+/// Of several parts only the first may have gone, by another rule or where the text was written: the rest is a secret then.
+pub(super) fn is_gone(value: &[u8]) -> bool {
+    let is_between = |byte: u8| ends_value(byte) || matches!(byte, b'<' | b'(' | b'[' | b'{');
+    let (mut at, mut may_begin, mut has_gone) = (0, true, false);
+    while at < value.len() {
+        // What stands for a value is no part of a longer word.
+        let gone = gone_len(&value[at..]).filter(|_| may_begin);
+        match gone {
+            Some(length) => (at, may_begin, has_gone) = (at + length, false, true),
+            None if is_between(value[at]) => (at, may_begin) = (at + 1, true),
+            None => return false,
+        }
+    }
+    has_gone
 }
 
 /// Whether a value says how a secret is and is none; or is a count, where the name is a word like others.

@@ -92,9 +92,14 @@ impl Invocation {
         self.entry.is_some() || self.finish.as_ref().is_some_and(|finish| finish.at.is_some())
     }
 
+    /// The wall time at `now`, by the clock that told when its INVOKE was received.
+    pub(super) fn now(&self, now: Instant) -> UnixNanos {
+        self.invoke.received_at + now.since(self.began)
+    }
+
     /// What its function sends by `now` has begun by then.
     pub(super) fn latest(&self, now: Instant) -> UnixNanos {
-        self.invoke.received_at + now.since(self.began) + INVOKE_DELAY_MAX
+        self.now(now) + INVOKE_DELAY_MAX
     }
 
     pub(super) const fn is_first(&self) -> bool {

@@ -11,8 +11,8 @@ impl<B: Body> Agent<B> {
     /// Late events of the platform close what is open, and the spans wait in their lanes.
     pub(super) fn advance_waiting(&mut self, now: Instant) {
         self.close_known(now);
-        if self.config.is_managed() {
-            self.advance_managed(now);
+        if !self.freezes() {
+            self.advance_awake(now);
         }
     }
 

@@ -58,6 +58,9 @@ impl<B: Body> Agent<B> {
 
     /// Whether the platform will tell no more of the invocations that are open.
     pub(super) fn is_all_told(&self) -> bool {
+        if !self.subscription.delivers() {
+            return true;
+        }
         let is_bad_end = self.shutdown().is_some_and(|shutdown| shutdown.reason.is_bad());
         let may_be_untold = self.account.may_be_untold() || self.account.awaits_death(&self.config);
         let may_be_told = self.account.has_unexplained() || self.account.awaits_last_word(&self.config);

@@ -47,7 +47,7 @@ impl<B: Body> Agent<B> {
             let ended = told.map(|at| hold.instant(at)).filter(|at| *at >= hold.began.minus(LATE_MAX));
             let ended = ended.unwrap_or(since).clamp(asked_at.min(now), now);
             hold.ended = Some(ended);
-            if !self.delivers {
+            if !self.subscription.delivers() {
                 self.pace.on_duration(Some(ended.since(hold.began)));
             }
         }

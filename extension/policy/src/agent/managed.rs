@@ -1,15 +1,16 @@
-//! Managed Instances: an invocation begins with the platform's event, many run at once, and data leaves on a beat.
+//! Where nothing freezes. On Managed Instances an invocation begins with the platform's event, and many run at once; in a local
+//! emulator each has an INVOKE. In both, data leaves at any time.
 
 use crate::facts::Body;
 use crate::lane::{Lane, Window};
-use crate::platform::{Invoke, PlatformEvent};
+use crate::platform::{Invoke, PlatformEvent, Subscription};
 use crate::span::RequestId;
 use crate::time::{Duration, Instant, UnixNanos};
 
 use super::Agent;
 
-/// On Managed Instances nothing freezes and no invocation end is awaited: data leaves on this beat.
-const MANAGED_BEAT: Duration = Duration::from_secs(1);
+/// Where nothing freezes, no invocation end is awaited: data leaves on this beat.
+const BEAT: Duration = Duration::from_secs(1);
 
 impl<B: Body> Agent<B> {
     /// Managed Instances send no INVOKE: `platform.start` is where an invocation begins. It may be told twice. Where it was
@@ -38,18 +39,24 @@ impl<B: Body> Agent<B> {
         self.account.begin(now, &self.config, invoke, None);
     }
 
-    /// No INVOKE and no `/next` part one invocation from the next: data leaves at any time.
-    pub(super) fn advance_managed(&mut self, now: Instant) {
+    /// Data leaves at any time, also while `/next` is asked.
+    pub(super) fn advance_awake(&mut self, now: Instant) {
         self.unpark(now);
         if now >= self.next_beat {
-            self.next_beat = now + MANAGED_BEAT;
+            self.next_beat = now + BEAT;
             self.account.settle_overdue(now, &self.config);
-            let (before, account) = (self.account.all_over_before(), &self.account);
-            self.announced.forget_begun_before(before, |request_id| account.is_over(request_id));
+            if self.config.is_managed() {
+                let (before, account) = (self.account.all_over_before(), &self.account);
+                self.announced.forget_begun_before(before, |request_id| account.is_over(request_id));
+            }
             self.store_made(now);
             self.store_logs(now);
             self.meter_if_due(now);
             self.lanes.iter_mut().for_each(Lane::seal);
+        } else if self.subscription == Subscription::Local {
+            // An emulator may be stopped as soon as its caller has the answer. What comes while a request is under way
+            // leaves together, after it.
+            self.lanes.iter_mut().filter(|lane| lane.items_in_flight() == 0).for_each(Lane::seal);
         }
         // The beat cuts batches; what is cut leaves as soon as the backend has answered what was before it.
         self.advance_lanes(now, Window::Open);

@@ -47,12 +47,15 @@ impl<B: Body> Agent<B> {
             self.metrics.on_first(&self.config, is_cold);
         }
         let gauges = self.gauges();
-        let measured = Arc::new(self.metrics.take(now, &gauges, &self.config.prices));
+        let measured = self.metrics.take(now, &gauges, &self.config.prices);
         if self.metrics.has_lines() {
-            self.outputs.push_back(Output::Measured(measured.clone()));
+            self.outputs.push_back(Output::Measured(Arc::new(measured.clone())));
         }
         if self.metrics.has_otlp() {
+            let measured = self.metrics.for_backend(measured);
             let fitting = self.config.bounds.held_bytes / PIECES_HELD / POINT_BYTES;
+            let limit = self.config.request_limits[Signal::Metrics as usize];
+            let fitting = fitting.min(limit.items).min(limit.bytes / POINT_BYTES);
             for piece in measured.pieces(fitting.clamp(1, PIECE_POINTS)) {
                 let entry = Entry::measured(piece);
                 self.ledger.metrics.made += u64::from(entry.count);

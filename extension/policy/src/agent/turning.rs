@@ -53,6 +53,7 @@ impl<B: Body> Agent<B> {
         self.turn.decide(&Facts {
             now,
             is_receiving: self.reception.is_under_way(),
+            freezes: self.freezes(),
             needs_no_end: phase == Phase::Running && self.needs_no_end(),
             is_awaited,
             is_all_told: is_draining && self.is_all_told(),
@@ -117,7 +118,7 @@ impl<B: Body> Agent<B> {
     /// For how long the end of the invocation that begins is waited for, by what tells of ends here.
     fn hear_of_end(&mut self, now: Instant) {
         let patience = now + self.pace.patience();
-        let (delivers, is_unheard) = (self.delivers, self.is_unheard);
+        let (delivers, is_unheard) = (self.subscription.delivers(), self.is_unheard);
         // Without the platform's events only the function can tell of its end: one that never has is not waited for.
         let is_mute = !delivers && !self.account.tells_ends();
         if let Turn::Running(running) = &mut self.turn {
@@ -135,6 +136,9 @@ impl<B: Body> Agent<B> {
     /// The environment may have been frozen: timers that ran before mean nothing now. An answer that came
     /// meanwhile is read in the next moments, so what is overdue gets until the end of this invocation.
     pub(super) fn after_wait(&mut self, now: Instant, waited: Duration) {
+        if !self.freezes() {
+            return;
+        }
         let is_restored = self.config.init_type == InitType::SnapStart && self.ledger.invocations == 0;
         let is_long = is_restored || waited >= self.config.thaw_gap;
         let asked_at = self.asked_at;
@@ -155,7 +159,7 @@ impl<B: Body> Agent<B> {
     }
 
     fn advance_running(&mut self, now: Instant) {
-        let is_told = self.account.is_current_over(self.delivers);
+        let is_told = self.account.is_current_over(self.subscription.delivers());
         if let Turn::Running(running) = &mut self.turn {
             if is_told {
                 running.done_since.get_or_insert(now);
@@ -194,7 +198,7 @@ impl<B: Body> Agent<B> {
             && is_kept
             && is_brief
             && !self.reception.is_any()
-            && self.delivers
+            && self.subscription.delivers()
             && !self.account.tells_ends()
     }
 
@@ -219,11 +223,11 @@ impl<B: Body> Agent<B> {
         self.asked_at = now;
         self.account.on_asked(now);
         self.outputs.push_back(Output::Next);
-        if was_starting {
-            // What is open in a snapshot is dead in every environment restored from it.
-            if self.config.init_type != InitType::SnapStart {
-                self.connect();
-            }
+        // What is open in a snapshot is dead in every environment restored from it.
+        if was_starting && self.config.init_type != InitType::SnapStart {
+            self.connect();
+        }
+        if was_starting || !self.freezes() {
             self.advance_waiting(now);
         }
     }
@@ -240,7 +244,7 @@ impl<B: Body> Agent<B> {
 
     fn begin_flush(&mut self, now: Instant) {
         self.is_unheard |= self.running().is_some_and(|running| running.done_since.is_none());
-        if self.account.is_current_over(self.delivers) {
+        if self.account.is_current_over(self.subscription.delivers()) {
             let since = self.running().and_then(|running| running.done_since);
             self.note_end(now, since.unwrap_or(now));
         }

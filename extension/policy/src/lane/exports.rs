@@ -18,9 +18,6 @@ use crate::time::{Duration, Instant};
 /// invocation after the other ends within a millisecond: a soak with a backend that was ill for ten of every hundred
 /// such invocations never again had a probe answered when it was given one.
 const WAITS_MAX: u32 = 5;
-/// In SHUTDOWN no answer is given up in less time than this: else the last moments are spent on sending and giving up, in ever
-/// shorter turns.
-const TRY_MIN: Duration = Duration::from_millis(20);
 /// Waits that a request goes through before its silence means anything.
 const WAITS_MIN: u32 = 2;
 
@@ -46,7 +43,7 @@ impl<B: Clone> Lane<B> {
         let Some(flight) = self.outbox.flights_mut().land(id) else { return };
         self.is_crowded = false;
         let grace_end = now + self.speed.grace();
-        self.outbox.flights_mut().overtake(&flight, grace_end);
+        self.outbox.flights_mut().overtake(&flight, now, grace_end);
         effects.ledger.exports += 1;
         let took = (flight.waits == 0).then(|| now.since(flight.launched));
         self.meter_request(took, answer.outcome, effects);
@@ -344,19 +341,10 @@ impl<B: Clone> Lane<B> {
         let effort = effort(end.since(now), batch.size);
         effects.outputs.push_back(Output::Export { id, lane: self.id, entries, effort });
         effects.ledger.resent += if batch.is_doubtful { batch.count } else { 0 };
-        let (mut due, mut last_chance) = (now + self.timeout, None);
+        let mut flight = InFlight::new(batch, now, now + self.timeout, is_probe);
         if let Window::Last(end) = window {
-            // An answer that takes half of the time there is will not come, unless others took as long, and later ones have
-            // none: there is still time for another try. Where the slowest took longer than that, too, another try is the
-            // better chance.
-            let (left, usual) = (end.since(now), self.speed.usual());
-            let is_hopeless = usual >= left * 2;
-            let half = (left / 2).max(TRY_MIN);
-            due = due.min(now + if is_hopeless { half } else { usual.max(half) });
-            last_chance = Some(now + half);
+            flight.hasten(now, end, self.speed.usual());
         }
-        let mut flight = InFlight::new(batch, now, due, is_probe);
-        flight.last_chance = last_chance;
         self.outbox.flights_mut().launch(flight);
     }
 

@@ -5,6 +5,10 @@ use alloc::vec::Vec;
 use super::batch::{Batch, BatchId};
 use crate::time::{Duration, Instant};
 
+/// In SHUTDOWN no answer is given up in less time than this: else the last moments are spent on sending and giving up, in ever
+/// shorter turns.
+const TRY_MIN: Duration = Duration::from_millis(20);
+
 /// A batch that is with the backend.
 #[derive(Debug)]
 pub(crate) struct InFlight<B> {
@@ -21,8 +25,10 @@ pub(crate) struct InFlight<B> {
     pub(crate) grace_end: Option<Instant>,
     /// Whether a request that was sent later, and is not much smaller, was answered.
     pub(crate) is_overtaken: bool,
-    /// In SHUTDOWN: when there is just as much time again for another try, if others have their answers.
-    pub(crate) last_chance: Option<Instant>,
+    /// In SHUTDOWN: when half of the time there was for it is over, and when all of it is.
+    last: Option<(Instant, Instant)>,
+    /// In SHUTDOWN, once it is overtaken: when another try has a better chance than its own answer.
+    last_chance: Option<Instant>,
     /// When it was sent, or the last wait ended; and the time before that in which nothing was frozen.
     awake_since: Instant,
     awake: Duration,
@@ -39,6 +45,7 @@ impl<B> InFlight<B> {
             waits: 0,
             grace_end: None,
             is_overtaken: false,
+            last: None,
             last_chance: None,
             awake_since: now,
             awake: Duration::ZERO,
@@ -50,6 +57,29 @@ impl<B> InFlight<B> {
         self.awake += asked_at.since(self.awake_since);
         (self.awake_since, self.due) = (now, now + timeout);
         self.waits += 1;
+    }
+
+    /// In SHUTDOWN, which ends at `end`; answers take up to `usual`, by what is known.
+    pub(crate) fn hasten(&mut self, now: Instant, end: Instant, usual: Duration) {
+        let left = end.since(now);
+        let half = (left / 2).max(TRY_MIN);
+        // An answer that takes half of the time there is will not come, unless others took as long: there is still time for
+        // another try. Where the slowest took longer than all of it, another try is the better chance, too.
+        let is_hopeless = usual >= left * 2;
+        self.due = self.due.min(now + if is_hopeless { half } else { usual.max(half) });
+        self.last = Some((now + half, end));
+    }
+
+    /// A request like it, which was not sent earlier, has its answer now, after `took`. In SHUTDOWN that is no reason to give
+    /// it up before twice as long, nor where another try could not be answered as soon: then the backend is slow for all.
+    fn note_overtaken(&mut self, now: Instant, took: Duration) {
+        self.is_overtaken = true;
+        if let Some((half, end)) = self.last {
+            let at = now.max(half).max(self.launched + took * 2);
+            if at + took <= end {
+                self.last_chance.get_or_insert(at);
+            }
+        }
     }
 
     /// For how long it has been under way by `now`, without the waits for `/next`.
@@ -118,11 +148,13 @@ impl<B: Clone> Flights<B> {
 
     /// `answered` has its answer: older requests that are not much larger should have theirs. Those that a freeze has cut
     /// into get until `grace_end`.
-    pub(crate) fn overtake(&mut self, answered: &InFlight<B>, grace_end: Instant) {
+    pub(crate) fn overtake(&mut self, answered: &InFlight<B>, now: Instant, grace_end: Instant) {
         for flight in &mut self.flying {
             let is_older = flight.launched <= answered.launched;
             let is_alike = flight.batch.size / 2 <= answered.batch.size;
-            flight.is_overtaken |= is_older && is_alike;
+            if is_older && is_alike {
+                flight.note_overtaken(now, answered.awake(now));
+            }
             if flight.is_overtaken && flight.waits > 0 {
                 flight.grace_end.get_or_insert(grace_end);
             }
@@ -183,7 +215,7 @@ mod tests {
             let mut flights = Flights::new(2);
             let grace_end = had.map(ms);
             flights.launch(InFlight { waits, grace_end, ..flight(1, size, launched) });
-            flights.overtake(&flight(2, 100, 10), ms(50));
+            flights.overtake(&flight(2, 100, 10), ms(20), ms(50));
             let found = flights.land(BatchId { lane: LaneId::of(Signal::Traces), number: 1 });
             let found = found.map(|flight| (flight.is_overtaken, flight.grace_end));
             assert_eq!(found, Some((is_overtaken, has.map(ms))), "{waits} {size} {launched} {had:?}");
@@ -209,21 +241,42 @@ mod tests {
         }
     }
 
-    /// However slow answers were before: others have theirs.
+    /// However slow answers were before: others have theirs. But not before it is late by what those took, nor where another
+    /// try would take longer than there is time.
     #[test]
-    fn what_is_suspected_in_shutdown_is_tried_again_while_there_is_time() {
-        for (is_overtaken, last_chance, acts_at) in [
-            (true, None, 4_000),
-            (true, Some(900), 900),
-            (true, Some(4_500), 4_000),
-            (false, Some(900), 5_000),
+    fn what_is_overtaken_in_shutdown_is_tried_again_where_that_may_be_answered_in_time() {
+        // Half of the time and all of it, if it was sent in SHUTDOWN; when others were sent and answered; when something is
+        // done about it. It was sent at 100 ms.
+        for (last, sent, answered, acts_at) in [
+            (Some((1_000, 1_900)), 100, 120, 1_000),
+            (Some((1_000, 1_900)), 1_100, 1_120, 1_120),
+            (Some((1_000, 1_900)), 100, 550, 1_000),
+            (Some((1_000, 1_900)), 100, 600, 1_100),
+            (Some((1_000, 1_900)), 100, 700, 1_300),
+            (Some((1_000, 1_900)), 100, 701, 4_100),
+            (Some((1_000, 1_900)), 1_200, 1_550, 1_550),
+            (Some((1_000, 1_900)), 1_200, 1_551, 4_100),
+            (Some((4_800, 9_600)), 100, 200, 4_100),
+            (None, 100, 120, 4_100),
         ] {
-            let id = BatchId { lane: LaneId::of(Signal::Traces), number: 1 };
-            let batch = Batch::<()>::new(id, Source::Function, Vec::new(), ms(0));
-            let mut flight = InFlight::new(batch, ms(0), ms(5_000), false);
-            (flight.is_overtaken, flight.last_chance) = (is_overtaken, last_chance.map(ms));
-            let stall = Duration::from_secs(4);
-            assert_eq!(flight.acts_at(stall), ms(acts_at), "{is_overtaken} {last_chance:?}");
+            let mut flights = Flights::new(2);
+            let last = last.map(|(half, end)| (ms(half), ms(end)));
+            flights.launch(InFlight { last, ..flight(1, 100, 100) });
+            flights.overtake(&flight(2, 100, sent), ms(answered), ms(9_999));
+            let acts = flights.iter().next().map(|flight| flight.acts_at(Duration::from_secs(4)));
+            assert_eq!(acts, Some(ms(acts_at)), "{last:?}, sent at {sent}, answered at {answered}");
         }
+    }
+
+    /// The first that overtook it says when: those that come later were slower.
+    #[test]
+    fn what_is_overtaken_again_keeps_its_last_chance() {
+        let mut flights = Flights::new(2);
+        flights.launch(InFlight { last: Some((ms(1_000), ms(1_900))), ..flight(1, 100, 100) });
+        for answered in [120, 690] {
+            flights.overtake(&flight(2, 100, 100), ms(answered), ms(9_999));
+        }
+        let acts = flights.iter().next().map(|flight| flight.acts_at(Duration::from_secs(4)));
+        assert_eq!(acts, Some(ms(1_000)));
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::time::Duration;
 
-/// Requests smaller than this tell how long any answer takes; from here on, size tells too.
+/// Requests smaller than this tell how long any answer takes, and that a backend is not slower than that; from here on, size
+/// tells how fast it is.
 const TELLING: usize = 8 << 10;
 /// No request is cut to less than this, which tells: else a backend that was slow once would seem so for ever.
 pub(crate) const PIECE_MIN: usize = 2 * TELLING;
@@ -40,11 +41,15 @@ impl Speed {
         // The least that was seen, for what is more may be the size; a backend that moves away is believed slowly.
         let latency = self.latency.map_or(took, |known| took.min(known + known / 64));
         self.latency = Some(latency);
-        if size >= TELLING {
-            let seen = rate(size, took.saturating_sub(latency));
-            // Down at once, up by halves: what did not fit costs more than what was left for later.
-            let known = self.bytes_per_second.unwrap_or(seen);
-            self.bytes_per_second = Some(if seen < known { seen } else { known / 2 + seen / 2 });
+        let is_telling = size >= TELLING;
+        let seen = rate(size, if is_telling { took.saturating_sub(latency) } else { took });
+        // Down at once, up by halves: what did not fit costs more than what was left for later. What is small only takes back
+        // what was believed too low: all of it was sent and answered in this time. Else a backend would seem slow for as long as
+        // nothing larger is sent, because of one request that a dead connection has swallowed.
+        if let Some(known) = self.bytes_per_second.filter(|known| seen > *known) {
+            self.bytes_per_second = Some(known / 2 + seen / 2);
+        } else if is_telling {
+            self.bytes_per_second = Some(seen);
         }
     }
 
@@ -158,6 +163,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_small_takes_back_what_was_believed_too_low_and_nothing_else() {
+        // Bytes a second that are believed, size and milliseconds of what was answered, and what is believed then.
+        for (known, size, took, then) in [
+            (None, 5_000, 20, None),
+            (Some(5_000), 5_000, 20, Some(127_500)),
+            (Some(5_000), 50, 20, Some(5_000)),
+            (Some(249_998), 5_000, 20, Some(249_999)),
+            (Some(250_000), 5_000, 20, Some(250_000)),
+            (Some(250_002), 5_000, 20, Some(250_002)),
+        ] {
+            let mut speed = Speed { bytes_per_second: known, latency: Some(ms(10)), ..Speed::default() };
+            speed.on_answer(size, ms(took));
+            assert_eq!(speed.bytes_per_second, then, "{known:?} {size} {took}");
+        }
+    }
+
+    #[test]
     fn where_each_answer_is_read_after_a_freeze_none_was_later_than_the_latest() {
         let mut speed = Speed::default();
         assert_eq!(speed.silence_thawed(), None, "none was read");
@@ -228,6 +250,6 @@ mod tests {
         speed.on_answer(8_193, ms(1_000));
         assert_eq!(speed.bytes_per_second, Some(8_193), "down at once");
         speed.on_answer(8_193, ms(1_000));
-        assert_eq!(speed.bytes_per_second, Some(8_192), "the same by halves, which are rounded down");
+        assert_eq!(speed.bytes_per_second, Some(8_193), "the same is no news");
     }
 }

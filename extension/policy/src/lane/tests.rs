@@ -216,6 +216,19 @@ fn at_last_a_request_has_half_of_the_time_or_what_others_took_if_that_leaves_any
     }
 }
 
+/// The same of a request that was under way before: it has had its time, however slow answers are.
+#[test]
+fn at_last_what_was_under_way_before_has_half_of_the_time() {
+    for slowest_ms in [100, 600, 1_200, 1_800] {
+        let mut rig = Rig::new(true);
+        rig.lane.speed.on_answer(1, MS * slowest_ms);
+        rig.launch();
+        rig.now = rig.now + MS * 5;
+        rig.lane.begin_last(rig.now, rig.now + MS * 1_800);
+        assert_eq!(rig.lane.flight_due(), Some(rig.now + MS * 900), "{slowest_ms}");
+    }
+}
+
 /// Two requests at once, of which one is answered at once; another took long before, and there are 1.8 s.
 #[test]
 fn at_last_a_request_that_others_have_overtaken_has_half_of_the_time() {

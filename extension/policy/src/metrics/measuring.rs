@@ -2,6 +2,19 @@
 
 use crate::time::Duration;
 
+/// What the points of counters and histograms say.
+///
+/// # Source
+/// <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#temporality>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Temporality {
+    /// What came since the points before.
+    #[default]
+    Delta,
+    /// What came since the environment began.
+    Cumulative,
+}
+
 /// What is measured, and how it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measuring {
@@ -17,6 +30,8 @@ pub struct Measuring {
     pub series_max: usize,
     /// Given buckets instead of exponential ones.
     pub explicit_buckets: bool,
+    /// What the points of counters and histograms say, as OTLP. Lines are always of what came since those before.
+    pub temporality: Temporality,
 }
 
 impl Measuring {
@@ -30,5 +45,6 @@ impl Measuring {
         interval: Duration::from_secs(60),
         series_max: 200,
         explicit_buckets: false,
+        temporality: Temporality::Delta,
     };
 }

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::histogram::{BUCKETS_MAX, Buckets, Histogram};
+use super::measuring::Temporality;
 use super::table::Metric;
 use crate::time::UnixNanos;
 
@@ -43,6 +44,8 @@ pub struct Point {
 pub struct Measured {
     /// When the environment began: where levels (up-down counters) count from.
     pub begun: UnixNanos,
+    /// What the values of counters and histograms say.
+    pub temporality: Temporality,
     /// The begin of the interval: the end of the one before.
     pub start: UnixNanos,
     /// Its end; after its begin.

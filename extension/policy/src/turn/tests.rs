@@ -35,6 +35,7 @@ fn decide(turn: &Turn, now: u64, named: &str) -> Decision {
     turn.decide(&Facts {
         now: ms(now),
         is_receiving: is("receiving"),
+        freezes: !is("awake"),
         needs_no_end: is("needs-no-end"),
         is_awaited: is("awaited"),
         is_all_told: is("told"),
@@ -59,9 +60,12 @@ fn what_is_done_next_is_as_the_table_says() {
         (running(None), 899, "told tried", Wait),
         (running(None), 900, "receiving", Flush),
         (running(None), 10, "needs-no-end", Ask),
+        (running(None), 0, "awake", Ask),
+        (running(None), 0, "awake receiving", Ask),
         // Something has.
         (running(Some(50)), 50, "", Flush),
         (running(Some(50)), 50, "needs-no-end", Flush),
+        (running(Some(50)), 50, "awake", Ask),
         (running(Some(50)), 50, "receiving", Wait),
         (running(Some(50)), 900, "receiving", Flush),
         (flushing(), 9_999, "awaited", Wait),
@@ -101,13 +105,13 @@ fn what_is_done_next_is_as_the_table_says() {
 
 #[test]
 fn what_is_of_another_phase_is_not_looked_at() {
-    let flags =
-        ["receiving", "needs-no-end", "awaited", "told", "tried", "busy"].map(|name| format!(" {name}"));
+    let flags = ["receiving", "awake", "needs-no-end", "awaited", "told", "tried", "busy"]
+        .map(|name| format!(" {name}"));
     // By phase: which of the facts change what is done, whatever else is so.
     let rows = [
         (Turn::Waiting(Waiting::default()), &[][..]),
-        (running(None), &["needs-no-end"]),
-        (running(Some(50)), &["receiving", "needs-no-end"]),
+        (running(None), &["awake", "needs-no-end"]),
+        (running(Some(50)), &["receiving", "awake", "needs-no-end"]),
         (Turn::Flushing(Flushing::at(ms(0))), &["awaited"]),
         (draining(Gate::Open, true), &["receiving", "told"]),
         (draining(Gate::Closed, false), &["tried"]),
@@ -117,14 +121,14 @@ fn what_is_of_another_phase_is_not_looked_at() {
         let mut matter = Vec::new();
         for (index, flag) in flags.iter().enumerate() {
             let others = |bits: u32| -> String {
-                let others = (0..6).filter(|other| *other != index && bits & (1 << other) != 0);
+                let others = (0..7).filter(|other| *other != index && bits & (1 << other) != 0);
                 others.map(|other| flags[other].as_str()).collect()
             };
             let changes = |bits| {
                 let others = others(bits);
                 decide(&turn, 50, &others) != decide(&turn, 50, &format!("{others}{flag}"))
             };
-            if (0..64).any(changes) {
+            if (0..128).any(changes) {
                 matter.push(flag.trim());
             }
         }

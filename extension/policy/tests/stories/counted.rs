@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use policy::{
     Agent, Config, Content, Duration, EndStatus, Ending, Entry, FlushMode, Input, Instant, Invoke, Kind,
     Measuring, Metric, Outcome, Output, PlatformEvent, Reading, Receipt, Response, Shutdown, ShutdownReason,
-    Span, UnixNanos, Usage,
+    Span, Subscription, UnixNanos, Usage,
 };
 
 use crate::made;
@@ -21,8 +21,12 @@ struct Counted {
 
 impl Counted {
     fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
         let measuring = Measuring { interval: Duration::ZERO, ..Measuring::DEFAULT };
-        let config = Config { flush: FlushMode::End, measuring, ..Config::default() };
+        let config = Config { flush: FlushMode::End, measuring, ..config };
         let mut story = Self { agent: Agent::new(config), now: 0, counts: BTreeMap::new() };
         story.hear(Input::Ready);
         story
@@ -54,6 +58,11 @@ impl Counted {
     }
 
     fn invoke(&mut self, request_id: &str) {
+        self.invoke_after(request_id, Duration::ZERO);
+    }
+
+    /// INVOKE after a wait of this length, which has passed.
+    fn invoke_after(&mut self, request_id: &str, waited: Duration) {
         self.hear(Input::Invoke(Invoke {
             request_id: request_id.into(),
             deadline: Instant::from_nanos(self.now) + Duration::from_secs(3),
@@ -61,7 +70,7 @@ impl Counted {
             received_at: UnixNanos(self.now),
             arn: "".into(),
             xray: None,
-            waited: Duration::ZERO,
+            waited,
         }));
     }
 
@@ -169,4 +178,49 @@ fn an_end_that_nobody_told_is_counted_in_shutdown() {
         story.entry(if second == 1 { "a" } else { "b" });
     }
     assert_eq!(story.shut_down(None), [2, 0], "successes and errors");
+}
+
+/// An SDK that sends by a timer of five seconds: each invocation is one call, whoever describes it, and whether the platform
+/// tells of its end, refuses to, or is an emulator that knows none.
+#[test]
+fn each_invocation_is_one_call_where_an_sdk_sends_late() {
+    const INVOCATIONS: u64 = 80;
+    for subscription in [Subscription::Accepted, Subscription::Refused, Subscription::Local] {
+        // Between two invocations, and how many of them the timer's five seconds span.
+        for (pause, batch, sends_last) in
+            [(20, 60, true), (700, 7, false), (1_500, 3, true), (7_000, 1, false)]
+        {
+            // Variables of the SDK are set, so its spans are waited for from the first one on.
+            let mut story = Counted::with(Config { expects_spans: true, ..Config::default() });
+            story.hear(Input::Subscribed(subscription));
+            let mut unsent: Vec<Span<()>> = Vec::new();
+            for number in 1..=INVOCATIONS {
+                let request_id = format!("r-{number}");
+                story.now += pause * MS;
+                story.invoke_after(&request_id, Duration::from_millis(pause));
+                let id = number.to_be_bytes();
+                let own = made::span(id, Some(&request_id), 100, ());
+                let start = UnixNanos(story.now);
+                story.now += 5 * MS;
+                if unsent.len() >= batch {
+                    let receipt = Receipt { spans: std::mem::take(&mut unsent), parcels: Vec::new() };
+                    story.hear(Input::Receiving);
+                    story.hear(Input::Received(receipt));
+                }
+                story.now += 5 * MS;
+                unsent.push(Span { kind: Kind::Server, start, end: UnixNanos(story.now), ..own });
+                story.now += 2 * MS;
+                if subscription == Subscription::Accepted {
+                    story.hear(Input::Platform(done(&request_id, story.now / MS, EndStatus::Success)));
+                }
+            }
+            if sends_last {
+                story.hear(Input::Receiving);
+                story.hear(Input::Received(Receipt { spans: unsent, parcels: Vec::new() }));
+            }
+            story.shut_down(None);
+            let calls = story.counts[&Metric::SpanCalls];
+            assert_eq!(calls, INVOCATIONS, "{pause} ms apart, {subscription:?}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::story::{MS, Story, on_demand, request_of, roots, trace};
 use policy::{
-    Config, Duration, EndStatus, FlushMode, Input, Instant, Invoke, Kind, ShutdownReason, Span, UnixNanos,
+    Config, Duration, EndStatus, FlushMode, Input, Instant, Invoke, Kind, ShutdownReason, Span, Subscription,
+    UnixNanos,
 };
 
 fn millis(at: UnixNanos) -> u64 {
@@ -23,7 +24,7 @@ fn turn(story: &mut Story) {
 #[test]
 fn an_own_span_that_began_long_after_invoke_is_its_invocations_where_nobody_told_the_end() {
     let mut story = Story::new(Config { expects_spans: true, ..Config::default() });
-    story.hear(Input::Subscribed { delivers: false });
+    story.hear(Input::Subscribed(Subscription::Refused));
     story.invoke();
     let first = story.request_id();
     story.pass(5_000);
@@ -74,7 +75,7 @@ fn what_came_before_next_was_asked_is_not_of_the_next_invocation() {
 #[test]
 fn an_invocation_has_not_ended_before_any_span_that_names_it() {
     let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
-    story.hear(Input::Subscribed { delivers: false });
+    story.hear(Input::Subscribed(Subscription::Refused));
     story.invoke();
     let first = story.request_id();
     let named = |story: &Story, id, began| Span {
@@ -103,7 +104,7 @@ fn an_invocation_has_not_ended_before_any_span_that_names_it() {
 #[test]
 fn a_trace_with_the_own_span_of_another_invocation_is_not_joined() {
     let mut story = Story::new(Config { flush: FlushMode::End, ..Config::default() });
-    story.hear(Input::Subscribed { delivers: false });
+    story.hear(Input::Subscribed(Subscription::Refused));
     story.invoke();
     let first = story.request_id();
     let named = |story: &Story, id, began| Span {

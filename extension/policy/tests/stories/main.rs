@@ -17,6 +17,7 @@ mod far;
 mod lanes;
 mod late;
 mod livelock;
+mod local;
 mod logged;
 mod made;
 mod managed;

@@ -3,7 +3,7 @@
 use policy::{
     Agent, BatchId, Bounds, Config, Content, Duration, EndStatus, Ending, FlushMode, Input, Instant, Invoke,
     Kind, Ledger, Measured, Measuring, Notice, Outcome, Output, Parcel, PlatformEvent, Point, Reading,
-    Receipt, Response, Shutdown, ShutdownReason, Signal, Span, UnixNanos, Usage,
+    Receipt, RequestLimit, Response, Shutdown, ShutdownReason, Signal, Span, Subscription, UnixNanos, Usage,
 };
 
 use crate::made;
@@ -244,10 +244,20 @@ fn a_backend_that_knows_no_metrics_is_asked_once_and_that_is_no_fault() {
 }
 
 #[test]
-fn points_leave_in_pieces_that_fit_into_little_memory() {
-    for (held_bytes, most) in [(32 << 20, 256), (4 * 300 * 5 + 4, 5), (1_000, 1)] {
+fn points_leave_in_pieces_that_fit_into_little_memory_and_that_the_backend_takes() {
+    let none = RequestLimit::NONE;
+    for (held_bytes, limit, most) in [
+        (32 << 20, none, 256),
+        (4 * 300 * 5 + 4, none, 5),
+        (1_000, none, 1),
+        (32 << 20, RequestLimit { items: 7, ..none }, 7),
+        (32 << 20, RequestLimit { bytes: 300 * 6 + 299, ..none }, 6),
+        (32 << 20, RequestLimit { bytes: 10, ..none }, 1),
+    ] {
         let bounds = Bounds { held_bytes, ..Config::default().bounds };
-        let mut life = Metered::new(Config { bounds, ..Config::default() });
+        let request_limits =
+            [RequestLimit { bytes: 1, items: 1 }, limit, RequestLimit { bytes: 1, items: 1 }];
+        let mut life = Metered::new(Config { bounds, request_limits, ..Config::default() });
         life.now = 1_000;
         life.invoke("r-1");
         life.now += 10;
@@ -257,7 +267,7 @@ fn points_leave_in_pieces_that_fit_into_little_memory() {
         let points: usize = life.measured.iter().map(|measured| measured.points.len()).sum();
         assert!(points > 20);
         let largest = life.pieces.iter().max().copied().unwrap_or_default();
-        assert_eq!(largest, most.min(points), "{held_bytes}: {:?}", life.pieces);
+        assert_eq!(largest, most.min(points), "{held_bytes} {limit:?}: {:?}", life.pieces);
     }
 }
 
@@ -309,7 +319,7 @@ fn measurements_beyond_reason_stop_nothing() {
         life.answer_all();
     }
     // Without the platform's events, the end of the next one is waited for in line with what is known.
-    life.hear(Input::Subscribed { delivers: false });
+    life.hear(Input::Subscribed(Subscription::Refused));
     life.now += 1_000;
     life.invoke("r-4");
     life.end();

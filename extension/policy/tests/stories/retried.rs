@@ -2,7 +2,10 @@
 
 use crate::story::{MS, Story, on_demand, roots, share, trace};
 use policy::sampling::Decision;
-use policy::{Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, UnixNanos};
+use policy::{
+    Config, Duration, EndStatus, FlushMode, Input, Instant, Kind, ShutdownReason, Span, Subscription,
+    UnixNanos,
+};
 
 mod own_spans;
 

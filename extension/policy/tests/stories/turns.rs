@@ -3,7 +3,7 @@
 use crate::story::{MS, Story};
 use policy::{
     Bounds, Config, DropReason, Duration, EndStatus, FlushMode, Input, Kind, LaneId, Outcome, Parked, Place,
-    Receipt, ShutdownReason, Signal, Span, SpanId,
+    Receipt, ShutdownReason, Signal, Span, SpanId, Subscription,
 };
 
 fn story(flush: FlushMode) -> Story {
@@ -22,7 +22,7 @@ fn end(story: &mut Story) {
 fn nothing_waits_for_events_that_are_not_delivered() {
     for flush in [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive] {
         let mut story = story(flush);
-        story.hear(Input::Subscribed { delivers: false });
+        story.hear(Input::Subscribed(Subscription::Refused));
         story.invoke();
         assert_eq!(story.asked, 2, "the first, which says nothing, is not held in {flush:?}");
         story.receive(vec![story.span(1, 1, Kind::Client, None)]);
@@ -36,7 +36,7 @@ fn nothing_waits_for_events_that_are_not_delivered() {
 #[test]
 fn a_function_that_tells_of_its_ends_is_waited_for_without_the_platform() {
     let mut story = story(FlushMode::End);
-    story.hear(Input::Subscribed { delivers: false });
+    story.hear(Input::Subscribed(Subscription::Refused));
     story.invoke();
     story.receive(vec![story.entry(1, story.now / MS)]);
     for _ in 0..3 {

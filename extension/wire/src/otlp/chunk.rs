@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use policy::Receipt;
 
 /// A stretch of the request's bytes. Requests are bounded far below 4 GiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,12 +184,27 @@ pub struct Body {
 impl Body {
     /// Keeps `record` for as long as anything of the request is held; only the first one is taken.
     pub fn keep(&self, record: impl Record + 'static) {
-        let _ = self.chunk.keepsake.set(Keepsake(Arc::new(record)));
+        self.keep_shared(Arc::new(record));
+    }
+
+    fn keep_shared(&self, record: Arc<dyn Record>) {
+        let _ = self.chunk.keepsake.set(Keepsake(record));
     }
 
     /// Which span of its request this is, counted as they stand there; `None` for a whole request.
     pub const fn number(&self) -> Option<u32> {
         self.span
+    }
+}
+
+/// Keeps `record` for as long as anything of what `receipt` brought is held: a request, or the parcels that it was cut into.
+/// Only the first one is taken.
+pub fn keep(receipt: &Receipt<Body>, record: impl Record + 'static) {
+    let record: Arc<dyn Record> = Arc::new(record);
+    let first_span = receipt.spans.first().map(|span| &span.body);
+    let parcels = receipt.parcels.iter().map(|parcel| &parcel.body);
+    for body in first_span.into_iter().chain(parcels) {
+        body.keep_shared(record.clone());
     }
 }
 

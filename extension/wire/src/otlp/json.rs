@@ -242,11 +242,19 @@ fn place_of(key: &[u8], rows: Rows, next: usize) -> Option<usize> {
 }
 
 /// The same for a field's original name, `trace_id` for `traceId`: against the specification, and understood by the
-/// Collector, so that there are senders that write it.
+/// Collector, so that there are senders that write it. And for its name before OTLP 1.0, when a scope was an
+/// instrumentation library.
 #[cold]
 fn place_of_original(key: &[u8], rows: Rows) -> Option<usize> {
     if !key.contains(&b'_') {
-        return None;
+        let today: &[u8] = match key {
+            b"instrumentationLibrarySpans" => b"scopeSpans",
+            b"instrumentationLibraryMetrics" => b"scopeMetrics",
+            b"instrumentationLibraryLogs" => b"scopeLogs",
+            b"instrumentationLibrary" => b"scope",
+            _ => return None,
+        };
+        return rows.iter().position(|row| row.key.as_bytes() == today);
     }
     let mut camel = Vec::with_capacity(key.len());
     let mut is_word_start = false;

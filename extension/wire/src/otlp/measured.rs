@@ -3,7 +3,9 @@
 //! # Source
 //! Field numbers: <https://github.com/open-telemetry/opentelemetry-proto/blob/v1.11.0/opentelemetry/proto/metrics/v1/metrics.proto>
 
-use policy::{Attributes, Buckets, Histogram, Instrument, Measured, Metric, Point, Reading, UnixNanos};
+use policy::{
+    Attributes, Buckets, Histogram, Instrument, Measured, Metric, Point, Reading, Temporality, UnixNanos,
+};
 
 use super::encode::put_scope;
 use super::resource::{Identity, SCHEMA_URL};
@@ -63,8 +65,8 @@ fn put_metric(out: &mut Vec<u8>, points: &[Point], measured: &Measured) {
             put_message(data, 1, |out| put_point(out, point, measured));
         }
         if field != GAUGE {
-            let is_level = definition.instrument == Instrument::UpDownCounter;
-            put_number(data, 2, if is_level { TEMPORALITY_CUMULATIVE } else { TEMPORALITY_DELTA });
+            let is_total = is_total(first.metric, measured);
+            put_number(data, 2, if is_total { TEMPORALITY_CUMULATIVE } else { TEMPORALITY_DELTA });
         }
         if field == SUM {
             put_number(data, 3, u64::from(definition.instrument == Instrument::Counter));
@@ -89,12 +91,14 @@ fn put_point(out: &mut Vec<u8>, point: &Point, measured: &Measured) {
     }
 }
 
-/// Levels count from the begin of the environment, everything else from the last points.
-const fn start_of(metric: Metric, measured: &Measured) -> UnixNanos {
-    match metric.definition().instrument {
-        Instrument::UpDownCounter => measured.begun,
-        _ => measured.start,
-    }
+/// Whether values count from the begin of the environment, and not from the last points.
+fn is_total(metric: Metric, measured: &Measured) -> bool {
+    measured.temporality == Temporality::Cumulative
+        || metric.definition().instrument == Instrument::UpDownCounter
+}
+
+fn start_of(metric: Metric, measured: &Measured) -> UnixNanos {
+    if is_total(metric, measured) { measured.begun } else { measured.start }
 }
 
 fn put_times(out: &mut Vec<u8>, start: UnixNanos, at: UnixNanos) {
@@ -103,7 +107,7 @@ fn put_times(out: &mut Vec<u8>, start: UnixNanos, at: UnixNanos) {
 }
 
 fn put_histogram(out: &mut Vec<u8>, point: &Point, histogram: &Histogram, measured: &Measured) {
-    put_times(out, measured.start, measured.at);
+    put_times(out, start_of(point.metric, measured), measured.at);
     put_fixed64(out, 4, histogram.count);
     put_double(out, 5, histogram.sum);
     match &histogram.buckets {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use policy::{Kind, Parcel, Receipt, Signal, Span, SpanId, TraceId, UnixNanos};
+use policy::{Kind, Parcel, Receipt, RequestLimit, Signal, Span, SpanId, TraceId, UnixNanos};
 
 use super::chunk::{AttributesAt, Body, Chunk, Group, Places, Scope, SpanAt, Stretch};
+use super::cut::cut;
 use super::{readable, schema, valid};
 use crate::proto::{Field, Value, WireError, fields};
 
@@ -35,6 +36,11 @@ const FLAG_IS_REMOTE: u32 = 0x200;
 const USUAL_SPAN_BYTES: usize = 400;
 
 const ATTRIBUTE_DEPTH: u32 = valid::SPAN + 1;
+
+/// The data of a `Metric`: gauge, sum, histogram, exponential histogram, summary.
+pub(super) const METRIC_DATA: [u32; 5] = [5, 7, 9, 10, 11];
+/// The points in each of them.
+pub(super) const DATA_POINTS: u32 = 1;
 
 const KEY: u32 = 1;
 const VALUE: u32 = 2;
@@ -72,6 +78,22 @@ pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
         }
         scanned => scanned,
     }
+}
+
+/// The same, with a request of metrics or logs in as many parcels as a backend wants that takes no more than the `limit` at
+/// once. What is larger by itself is a parcel all the same.
+///
+/// # Errors
+/// As those of [`scan`].
+pub fn scan_within(signal: Signal, bytes: &Bytes, limit: RequestLimit) -> Result<Scanned, WireError> {
+    let mut scanned = scan(signal, bytes)?;
+    let is_large = |parcel: &Parcel<Body>| !limit.takes(parcel.size as usize, parcel.count as usize);
+    let Some(at) = scanned.receipt.parcels.iter().position(is_large) else { return Ok(scanned) };
+    let Parcel { body: Body { chunk, .. }, .. } = scanned.receipt.parcels.swap_remove(at);
+    for piece in cut(signal, &chunk.bytes, chunk.places(), limit)? {
+        scanned.receipt.parcels.extend(scan_as_it_is(signal, &piece)?.receipt.parcels);
+    }
+    Ok(scanned)
 }
 
 fn scan_as_it_is(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
@@ -375,18 +397,23 @@ fn count(message: &[u8], number: u32) -> Result<u32, WireError> {
     Ok(count)
 }
 
-/// Data points in a `ScopeMetrics`: gauge 5, sum 7, histogram 9, exponential histogram 10, summary 11.
+/// Data points in a `ScopeMetrics`.
 fn count_points(scope: &[u8]) -> Result<u32, WireError> {
     let (mut points, mut walk) = (0, fields(scope));
     while let Some(metric) = walk.next()? {
-        if metric.number != SCOPE_ITEMS {
-            continue;
+        if metric.number == SCOPE_ITEMS {
+            points += points_of(metric.value.bytes())?;
         }
-        let mut data = fields(metric.value.bytes());
-        while let Some(field) = data.next()? {
-            if matches!(field.number, 5 | 7 | 9 | 10 | 11) {
-                points += count(field.value.bytes(), 1)?;
-            }
+    }
+    Ok(points)
+}
+
+/// Data points in a `Metric`.
+pub(super) fn points_of(metric: &[u8]) -> Result<u32, WireError> {
+    let (mut points, mut data) = (0, fields(metric));
+    while let Some(field) = data.next()? {
+        if METRIC_DATA.contains(&field.number) {
+            points += count(field.value.bytes(), DATA_POINTS)?;
         }
     }
     Ok(points)

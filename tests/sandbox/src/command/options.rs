@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use sandbox::{
-    EventKind, Fate, FunctionSpec, InFreeze, InitType, LambdaConfig, LogFormat, Overflow, SubscribeAnswer,
-    TelemetryFault, Uplink, XRay,
+    EventKind, Fate, Faults, FunctionSpec, InFreeze, InitType, LambdaConfig, LogFormat, Overflow,
+    SubscribeAnswer, TelemetryFault, Uplink, XRay,
 };
 
 pub(crate) const HELP: &str = "\
@@ -23,6 +23,7 @@ Function (before --function: defaults of those that follow)
   --memory MB              memory size                                 [128]
   --handler TEXT           _HANDLER                                    [bootstrap]
   --env KEY=VALUE          a variable of the function; repeat
+  --port NAME              a free port for each environment, for {NAME} in values of variables; repeat
   --wrapper PATH           AWS_LAMBDA_EXEC_WRAPPER
   --working-dir DIR        LAMBDA_TASK_ROOT                            [the command's]
   --concurrency N          environments at the same time               [10]
@@ -33,7 +34,8 @@ Function (before --function: defaults of those that follow)
   --uplink VARIABLE        the processes reach the backend whose URL it holds through the sandbox
   --json-logs              AWS_LAMBDA_LOG_FORMAT=JSON
   --function K=V,...       one more function; keys name, command (split at spaces),
-                           extensions, timeout, memory, handler, concurrency, working-dir
+                           extensions, timeout, memory, handler, concurrency, working-dir,
+                           env.NAME (a variable)
 Service
   --listen ADDR:PORT       invoke endpoint                             [127.0.0.1:0]
   --init-timeout SECONDS   on-demand init limit                        [10]
@@ -42,6 +44,8 @@ Service
   --seed N                 source of all ids                           [0]
   --verbose                show telemetry too
 Faults
+  --emulator               no Telemetry API, no freeze, SHUTDOWN for SandboxTerminated: as AWS's emulator,
+                           which sam local runs
   --never-freeze           leave idle environments running
   --vm-freeze FATE         what arrives over the uplink while frozen, as in a stopped virtual machine: lost
                            (with its connection), or late:MS (after the thaw)
@@ -141,12 +145,14 @@ impl Options {
                 let uplink = self.spec.uplink.as_mut().ok_or("--vm-freeze needs --uplink before it")?;
                 uplink.in_freeze = in_freeze;
             }
+            "emulator" => self.spec.faults = Faults::emulator(),
             "never-freeze" => self.spec.faults.never_freeze = true,
             "subscribe-answer" => self.spec.faults.subscribe = subscribe_answer(&parser.value()?.string()?)?,
             "telemetry-fault" => {
                 self.spec.faults.telemetry.push(telemetry_fault(&parser.value()?.string()?)?);
             }
             "shutdown-reason" => self.spec.faults.shutdown_reason = Some(parser.value()?.string()?),
+            "port" => self.spec.ports.push(parser.value()?.string()?),
             "json-logs" => self.spec.log_format = LogFormat::Json,
             "env" => {
                 let text = parser.value()?.string()?;
@@ -179,7 +185,10 @@ fn set(spec: &mut FunctionSpec, key: &str, value: OsString) -> Result<(), lexopt
             spec.init_type = InitType::ManagedInstances { environments: 1, concurrency: value.parse()? };
         }
         "command" => spec.command = value.string()?.split_whitespace().map(OsString::from).collect(),
-        _ => return Err(format!("unknown key {key}").into()),
+        _ => match key.strip_prefix("env.") {
+            Some(name) => spec.env.push((name.to_owned(), value.string()?)),
+            None => return Err(format!("unknown key {key}").into()),
+        },
     }
     Ok(())
 }

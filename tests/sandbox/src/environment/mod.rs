@@ -123,6 +123,7 @@ pub(crate) fn start(
     let (inbox, messages) = mpsc::unbounded_channel();
     let now = shared.clock.now();
     let scratch = shared.scratch.join(facts.environment.to_string());
+    let spec = if spec.ports.is_empty() { spec } else { Arc::new(spec.with_ports()) };
     let environment = Environment {
         machine: Machine::new(facts.clone(), ids),
         router: Router::new(facts.faults.clone()),

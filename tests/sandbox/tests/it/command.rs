@@ -85,6 +85,56 @@ fn invoke_prints_the_answer_and_the_story() {
     }
 }
 
+/// Two environments on one machine: a frozen one keeps its ports, and the other has others.
+#[test]
+fn each_environment_has_ports_of_its_own() {
+    let dir = Dir::new("ports");
+    let options = ["--port", "http", "--port", "grpc", "--env", "ADDRESS=127.0.0.1:{http},{grpc},{more}"];
+    let busy = ["--payload", r#"{"do":"env","ms":200}"#, "--count", "2", "--at-once"];
+    let mut command = dir.command("invoke");
+    let output = command
+        .args(options)
+        .args(busy)
+        .args(["--", env!("CARGO_BIN_EXE_fixture-runtime")])
+        .output()
+        .unwrap();
+    let answers = String::from_utf8_lossy(&output.stdout).into_owned();
+    let address = |line: &str| -> String {
+        let variables: serde_json::Value = serde_json::from_str(line).unwrap();
+        variables["ADDRESS"].as_str().unwrap().to_owned()
+    };
+    let addresses: Vec<_> = answers.lines().map(address).collect();
+    let ports: std::collections::BTreeSet<&str> =
+        addresses.iter().flat_map(|address| address["127.0.0.1:".len()..].split(',')).collect();
+    let numbers = ports.iter().filter(|port| port.parse::<u16>().is_ok()).count();
+    assert_eq!((numbers, ports.len()), (4, 5), "four ports, and what names none stays: {addresses:?}");
+}
+
+#[test]
+fn each_of_several_functions_has_variables_of_its_own() {
+    let dir = Dir::new("functions");
+    let function = format!("name=one,command={},env.TABLE=orders", env!("CARGO_BIN_EXE_fixture-runtime"));
+    let output = dir
+        .command("invoke")
+        .args(["--env", "SHARED=yes", "--payload", r#"{"do":"env"}"#, "--function", &function])
+        .output()
+        .unwrap();
+    let variables: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((variables["TABLE"].as_str(), variables["SHARED"].as_str()), (Some("orders"), Some("yes")));
+}
+
+/// As AWS's emulator: the extension is refused telemetry, and nothing is frozen.
+#[test]
+fn an_emulator_tells_nothing_and_freezes_nothing() {
+    let dir = Dir::new("emulator");
+    let run = ["--emulator", "--count", "2", "--", env!("CARGO_BIN_EXE_fixture-runtime")];
+    let output = dir.command("invoke").args(run).output().unwrap();
+    let story = String::from_utf8_lossy(&output.stderr);
+    assert!(story.contains("INVOKE (warm)") && !story.contains("frozen"), "{story}");
+    let seen = std::fs::read_to_string(dir.0.join("tracer.events")).unwrap();
+    assert!(seen.contains("\"shutdownReason\":\"SandboxTerminated\""), "{seen}");
+}
+
 #[test]
 fn invoke_fails_when_the_function_fails() {
     let dir = Dir::new("fail");

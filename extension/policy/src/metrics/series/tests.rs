@@ -163,7 +163,7 @@ fn a_point_is_about_as_large_as_it_is_encoded() {
     let seconds = Metric::Duration.definition().buckets.len();
     assert_eq!(sizes, [180 + 9 + 10 + 3 + 8, 180 + 9, 180 + 60 + seconds * 16, 180 + 60 + 14]);
     let at = UnixNanos(1);
-    let measured = Measured { begun: at, start: at, at, points };
+    let measured = Measured { begun: at, start: at, at, temporality: Temporality::Delta, points };
     assert_eq!(measured.size(), sizes.iter().sum());
     let pieces: Vec<_> = measured.pieces(3).map(|piece| piece.points.len()).collect();
     assert_eq!(pieces, [3, 1]);

@@ -80,7 +80,7 @@ fn the_own_span_of_the_first_try_does_not_end_a_retry_after_the_clock_was_set_ba
 #[test]
 fn the_own_span_of_a_retry_is_not_that_of_a_first_try_that_might_still_run() {
     let mut story = Story::new(Config { flush: FlushMode::End, expects_spans: true, ..Config::default() });
-    story.hear(Input::Subscribed { delivers: false });
+    story.hear(Input::Subscribed(Subscription::Refused));
     let invoke = |story: &mut Story, wait_ms: u64| {
         story.now += wait_ms * MS;
         story.hear(Input::Invoke(policy::Invoke {

@@ -31,10 +31,14 @@ const SPAN: [u32; 3] = [1, 2, 2];
 fn fields_of_a_span_are_spelled_in_many_ways() {
     let time = Some(Value::Fixed64(1_544_712_660_300_000_000));
     let trace_id = Some(Value::Bytes(b"\x5b\x8e\xff\xf7\x98\x03\x81\x03\xd2\x69\xb6\x33\x81\x3f\xc6\x0c"));
-    let rows: [(&str, u32, Option<Value<'_>>); 30] = [
+    let rows: [(&str, u32, Option<Value<'_>>); 34] = [
         (r#""traceId":"5B8EFFF798038103D269B633813FC60C""#, 1, trace_id),
         (r#""spanId":"eee19b7ec3c1b174""#, 2, Some(Value::Bytes(b"\xee\xe1\x9b\x7e\xc3\xc1\xb1\x74"))),
-        (r#""spanId":"7uGbfsPBsXQ=""#, 2, None),
+        (r#""spanId":"7uGbfsPBsXQ=""#, 2, Some(Value::Bytes(b"\xee\xe1\x9b\x7e\xc3\xc1\xb1\x74"))),
+        (r#""traceId":"W47/95gDgQPSabYzgT/GDA==""#, 1, trace_id),
+        (r#""spanId":"W47/95gDgQPSabYzgT/GDA==""#, 2, None),
+        (r#""spanId":"7uGbfsPBsX==""#, 2, None),
+        (r#""spanId":"=""#, 2, None),
         (r#""parentSpanId":"""#, 4, None),
         (r#""parentSpanId":null"#, 4, None),
         (r#""trace_id":"5b8efff798038103d269b633813fc60c""#, 1, trace_id),

@@ -24,7 +24,7 @@ pub(super) fn put(conversion: &mut Conversion<'_>, number_field: u32, kind: Kind
             }
         },
         Kind::Text => put_bytes(out, number_field, &unicode(&json.text()?)),
-        Kind::Id(_) => put_id(out, number_field, &json.text()?),
+        Kind::Id(length) => put_id(out, number_field, &json.text()?, length),
         Kind::Bytes => put_bytes(out, number_field, &base64::decode(&json.text()?).ok_or(Unexpected)?),
         _ => match scalar(json, kind)? {
             Scalar::Varint(value) => put_number(out, number_field, value),
@@ -182,8 +182,11 @@ pub(super) fn unicode(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Writes an id; one that is not hex, or empty, is left out.
-fn put_id(out: &mut Vec<u8>, number: u32, hex: &[u8]) {
+/// Writes an id of so many bytes; one that is not hex, or empty, is left out.
+fn put_id(out: &mut Vec<u8>, number: u32, hex: &[u8], length: usize) {
+    if hex.ends_with(b"=") {
+        return put_base64_id(out, number, hex, length);
+    }
     let (pairs @ [_, ..], []) = hex.as_chunks::<2>() else { return };
     let before = out.len();
     put_head(out, number, pairs.len());
@@ -192,5 +195,14 @@ fn put_id(out: &mut Vec<u8>, number: u32, hex: &[u8]) {
     out.extend(pairs.iter().map_while(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)));
     if out.len() - start < pairs.len() {
         out.truncate(before);
+    }
+}
+
+/// The same in base64, as protobuf's own JSON writers have ids against the specification. Hex has no `=`, and of 8 and of 16
+/// bytes base64 always ends with one.
+#[cold]
+fn put_base64_id(out: &mut Vec<u8>, number: u32, text: &[u8], length: usize) {
+    if let Some(id) = base64::decode(text).filter(|id| id.len() == length) {
+        put_bytes(out, number, &id);
     }
 }
