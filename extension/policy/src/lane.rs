@@ -108,6 +108,8 @@ pub(crate) struct Lane<B> {
     /// Whether something had to go into the spool for want of room, and nothing has been answered since: what is read back
     /// now would only go there again.
     is_crowded: bool,
+    /// Whether a flush has waited in vain since the backend was last heard of.
+    was_vain: bool,
     /// Flushes that still wait for answers because a freeze has swallowed one.
     swallows: u8,
     flush: Flush,
@@ -128,6 +130,7 @@ impl<B: Clone> Lane<B> {
             speed: Speed::default(),
             rng: Self::rng(id, config.seed),
             is_crowded: false,
+            was_vain: false,
             swallows: 0,
             flush: Flush::default(),
             said: Said::default(),

@@ -86,6 +86,13 @@ impl Breaker {
         }
     }
 
+    /// What is under way already is the probe.
+    pub(crate) const fn on_probe_under_way(&mut self) {
+        if let State::Open { cool_down, .. } = self.state {
+            self.state = State::Probing { cool_down };
+        }
+    }
+
     /// The probe under way ended without a verdict: its connection broke, or a freeze cut it off. That says
     /// nothing of the backend, so another one may go out at once.
     pub(crate) fn on_probe_lost(&mut self, now: Instant) {
@@ -189,6 +196,18 @@ mod tests {
         assert!(breaker.take_probe(at(1)));
         breaker.on_probe_lost(at(1));
         assert!(breaker.take_probe(at(1)));
+    }
+
+    #[test]
+    fn what_is_under_way_already_may_be_the_probe() {
+        let mut breaker = Breaker::new();
+        breaker.on_probe_under_way();
+        assert!(breaker.is_closed(), "there is no need of one");
+        breaker = open();
+        breaker.on_probe_under_way();
+        assert!(!breaker.take_probe(at(9)), "one probe at a time");
+        assert_eq!(breaker.on_failure(at(0)), Change::None);
+        assert_eq!(breaker.probe_at(), Some(at(2)), "the pause has doubled");
     }
 
     #[test]

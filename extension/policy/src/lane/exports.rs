@@ -148,6 +148,8 @@ impl<B: Clone> Lane<B> {
     }
 
     fn note_success(&mut self, effects: &mut Effects<'_, B>) {
+        self.was_vain = false;
+        self.flush.is_answered = true;
         if self.breaker.on_success() == Change::Closed {
             effects.say(Notice::BackendBack(self.id.signal));
         }
@@ -160,6 +162,20 @@ impl<B: Clone> Lane<B> {
         effects.say(Notice::BackendDown(self.id.signal));
         for id in self.outbox.flights().ids(|_| true) {
             self.cancel(id, effects);
+        }
+    }
+
+    /// A flush has waited in vain. Where the backend counts as down for that, what is under way stays so, and the oldest request
+    /// is the probe: a backend that is slow answers yet, and need not be sent it again.
+    pub(super) fn count_vain_wait(&mut self, now: Instant, effects: &mut Effects<'_, B>) {
+        if self.breaker.on_failure(now) != Change::Opened {
+            return;
+        }
+        effects.say(Notice::BackendDown(self.id.signal));
+        let flights = self.outbox.flights_mut();
+        if let Some(oldest) = flights.iter_mut().min_by_key(|flight| flight.launched) {
+            oldest.is_probe = true;
+            self.breaker.on_probe_under_way();
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Flush {
     pub(super) began: Instant,
     /// Whether it has sent anything yet.
     pub(super) has_sent: bool,
+    /// Whether the backend has answered anything in it.
+    pub(super) is_answered: bool,
     pub(super) end: Instant,
     /// When it must end at the latest, whatever it waits for.
     limit: Instant,
@@ -36,7 +38,10 @@ impl<B: Clone> Lane<B> {
     pub(crate) fn begin_flush(&mut self, now: Instant, end: Instant, is_put_off: bool) {
         let waits_for =
             if is_put_off || !self.breaker.is_closed() { WaitsFor::CutOff } else { WaitsFor::Everything };
-        self.flush = Flush { began: now, has_sent: false, end, limit: end, waits_for, is_put_off };
+        // A backend that hangs is waited for once for as long as a flush may: then for no longer than its answers took, until it
+        // answers or counts as down.
+        let end = if self.was_vain { end.min(now + self.speed.patience()) } else { end };
+        self.flush = Flush { began: now, end, limit: end, waits_for, is_put_off, ..Flush::default() };
         if waits_for == WaitsFor::Everything {
             self.outbox.seal(false);
         } else if self.holds {
@@ -108,7 +113,8 @@ impl<B: Clone> Lane<B> {
             WaitsFor::Everything => {
                 if !is_cut && !self.outbox.flights().is_empty() {
                     self.note_late(now);
-                    self.count_failure(now, effects);
+                    self.was_vain |= self.holds && !self.flush.is_answered;
+                    self.count_vain_wait(now, effects);
                 }
             }
             WaitsFor::CutOff if !self.holds => {}

@@ -96,7 +96,9 @@ impl<B: Body> Fragments<B> {
         let trace_id = item.trace_id();
         if !self.all.contains_key(&trace_id) {
             let (size, doubt, invocations) = (0, None, invocation.cloned().into_iter().collect());
-            let fragment = Fragment { items: Vec::new(), size, since: now, invocations, doubt };
+            // Many traces are of one span: a list that grows by itself begins with room for four, which nobody counts.
+            let items = Vec::with_capacity(1);
+            let fragment = Fragment { items, size, since: now, invocations, doubt };
             self.enter(trace_id, &fragment);
             self.all.insert(trace_id, fragment);
         }

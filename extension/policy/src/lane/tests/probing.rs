@@ -107,6 +107,53 @@ fn a_flush_in_vain_is_held_against_a_backend_that_had_its_time_and_was_waited_fo
     }
 }
 
+/// The first one waits for a second in vain, or is answered in part.
+#[test]
+fn a_flush_in_vain_makes_the_next_ones_short_until_the_backend_answers() {
+    for (holds, is_answered, second_ms) in [(true, false, 300), (true, true, 1_000), (false, false, 1_000)] {
+        let mut rig = Rig::new(holds);
+        let hanging = rig.launch();
+        if is_answered {
+            let other = rig.launch();
+            assert!(rig.flush(false));
+            rig.answer(other, DELIVERED);
+        } else {
+            rig.flush(false);
+        }
+        rig.end_flush(SECOND, false);
+        let ends = |rig: &mut Rig| {
+            rig.flush(false);
+            rig.lane.flush.end.since(rig.now)
+        };
+        assert_eq!(ends(&mut rig), MS * second_ms, "{holds} {is_answered}");
+        rig.answer(hanging, DELIVERED);
+        assert_eq!(ends(&mut rig), SECOND, "it has answered");
+    }
+}
+
+/// What is under way is not sent again: the backend may be slow.
+#[test]
+fn when_flushes_in_vain_show_that_it_is_down_the_oldest_request_is_the_probe() {
+    let mut rig = Rig::new(true);
+    let oldest = rig.launch();
+    for _ in 0..3 {
+        rig.now = rig.now + MS;
+        rig.launch();
+        assert!(rig.flush(false));
+        let held = rig.lane.flush.end.since(rig.now);
+        rig.end_flush(held, false);
+    }
+    assert!(!rig.lane.is_well());
+    let lines = rig.outputs.iter().filter(|output| matches!(output, Output::Say(Notice::BackendDown(_))));
+    assert_eq!(lines.count(), 1);
+    let probes: Vec<_> =
+        rig.lane.outbox.flights().iter().map(|flight| (flight.batch.id, flight.is_probe)).collect();
+    assert_eq!((probes.len(), probes.iter().filter(|(_, is_probe)| *is_probe).count()), (4, 1));
+    assert!(probes.contains(&(oldest, true)), "{probes:?}");
+    rig.answer(oldest, DELIVERED);
+    assert!(rig.lane.is_well());
+}
+
 /// The backend may have what was sent three times, and never have been asked for the rest.
 #[test]
 fn a_probe_takes_what_was_sent_least_often() {
