@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tests::collector::{Answer, Collector};
-use tests::otlp::{Ids, SpanExt};
+use tests::collector::Answer;
+use tests::otlp::Ids;
 use tests::platform::Subscription;
 
 use super::world::{World, server_span, span};

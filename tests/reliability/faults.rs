@@ -42,6 +42,8 @@ pub(crate) struct Fault {
     pub(crate) drama: Drama,
     /// Whether the extension dies in the first init.
     pub(crate) dies_in_init: bool,
+    /// Whether the platform freezes the environment: a local emulator does not.
+    pub(crate) freezes: bool,
     /// Whether a healthy invocation follows before the environment ends.
     pub(crate) is_followed: bool,
     /// Whether a flush has any time to be waited for: none, where the deadline seems to have passed.
@@ -59,13 +61,6 @@ impl Fault {
     /// Whether the extension is killed in it.
     pub(crate) fn kills(&self) -> bool {
         self.drama == Drama::Kill || (self.faults)().kill.is_some()
-    }
-
-    /// Whether the platform freezes the environment.
-    pub(crate) fn freezes(&self) -> bool {
-        let mut spec = FunctionSpec::default();
-        (self.shape)(&mut spec);
-        !spec.faults.never_freeze
     }
 
     /// The spans that the backend has.
@@ -112,6 +107,7 @@ fn fault(who: &'static str, what: &'static str) -> Fault {
         faults: InvocationFaults::default,
         drama: Drama::None,
         dies_in_init: false,
+        freezes: true,
         is_followed: true,
         has_time: true,
         reason: ShutdownReason::Spindown,
@@ -269,11 +265,13 @@ fn of_the_platform() -> Vec<Fault> {
         ..fault("platform", what)
     };
     vec![
-        unsubscribed("answers the subscription 202", |spec| {
-            // A local emulator, which freezes nothing.
-            spec.faults.subscribe = SubscribeAnswer::NotSupported;
-            spec.faults.never_freeze = true;
-        }),
+        Fault {
+            freezes: false,
+            ..unsubscribed("answers the subscription 202", |spec| {
+                spec.faults.subscribe = SubscribeAnswer::NotSupported;
+                spec.faults.never_freeze = true;
+            })
+        },
         unsubscribed("answers the subscription 403", |spec| spec.faults.subscribe = SubscribeAnswer::Closed),
         unsubscribed("answers the subscription 404", |spec| {
             spec.faults.subscribe = SubscribeAnswer::NotFound;

@@ -301,7 +301,7 @@ fn check(stage: &Stage, mode: Mode, measured: &Measured) {
     assert(!recovers || missing == 0, "what was accepted did not outlive the kill");
     let was_ready = count(&history, |what| matches!(what, What::InitDone { .. })) > 0;
     let was_frozen = count(&history, |what| matches!(what, What::Frozen { .. })) > 0;
-    assert(was_frozen == (was_ready && fault.freezes()), "nothing was ever frozen, or something was");
+    assert(was_frozen == (was_ready && fault.freezes), "nothing was ever frozen, or something was");
 }
 
 pub(crate) fn count(history: &[TimelineEntry], is_it: impl Fn(&What) -> bool) -> usize {
