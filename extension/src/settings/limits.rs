@@ -64,7 +64,8 @@ fn is_aws(host: &str) -> bool {
 
 /// What the host of `url` takes of `signal` in one request.
 pub(super) fn of(url: &str, signal: Signal) -> RequestLimit {
-    let host = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_ascii_lowercase));
+    let uri: Option<http::Uri> = url.parse().ok();
+    let host = uri.and_then(|uri| uri.host().map(|host| host.trim_end_matches('.').to_ascii_lowercase()));
     let known = host.and_then(|host| KNOWN.iter().find(|known| (known.is_it)(&host)));
     known.map_or(RequestLimit::NONE, |known| known.limits[signal as usize])
 }
