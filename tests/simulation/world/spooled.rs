@@ -121,6 +121,6 @@ impl World {
     }
 }
 
-fn spans(entry: &policy::Entry<Body>) -> u64 {
+fn spans(entry: &Entry<Body>) -> u64 {
     if entry.signal == Signal::Traces { entry.count.into() } else { 0 }
 }

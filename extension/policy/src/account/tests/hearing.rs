@@ -22,6 +22,18 @@ fn a_start_that_is_told_after_the_own_span_is_of_that_invocation_if_invoke_came_
     }
 }
 
+/// A retry comes a minute after the end of the first try, at the earliest: from 50 s on, its begin is not that of the first.
+#[test]
+fn a_start_long_after_invoke_is_that_of_a_retry() {
+    for (ms, is_its) in [(2_000, true), (51_999, true), (52_000, false), (70_000, false)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("r", 2_000);
+        told.event(&start("r", ms));
+        let started_at = told.account.open[0].started_at;
+        assert_eq!(started_at, is_its.then_some(at(ms)), "{ms}");
+    }
+}
+
 #[test]
 fn an_end_that_is_told_after_the_own_span_is_of_that_invocation_unless_it_is_of_an_earlier_try() {
     for (request_id, ms, is_its) in
