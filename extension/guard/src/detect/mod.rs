@@ -9,6 +9,8 @@ pub(crate) mod addresses;
 pub(crate) mod cards;
 mod codes;
 pub(crate) mod commands;
+mod extents;
+mod frames;
 pub(crate) mod ibans;
 pub(crate) mod numbers;
 pub(crate) mod pan;

@@ -6,10 +6,12 @@ use std::ops::Range;
 use super::before;
 use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
+use super::extents::Extent;
+use super::frames::{Frames, Mark, ends};
 use super::numbers::holds_arn;
-use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
+use super::states::{is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
-use super::wrapped::{Wrapped, closing, visibility, wrapped};
+use super::wrapped::{Wrapped, visibility};
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
@@ -23,6 +25,9 @@ pub(super) const CLOSERS_MAX: usize = 8;
 const WRAPPER_MAX: usize = 16;
 /// The head of an element of XML, back from its end.
 const TAG_MAX: usize = 128;
+/// How often the signs of an element may be escaped, to be told from such as are escaped more often: each byte is read once
+/// for each of them.
+const TAG_LEVELS: u8 = 4;
 /// Between the name in `{"name": "password", "value": "…"}` and its value.
 const PAIR_MAX: usize = 96;
 /// Fewer digits are a number of something, where the name is a word like others: `session: 3`.
@@ -33,8 +38,6 @@ const CODE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=8;
 const CODE_NAME_MAX: usize = 48;
 /// Stars around what is set in bold or italics.
 const STARS_MAX: usize = 3;
-/// The values of these names go to the end of the line: they have spaces in them.
-pub(super) const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
 /// Names whose value is a name, and names whose value is its value.
 pub(crate) const NAMES: [&[u8]; 9] = [
     b"name",
@@ -64,7 +67,8 @@ const INDENT_MAX: usize = 256;
 /// Each value is found from the sign before it. What is looked at of it is looked at once: it is replaced, or known by its
 /// first bytes to stay.
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut search = Search { text, out, named_until: 0, commands: Commands::of(text) };
+    let (commands, frames) = (Commands::of(text), Frames::of(text));
+    let mut search = Search { text, out, named_until: 0, commands, frames };
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         at = if SIGNS[usize::from(*byte)] { search.at(at).max(at + 1) } else { at + 1 };
@@ -91,13 +95,22 @@ struct Search<'a, 'b, 'c> {
     /// Before this, the value of `value` is that of a secret that has been named.
     named_until: usize,
     commands: Commands<'a>,
+    frames: Frames<'a>,
 }
 
 /// A name, and what stands before it: a quotation mark there ends its value, too.
 #[derive(Clone, Copy)]
-struct Name<'a> {
-    text: &'a [u8],
-    before: Option<u8>,
+pub(super) struct Name<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) before: Option<u8>,
+    /// Whether it stands in quotation marks.
+    pub(super) is_quoted: bool,
+}
+
+impl<'a> Name<'a> {
+    const fn alone(text: &'a [u8]) -> Self {
+        Self { text, before: None, is_quoted: false }
+    }
 }
 
 impl<'a> Search<'a, '_, '_> {
@@ -172,12 +185,18 @@ impl<'a> Search<'a, '_, '_> {
     }
 
     fn name(&self, place: Range<usize>) -> Name<'a> {
-        Name { before: before(self.text, place.start), text: &self.text[place] }
+        let before = before(self.text, place.start);
+        let is_quoted = matches!(before, Some(b'"' | b'\'')) && self.text.get(place.end).copied() == before;
+        Name { before, is_quoted, text: &self.text[place] }
     }
 
     /// Further signs and blanks: `=>`, `:=`, `==`, ` : `; and the next line, where a value in quotation marks begins it.
     fn skip_signs(&self, from: usize) -> usize {
-        let is_more = |byte: &&u8| matches!(byte, b'=' | b':' | b'>' | b'~' | b' ' | b'\t');
+        // In a form a blank is a plus sign.
+        let is_form = from.checked_sub(1).is_some_and(|sign| self.out.percents(sign) > 0);
+        let is_more = |byte: &&u8| {
+            matches!(byte, b'=' | b':' | b'>' | b'~' | b' ' | b'\t') || (**byte == b'+' && is_form)
+        };
         let end = from + self.text[from..].iter().take(BLANKS_MAX).take_while(is_more).count();
         if !matches!(self.text.get(end), Some(b'\n' | b'\r')) {
             return end;
@@ -208,7 +227,7 @@ impl<'a> Search<'a, '_, '_> {
             self.named_until = 0;
             return from;
         }
-        let name = Name { text: name, before: None };
+        let name = Name::alone(name);
         let mut end = start + around + length;
         self.named_until = end + PAIR_MAX;
         end += self.text[end..].iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
@@ -219,8 +238,8 @@ impl<'a> Search<'a, '_, '_> {
 
     /// Whether the quoted value that begins at `start` is named behind it: `{"value": "…", "name": "password"}`.
     fn is_named_behind(&self, start: usize) -> bool {
-        let (start, Some((quote, level))) = self.unwrapped(start) else { return false };
-        let ends = |at: &usize| self.text[*at] == quote && self.out.level(*at) <= level;
+        let (start, Some(mark)) = self.unwrapped(start) else { return false };
+        let ends = |at: &usize| self.text[*at] == mark.quote && ends(self.text, *at, mark, self.out);
         let most = self.text.len().min(start + PAIR_MAX);
         let Some(end) = (start..most).find(ends) else { return false };
         // Each of the two words is found behind quotation marks, blanks and a sign.
@@ -238,10 +257,28 @@ impl<'a> Search<'a, '_, '_> {
         is_of_name && naming_in_text(&self.text[word(key.end)]) != Naming::Plain
     }
 
-    /// Hides the value that begins at `start`; goes on from `from` where it stays.
+    /// Hides the value that begins at `start`, in the text that its sign is in; goes on from `from` where it stays.
     fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
+        let end = self.frames.end(from, self.out);
+        if start >= end {
+            return from;
+        }
+        let whole = self.text;
+        self.text = &whole[..end];
+        if self.unwrapped(start).1.is_some_and(|mark| mark.quote == b'"') {
+            self.text = &whole[..self.frames.end_of_double(from, self.out)];
+        }
+        let end = self.value_within(start, name, from, self.text.len() < whole.len());
+        self.text = whole;
+        end
+    }
+
+    /// The same, where nothing of the text is behind what it can be.
+    fn value_within(&mut self, start: usize, name: Name<'_>, from: usize, is_framed: bool) -> usize {
         let whole = start;
-        let (start, quote) = self.unwrapped(start);
+        let extent = self.extent(from, is_framed);
+        let is_encoded = extent.is_encoded(start);
+        let (start, quote) = if is_encoded { (start, None) } else { self.unwrapped(start) };
         let start = if quote.is_none() { start + scheme_len(&self.text[start..], name.text) } else { start };
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() {
@@ -249,7 +286,7 @@ impl<'a> Search<'a, '_, '_> {
         }
         let is_none = is_place(self.text, start, name.text)
             || (quote.is_none() && is_topic(self.text, start, name.text))
-            || is_plain(rest, name.text, quote.map(|(quote, _)| quote));
+            || (is_plain(rest, name.text, quote.map(|mark| mark.quote)) && !is_encoded);
         if is_none {
             return from;
         }
@@ -259,17 +296,20 @@ impl<'a> Search<'a, '_, '_> {
         }
         let (start, end) = match quote {
             Some(quote) => match self.end_of_quoted(start, quote) {
-                end if self.is_first_of_several(whole, start, end) => {
-                    (whole, start - 2 + closing(&self.text[start - 2..], 0))
-                }
+                end if self.is_first_of_several(whole, start, end) => (whole, extent.closing(start - 2)),
                 end => (start, end),
             },
-            None => (start, self.end_of_unquoted(start, name, from)),
+            None => (start, self.end_of_unquoted(start, name, from, is_framed)),
         };
         if start < end && !is_gone(&self.text[start..end]) {
             self.out.put(start, end, REDACTED);
         }
         end
+    }
+
+    fn extent(&self, from: usize, is_framed: bool) -> Extent<'_, '_, '_> {
+        let percents = Extent::percents(self.text, from, self.out);
+        Extent { text: self.text, out: self.out, percents, is_framed }
     }
 
     /// Whether more stands in the round brackets before what is quoted at `start..end`: `('jane', 'hunter2')`.
@@ -280,20 +320,23 @@ impl<'a> Search<'a, '_, '_> {
         opens && behind.get(blanks).is_some_and(|byte| *byte != b')')
     }
 
-    fn end_of_unquoted(&self, start: usize, name: Name<'_>, from: usize) -> usize {
+    fn end_of_unquoted(&self, start: usize, name: Name<'_>, from: usize, is_framed: bool) -> usize {
+        let extent = self.extent(from, is_framed);
+        if extent.is_encoded(start) {
+            return extent.unquoted(start, name);
+        }
         if let Some(end) = self.block(start, from) {
             return end;
         }
-        let rest = &self.text[start..];
-        let inner = match wrapped(rest) {
-            Some(Wrapped::Until(length)) => return start + length,
+        let inner = match extent.wrapped(start) {
+            Some(Wrapped::Until(length)) => return extent.behind(start + length, name),
             Some(Wrapped::Before(length)) => start + length,
-            None => return start + unquoted(rest, name),
+            None => return extent.unquoted(start, name),
         };
         match self.unwrapped(inner) {
             // With the quotation mark that ends it.
             (begin, Some(quote)) => self.text.len().min(self.end_of_quoted(begin, quote) + 1),
-            _ => self.block(inner, from).unwrap_or_else(|| inner + unquoted(&self.text[inner..], name)),
+            _ => self.block(inner, from).unwrap_or_else(|| extent.unquoted(inner, name)),
         }
     }
 
@@ -325,7 +368,7 @@ impl<'a> Search<'a, '_, '_> {
 
     /// Where the value begins behind a quotation mark and what is before that (`b"…"`, `Some("…")`), and the mark and how
     /// often it is escaped.
-    fn unwrapped(&self, start: usize) -> (usize, Option<(u8, u8)>) {
+    fn unwrapped(&self, start: usize) -> (usize, Option<Mark>) {
         let rest = &self.text[start..];
         let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
         let word = rest.iter().take(WRAPPER_MAX).take_while(is_word).count();
@@ -360,9 +403,9 @@ impl<'a> Search<'a, '_, '_> {
         };
         let opens = |behind: Option<&u8>| behind.is_some_and(|byte| !ends_value(*byte));
         match rest.get(wrapper) {
-            Some(quote @ (b'"' | b'\'' | b'`')) if wrapper == 0 || opens(rest.get(wrapper + 1)) => {
+            Some(b'"' | b'\'' | b'`') if wrapper == 0 || opens(rest.get(wrapper + 1)) => {
                 let at = start + wrapper;
-                (at + 1, Some((*quote, self.out.level(at))))
+                (at + 1, Some(Mark::of(self.text, at, self.out)))
             }
             _ => (start, None),
         }
@@ -370,14 +413,16 @@ impl<'a> Search<'a, '_, '_> {
 
     /// The next quotation mark that is escaped no more often than the first one, and that is not doubled, as in SQL's
     /// `'it''s'` and Python's `'''it'''`.
-    fn end_of_quoted(&self, start: usize, (quote, level): (u8, u8)) -> usize {
+    fn end_of_quoted(&self, start: usize, mark: Mark) -> usize {
         let mut at = start;
         while let Some(byte) = self.text.get(at) {
             match byte {
                 // In a text without escapes of its own one backslash still is before what it escapes.
                 b'\\' if self.out.level(at) == 0 => at += 2,
-                byte if *byte == quote && self.out.level(at) <= level => {
-                    if self.text.get(at + 1) != Some(&quote) {
+                byte if *byte == mark.quote && ends(self.text, at, mark, self.out) => {
+                    let is_doubled =
+                        self.text.get(at + 1) == Some(byte) && self.out.level(at + 1) == self.out.level(at);
+                    if !is_doubled {
                         return at;
                     }
                     at += 2;
@@ -407,11 +452,12 @@ impl<'a> Search<'a, '_, '_> {
         if !is_named && !is_of_name && naming_in_text(name) == Naming::Plain {
             return sign + 1;
         }
-        let (start, stop) = match self.text[sign + 1..].starts_with(CDATA.0) {
+        let text = &self.text[..self.frames.end(sign, self.out)];
+        let (start, stop) = match text[sign + 1..].starts_with(CDATA.0) {
             true => (sign + 1 + CDATA.0.len(), CDATA.1),
             false => (sign + 1, &b"<"[..]),
         };
-        let rest = &self.text[start..];
+        let rest = &text[start..];
         if !is_named && is_of_name {
             // Only looked at: whatever it is, it is searched like all else.
             let seen = &rest[..rest.len().min(NAME_MAX + stop.len())];
@@ -426,7 +472,11 @@ impl<'a> Search<'a, '_, '_> {
         if start < self.out.done() {
             return sign + 1;
         }
-        let found = rest.windows(stop.len()).position(|part| part == stop);
+        // `&lt;` is a sign of the text where the element is not escaped, too. As deep as this it is not told.
+        let level = |at: usize| self.out.level(at).min(TAG_LEVELS);
+        let is_stop =
+            |at: &usize| text[*at..].starts_with(stop) && (stop == CDATA.1 || level(*at) <= level(sign));
+        let found = (start..text.len()).find(is_stop).map(|at| at - start);
         let length = found.unwrap_or(rest.len());
         let value = rest[..length].trim_ascii();
         let ends = match found {
@@ -507,7 +557,7 @@ impl<'a> Search<'a, '_, '_> {
             // A value that stays is read again from its sign: no further than it is long.
             return end.min(self.text.len());
         }
-        let name = Name { text: name, before: None };
+        let name = Name::alone(name);
         self.value(sign + 1 + blanks, name, sign + 1)
     }
 
@@ -534,11 +584,12 @@ impl<'a> Search<'a, '_, '_> {
         let end = start + length;
         let name = self.name(start..end);
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
-            if secret.start < self.out.done() {
+            let text = &self.text[..self.frames.end(sign, self.out)];
+            if secret.start < self.out.done() || secret.start >= text.len() {
                 return start;
             }
-            let end = secret.end(self.text);
-            if secret.start < end && !is_gone(&self.text[secret.start..end]) {
+            let end = secret.end(text);
+            if secret.start < end && !is_gone(&text[secret.start..end]) {
                 self.out.put(secret.start, end, REDACTED);
             }
             return end.max(start);
@@ -646,49 +697,6 @@ fn name_before(text: &[u8], sign: usize) -> Range<usize> {
 /// The last word of a name: behind a dot, a bracket or a hyphen.
 pub(super) fn last_word(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or(name)
-}
-
-/// The length of a value that is not quoted.
-fn unquoted(rest: &[u8], name: Name<'_>) -> usize {
-    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name.text, line));
-    match rest.first() {
-        // What stands for the beginning of a line that has gone is in brackets, too.
-        Some(b'[' | b'{' | b'(') if !is_line || gone_len(rest).is_none() => closing(rest, 0),
-        _ if is_line => line(rest, name.before),
-        // A password's hash in the form of PHC has commas in it.
-        Some(b'$') => {
-            let ends = |byte: &u8| {
-                byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'&' | b';' | b')' | b'}' | b']')
-            };
-            rest.iter().position(ends).unwrap_or(rest.len())
-        }
-        _ => {
-            // A bracket or an apostrophe with more behind it is a part of a password.
-            let is_part = |at: usize| {
-                matches!(rest[at], b')' | b'}' | b']' | b'\'')
-                    && name.before != Some(rest[at])
-                    && rest.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
-            };
-            (0..rest.len()).find(|at| ends_value(rest[*at]) && !is_part(*at)).unwrap_or(rest.len())
-        }
-    }
-}
-
-/// The length of a value that goes to the end of the line, or to the quotation mark before its name: `-H 'Cookie: …'`. What
-/// is quoted within it (`username="jane"`) is a part of it.
-fn line(rest: &[u8], before: Option<u8>) -> usize {
-    let mut is_quoted = false;
-    for (index, byte) in rest.iter().enumerate() {
-        match byte {
-            b'\n' | b'\r' => return index,
-            b'\'' if before == Some(b'\'') => return index,
-            b'"' if is_quoted => is_quoted = false,
-            b'"' if before != Some(b'"') && index > 0 && rest[index - 1] == b'=' => is_quoted = true,
-            b'"' => return index,
-            _ => {}
-        }
-    }
-    rest.len()
 }
 
 pub(super) fn ends_with_word(name: &[u8], word: &[u8]) -> bool {

@@ -1,10 +1,11 @@
 //! Whether what stands behind the name of a secret is one: it has gone already, says how a secret is, or is a count.
 
+use super::extents::is_line;
 use super::secrets::{
-    CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, WHOLE_LINES, ends_value, ends_with_word, is_forbidden,
+    CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, ends_value, ends_with_word, is_forbidden,
 };
 use super::{before, has_word};
-use crate::hash::LETTERS as HASH_LETTERS;
+use crate::hash::{LENGTH as HASH_LENGTH, begins_with_hash};
 use crate::keys::{Naming, is_scheme, is_weak, naming_in_text};
 use crate::rewrite::REDACTED;
 use crate::words::STATES;
@@ -28,14 +29,8 @@ pub(super) fn gone_len(rest: &[u8]) -> Option<usize> {
         return Some(word.len());
     }
     let stars = rest.iter().take_while(|byte| **byte == b'*').count();
-    let is_hash = || {
-        let letters = rest.strip_prefix(b"{").and_then(|rest| rest.split_at_checked(HASH_LETTERS));
-        letters.is_some_and(|(letters, behind)| {
-            letters.iter().all(|byte| (b'a'..=b'p').contains(byte)) && behind.first() == Some(&b'}')
-        })
-    };
     match stars {
-        0 => is_hash().then_some(HASH_LETTERS + 2),
+        0 => begins_with_hash(rest).then_some(HASH_LENGTH),
         stars => Some(stars),
     }
 }
@@ -63,7 +58,7 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let is_behind = |at: usize| rest.get(at).is_none_or(|byte| ends_value(*byte) || *byte == b'<');
     // A full stop ends a sentence, or is a part of a password.
     let ends = |at: usize| is_behind(at) || (matches!(rest[at], b'.' | b'!') && is_behind(at + 1));
-    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
+    let is_line = is_line(name);
     if is_only_scheme(rest, name, is_line) {
         return true;
     }
@@ -91,7 +86,8 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let whole = share.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
     let end = if whole > 0 { digits + 1 + whole } else { digits };
     let is_count = digits > 0 && digits < DIGITS_MIN && whole < DIGITS_MIN && ends(end);
-    (is_count && is_weak(name) && is_counted) || is_folder
+    let may_count = is_weak(name) || ends_with_word(name, b"cookies");
+    (is_count && may_count && is_counted) || is_folder
 }
 
 /// Digits of the number of a place for a value.
@@ -171,7 +167,7 @@ fn is_only_scheme(rest: &[u8], name: &[u8], is_line: bool) -> bool {
 pub(super) fn scheme_len(rest: &[u8], name: &[u8]) -> usize {
     let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
     let length = rest.iter().take(NAME_MAX).take_while(is_word).count();
-    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
+    let is_line = is_line(name);
     let is_before_one = rest.get(length) == Some(&b' ')
         && rest.get(length + 1).is_some_and(|byte| !ends_value(*byte))
         && state_len(&rest[length + 1..]) == 0;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::frames::Frames;
 use super::has_word;
 use super::numbers::is_uuid;
 use super::prefixes::{BOT, PREFIXES};
@@ -70,10 +71,16 @@ const START: u8 = 2;
 
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let (mut at, mut is_inside) = (0, false);
+    let mut frames = Frames::of(text);
     while let Some(byte) = text.get(at) {
         // Only a word's beginning can be a credential's: each byte is looked at once.
         let class = CLASSES[usize::from(*byte)];
-        let found = if class & START != 0 && !is_inside { credential(text, at) } else { None };
+        let found = match class & START != 0 && !is_inside {
+            // One that has been cut off ends with the text that it is in.
+            true if text[at..].starts_with(PEM) => credential(&text[..frames.end(at, out)], at),
+            true => credential(text, at),
+            false => None,
+        };
         match found {
             Some((start, end)) => {
                 out.put(start, end, REDACTED);

@@ -22,13 +22,16 @@ pub(super) enum Wrapped {
     Before(usize),
 }
 
+/// Whether the quotation mark at the second place ends what the one at the first has begun.
+pub(super) type Ends<'a> = &'a dyn Fn(usize, usize) -> bool;
+
 /// How a value that `rest` begins with is wrapped, if it is.
-pub(super) fn wrapped(rest: &[u8]) -> Option<Wrapped> {
+pub(super) fn wrapped(rest: &[u8], ends: Ends<'_>) -> Option<Wrapped> {
     match rest.first()? {
         b'!' => tag(rest),
         b'(' => casts(rest),
-        b'<' | b'#' => angle(rest),
-        _ => constructor(rest),
+        b'<' | b'#' => angle(rest, ends),
+        _ => constructor(rest, ends),
     }
 }
 
@@ -74,7 +77,7 @@ fn casts(rest: &[u8]) -> Option<Wrapped> {
 }
 
 /// Python's `<SecretStr: '…'>`, Ruby's `#<Secret:0x01 @value="…">`, Erlang's `<<"…">>`.
-fn angle(rest: &[u8]) -> Option<Wrapped> {
+fn angle(rest: &[u8], ends: Ends<'_>) -> Option<Wrapped> {
     let hash = usize::from(rest[0] == b'#');
     let inner = rest[hash..].strip_prefix(b"<")?;
     let is_binary = inner.starts_with(b"<\"");
@@ -87,13 +90,13 @@ fn angle(rest: &[u8]) -> Option<Wrapped> {
     }
     let is_sure = is_binary || matches!(rest.get(at + blanks), Some(b'"' | b'\''));
     let seen = if is_sure { rest } else { &rest[..rest.len().min(BARE_MAX)] };
-    let end = closing(seen, hash);
+    let end = closing(seen, hash, ends);
     (is_sure || end < seen.len()).then_some(Wrapped::Until(end))
 }
 
 /// A type or a constructor, and brackets: `[]string{…}`, `String::from(…)`, `Optional[…]`, `Password { Value = … }`; or a
 /// quotation mark: `Just "…"`.
-fn constructor(rest: &[u8]) -> Option<Wrapped> {
+fn constructor(rest: &[u8], ends: Ends<'_>) -> Option<Wrapped> {
     let mut at = rest.iter().take(2).take_while(|byte| matches!(byte, b'&' | b'*' | b'%')).count();
     let mut is_type = false;
     // `[]`, `[3]`, `map[string]`.
@@ -129,7 +132,7 @@ fn constructor(rest: &[u8]) -> Option<Wrapped> {
             if !is_sure && !is_named {
                 return None;
             }
-            let end = closing(seen, open);
+            let end = closing(seen, open, ends);
             let is_closed = matches!(seen[end - 1], b')' | b'}' | b']');
             (is_sure || is_closed).then_some(Wrapped::Until(end))
         }
@@ -163,19 +166,21 @@ fn blanks(rest: &[u8]) -> usize {
 
 /// Where the bracket that opens at `open` is closed, or the end of what there is. Brackets in quotation marks are text; an
 /// apostrophe opens some only where a value may begin, for it is a part of a name, too.
-pub(super) fn closing(rest: &[u8], open: usize) -> usize {
+pub(super) fn closing(rest: &[u8], open: usize, ends: Ends<'_>) -> usize {
     let is_angle = rest[open] == b'<';
-    let (mut depth, mut quote, mut at) = (0_usize, None, open);
+    let (mut depth, mut mark, mut at) = (0_usize, None, open);
     while let Some(byte) = rest.get(at) {
-        match (byte, quote) {
+        match (byte, mark) {
             (b'\\', Some(_)) => at += 1,
-            (byte, Some(open)) => quote = if *byte == open { None } else { quote },
-            (b'"', None) => quote = Some(b'"'),
+            (byte, Some(begun)) => {
+                mark = if *byte == rest[begun] && ends(begun, at) { None } else { mark };
+            }
+            (b'"', None) => mark = Some(at),
             (b'\'', None) => {
                 let opens = at.checked_sub(1).is_some_and(|before| {
                     matches!(rest[before], b'(' | b'[' | b'{' | b',' | b'=' | b':' | b' ' | b'\n')
                 });
-                quote = if opens { Some(b'\'') } else { None };
+                mark = opens.then_some(at);
             }
             (b'[' | b'{' | b'(', None) => depth += 1,
             (b'<', None) if is_angle => depth += 1,
@@ -217,7 +222,7 @@ mod tests {
         ];
         for value in whole {
             let rest = format!("{value}, next=1)");
-            assert_eq!(wrapped(rest.as_bytes()), Some(Wrapped::Until(value.len())), "{value}");
+            assert_eq!(wrapped(rest.as_bytes(), &|_, _| true), Some(Wrapped::Until(value.len())), "{value}");
         }
         for (head, value) in [
             ("(string) (len=11) ", "\"a b\""),
@@ -227,7 +232,7 @@ mod tests {
             ("!vault ", "|\n  a"),
         ] {
             let rest = format!("{head}{value}");
-            assert_eq!(wrapped(rest.as_bytes()), Some(Wrapped::Before(head.len())), "{rest}");
+            assert_eq!(wrapped(rest.as_bytes(), &|_, _| true), Some(Wrapped::Before(head.len())), "{rest}");
         }
     }
 
@@ -246,7 +251,7 @@ mod tests {
             "!!str ",
             "",
         ] {
-            assert_eq!(wrapped(value.as_bytes()), None, "{value}");
+            assert_eq!(wrapped(value.as_bytes(), &|_, _| true), None, "{value}");
         }
     }
 
