@@ -7,6 +7,7 @@ use super::before;
 use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
+use super::source::{self, Lines};
 use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
 use super::wrapped::{Wrapped, closing, visibility, wrapped};
@@ -64,7 +65,8 @@ const INDENT_MAX: usize = 256;
 /// Each value is found from the sign before it. What is looked at of it is looked at once: it is replaced, or known by its
 /// first bytes to stay.
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut search = Search { text, out, named_until: 0, commands: Commands::of(text) };
+    let mut search =
+        Search { text, out, named_until: 0, commands: Commands::of(text), lines: Lines::of(text) };
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         at = if SIGNS[usize::from(*byte)] { search.at(at).max(at + 1) } else { at + 1 };
@@ -91,6 +93,7 @@ struct Search<'a, 'b, 'c> {
     /// Before this, the value of `value` is that of a secret that has been named.
     named_until: usize,
     commands: Commands<'a>,
+    lines: Lines<'a>,
 }
 
 /// A name, and what stands before it: a quotation mark there ends its value, too.
@@ -257,6 +260,9 @@ impl<'a> Search<'a, '_, '_> {
         if quote.is_none() && is_of_query(rest, is_declared) {
             return from;
         }
+        if let Some(quoted) = quote.is_none().then(|| self.expression(start, name, from)).flatten() {
+            return self.hide_each(start, &quoted).unwrap_or(from);
+        }
         let (start, end) = match quote {
             Some(quote) => match self.end_of_quoted(start, quote) {
                 end if self.is_first_of_several(whole, start, end) => {
@@ -270,6 +276,22 @@ impl<'a> Search<'a, '_, '_> {
             self.out.put(start, end, REDACTED);
         }
         end
+    }
+
+    /// What is quoted in an expression of a program, if that is what stands behind a name.
+    fn expression(&mut self, start: usize, name: Name<'_>, from: usize) -> Option<source::Quoted> {
+        let of = |is_source| source::code(self.text, start, name.text, from, is_source);
+        of(false).or_else(|| if self.lines.is_source(start) { of(true) } else { None })
+    }
+
+    /// Hides what is `quoted` behind `start`; says where the last of it ends.
+    fn hide_each(&mut self, start: usize, quoted: &[Range<usize>]) -> Option<usize> {
+        for place in quoted.iter().map(|place| start + place.start..start + place.end) {
+            if !is_gone(&self.text[place.clone()]) {
+                self.out.put(place.start, place.end, REDACTED);
+            }
+        }
+        quoted.last().map(|place| start + place.end)
     }
 
     /// Whether more stands in the round brackets before what is quoted at `start..end`: `('jane', 'hunter2')`.

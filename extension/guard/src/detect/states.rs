@@ -1,5 +1,6 @@
 //! Whether what stands behind the name of a secret is one: it has gone already, says how a secret is, or is a count.
 
+use super::said::is_no_value;
 use super::secrets::{
     CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, WHOLE_LINES, ends_value, ends_with_word, is_forbidden,
 };
@@ -12,7 +13,7 @@ use crate::words::STATES;
 /// Words of a quoted value that are read to know that it says how a secret is.
 const STATE_WORDS_MAX: usize = 8;
 /// Bytes of a quoted value, or of a line, that are read to know the same.
-const SENTENCE_MAX: usize = 128;
+pub(super) const SENTENCE_MAX: usize = 128;
 /// What stands for a value that has gone already.
 const GONE: [&[u8]; 2] = [REDACTED, b"REDACTED"];
 
@@ -65,6 +66,9 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let ends = |at: usize| is_behind(at) || (matches!(rest[at], b'.' | b'!') && is_behind(at + 1));
     let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
     if is_only_scheme(rest, name, is_line) {
+        return true;
+    }
+    if !is_line && is_no_value(rest, name, quote) {
         return true;
     }
     if (is_line || quote.is_some()) && has_disorder(rest, quote) {
@@ -214,7 +218,7 @@ fn has_disorder(rest: &[u8], quote: Option<u8>) -> bool {
 }
 
 /// The length of the word that `rest` begins with, if it says how a secret is.
-fn state_len(rest: &[u8]) -> usize {
+pub(super) fn state_len(rest: &[u8]) -> usize {
     let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = rest[..length].to_ascii_lowercase();
     if STATES.contains(&&*word) { length } else { 0 }

@@ -1,0 +1,150 @@
+//! What an attack on the guard on 28 November 2026 got through it, and what it hid for nothing, each by its kind.
+
+use guard::{Guard, Limits, Redaction, Rules};
+
+fn guard() -> Guard {
+    let (redaction, faults) = Redaction::parse(r#"["all"]"#, None);
+    assert_eq!(faults, Vec::<String>::new());
+    Guard::new(Rules { redaction, limits: Limits::NONE, attributes: None }).expect("there are rules")
+}
+
+fn left(text: &str) -> String {
+    guard().text(text).unwrap_or_else(|| text.to_owned())
+}
+
+/// Of each text the secret goes, and a second reading finds nothing.
+#[track_caller]
+fn assert_hidden(rows: &[(&str, &str)]) {
+    let mut leaks = Vec::new();
+    for (text, secret) in rows {
+        assert!(text.contains(secret), "{text:?} has {secret:?}");
+        let left = left(text);
+        if left.contains(secret) {
+            leaks.push(format!("{text:?} -> {left:?}"));
+        }
+        if let Some(again) = guard().text(&left) {
+            leaks.push(format!("{text:?} -> {left:?} -> {again:?}"));
+        }
+    }
+    assert!(leaks.is_empty(), "{leaks:#?}");
+}
+
+#[track_caller]
+fn assert_kept(texts: &[&str]) {
+    let changed = texts.iter().filter_map(|text| Some(format!("{text:?} -> {:?}", guard().text(text)?)));
+    let changed: Vec<String> = changed.collect();
+    assert!(changed.is_empty(), "{changed:#?}");
+}
+
+#[track_caller]
+fn assert_left(rows: &[(&str, &str)]) {
+    for (text, expected) in rows {
+        assert_eq!(left(text), *expected, "{text:?}");
+        assert_eq!(left(expected), *expected, "once is enough");
+    }
+}
+
+#[test]
+fn a_line_of_a_program_is_no_value() {
+    assert_kept(&[
+        "session = boto3.Session(profile_name=p)",
+        "token = get_token(event)",
+        "token = await get_token(event, 30)",
+        "self.token = token",
+        "token = self.token",
+        "password = settings.DB_PASSWORD",
+        "client = connect(user=user, password=password, port=port)",
+        "    password=password,",
+        "return token == other",
+        "if token != expected_token:",
+        "def f(password: str, token: str = None)",
+        "def login(password: Optional[str] = None, token: str | None = None) -> Session:",
+        "fn login(password: &str, token: String) -> Result<(), Error>",
+        "function login(password: string, token?: string)",
+        "session = requests.Session()",
+        "session = Session()",
+        "token = os.environ[\"API_TOKEN\"]",
+        "password = os.environ.get(\"DB_PASSWORD\")",
+        "const token = getToken(event);",
+        "otp = generate_otp(user)",
+    ]);
+    assert_hidden(&[
+        ("password = Secret(\"hunter2X\")", "hunter2X"),
+        ("token = jwt.encode(payload, \"hunter2X\", algorithm=alg)", "hunter2X"),
+        ("session = boto3.Session(secret, \"hunter2X\")", "hunter2X"),
+        ("password == hunter2X9", "hunter2X9"),
+        ("password=get(hunter2X)", "hunter2X"),
+        ("password=hunter2X(a)", "hunter2X"),
+        ("password: strhunter2X", "hunter2X"),
+        ("password=password1", "password1"),
+        ("password: str0ng", "str0ng"),
+        ("password=Secret(value=hunter2X)", "hunter2X"),
+    ]);
+    assert_left(&[(
+        "token = jwt.encode(payload, \"hunter2X\", algorithm=\"HS256\")",
+        "token = jwt.encode(payload, \"[redacted]\", algorithm=\"[redacted]\")",
+    )]);
+}
+
+#[test]
+fn a_line_of_a_traceback_is_no_value() {
+    assert_kept(&[
+        "Traceback (most recent call last):\n  File \"/var/task/app.py\", line 3, in handler\n    session = Session(\n        token=tok, secret=s, auth=a)\nValueError: x",
+        "  File \"/var/task/app.py\", line 3, in handler\n    password = x if y else z\n               ^^^^^^^^\n",
+        "  File \"/var/task/app.py\", line 3, in handler\n    with Session(token=t, auth=(u, p)) as s:\n",
+    ]);
+    assert_hidden(&[
+        ("  File \"/var/task/app.py\", line 3, in f\n    password = \"hunter2X\"\nKeyError: x", "hunter2X"),
+        (
+            "  File \"/var/task/app.py\", line 3, in f\n    login(password='hunter2X', a=b)\nKeyError: x",
+            "hunter2X",
+        ),
+        ("  File \"/var/task/app.py\", line 3, in f\n    raise E(\"password=hunterX\")\nE: x", "hunterX"),
+        ("  File \"/var/task/app.py\", line 3, in f\n    raise E(x)\nE: password=hunterX", "hunterX"),
+        ("  File \"/var/task/app.py\", line 3, in f\n    raise E(x)\n    E: password=hunterX", "hunterX"),
+        ("  File \"/var/task/app.py\", line 3, in f\n    pin = 1234\nE: x", "1234"),
+        ("  File \"/var/task/app.py\", line 3, in f\n    password=tok('hunter2X')\nE: x", "hunter2X"),
+    ]);
+}
+
+#[test]
+fn a_sentence_about_a_secret_is_no_value() {
+    assert_kept(&[
+        "InvalidToken: Token is invalid or expired",
+        "rest_framework_simplejwt.exceptions.InvalidToken: Token is invalid or expired",
+        "BadSignature: Signature \"abc\" does not match",
+        "ValidationError: User validation failed: password: Path `password` is required.",
+        "{\"password\":[\"This field is required.\"]}",
+        "{\"password\":[\"can't be blank\",\"is too short (minimum is 8 characters)\"]}",
+        "{\"password\":[\"The password must be at least 8 characters.\"]}",
+        "{\"password\":\"This field may not be blank.\"}",
+        "{'password': ['This field is required.'], 'token': [\"can't be blank\"]}",
+        "token: <nil>",
+        "token=<nil> user=jane",
+        "token: n/a",
+        "token: N/A",
+        "token: -",
+        "auth: user not found",
+        "auth: github",
+        "secret: prod/db",
+        "secret: prod/payments/db",
+        "pass: test_login",
+        "--- PASS: TestLogin (0.00s)",
+        "balance: +12345678.90",
+        "delta +12345678.5",
+    ]);
+    assert_hidden(&[
+        ("password: Token2is invalid", "Token2is"),
+        ("password: hunter is", "hunter"),
+        ("{\"password\":[\"This is hunter\"]}", "hunter"),
+        ("{\"password\":[\"This field is required.\",\"hunter2X\"]}", "hunter2X"),
+        ("{\"password\":\"correct horse battery\"}", "horse"),
+        ("token: -hunter2X", "hunter2X"),
+        ("secret: prod/dB9xhunter", "dB9xhunter"),
+        ("password: prod/db", "prod/db"),
+        ("pass: hunter_login", "hunter"),
+        ("password: <hunter2X>", "hunter2X"),
+        ("call +1.415.555.26.71", "555.26"),
+        ("tel +491512345678", "1512345"),
+    ]);
+}
