@@ -148,3 +148,51 @@ fn a_sentence_about_a_secret_is_no_value() {
         ("tel +491512345678", "1512345"),
     ]);
 }
+
+#[test]
+fn a_password_in_quotation_marks_behind_its_option() {
+    assert_hidden(&[
+        ("mysql -u root -p'hunter2X' db", "hunter2X"),
+        ("mysql -u root -p\"hunter2X\" db", "hunter2X"),
+        ("sshpass -p'hunter 2X' ssh h", "2X"),
+        ("curl -u'app:hunter2X' https://x", "hunter2X"),
+        ("curl -u\"app:hunter2X\" https://x", "hunter2X"),
+        ("curl -sSu'app:hunter2X' https://x", "hunter2X"),
+        ("sqlcmd -S db -P'hunter2X' -Q x", "hunter2X"),
+        ("mysql -p!hunter2X db", "hunter2X"),
+        ("mysql -p@hunter2X db", "hunter2X"),
+        ("mysql -p#hunter2X db", "hunter2X"),
+        ("mysql -p$ecr3tX db", "ecr3tX"),
+        ("sh -c \"mysql -p'hunter2X' db\"", "hunter2X"),
+    ]);
+    assert_kept(&[
+        "mysql -p",
+        "mysql -u root -p, then type it",
+        "run 'mysql -p' and type",
+        "mysql -p$MYSQL_PWD db",
+        "mysql -p\"$MYSQL_PWD\" db",
+        "mysql -p${PWD} db",
+        "git log -p'x'",
+    ]);
+}
+
+#[test]
+fn quotation_marks_that_are_doubled() {
+    assert_hidden(&[
+        (r#"7,"{""user"":""jane"",""password"":""hunter2X"",""cvv"":""123""}""#, "hunter2X"),
+        (r#"7,"{""user"":""jane"",""password"":""hunter2X"",""cvv"":""123""}""#, "123"),
+        (r#"password=""hunter2X"" x"#, "hunter2X"),
+        (r#"@"{""password"": ""hunter 2X""}""#, "2X"),
+        (r#""{""password"":""a""""hunter2X""}""#, "hunter2X"),
+        ("'{''password'':''hunter2X''}'", "hunter2X"),
+    ]);
+    assert_left(&[(
+        r#"7,"{""user"":""jane"",""password"":""hunter2X"",""cvv"":""123"",""a"":""b""}""#,
+        r#"7,"{""user"":""jane"",""password"":""[redacted]"",""cvv"":""[redacted]"",""a"":""b""}""#,
+    )]);
+    assert_kept(&[
+        r#"{"password":"","user":"jane"}"#,
+        r#"password="" user="jane""#,
+        r#"{""password"":"""",""user"":""jane""}"#,
+    ]);
+}

@@ -14,6 +14,7 @@ pub(crate) mod numbers;
 pub(crate) mod pan;
 pub(crate) mod phones;
 mod prefixes;
+mod quotes;
 mod said;
 pub(crate) mod secrets;
 mod source;

@@ -7,6 +7,7 @@ use super::before;
 use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
+use super::quotes::{end_of_doubled, is_doubled};
 use super::source::{self, Lines};
 use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
@@ -349,6 +350,9 @@ impl<'a> Search<'a, '_, '_> {
     /// often it is escaped.
     fn unwrapped(&self, start: usize) -> (usize, Option<(u8, u8)>) {
         let rest = &self.text[start..];
+        if is_doubled(self.text, start + 2) {
+            return (start + 2, Some((rest[0], self.out.level(start))));
+        }
         let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
         let word = rest.iter().take(WRAPPER_MAX).take_while(is_word).count();
         let is_prefix = |byte: &&u8| {
@@ -393,9 +397,14 @@ impl<'a> Search<'a, '_, '_> {
     /// The next quotation mark that is escaped no more often than the first one, and that is not doubled, as in SQL's
     /// `'it''s'` and Python's `'''it'''`.
     fn end_of_quoted(&self, start: usize, (quote, level): (u8, u8)) -> usize {
+        let is_doubled = is_doubled(self.text, start);
         let mut at = start;
         while let Some(byte) = self.text.get(at) {
             match byte {
+                byte if is_doubled && *byte == quote => match end_of_doubled(&self.text[at..]) {
+                    (length, true) => return at + length,
+                    (length, false) => at += length,
+                },
                 // In a text without escapes of its own one backslash still is before what it escapes.
                 b'\\' if self.out.level(at) == 0 => at += 2,
                 byte if *byte == quote && self.out.level(at) <= level => {
