@@ -196,3 +196,37 @@ fn quotation_marks_that_are_doubled() {
         r#"{""password"":"""",""user"":""jane""}"#,
     ]);
 }
+
+#[test]
+fn signs_that_are_parts_of_a_value() {
+    assert_hidden(&[
+        ("Server=db;Password=hun&ter2X;Database=x", "ter2X"),
+        ("Server=db;Password=hun|ter2X;", "ter2X"),
+        ("Server=db; Pwd=hun&ter2X", "ter2X"),
+        ("Password=hun&ter2X;Server=db;", "ter2X"),
+        ("password: hun;ter2X", "ter2X"),
+        ("password: hun&ter2X", "ter2X"),
+        ("password: hun|ter2X", "ter2X"),
+        (r"PASSWORD=hun\&ter2X", "ter2X"),
+        (r"password=DOM\hunter2X", "hunter2X"),
+        ("password=hun\"ter2X", "ter2X"),
+        ("password=&hunter2X", "hunter2X"),
+        ("password=|hunter2X", "hunter2X"),
+        (r"password=\hunter2X", "hunter2X"),
+        ("password: &hunter2X", "hunter2X"),
+    ]);
+    assert_left(&[
+        ("password=hunter2&user=jane", "password=[redacted]&user=jane"),
+        ("a=1|password=hunter2X|user=jane", "a=1|password=[redacted]|user=jane"),
+        ("Password=hunter2X;Server=db", "Password=[redacted];Server=db"),
+        ("{\"msg\":\"password=hunter2X\",\"a\":1}", "{\"msg\":\"password=[redacted]\",\"a\":1}"),
+        ("password: hunter2X; user: jane", "password: [redacted]; user: jane"),
+        ("password:hunter2X;user:jane", "password:[redacted];user:jane"),
+    ]);
+    assert_kept(&[
+        "password=&user=jane",
+        "password=|user=jane",
+        "password=;Server=db",
+        "password: ;user: jane",
+    ]);
+}

@@ -17,6 +17,7 @@ mod prefixes;
 mod quotes;
 mod said;
 pub(crate) mod secrets;
+mod signs;
 mod source;
 pub(crate) mod sql;
 mod states;

@@ -8,6 +8,7 @@ use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
 use super::quotes::{end_of_doubled, is_doubled};
+use super::signs;
 use super::source::{self, Lines};
 use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
@@ -311,7 +312,10 @@ impl<'a> Search<'a, '_, '_> {
         let inner = match wrapped(rest) {
             Some(Wrapped::Until(length)) => return start + length,
             Some(Wrapped::Before(length)) => start + length,
-            None => return start + unquoted(rest, name),
+            None => {
+                let length = unquoted(rest, name);
+                return start + signs::whole(self.text, start, length, from, name.before);
+            }
         };
         match self.unwrapped(inner) {
             // With the quotation mark that ends it.
