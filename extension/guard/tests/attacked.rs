@@ -230,3 +230,39 @@ fn signs_that_are_parts_of_a_value() {
         "password: ;user: jane",
     ]);
 }
+
+#[test]
+fn values_whose_name_is_the_value_of_another_name() {
+    assert_hidden(&[
+        (
+            r#"{"Parameter":{"Name":"/prod/db/password","Type":"SecureString","Value":"hunter2X"}}"#,
+            "hunter2X",
+        ),
+        (r#"{"Name":"ConnectionStrings:DbPassword","Value":"hunter2X"}"#, "hunter2X"),
+        ("Parameter(Name=/prod/db/password, Type=SecureString, Value=hunter2X)", "hunter2X"),
+        (r#"{"ParameterKey":"DbPassword","ParameterValue":"hunter2X"}"#, "hunter2X"),
+        (
+            r#"{"Name":"db_password","ARN":"arn:aws:ssm:eu-central-1:123456789012:parameter/prod/payments/orders/database/db_password","Value":"hunter2X"}"#,
+            "hunter2X",
+        ),
+        (
+            r#"{"loc":["body","password"],"msg":"String should have at least 8 characters","input":"hunter2X"}"#,
+            "hunter2X",
+        ),
+        (r#"{"field":"password","rejectedValue":"hunter2X"}"#, "hunter2X"),
+        (r#"{"op":"replace","path":"/user/password","value":"hunter2X"}"#, "hunter2X"),
+        (
+            "Field error in object 'user' on field 'password': rejected value [hunter2X]; codes [x]",
+            "hunter2X",
+        ),
+        ("Field error in object 'user' on field 'password': rejected value [hun]ter2X]; codes [x]", "ter2X"),
+    ]);
+    assert_kept(&[
+        r#"{"Name":"/prod/db/host","Type":"String","Value":"db.internal"}"#,
+        r#"{"ParameterKey":"DbHost","ParameterValue":"db.internal"}"#,
+        r#"{"loc":["body","email"],"msg":"x","input":"abc"}"#,
+        r#"{"op":"replace","path":"/user/name","value":"x"}"#,
+        r#"{"path":"/login","value":"x"}"#,
+        "Field error in object 'user' on field 'age': rejected value [abc]; codes [x]",
+    ]);
+}

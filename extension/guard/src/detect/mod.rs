@@ -25,6 +25,7 @@ pub(crate) mod tokens;
 mod tuples;
 pub(crate) mod urls;
 mod wrapped;
+mod yaml;
 
 #[cfg(test)]
 use crate::rewrite::{Action, Rewrite};

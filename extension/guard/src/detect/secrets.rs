@@ -12,7 +12,8 @@ use super::signs;
 use super::source::{self, Lines};
 use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
-use super::wrapped::{Wrapped, closing, visibility, wrapped};
+use super::wrapped::{Wrapped, closing, last_of_list, rejected, visibility, wrapped};
+use super::yaml::block;
 use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
@@ -28,6 +29,8 @@ const WRAPPER_MAX: usize = 16;
 const TAG_MAX: usize = 128;
 /// Between the name in `{"name": "password", "value": "…"}` and its value.
 const PAIR_MAX: usize = 96;
+/// The same, where no bracket between them says that another object has begun.
+const FAR_MAX: usize = 512;
 /// Fewer digits are a number of something, where the name is a word like others: `session: 3`.
 pub(super) const DIGITS_MIN: usize = 4;
 /// Digits that stand behind a name with nothing between but a blank: `cvv 123`, `OTP is 123456`.
@@ -39,7 +42,7 @@ const STARS_MAX: usize = 3;
 /// The values of these names go to the end of the line: they have spaces in them.
 pub(super) const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
 /// Names whose value is a name, and names whose value is its value.
-pub(crate) const NAMES: [&[u8]; 9] = [
+pub(crate) const NAMES: [&[u8]; 16] = [
     b"name",
     b"key",
     b"field",
@@ -47,10 +50,30 @@ pub(crate) const NAMES: [&[u8]; 9] = [
     b"param",
     b"parameter",
     b"parametername",
+    b"parameterkey",
+    b"optionname",
+    b"settingname",
+    b"headername",
+    b"propertyname",
+    b"fieldname",
+    b"attributename",
     b"variable",
     b"attribute",
 ];
-pub(crate) const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
+pub(crate) const VALUES: [&[u8]; 12] = [
+    b"value",
+    b"val",
+    b"content",
+    b"stringvalue",
+    b"parametervalue",
+    b"settingvalue",
+    b"headervalue",
+    b"propertyvalue",
+    b"fieldvalue",
+    b"attributevalue",
+    b"rejectedvalue",
+    b"input",
+];
 /// What names of two words end in.
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
@@ -61,14 +84,18 @@ const CHANGES_MIN: usize = 3;
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
 const CDATA: (&[u8], &[u8]) = (b"<![CDATA[", b"]]>");
-/// Bytes before a line's first word.
-const INDENT_MAX: usize = 256;
 
 /// Each value is found from the sign before it. What is looked at of it is looked at once: it is replaced, or known by its
 /// first bytes to stay.
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut search =
-        Search { text, out, named_until: 0, commands: Commands::of(text), lines: Lines::of(text) };
+    let mut search = Search {
+        text,
+        out,
+        named_until: 0,
+        named_at: None,
+        commands: Commands::of(text),
+        lines: Lines::of(text),
+    };
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         at = if SIGNS[usize::from(*byte)] { search.at(at).max(at + 1) } else { at + 1 };
@@ -94,6 +121,8 @@ struct Search<'a, 'b, 'c> {
     out: &'b mut Rewrite<'c>,
     /// Before this, the value of `value` is that of a secret that has been named.
     named_until: usize,
+    /// Behind this name it is, too, where it is in the same object.
+    named_at: Option<usize>,
     commands: Commands<'a>,
     lines: Lines<'a>,
 }
@@ -166,10 +195,11 @@ impl<'a> Search<'a, '_, '_> {
                 return self.value(start, self.name(both), from);
             }
         }
-        if is_one_of(&NAMES) {
+        let is_path = is_one_of(&[b"path", b"loc"]) && before(self.text, place.start) == Some(b'"');
+        if is_one_of(&NAMES) || is_path {
             self.note_name(start, from)
-        } else if is_one_of(&VALUES) && (start < self.named_until || self.is_named_behind(start)) {
-            self.named_until = 0;
+        } else if is_one_of(&VALUES) && (self.is_named(start) || self.is_named_behind(start)) {
+            (self.named_until, self.named_at) = (0, None);
             self.value(start, self.name(place), from)
         } else {
             from
@@ -202,20 +232,28 @@ impl<'a> Search<'a, '_, '_> {
         if is_bold { self.skip_signs(start + closed) } else { start }
     }
 
-    /// A value that is a name: the `value` behind it is its value, and so is the next line but one of a form.
+    /// Whether the value at `start` is that of a secret whose name came before it.
+    fn is_named(&self, start: usize) -> bool {
+        let is_near = |at: usize| start < at + FAR_MAX && !self.text[at..start].contains(&b'}');
+        start < self.named_until || self.named_at.is_some_and(is_near)
+    }
+
+    /// A value that is a name, or the path of one: the `value` behind it is its value, and so is the next line but one of a form.
     fn note_name(&mut self, start: usize, from: usize) -> usize {
         let is_around = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
         let rest = &self.text[start..];
-        let around = rest.iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
-        let length = rest[around..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
+        let around = last_of_list(rest)
+            .unwrap_or_else(|| rest.iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count());
+        let is_path = |byte: &&u8| is_name(**byte) || matches!(byte, b'/' | b':');
+        let length = rest[around..].iter().take(NAME_MAX).take_while(is_path).count();
         let name = &rest[around..around + length];
-        if length == 0 || naming_in_text(name) == Naming::Plain {
-            self.named_until = 0;
+        if length == 0 || name.ends_with(b":") || naming_in_text(name) == Naming::Plain {
+            (self.named_until, self.named_at) = (0, None);
             return from;
         }
         let name = Name { text: name, before: None };
         let mut end = start + around + length;
-        self.named_until = end + PAIR_MAX;
+        (self.named_until, self.named_at) = (end + PAIR_MAX, Some(end));
         end += self.text[end..].iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
         let breaks: [&[u8]; 2] = [b"\r\n\r\n", b"\n\n"];
         let body = breaks.iter().find(|lines| self.text[end..].starts_with(lines));
@@ -251,6 +289,9 @@ impl<'a> Search<'a, '_, '_> {
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() {
             return from;
+        }
+        if let Some(inner) = rejected(rest).filter(|_| quote.is_none()) {
+            return self.hide_each(start, &[inner]).unwrap_or(from);
         }
         let is_none = is_place(self.text, start, name.text)
             || (quote.is_none() && is_topic(self.text, start, name.text))
@@ -305,7 +346,7 @@ impl<'a> Search<'a, '_, '_> {
     }
 
     fn end_of_unquoted(&self, start: usize, name: Name<'_>, from: usize) -> usize {
-        if let Some(end) = self.block(start, from) {
+        if let Some(end) = block(self.text, start, from) {
             return end;
         }
         let rest = &self.text[start..];
@@ -320,34 +361,8 @@ impl<'a> Search<'a, '_, '_> {
         match self.unwrapped(inner) {
             // With the quotation mark that ends it.
             (begin, Some(quote)) => self.text.len().min(self.end_of_quoted(begin, quote) + 1),
-            _ => self.block(inner, from).unwrap_or_else(|| inner + unquoted(&self.text[inner..], name)),
+            _ => block(self.text, inner, from).unwrap_or_else(|| inner + unquoted(&self.text[inner..], name)),
         }
-    }
-
-    /// Where a block of YAML ends that begins at `start`, behind a name before `from`: `|` or `>`, and lines that are
-    /// further in than that of the name.
-    fn block(&self, start: usize, from: usize) -> Option<usize> {
-        let indent = |line: &[u8]| line.iter().take(INDENT_MAX).take_while(|byte| **byte == b' ').count();
-        // The sign `>` is skipped with others.
-        let begins = start - usize::from(before(self.text, start) == Some(b'>'));
-        let mut at = begins + 1;
-        if !matches!(self.text.get(begins), Some(b'|' | b'>')) {
-            return None;
-        }
-        at += self.text[at..].iter().take(2).take_while(|byte| matches!(byte, b'-' | b'+')).count();
-        if self.text.get(at) != Some(&b'\n') {
-            return None;
-        }
-        let head = &self.text[from.saturating_sub(INDENT_MAX)..from];
-        let of_name = indent(head.rsplit(|byte| *byte == b'\n').next().unwrap_or(head));
-        while let Some(line) = self.text.get(at + 1..) {
-            let length = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
-            if length == 0 || indent(&line[..length]) <= of_name {
-                break;
-            }
-            at += 1 + length;
-        }
-        Some(at)
     }
 
     /// Where the value begins behind a quotation mark and what is before that (`b"…"`, `Some("…")`), and the mark and how
@@ -479,7 +494,7 @@ impl<'a> Search<'a, '_, '_> {
         }
         if !value.is_empty() && !is_gone(value) {
             self.out.put(start, start + length, REDACTED);
-            self.named_until = 0;
+            (self.named_until, self.named_at) = (0, None);
         }
         start + length
     }

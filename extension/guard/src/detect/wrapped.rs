@@ -2,6 +2,8 @@
 //! `(string) (len=11) "…"`, `Password { Value = … }`, `<SecretStr: '…'>`, `[password:protected] => …`: the value is all of it,
 //! up to the bracket or the quotation mark that ends it.
 
+use std::ops::Range;
+
 use super::secrets::{BLANKS_MAX, is_name};
 
 /// A type, or the name of a constructor.
@@ -41,6 +43,24 @@ pub(super) fn visibility(rest: &[u8]) -> Option<usize> {
     let is_arrow = behind.strip_prefix(b" ").unwrap_or(behind).starts_with(b"=>");
     let said = &rest[..length];
     (is_arrow && (said.ends_with(b"protected") || said.ends_with(b"private"))).then_some(length + 1)
+}
+
+/// What Spring prints of a field: `rejected value [hunter2X]; codes …`, and where in it the value is.
+pub(super) fn rejected(rest: &[u8]) -> Option<Range<usize>> {
+    const BEFORE: &[u8] = b"rejected value [";
+    let inner = rest.strip_prefix(BEFORE)?;
+    let ends = |sign: &[u8]| inner.windows(sign.len()).position(|part| part == sign);
+    let length = ends(b"];").or_else(|| ends(b"]")).unwrap_or(inner.len());
+    Some(BEFORE.len()..BEFORE.len() + length)
+}
+
+/// Where the last text in a list of texts begins: the last part of a path, `["body", "password"]`.
+pub(super) fn last_of_list(rest: &[u8]) -> Option<usize> {
+    let inner =
+        rest.first().filter(|byte| **byte == b'[').map(|_| &rest[..rest.len().min(VISIBILITY_MAX)])?;
+    let end = inner.iter().position(|byte| *byte == b']')?;
+    let last = inner[..end].trim_ascii_end().strip_suffix(b"\"")?;
+    last.iter().rposition(|byte| *byte == b'"').map(|mark| mark + 1)
 }
 
 /// YAML's `!!str …`, `!vault |`.
