@@ -266,3 +266,61 @@ fn values_whose_name_is_the_value_of_another_name() {
         "Field error in object 'user' on field 'age': rejected value [abc]; codes [x]",
     ]);
 }
+
+#[test]
+fn a_password_is_no_folder() {
+    assert_hidden(&[
+        ("pwd=/aB3x+hunter2X==", "hunter2X"),
+        ("Server=db;Pwd=/aB3xhunter2X;", "hunter2X"),
+        ("pwd=/aB3xhunter2X", "hunter2X"),
+    ]);
+    assert_kept(&["PWD=/var/task", "pwd=/home/Jane/app1 x", "PWD=/", "pwd: /Users/jane/src"]);
+}
+
+#[test]
+fn pairs_of_other_languages() {
+    assert_hidden(&[
+        (r#"s:11:"\u0000*\u0000password";s:8:"hunter2X";"#, "hunter2X"),
+        ("s:11:\"\0*\0password\";s:8:\"hunter2X\";", "hunter2X"),
+        ("s:14:\"\0User\0password\";s:8:\"hunter2X\";", "hunter2X"),
+        (r#"{password,<<"hunter2X">>}"#, "hunter2X"),
+        (r#"{<<"password">>,<<"hunter2X">>}"#, "hunter2X"),
+        (r#"[{<<"user">>,<<"jane">>},{<<"password">>, <<"hunter2X">>}]"#, "hunter2X"),
+    ]);
+    assert_kept(&[r#"{user,<<"jane">>}"#, r#"{<<"user">>,<<"jane">>}"#, "s:4:\"\0*\0user\";s:4:\"jane\";"]);
+}
+
+#[test]
+fn further_names() {
+    for name in [
+        "storepass",
+        "smtppass",
+        "bindpw",
+        "rootpw",
+        "session_key",
+        "hmac_key",
+        "aes_key",
+        "jwt_key",
+        "recovery_code",
+        "code_verifier",
+        "client_assertion",
+        ".ASPXAUTH",
+    ] {
+        assert_hidden(&[(&format!("{name}=hunterXyz"), "hunterXyz")]);
+        assert_ne!(guard().value(name, "hunterXyz").as_deref(), Some("hunterXyz"), "{name}");
+    }
+    assert_hidden(&[
+        ("keytool -storepass hunterX -list", "hunterX"),
+        (
+            "Stripe-Signature: t=1492774577,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+            "5257a869",
+        ),
+    ]);
+    assert_kept(&[
+        "client_assertion_type=urn:x",
+        "code_challenge=abc",
+        "bypass=hunterXyz",
+        "session_keyboard=a",
+        "error_code=abc",
+    ]);
+}

@@ -355,7 +355,7 @@ impl<'a> Search<'a, '_, '_> {
             Some(Wrapped::Before(length)) => start + length,
             None => {
                 let length = unquoted(rest, name);
-                return start + signs::whole(self.text, start, length, from, name.before);
+                return start + signs::whole(self.text, start, length, from, name.text, name.before);
             }
         };
         match self.unwrapped(inner) {
@@ -567,7 +567,9 @@ impl<'a> Search<'a, '_, '_> {
         let blanks = self.text[sign + 1..].iter().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
         let start = sign + 1 + blanks;
         let (value, quote) = self.unwrapped(start);
-        let is_pair = opener == b'[' && tuples::ends_pair(&self.text[value..]);
+        let rest = &self.text[value..];
+        let is_pair =
+            (opener == b'[' && tuples::ends_pair(rest)) || (opener == b'{' && rest.starts_with(b"<<\""));
         if quote.is_none() && !is_pair {
             return sign + 1;
         }

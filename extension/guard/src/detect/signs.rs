@@ -1,7 +1,7 @@
 //! Signs that end a value elsewhere, and are a part of this one: `password: a;b`, `Server=db;Password=a&b;`, `a\&b`, `a"b`.
 
 use super::before;
-use super::secrets::{BLANKS_MAX, NAME_MAX, ends_value, is_name};
+use super::secrets::{BLANKS_MAX, NAME_MAX, ends_value, ends_with_word, is_name};
 
 /// How a name and its value are written: that tells which signs are between two of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,25 @@ enum Form {
 }
 
 /// How long the value is that begins `text[start..]`, of which `length` bytes have no sign that may end it. The sign behind
-/// its name ends at `from`, and `mark` is before the name.
-pub(super) fn whole(text: &[u8], start: usize, length: usize, from: usize, mark: Option<u8>) -> usize {
+/// its `name` ends at `from`, and `mark` is before the name.
+pub(super) fn whole(
+    text: &[u8],
+    start: usize,
+    length: usize,
+    from: usize,
+    name: &[u8],
+    mark: Option<u8>,
+) -> usize {
     let rest = &text[start..];
+    // `Stripe-Signature: t=1,v1=…`.
+    let has_parts = ends_with_word(name, b"signature") && rest[..length].contains(&b'=');
     let form = form(text, from, &rest[length..]);
     let mut at = length;
-    while let Some(part) = part_len(rest, at, form, mark) {
+    let comma = |at: usize| {
+        let behind = rest.get(at..).and_then(|rest| rest.strip_prefix(b","));
+        behind.filter(|behind| has_parts && begins_name(behind)).map(|_| 1)
+    };
+    while let Some(part) = part_len(rest, at, form, mark).or_else(|| comma(at)) {
         at += part;
         at += rest[at..].iter().position(|byte| ends_value(*byte)).unwrap_or(rest.len() - at);
     }

@@ -87,7 +87,7 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     }
     let digits = rest.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
     // The working directory has the name of a password.
-    let is_folder = rest[0] == b'/' && has_word(name, name.len().saturating_sub(3), b"pwd");
+    let is_folder = has_word(name, name.len().saturating_sub(3), b"pwd") && is_folder(rest);
     // Nor has a one-time password: `erlang OTP: 26`.
     let is_counted = !is_forbidden(name) || ends_with_word(name, b"otp");
     // `pass: 2/3`.
@@ -96,6 +96,18 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let end = if whole > 0 { digits + 1 + whole } else { digits };
     let is_count = digits > 0 && digits < DIGITS_MIN && whole < DIGITS_MIN && ends(end);
     (is_count && is_weak(name) && is_counted) || is_folder
+}
+
+/// Whether a path is what follows: its first part is a word, as in `/var/task`, and no sign of Base64 is in it.
+fn is_folder(rest: &[u8]) -> bool {
+    let Some(path) = rest.strip_prefix(b"/") else { return false };
+    let length = path.iter().take(SENTENCE_MAX).take_while(|byte| !ends_value(**byte)).count();
+    let first = path[..length].split(|byte| *byte == b'/').next().unwrap_or_default();
+    // `/Users`.
+    let is_word =
+        first.iter().skip(1).all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_' | b'.'))
+            || !first.iter().any(u8::is_ascii_uppercase);
+    is_word && !path[..length].iter().any(|byte| matches!(byte, b'+' | b'='))
 }
 
 /// Digits of the number of a place for a value.
