@@ -324,3 +324,64 @@ fn further_names() {
         "error_code=abc",
     ]);
 }
+
+#[test]
+fn a_password_behind_a_blank() {
+    assert_hidden(&[
+        ("aws configure set aws_secret_access_key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalr"),
+        ("aws configure set aws_secret_access_key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "K7MDENG"),
+        ("password p@ssw0rd1 rejected", "ssw0rd1"),
+        ("ALTER USER a SET PASSWORD 'secr3t-P@ss'", "secr3t"),
+        ("Invalid password \"p@ssw0rd!\" for user jane", "ssw0rd"),
+    ]);
+    assert_kept(&[
+        "password policy-2024 applied",
+        "token jane1@example/x",
+        "secret prod/db1 rotated",
+        "unknown token 'user_id1'",
+        "password 'admin' rejected",
+        "the token https://x.io/a1 was",
+        "Secret \"prod/db-1\" was rotated",
+    ]);
+}
+
+#[test]
+fn a_password_with_signs_in_a_url() {
+    assert_hidden(&[
+        ("postgres://a:hun\"ter2X@h/x", "ter2X"),
+        ("postgres://a:12#ter2X@h/x", "ter2X"),
+        ("url=\"postgres://a:hun\"ter2X@h/x\"", "ter2X"),
+    ]);
+    assert_kept(&[
+        "http://localhost:3000#/users/@me",
+        "http://localhost:3000/@scope/pkg",
+        r#"{"url":"http://a:80","by":"x@h"}"#,
+    ]);
+}
+
+#[test]
+fn values_in_further_wrappings() {
+    assert_hidden(&[
+        ("$password = ConvertTo-SecureString \"hunter2X\" -AsPlainText", "hunter2X"),
+        ("$password = ConvertTo-SecureString -String \"hunter2X\" -AsPlainText -Force", "hunter2X"),
+        ("password = new SecureString(\"hunter2X\")", "hunter2X"),
+        ("password: |\n  a\n\n  hunter2X\nnext: b", "hunter2X"),
+        ("password: |2-\n    hunter2X\nnext: b", "hunter2X"),
+        ("-[ RECORD 1 ]----\nusername | jane\npassword | hunter2X\n", "hunter2X"),
+        ("OTP=482 913", "913"),
+        ("otp: 482 913", "482"),
+        ("Your OTP is 482 913.", "913"),
+        ("password = new NetworkCredential(\"jane\", \"hunter2X\")", "hunter2X"),
+        ("<AdministratorPassword><Value>hunter2X</Value><PlainText>true</PlainText>", "hunter2X"),
+        ("Bearer 12|abcdefghijklmnop1234567890", "abcdefgh"),
+        ("gstin: 27ABCPE1234F1Z5", "ABCPE1234F"),
+    ]);
+    assert_left(&[("password: |\n  a\n\n  hunter2X\n\nnext: b", "password: [redacted]\n\nnext: b")]);
+    assert_kept(&[
+        "cat token | grep x",
+        "erlang otp: 482 9130",
+        "password | string | required",
+        "<Users><Value>jane</Value>",
+        "token | type",
+    ]);
+}

@@ -19,6 +19,7 @@ mod said;
 pub(crate) mod secrets;
 mod signs;
 mod source;
+mod spoken;
 pub(crate) mod sql;
 mod states;
 pub(crate) mod tokens;

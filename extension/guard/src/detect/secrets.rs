@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use super::before;
-use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
 use super::numbers::holds_arn;
 use super::quotes::{end_of_doubled, is_doubled};
@@ -12,9 +11,9 @@ use super::signs;
 use super::source::{self, Lines};
 use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
-use super::wrapped::{Wrapped, closing, last_of_list, rejected, visibility, wrapped};
+use super::wrapped::{Wrapped, closing, inner_tag, last_of_list, new_len, rejected, visibility, wrapped};
 use super::yaml::block;
-use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
+use crate::keys::{Naming, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
 /// Longer words are no names.
@@ -33,12 +32,8 @@ const PAIR_MAX: usize = 96;
 const FAR_MAX: usize = 512;
 /// Fewer digits are a number of something, where the name is a word like others: `session: 3`.
 pub(super) const DIGITS_MIN: usize = 4;
-/// Digits that stand behind a name with nothing between but a blank: `cvv 123`, `OTP is 123456`.
-const CODE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=8;
-/// Bytes before such digits that may name them.
-const CODE_NAME_MAX: usize = 48;
 /// Stars around what is set in bold or italics.
-const STARS_MAX: usize = 3;
+pub(super) const STARS_MAX: usize = 3;
 /// The values of these names go to the end of the line: they have spaces in them.
 pub(super) const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
 /// Names whose value is a name, and names whose value is its value.
@@ -103,7 +98,7 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 }
 
 const fn is_sign(byte: u8) -> bool {
-    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t' | b' ' | b'0'..=b'9')
+    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t' | b' ' | b'|' | b'0'..=b'9')
 }
 
 const SIGNS: [bool; 256] = {
@@ -116,9 +111,9 @@ const SIGNS: [bool; 256] = {
     signs
 };
 
-struct Search<'a, 'b, 'c> {
-    text: &'a [u8],
-    out: &'b mut Rewrite<'c>,
+pub(super) struct Search<'a, 'b, 'c> {
+    pub(super) text: &'a [u8],
+    pub(super) out: &'b mut Rewrite<'c>,
     /// Before this, the value of `value` is that of a secret that has been named.
     named_until: usize,
     /// Behind this name it is, too, where it is in the same object.
@@ -145,6 +140,7 @@ impl<'a> Search<'a, '_, '_> {
             b'\t' => self.column(sign),
             b'0'..=b'9' => self.code(sign),
             b' ' => self.spoken(sign),
+            b'|' => self.piped(sign),
             _ => self.named(sign, sign + 1),
         }
     }
@@ -284,7 +280,7 @@ impl<'a> Search<'a, '_, '_> {
     /// Hides the value that begins at `start`; goes on from `from` where it stays.
     fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
         let whole = start;
-        let (start, quote) = self.unwrapped(start);
+        let (start, quote) = self.unwrapped(start + new_len(&self.text[start..]));
         let start = if quote.is_none() { start + scheme_len(&self.text[start..], name.text) } else { start };
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() {
@@ -488,6 +484,10 @@ impl<'a> Search<'a, '_, '_> {
                 is_word && ahead.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'"'))
             }
         };
+        // `<AdministratorPassword><Value>`.
+        if let Some(length) = inner_tag(rest) {
+            self.named_until = start + length;
+        }
         if !ends {
             // What was read has no other element in it.
             return sign + 1;
@@ -497,36 +497,6 @@ impl<'a> Search<'a, '_, '_> {
             (self.named_until, self.named_at) = (0, None);
         }
         start + length
-    }
-
-    /// A name, a blank, and what is no word but letters and digits in disorder: `password hunter2X9zz`, and the same in
-    /// quotation marks or brackets, or behind `is`.
-    fn spoken(&mut self, blank: usize) -> usize {
-        let from = blank + 1;
-        let opens =
-            usize::from(matches!(self.text.get(from), Some(b'"' | b'\'' | b'(' | b'[' | b'<' | b'`')));
-        let start = from + opens;
-        let rest = &self.text[start..];
-        let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        let word = &rest[..length];
-        let is_random = length >= RANDOM_MIN
-            && word.iter().any(u8::is_ascii_digit)
-            && word.iter().any(u8::is_ascii_alphabetic);
-        if !is_random || start < self.out.done() {
-            return from;
-        }
-        let name = last_words(&self.text[blank.saturating_sub(NAME_MAX)..blank]);
-        let is_secret = || {
-            let name = name.strip_suffix(b" is").unwrap_or(name);
-            naming_in_text(name) == Naming::Secret && !is_last_secret(name)
-        };
-        if name.is_empty() || !is_secret() {
-            return from;
-        }
-        let ends = |byte: &u8| ends_value(*byte) || matches!(byte, b'>' | b'`');
-        let end = start + rest.iter().position(ends).unwrap_or(rest.len());
-        self.out.put(start, end, REDACTED);
-        end
     }
 
     /// `("name", "value")`: two quoted words beside each other, in round brackets or where the second looks like a secret.
@@ -604,33 +574,6 @@ impl<'a> Search<'a, '_, '_> {
         self.value(next, name, end)
     }
 
-    /// Digits behind a name with nothing between but a blank, or `is`; or before it: data that must never be stored is
-    /// hidden as people write it, too.
-    fn code(&mut self, start: usize) -> usize {
-        let length = self.text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let end = start + length;
-        // It may be set in bold.
-        let opened =
-            self.text[..start].iter().rev().take(STARS_MAX).take_while(|byte| **byte == b'*').count();
-        let first = start - opened;
-        let is_apart = before(self.text, first).is_none_or(|byte| byte == b' ')
-            && self
-                .text
-                .get(end)
-                .is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<' | b'*'));
-        if !is_apart || !CODE_LENGTHS.contains(&length) || start < self.out.done() {
-            return end;
-        }
-        let head = &self.text[first.saturating_sub(CODE_NAME_MAX)..first];
-        if is_code(last_words(head), length)
-            || (head.ends_with(b" is ") && is_about_otp(head, length))
-            || is_named_behind(&self.text[end..], length)
-        {
-            self.out.put(start, end, REDACTED);
-        }
-        end
-    }
-
     /// A name that begins a line, and its value behind a tab.
     fn column(&mut self, sign: usize) -> usize {
         // Nothing stands between.
@@ -682,7 +625,7 @@ pub(super) const fn is_name(byte: u8) -> bool {
 }
 
 /// Where the word before the sign at `sign` is, without the quotes, brackets and blanks around it.
-fn name_before(text: &[u8], sign: usize) -> Range<usize> {
+pub(super) fn name_before(text: &[u8], sign: usize) -> Range<usize> {
     let count = |text: &[u8], max: usize, is_it: fn(u8) -> bool| {
         text.iter().rev().take(max).take_while(|byte| is_it(**byte)).count()
     };

@@ -1,7 +1,10 @@
 //! Signs that end a value elsewhere, and are a part of this one: `password: a;b`, `Server=db;Password=a&b;`, `a\&b`, `a"b`.
 
 use super::before;
-use super::secrets::{BLANKS_MAX, NAME_MAX, ends_value, ends_with_word, is_name};
+use super::secrets::{BLANKS_MAX, NAME_MAX, ends_value, ends_with_word, is_forbidden, is_name};
+
+/// Digits of half of a one-time password.
+pub(super) const GROUP: usize = 3;
 
 /// How a name and its value are written: that tells which signs are between two of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,9 @@ pub(super) fn whole(
     let rest = &text[start..];
     // `Stripe-Signature: t=1,v1=…`.
     let has_parts = ends_with_word(name, b"signature") && rest[..length].contains(&b'=');
+    if is_forbidden(name) && length == GROUP && has_group(rest) {
+        return 2 * GROUP + 1;
+    }
     let form = form(text, from, &rest[length..]);
     let mut at = length;
     let comma = |at: usize| {
@@ -38,6 +44,14 @@ pub(super) fn whole(
         at += rest[at..].iter().position(|byte| ends_value(*byte)).unwrap_or(rest.len() - at);
     }
     at
+}
+
+/// Whether three digits, a blank and three digits are what follows: `482 913`.
+pub(super) fn has_group(rest: &[u8]) -> bool {
+    let Some(code) = rest.get(..2 * GROUP + 1) else { return false };
+    let (first, second) = code.split_at(GROUP);
+    let is_apart = rest.get(code.len()).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    first.iter().chain(&second[1..]).all(u8::is_ascii_digit) && second[0] == b' ' && is_apart
 }
 
 fn form(text: &[u8], from: usize, behind: &[u8]) -> Form {

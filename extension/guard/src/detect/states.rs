@@ -4,6 +4,7 @@ use super::said::is_no_value;
 use super::secrets::{
     CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, WHOLE_LINES, ends_value, ends_with_word, is_forbidden,
 };
+use super::signs::has_group;
 use super::{before, has_word};
 use crate::hash::LETTERS as HASH_LETTERS;
 use crate::keys::{Naming, is_scheme, is_weak, naming_in_text};
@@ -89,7 +90,7 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     // The working directory has the name of a password.
     let is_folder = has_word(name, name.len().saturating_sub(3), b"pwd") && is_folder(rest);
     // Nor has a one-time password: `erlang OTP: 26`.
-    let is_counted = !is_forbidden(name) || ends_with_word(name, b"otp");
+    let is_counted = !is_forbidden(name) || (ends_with_word(name, b"otp") && !has_group(rest));
     // `pass: 2/3`.
     let share = rest.get(digits..).and_then(|rest| rest.strip_prefix(b"/")).unwrap_or_default();
     let whole = share.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();

@@ -4,12 +4,14 @@
 
 use std::ops::Range;
 
-use super::secrets::{BLANKS_MAX, is_name};
+use super::secrets::{BLANKS_MAX, VALUES, is_name};
 
 /// A type, or the name of a constructor.
 const TYPE_MAX: usize = 64;
 /// Casts before a value: `(*string)(0xc000012345)((len=11) "…")`.
 const CASTS_MAX: usize = 4;
+/// Options before a value in PowerShell.
+const OPTIONS_MAX: usize = 4;
 /// Bytes of a constructor with something in it that may as well be a password with a bracket.
 const BARE_MAX: usize = 256;
 /// Between a name and its bracket in `[password:App\User:private]`.
@@ -30,7 +32,7 @@ pub(super) fn wrapped(rest: &[u8]) -> Option<Wrapped> {
         b'!' => tag(rest),
         b'(' => casts(rest),
         b'<' | b'#' => angle(rest),
-        _ => constructor(rest),
+        _ => cmdlet(rest).or_else(|| constructor(rest)),
     }
 }
 
@@ -43,6 +45,37 @@ pub(super) fn visibility(rest: &[u8]) -> Option<usize> {
     let is_arrow = behind.strip_prefix(b" ").unwrap_or(behind).starts_with(b"=>");
     let said = &rest[..length];
     (is_arrow && (said.ends_with(b"protected") || said.ends_with(b"private"))).then_some(length + 1)
+}
+
+/// PowerShell's `ConvertTo-SecureString "…"`, with options before the value.
+fn cmdlet(rest: &[u8]) -> Option<Wrapped> {
+    let word = |rest: &[u8]| rest.iter().take(TYPE_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let verb = word(rest);
+    let noun = rest[verb..].strip_prefix(b"-").map(word).filter(|length| *length > 0)?;
+    let mut at = verb + 1 + noun;
+    for _ in 0..OPTIONS_MAX {
+        let option = rest[at..].strip_prefix(b" -").map_or(0, word);
+        at += if option > 0 { option + 2 } else { break };
+    }
+    let is_it = rest[0].is_ascii_uppercase() && rest[verb + 1].is_ascii_uppercase();
+    (is_it && matches!(rest[at..], [b' ', b'"' | b'\'', ..])).then_some(Wrapped::Before(at + 1))
+}
+
+/// The length of `new ` before a type with brackets.
+pub(super) fn new_len(rest: &[u8]) -> usize {
+    const NEW: &[u8] = b"new ";
+    let Some(behind) = rest.strip_prefix(NEW) else { return 0 };
+    let path = behind.iter().take(TYPE_MAX).take_while(|byte| is_path(**byte)).count();
+    if path > 0 && behind.get(path) == Some(&b'(') { NEW.len() } else { 0 }
+}
+
+/// Where the element begins that has the value of the one around it: `<Value>`, behind blanks.
+pub(super) fn inner_tag(rest: &[u8]) -> Option<usize> {
+    let open = blanks(rest);
+    let tag = rest[open..].strip_prefix(b"<")?;
+    let length = tag.iter().take(TYPE_MAX).take_while(|byte| is_name(**byte)).count();
+    let is_value = VALUES.iter().any(|word| tag[..length].eq_ignore_ascii_case(word));
+    (is_value && tag.get(length) == Some(&b'>')).then_some(open + length + 2)
 }
 
 /// What Spring prints of a field: `rejected value [hunter2X]; codes …`, and where in it the value is.
