@@ -14,7 +14,7 @@ const BETWEEN_MAX: usize = 64;
 const BLANKS_MAX: usize = 16;
 
 /// A quotation mark, how often it is escaped, and what its escape begins with: `\`, `%` or `&`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) quote: u8,
     pub(super) level: u8,

@@ -16,13 +16,19 @@ pub(crate) mod numbers;
 pub(crate) mod pan;
 pub(crate) mod phones;
 mod prefixes;
+mod quotes;
+mod said;
 pub(crate) mod secrets;
+mod signs;
+mod source;
+mod spoken;
 pub(crate) mod sql;
 mod states;
 pub(crate) mod tokens;
 mod tuples;
 pub(crate) mod urls;
 mod wrapped;
+mod yaml;
 
 #[cfg(test)]
 use crate::rewrite::{Action, Rewrite};

@@ -4,15 +4,18 @@
 use std::ops::Range;
 
 use super::before;
-use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
 use super::extents::Extent;
 use super::frames::{Frames, Mark, ends};
 use super::numbers::holds_arn;
+use super::quotes::{end_of_doubled, is_doubled};
+use super::signs;
+use super::source::{self, Lines};
 use super::states::{is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
-use super::wrapped::{Wrapped, visibility};
-use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
+use super::wrapped::{Wrapped, inner_tag, last_of_list, new_len, rejected, visibility};
+use super::yaml::block;
+use crate::keys::{Naming, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
 /// Longer words are no names.
@@ -30,16 +33,14 @@ const TAG_MAX: usize = 128;
 const TAG_LEVELS: u8 = 4;
 /// Between the name in `{"name": "password", "value": "…"}` and its value.
 const PAIR_MAX: usize = 96;
+/// The same, where no bracket between them says that another object has begun.
+const FAR_MAX: usize = 512;
 /// Fewer digits are a number of something, where the name is a word like others: `session: 3`.
 pub(super) const DIGITS_MIN: usize = 4;
-/// Digits that stand behind a name with nothing between but a blank: `cvv 123`, `OTP is 123456`.
-const CODE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=8;
-/// Bytes before such digits that may name them.
-const CODE_NAME_MAX: usize = 48;
 /// Stars around what is set in bold or italics.
-const STARS_MAX: usize = 3;
+pub(super) const STARS_MAX: usize = 3;
 /// Names whose value is a name, and names whose value is its value.
-pub(crate) const NAMES: [&[u8]; 9] = [
+pub(crate) const NAMES: [&[u8]; 16] = [
     b"name",
     b"key",
     b"field",
@@ -47,10 +48,30 @@ pub(crate) const NAMES: [&[u8]; 9] = [
     b"param",
     b"parameter",
     b"parametername",
+    b"parameterkey",
+    b"optionname",
+    b"settingname",
+    b"headername",
+    b"propertyname",
+    b"fieldname",
+    b"attributename",
     b"variable",
     b"attribute",
 ];
-pub(crate) const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
+pub(crate) const VALUES: [&[u8]; 12] = [
+    b"value",
+    b"val",
+    b"content",
+    b"stringvalue",
+    b"parametervalue",
+    b"settingvalue",
+    b"headervalue",
+    b"propertyvalue",
+    b"fieldvalue",
+    b"attributevalue",
+    b"rejectedvalue",
+    b"input",
+];
 /// What names of two words end in.
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
@@ -61,14 +82,19 @@ const CHANGES_MIN: usize = 3;
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
 const CDATA: (&[u8], &[u8]) = (b"<![CDATA[", b"]]>");
-/// Bytes before a line's first word.
-const INDENT_MAX: usize = 256;
 
 /// Each value is found from the sign before it. What is looked at of it is looked at once: it is replaced, or known by its
 /// first bytes to stay.
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let (commands, frames) = (Commands::of(text), Frames::of(text));
-    let mut search = Search { text, out, named_until: 0, commands, frames };
+    let mut search = Search {
+        text,
+        out,
+        named_until: 0,
+        named_at: None,
+        commands: Commands::of(text),
+        lines: Lines::of(text),
+        frames: Frames::of(text),
+    };
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         at = if SIGNS[usize::from(*byte)] { search.at(at).max(at + 1) } else { at + 1 };
@@ -76,7 +102,7 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 }
 
 const fn is_sign(byte: u8) -> bool {
-    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t' | b' ' | b'0'..=b'9')
+    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t' | b' ' | b'|' | b'0'..=b'9')
 }
 
 const SIGNS: [bool; 256] = {
@@ -89,12 +115,15 @@ const SIGNS: [bool; 256] = {
     signs
 };
 
-struct Search<'a, 'b, 'c> {
-    text: &'a [u8],
-    out: &'b mut Rewrite<'c>,
+pub(super) struct Search<'a, 'b, 'c> {
+    pub(super) text: &'a [u8],
+    pub(super) out: &'b mut Rewrite<'c>,
     /// Before this, the value of `value` is that of a secret that has been named.
     named_until: usize,
+    /// Behind this name it is, too, where it is in the same object.
+    named_at: Option<usize>,
     commands: Commands<'a>,
+    lines: Lines<'a>,
     frames: Frames<'a>,
 }
 
@@ -124,6 +153,7 @@ impl<'a> Search<'a, '_, '_> {
             b'\t' => self.column(sign),
             b'0'..=b'9' => self.code(sign),
             b' ' => self.spoken(sign),
+            b'|' => self.piped(sign),
             _ => self.named(sign, sign + 1),
         }
     }
@@ -174,10 +204,11 @@ impl<'a> Search<'a, '_, '_> {
                 return self.value(start, self.name(both), from);
             }
         }
-        if is_one_of(&NAMES) {
+        let is_path = is_one_of(&[b"path", b"loc"]) && before(self.text, place.start) == Some(b'"');
+        if is_one_of(&NAMES) || is_path {
             self.note_name(start, from)
-        } else if is_one_of(&VALUES) && (start < self.named_until || self.is_named_behind(start)) {
-            self.named_until = 0;
+        } else if is_one_of(&VALUES) && (self.is_named(start) || self.is_named_behind(start)) {
+            (self.named_until, self.named_at) = (0, None);
             self.value(start, self.name(place), from)
         } else {
             from
@@ -216,20 +247,28 @@ impl<'a> Search<'a, '_, '_> {
         if is_bold { self.skip_signs(start + closed) } else { start }
     }
 
-    /// A value that is a name: the `value` behind it is its value, and so is the next line but one of a form.
+    /// Whether the value at `start` is that of a secret whose name came before it.
+    fn is_named(&self, start: usize) -> bool {
+        let is_near = |at: usize| start < at + FAR_MAX && !self.text[at..start].contains(&b'}');
+        start < self.named_until || self.named_at.is_some_and(is_near)
+    }
+
+    /// A value that is a name, or the path of one: the `value` behind it is its value, and so is the next line but one of a form.
     fn note_name(&mut self, start: usize, from: usize) -> usize {
         let is_around = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
         let rest = &self.text[start..];
-        let around = rest.iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
-        let length = rest[around..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
+        let around = last_of_list(rest)
+            .unwrap_or_else(|| rest.iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count());
+        let is_path = |byte: &&u8| is_name(**byte) || matches!(byte, b'/' | b':');
+        let length = rest[around..].iter().take(NAME_MAX).take_while(is_path).count();
         let name = &rest[around..around + length];
-        if length == 0 || naming_in_text(name) == Naming::Plain {
-            self.named_until = 0;
+        if length == 0 || name.ends_with(b":") || naming_in_text(name) == Naming::Plain {
+            (self.named_until, self.named_at) = (0, None);
             return from;
         }
         let name = Name::alone(name);
         let mut end = start + around + length;
-        self.named_until = end + PAIR_MAX;
+        (self.named_until, self.named_at) = (end + PAIR_MAX, Some(end));
         end += self.text[end..].iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
         let breaks: [&[u8]; 2] = [b"\r\n\r\n", b"\n\n"];
         let body = breaks.iter().find(|lines| self.text[end..].starts_with(lines));
@@ -265,7 +304,8 @@ impl<'a> Search<'a, '_, '_> {
         }
         let whole = self.text;
         self.text = &whole[..end];
-        if self.unwrapped(start).1.is_some_and(|mark| mark.quote == b'"') {
+        let inner = start + new_len(&self.text[start..]);
+        if self.unwrapped(inner).1.is_some_and(|mark| mark.quote == b'"') {
             self.text = &whole[..self.frames.end_of_double(from, self.out)];
         }
         let end = self.value_within(start, name, from, self.text.len() < whole.len());
@@ -276,13 +316,16 @@ impl<'a> Search<'a, '_, '_> {
     /// The same, where nothing of the text is behind what it can be.
     fn value_within(&mut self, start: usize, name: Name<'_>, from: usize, is_framed: bool) -> usize {
         let whole = start;
-        let extent = self.extent(from, is_framed);
-        let is_encoded = extent.is_encoded(start);
-        let (start, quote) = if is_encoded { (start, None) } else { self.unwrapped(start) };
+        let is_encoded = self.extent(from, is_framed).is_encoded(start);
+        let inner = start + new_len(&self.text[start..]);
+        let (start, quote) = if is_encoded { (start, None) } else { self.unwrapped(inner) };
         let start = if quote.is_none() { start + scheme_len(&self.text[start..], name.text) } else { start };
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() {
             return from;
+        }
+        if let Some(inner) = rejected(rest).filter(|_| quote.is_none()) {
+            return self.hide_each(start, &[inner]).unwrap_or(from);
         }
         let is_none = is_place(self.text, start, name.text)
             || (quote.is_none() && is_topic(self.text, start, name.text))
@@ -294,9 +337,14 @@ impl<'a> Search<'a, '_, '_> {
         if quote.is_none() && is_of_query(rest, is_declared) {
             return from;
         }
+        if let Some(quoted) = quote.is_none().then(|| self.expression(start, name, from)).flatten() {
+            return self.hide_each(start, &quoted).unwrap_or(from);
+        }
         let (start, end) = match quote {
             Some(quote) => match self.end_of_quoted(start, quote) {
-                end if self.is_first_of_several(whole, start, end) => (whole, extent.closing(start - 2)),
+                end if self.is_first_of_several(whole, start, end) => {
+                    (whole, self.extent(from, is_framed).closing(start - 2))
+                }
                 end => (start, end),
             },
             None => (start, self.end_of_unquoted(start, name, from, is_framed)),
@@ -312,6 +360,22 @@ impl<'a> Search<'a, '_, '_> {
         Extent { text: self.text, out: self.out, percents, is_framed }
     }
 
+    /// What is quoted in an expression of a program, if that is what stands behind a name.
+    fn expression(&mut self, start: usize, name: Name<'_>, from: usize) -> Option<source::Quoted> {
+        let of = |is_source| source::code(self.text, start, name.text, from, is_source);
+        of(false).or_else(|| if self.lines.is_source(start) { of(true) } else { None })
+    }
+
+    /// Hides what is `quoted` behind `start`; says where the last of it ends.
+    fn hide_each(&mut self, start: usize, quoted: &[Range<usize>]) -> Option<usize> {
+        for place in quoted.iter().map(|place| start + place.start..start + place.end) {
+            if !is_gone(&self.text[place.clone()]) {
+                self.out.put(place.start, place.end, REDACTED);
+            }
+        }
+        quoted.last().map(|place| start + place.end)
+    }
+
     /// Whether more stands in the round brackets before what is quoted at `start..end`: `('jane', 'hunter2')`.
     fn is_first_of_several(&self, whole: usize, start: usize, end: usize) -> bool {
         let opens = start >= whole + 2 && self.text[start - 2] == b'(';
@@ -325,51 +389,31 @@ impl<'a> Search<'a, '_, '_> {
         if extent.is_encoded(start) {
             return extent.unquoted(start, name);
         }
-        if let Some(end) = self.block(start, from) {
+        if let Some(end) = block(self.text, start, from) {
             return end;
         }
         let inner = match extent.wrapped(start) {
             Some(Wrapped::Until(length)) => return extent.behind(start + length, name),
             Some(Wrapped::Before(length)) => start + length,
-            None => return extent.unquoted(start, name),
+            None => {
+                let length = extent.unquoted(start, name) - start;
+                return start + signs::whole(self.text, start, length, from, name.text, name.before);
+            }
         };
         match self.unwrapped(inner) {
             // With the quotation mark that ends it.
             (begin, Some(quote)) => self.text.len().min(self.end_of_quoted(begin, quote) + 1),
-            _ => self.block(inner, from).unwrap_or_else(|| extent.unquoted(inner, name)),
+            _ => block(self.text, inner, from).unwrap_or_else(|| extent.unquoted(inner, name)),
         }
-    }
-
-    /// Where a block of YAML ends that begins at `start`, behind a name before `from`: `|` or `>`, and lines that are
-    /// further in than that of the name.
-    fn block(&self, start: usize, from: usize) -> Option<usize> {
-        let indent = |line: &[u8]| line.iter().take(INDENT_MAX).take_while(|byte| **byte == b' ').count();
-        // The sign `>` is skipped with others.
-        let begins = start - usize::from(before(self.text, start) == Some(b'>'));
-        let mut at = begins + 1;
-        if !matches!(self.text.get(begins), Some(b'|' | b'>')) {
-            return None;
-        }
-        at += self.text[at..].iter().take(2).take_while(|byte| matches!(byte, b'-' | b'+')).count();
-        if self.text.get(at) != Some(&b'\n') {
-            return None;
-        }
-        let head = &self.text[from.saturating_sub(INDENT_MAX)..from];
-        let of_name = indent(head.rsplit(|byte| *byte == b'\n').next().unwrap_or(head));
-        while let Some(line) = self.text.get(at + 1..) {
-            let length = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
-            if length == 0 || indent(&line[..length]) <= of_name {
-                break;
-            }
-            at += 1 + length;
-        }
-        Some(at)
     }
 
     /// Where the value begins behind a quotation mark and what is before that (`b"…"`, `Some("…")`), and the mark and how
     /// often it is escaped.
     fn unwrapped(&self, start: usize) -> (usize, Option<Mark>) {
         let rest = &self.text[start..];
+        if self.is_doubled(start + 2) {
+            return (start + 2, Some(self.mark(start)));
+        }
         let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
         let word = rest.iter().take(WRAPPER_MAX).take_while(is_word).count();
         let is_prefix = |byte: &&u8| {
@@ -405,24 +449,41 @@ impl<'a> Search<'a, '_, '_> {
         match rest.get(wrapper) {
             Some(b'"' | b'\'' | b'`') if wrapper == 0 || opens(rest.get(wrapper + 1)) => {
                 let at = start + wrapper;
-                (at + 1, Some(Mark::of(self.text, at, self.out)))
+                (at + 1, Some(self.mark(at)))
             }
             _ => (start, None),
         }
     }
 
+    /// Whether two quotation marks that are escaped alike stand before what begins at `start`.
+    fn is_doubled(&self, start: usize) -> bool {
+        is_doubled(self.text, start) && self.mark(start - 2) == self.mark(start - 1)
+    }
+
+    /// How many quotation marks like the one at `at` stand there beside each other.
+    fn marks(&self, at: usize) -> usize {
+        (at..self.text.len()).take_while(|other| self.mark(*other) == self.mark(at)).count()
+    }
+
+    fn mark(&self, at: usize) -> Mark {
+        Mark::of(self.text, at, self.out)
+    }
+
     /// The next quotation mark that is escaped no more often than the first one, and that is not doubled, as in SQL's
     /// `'it''s'` and Python's `'''it'''`.
     fn end_of_quoted(&self, start: usize, mark: Mark) -> usize {
+        let is_doubled = self.is_doubled(start);
         let mut at = start;
         while let Some(byte) = self.text.get(at) {
             match byte {
+                byte if is_doubled && *byte == mark.quote => match end_of_doubled(self.marks(at)) {
+                    (length, true) => return at + length,
+                    (length, false) => at += length,
+                },
                 // In a text without escapes of its own one backslash still is before what it escapes.
                 b'\\' if self.out.level(at) == 0 => at += 2,
                 byte if *byte == mark.quote && ends(self.text, at, mark, self.out) => {
-                    let is_doubled =
-                        self.text.get(at + 1) == Some(byte) && self.out.level(at + 1) == self.out.level(at);
-                    if !is_doubled {
+                    if at + 1 == self.text.len() || self.mark(at + 1) != self.mark(at) {
                         return at;
                     }
                     at += 2;
@@ -488,45 +549,19 @@ impl<'a> Search<'a, '_, '_> {
                 is_word && ahead.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'"'))
             }
         };
+        // `<AdministratorPassword><Value>`.
+        if let Some(length) = inner_tag(rest) {
+            self.named_until = start + length;
+        }
         if !ends {
             // What was read has no other element in it.
             return sign + 1;
         }
         if !value.is_empty() && !is_gone(value) {
             self.out.put(start, start + length, REDACTED);
-            self.named_until = 0;
+            (self.named_until, self.named_at) = (0, None);
         }
         start + length
-    }
-
-    /// A name, a blank, and what is no word but letters and digits in disorder: `password hunter2X9zz`, and the same in
-    /// quotation marks or brackets, or behind `is`.
-    fn spoken(&mut self, blank: usize) -> usize {
-        let from = blank + 1;
-        let opens =
-            usize::from(matches!(self.text.get(from), Some(b'"' | b'\'' | b'(' | b'[' | b'<' | b'`')));
-        let start = from + opens;
-        let rest = &self.text[start..];
-        let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        let word = &rest[..length];
-        let is_random = length >= RANDOM_MIN
-            && word.iter().any(u8::is_ascii_digit)
-            && word.iter().any(u8::is_ascii_alphabetic);
-        if !is_random || start < self.out.done() {
-            return from;
-        }
-        let name = last_words(&self.text[blank.saturating_sub(NAME_MAX)..blank]);
-        let is_secret = || {
-            let name = name.strip_suffix(b" is").unwrap_or(name);
-            naming_in_text(name) == Naming::Secret && !is_last_secret(name)
-        };
-        if name.is_empty() || !is_secret() {
-            return from;
-        }
-        let ends = |byte: &u8| ends_value(*byte) || matches!(byte, b'>' | b'`');
-        let end = start + rest.iter().position(ends).unwrap_or(rest.len());
-        self.out.put(start, end, REDACTED);
-        end
     }
 
     /// `("name", "value")`: two quoted words beside each other, in round brackets or where the second looks like a secret.
@@ -567,7 +602,9 @@ impl<'a> Search<'a, '_, '_> {
         let blanks = self.text[sign + 1..].iter().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
         let start = sign + 1 + blanks;
         let (value, quote) = self.unwrapped(start);
-        let is_pair = opener == b'[' && tuples::ends_pair(&self.text[value..]);
+        let rest = &self.text[value..];
+        let is_pair =
+            (opener == b'[' && tuples::ends_pair(rest)) || (opener == b'{' && rest.starts_with(b"<<\""));
         if quote.is_none() && !is_pair {
             return sign + 1;
         }
@@ -601,33 +638,6 @@ impl<'a> Search<'a, '_, '_> {
             return start;
         }
         self.value(next, name, end)
-    }
-
-    /// Digits behind a name with nothing between but a blank, or `is`; or before it: data that must never be stored is
-    /// hidden as people write it, too.
-    fn code(&mut self, start: usize) -> usize {
-        let length = self.text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let end = start + length;
-        // It may be set in bold.
-        let opened =
-            self.text[..start].iter().rev().take(STARS_MAX).take_while(|byte| **byte == b'*').count();
-        let first = start - opened;
-        let is_apart = before(self.text, first).is_none_or(|byte| byte == b' ')
-            && self
-                .text
-                .get(end)
-                .is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<' | b'*'));
-        if !is_apart || !CODE_LENGTHS.contains(&length) || start < self.out.done() {
-            return end;
-        }
-        let head = &self.text[first.saturating_sub(CODE_NAME_MAX)..first];
-        if is_code(last_words(head), length)
-            || (head.ends_with(b" is ") && is_about_otp(head, length))
-            || is_named_behind(&self.text[end..], length)
-        {
-            self.out.put(start, end, REDACTED);
-        }
-        end
     }
 
     /// A name that begins a line, and its value behind a tab.
@@ -681,7 +691,7 @@ pub(super) const fn is_name(byte: u8) -> bool {
 }
 
 /// Where the word before the sign at `sign` is, without the quotes, brackets and blanks around it.
-fn name_before(text: &[u8], sign: usize) -> Range<usize> {
+pub(super) fn name_before(text: &[u8], sign: usize) -> Range<usize> {
     let count = |text: &[u8], max: usize, is_it: fn(u8) -> bool| {
         text.iter().rev().take(max).take_while(|byte| is_it(**byte)).count()
     };

@@ -1,9 +1,11 @@
 //! Whether what stands behind the name of a secret is one: it has gone already, says how a secret is, or is a count.
 
 use super::extents::is_line;
+use super::said::is_no_value;
 use super::secrets::{
     CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, ends_value, ends_with_word, is_forbidden,
 };
+use super::signs::has_group;
 use super::{before, has_word};
 use crate::hash::{LENGTH as HASH_LENGTH, begins_with_hash};
 use crate::keys::{Naming, is_scheme, is_weak, naming_in_text};
@@ -13,7 +15,7 @@ use crate::words::STATES;
 /// Words of a quoted value that are read to know that it says how a secret is.
 const STATE_WORDS_MAX: usize = 8;
 /// Bytes of a quoted value, or of a line, that are read to know the same.
-const SENTENCE_MAX: usize = 128;
+pub(super) const SENTENCE_MAX: usize = 128;
 /// What stands for a value that has gone already.
 const GONE: [&[u8]; 2] = [REDACTED, b"REDACTED"];
 
@@ -62,6 +64,9 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     if is_only_scheme(rest, name, is_line) {
         return true;
     }
+    if !is_line && is_no_value(rest, name, quote) {
+        return true;
+    }
     if (is_line || quote.is_some()) && has_disorder(rest, quote) {
         return false;
     }
@@ -78,9 +83,9 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     }
     let digits = rest.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
     // The working directory has the name of a password.
-    let is_folder = rest[0] == b'/' && has_word(name, name.len().saturating_sub(3), b"pwd");
+    let is_folder = has_word(name, name.len().saturating_sub(3), b"pwd") && is_folder(rest);
     // Nor has a one-time password: `erlang OTP: 26`.
-    let is_counted = !is_forbidden(name) || ends_with_word(name, b"otp");
+    let is_counted = !is_forbidden(name) || (ends_with_word(name, b"otp") && !has_group(rest));
     // `pass: 2/3`.
     let share = rest.get(digits..).and_then(|rest| rest.strip_prefix(b"/")).unwrap_or_default();
     let whole = share.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
@@ -88,6 +93,18 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let is_count = digits > 0 && digits < DIGITS_MIN && whole < DIGITS_MIN && ends(end);
     let may_count = is_weak(name) || ends_with_word(name, b"cookies");
     (is_count && may_count && is_counted) || is_folder
+}
+
+/// Whether a path is what follows: its first part is a word, as in `/var/task`, and no sign of Base64 is in it.
+fn is_folder(rest: &[u8]) -> bool {
+    let Some(path) = rest.strip_prefix(b"/") else { return false };
+    let length = path.iter().take(SENTENCE_MAX).take_while(|byte| !ends_value(**byte)).count();
+    let first = path[..length].split(|byte| *byte == b'/').next().unwrap_or_default();
+    // `/Users`.
+    let is_word =
+        first.iter().skip(1).all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_' | b'.'))
+            || !first.iter().any(u8::is_ascii_uppercase);
+    is_word && !path[..length].iter().any(|byte| matches!(byte, b'+' | b'='))
 }
 
 /// Digits of the number of a place for a value.
@@ -210,7 +227,7 @@ fn has_disorder(rest: &[u8], quote: Option<u8>) -> bool {
 }
 
 /// The length of the word that `rest` begins with, if it says how a secret is.
-fn state_len(rest: &[u8]) -> usize {
+pub(super) fn state_len(rest: &[u8]) -> usize {
     let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = rest[..length].to_ascii_lowercase();
     if STATES.contains(&&*word) { length } else { 0 }

@@ -2,12 +2,16 @@
 //! `(string) (len=11) "…"`, `Password { Value = … }`, `<SecretStr: '…'>`, `[password:protected] => …`: the value is all of it,
 //! up to the bracket or the quotation mark that ends it.
 
-use super::secrets::{BLANKS_MAX, is_name};
+use std::ops::Range;
+
+use super::secrets::{BLANKS_MAX, VALUES, is_name};
 
 /// A type, or the name of a constructor.
 const TYPE_MAX: usize = 64;
 /// Casts before a value: `(*string)(0xc000012345)((len=11) "…")`.
 const CASTS_MAX: usize = 4;
+/// Options before a value in PowerShell.
+const OPTIONS_MAX: usize = 4;
 /// Bytes of a constructor with something in it that may as well be a password with a bracket.
 const BARE_MAX: usize = 256;
 /// Between a name and its bracket in `[password:App\User:private]`.
@@ -31,7 +35,7 @@ pub(super) fn wrapped(rest: &[u8], ends: Ends<'_>) -> Option<Wrapped> {
         b'!' => tag(rest),
         b'(' => casts(rest),
         b'<' | b'#' => angle(rest, ends),
-        _ => constructor(rest, ends),
+        _ => cmdlet(rest).or_else(|| constructor(rest, ends)),
     }
 }
 
@@ -44,6 +48,55 @@ pub(super) fn visibility(rest: &[u8]) -> Option<usize> {
     let is_arrow = behind.strip_prefix(b" ").unwrap_or(behind).starts_with(b"=>");
     let said = &rest[..length];
     (is_arrow && (said.ends_with(b"protected") || said.ends_with(b"private"))).then_some(length + 1)
+}
+
+/// PowerShell's `ConvertTo-SecureString "…"`, with options before the value.
+fn cmdlet(rest: &[u8]) -> Option<Wrapped> {
+    let word = |rest: &[u8]| rest.iter().take(TYPE_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let verb = word(rest);
+    let noun = rest[verb..].strip_prefix(b"-").map(word).filter(|length| *length > 0)?;
+    let mut at = verb + 1 + noun;
+    for _ in 0..OPTIONS_MAX {
+        let option = rest[at..].strip_prefix(b" -").map_or(0, word);
+        at += if option > 0 { option + 2 } else { break };
+    }
+    let is_it = rest[0].is_ascii_uppercase() && rest[verb + 1].is_ascii_uppercase();
+    (is_it && matches!(rest[at..], [b' ', b'"' | b'\'', ..])).then_some(Wrapped::Before(at + 1))
+}
+
+/// The length of `new ` before a type with brackets.
+pub(super) fn new_len(rest: &[u8]) -> usize {
+    const NEW: &[u8] = b"new ";
+    let Some(behind) = rest.strip_prefix(NEW) else { return 0 };
+    let path = behind.iter().take(TYPE_MAX).take_while(|byte| is_path(**byte)).count();
+    if path > 0 && behind.get(path) == Some(&b'(') { NEW.len() } else { 0 }
+}
+
+/// Where the element begins that has the value of the one around it: `<Value>`, behind blanks.
+pub(super) fn inner_tag(rest: &[u8]) -> Option<usize> {
+    let open = blanks(rest);
+    let tag = rest[open..].strip_prefix(b"<")?;
+    let length = tag.iter().take(TYPE_MAX).take_while(|byte| is_name(**byte)).count();
+    let is_value = VALUES.iter().any(|word| tag[..length].eq_ignore_ascii_case(word));
+    (is_value && tag.get(length) == Some(&b'>')).then_some(open + length + 2)
+}
+
+/// What Spring prints of a field: `rejected value [hunter2X]; codes …`, and where in it the value is.
+pub(super) fn rejected(rest: &[u8]) -> Option<Range<usize>> {
+    const BEFORE: &[u8] = b"rejected value [";
+    let inner = rest.strip_prefix(BEFORE)?;
+    let ends = |sign: &[u8]| inner.windows(sign.len()).position(|part| part == sign);
+    let length = ends(b"];").or_else(|| ends(b"]")).unwrap_or(inner.len());
+    Some(BEFORE.len()..BEFORE.len() + length)
+}
+
+/// Where the last text in a list of texts begins: the last part of a path, `["body", "password"]`.
+pub(super) fn last_of_list(rest: &[u8]) -> Option<usize> {
+    let inner =
+        rest.first().filter(|byte| **byte == b'[').map(|_| &rest[..rest.len().min(VISIBILITY_MAX)])?;
+    let end = inner.iter().position(|byte| *byte == b']')?;
+    let last = inner[..end].trim_ascii_end().strip_suffix(b"\"")?;
+    last.iter().rposition(|byte| *byte == b'"').map(|mark| mark + 1)
 }
 
 /// YAML's `!!str …`, `!vault |`.
