@@ -324,6 +324,7 @@ fn a_value_goes_on_behind_its_brackets() {
         ("password={abcdefghijklmnopabcd}hunter2X", "password=[r]"),
         ("password=[redacted]-hunter2X", "password=[r]"),
         ("password=[redacted]:hunter2X", "password=[r]"),
+        ("password: rejected value [hunter2X] z", "password: rejected value [[r]] z"),
         ("token={abcdefghijklmnopabcd}:s3cr3tSig99 x", "token=[r] x"),
         (r#"{"q":"password=(hun)ter2X","z":1}"#, r#"{"q":"password=[r]","z":1}"#),
     ]);
@@ -399,7 +400,7 @@ fn an_encoded_sign_is_a_part_of_a_value_in_a_form() {
 
 #[test]
 fn json_of_any_texts_stays_json_and_what_stands_beside_them_stays() {
-    const PARTS: [&str; 40] = [
+    const PARTS: [&str; 54] = [
         "password=",
         "token: ",
         "Enter PIN:",
@@ -440,6 +441,20 @@ fn json_of_any_texts_stays_json_and_what_stands_beside_them_stays() {
         "[redacted]",
         "-----BEGIN PRIVATE KEY-----",
         "\"password\":\"",
+        "password ",
+        "OTP is ",
+        "password is ",
+        "''",
+        "\"\"",
+        " | ",
+        " => ",
+        "new ",
+        "rejected value [",
+        "name: ",
+        "value: ",
+        "\"name\":\"token\",",
+        "--token=",
+        "\r\n\r\n",
     ];
     let mut rng = policy::Rng::new(7);
     let mut guard = everything();

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::secrets::{BLANKS_MAX, VALUES, is_name};
+use super::states::gone_len;
 
 /// A type, or the name of a constructor.
 const TYPE_MAX: usize = 64;
@@ -85,8 +86,14 @@ pub(super) fn inner_tag(rest: &[u8]) -> Option<usize> {
 pub(super) fn rejected(rest: &[u8]) -> Option<Range<usize>> {
     const BEFORE: &[u8] = b"rejected value [";
     let inner = rest.strip_prefix(BEFORE)?;
-    let ends = |sign: &[u8]| inner.windows(sign.len()).position(|part| part == sign);
-    let length = ends(b"];").or_else(|| ends(b"]")).unwrap_or(inner.len());
+    // What stands for a value that has gone has a bracket of its own.
+    let gone = gone_len(inner).unwrap_or(0);
+    let rest = &inner[gone..];
+    // A bracket may be a part of it, where a semicolon behind another one is near.
+    let near = &rest[..rest.len().min(BARE_MAX)];
+    let end = near.windows(2).position(|part| part == b"];");
+    let end = end.or_else(|| rest.iter().position(|byte| *byte == b']'));
+    let length = end.map_or(inner.len(), |end| gone + end);
     Some(BEFORE.len()..BEFORE.len() + length)
 }
 
