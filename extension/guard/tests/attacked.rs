@@ -77,6 +77,10 @@ fn a_line_of_a_program_is_no_value() {
         ("password=hunter2X(a)", "hunter2X"),
         ("password: strhunter2X", "hunter2X"),
         ("password=password1", "password1"),
+        ("token = get_token(\n    \"hunter2X\",\n)", "hunter2X"),
+        ("Password = Password { Value = hunter two }", "hunter two"),
+        ("password: Some(\n    \"hunter2X\",\n)", "hunter2X"),
+        ("password: >-\n  hunter2X\n", "hunter2X"),
         ("password: str0ng", "str0ng"),
         ("password=Secret(value=hunter2X)", "hunter2X"),
     ]);

@@ -79,7 +79,9 @@ fn is_nothing(rest: &[u8]) -> bool {
     let is_it = |word: &&[u8]| rest.get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word));
     let word = NOTHING.iter().find(|word| is_it(word) && ends(rest, word.len()));
     let dashes = rest.iter().take(DASHES_MAX).take_while(|byte| **byte == b'-').count();
-    word.is_some() || (dashes > 0 && ends(rest, dashes))
+    // Behind `>-` a block of YAML begins.
+    let is_block = matches!(rest.get(dashes..), Some([b'\n', b' ', ..]));
+    word.is_some() || (dashes > 0 && ends(rest, dashes) && !is_block)
 }
 
 /// Whether a subject and what is said of it follow: `Token is invalid`, `Signature "abc" does not match`.

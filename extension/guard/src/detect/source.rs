@@ -167,7 +167,9 @@ fn is_name_again(rest: &[u8], name: &[u8], is_equal: bool, is_compared: bool) ->
     // A password may be called so, but no program prints it behind the same name and an equals sign.
     let is_same = is_equal && !last.is_empty() && last.eq_ignore_ascii_case(last_word(name));
     let is_of_object = path.contains(&b'.') && naming_in_text(path) != Naming::Plain;
-    is_compared || is_same || is_of_object
+    // What a program prints of an object begins with its type: `Password { Value = … }`.
+    let is_printed = matches!(rest[length..], [b' ', b'{' | b'(' | b'[' | b'<' | b'"' | b'\'', ..]);
+    !is_printed && (is_compared || is_same || is_of_object)
 }
 
 struct Reader<'a> {
@@ -246,7 +248,7 @@ impl Reader<'_> {
                 Some(b'(' | b'[') => {
                     let open = self.at;
                     self.group()?;
-                    is_empty &= self.at - open <= 2;
+                    is_empty &= &self.rest[open..self.at] == b"()";
                     count += 1;
                 }
                 Some(b'.' | b'?' | b'!') if count > 0 => {
@@ -280,10 +282,7 @@ impl Reader<'_> {
                     }
                 }
                 b'"' | b'\'' => self.string().then_some(())?,
-                b'\n' | b'\r' => {
-                    let is_open = matches!(self.rest[self.at - 1], b'(' | b'[' | b'{' | b',');
-                    return is_open.then_some(());
-                }
+                b'\n' if self.is_last_line() => return Some(()),
                 b'\\' | b';' | b'`' | 0x80.. => return None,
                 byte if begins_word(byte) => {
                     let length = word_len(&self.rest[self.at..]);
@@ -309,6 +308,13 @@ impl Reader<'_> {
         }
         // The text ends within.
         self.is_whole.then_some(())
+    }
+
+    /// Whether a traceback has no more of what is open at the end of this line: another frame follows, or nothing.
+    fn is_last_line(&self) -> bool {
+        let next = self.rest[self.at..].trim_ascii_start();
+        let is_open = matches!(self.rest[self.at - 1], b'(' | b'[' | b'{' | b',');
+        is_open && (next.is_empty() || next.starts_with(b"File \"") || next.starts_with(b"^"))
     }
 
     /// Something quoted, which is noted unless it is a name.
