@@ -131,6 +131,12 @@ fn a_quoted_value_ends_with_the_mark_that_is_escaped_as_often() {
             r#"{"path":"C:\\","q":"token=(x9Kq","user":"jane"}"#,
             r#"{"path":"C:\\","q":"token=[r]","user":"jane"}"#,
         ),
+        // What says how a secret is was read up to a mark within it.
+        (r#"{"password":"is invalid\" hunter2X","user":"jane"}"#, r#"{"password":"[r]","user":"jane"}"#),
+        (
+            r#"{"password":"password is invalid\" hunter2X","user":"jane"}"#,
+            r#"{"password":"[r]","user":"jane"}"#,
+        ),
         // Python has doubled the backslashes of JSON.
         (
             r#"{'body': '{"secret":"say \\"hunter2X\\" now","user":"jane"}'}"#,
@@ -181,6 +187,10 @@ fn a_value_that_is_not_closed_ends_with_the_text_that_it_is_in() {
         ),
         (r#"{"k":"-----BEGIN PRIVATE KEY-----\nMIIEabc\n","user":"jane"}"#, r#"{"k":"[r]","user":"jane"}"#),
         (r#"{"cmd":"sshpass -p 'abc","user":"jane"}"#, r#"{"cmd":"sshpass -p '[r]","user":"jane"}"#),
+        ("run(['app', '--password', 'hunter', '-v'])", "run(['app', '--password', '[r]', '-v'])"),
+        ("run(['curl', '--user', 'admin:hunter two'])", "run(['curl', '--user', 'admin:[r]'])"),
+        (r#"["mysql", "-p", "hunter", "-v"]"#, r#"["mysql", "-p", "[r]", "-v"]"#),
+        (r#"{"cookies":3,"user":17}"#, r#"{"cookies":"[r]","user":17}"#),
         (r#"{"cmd":"app --password (abc","user":"jane"}"#, r#"{"cmd":"app --password [r]","user":"jane"}"#),
         (r#"{"h":"Cookie: a=b; c=(d","user":"jane"}"#, r#"{"h":"Cookie: [r]","user":"jane"}"#),
         // Outside of any text it has no other end.
@@ -400,7 +410,7 @@ fn an_encoded_sign_is_a_part_of_a_value_in_a_form() {
 
 #[test]
 fn json_of_any_texts_stays_json_and_what_stands_beside_them_stays() {
-    const PARTS: [&str; 54] = [
+    const PARTS: [&str; 40] = [
         "password=",
         "token: ",
         "Enter PIN:",
@@ -441,20 +451,6 @@ fn json_of_any_texts_stays_json_and_what_stands_beside_them_stays() {
         "[redacted]",
         "-----BEGIN PRIVATE KEY-----",
         "\"password\":\"",
-        "password ",
-        "OTP is ",
-        "password is ",
-        "''",
-        "\"\"",
-        " | ",
-        " => ",
-        "new ",
-        "rejected value [",
-        "name: ",
-        "value: ",
-        "\"name\":\"token\",",
-        "--token=",
-        "\r\n\r\n",
     ];
     let mut rng = policy::Rng::new(7);
     let mut guard = everything();

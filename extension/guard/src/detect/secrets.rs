@@ -11,7 +11,7 @@ use super::numbers::holds_arn;
 use super::quotes::{end_of_doubled, is_doubled};
 use super::signs;
 use super::source::{self, Lines};
-use super::states::{is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
+use super::states::{SENTENCE_MAX, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
 use super::wrapped::{Wrapped, inner_tag, last_of_list, new_len, rejected, visibility};
 use super::yaml::block;
@@ -329,7 +329,9 @@ impl<'a> Search<'a, '_, '_> {
         }
         let is_none = is_place(self.text, start, name.text)
             || (quote.is_none() && is_topic(self.text, start, name.text))
-            || (is_plain(rest, name.text, quote.map(|mark| mark.quote)) && !is_encoded);
+            || (is_plain(rest, name.text, quote.map(|mark| mark.quote))
+                && !is_encoded
+                && quote.is_none_or(|mark| self.ends_at_first(start, mark)));
         if is_none {
             return from;
         }
@@ -453,6 +455,13 @@ impl<'a> Search<'a, '_, '_> {
             }
             _ => (start, None),
         }
+    }
+
+    /// Whether the first quotation mark like `mark` in the value at `start` ends it: what stays was read up to there.
+    fn ends_at_first(&self, start: usize, mark: Mark) -> bool {
+        let seen = start..self.text.len().min(start + SENTENCE_MAX);
+        let first = seen.into_iter().find(|at| self.text[*at] == mark.quote);
+        first.is_none_or(|at| ends(self.text, at, mark, self.out))
     }
 
     /// Whether two quotation marks that are escaped alike stand before what begins at `start`.
@@ -620,8 +629,12 @@ impl<'a> Search<'a, '_, '_> {
         let length = self.text[start..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
         let end = start + length;
         let name = self.name(start..end);
+        // In a list of quoted words the value is in the next one: `'--password', '…'`.
+        let is_listed = matches!(self.text.get(end), Some(b'"' | b'\''))
+            && self.text.get(end).copied() == before(self.text, sign);
+        let around = if is_listed { end + 1 } else { sign };
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
-            let text = &self.text[..self.frames.end(sign, self.out)];
+            let text = &self.text[..self.frames.end(around, self.out)];
             if secret.start < self.out.done() || secret.start >= text.len() {
                 return start;
             }
@@ -637,7 +650,7 @@ impl<'a> Search<'a, '_, '_> {
         if self.text.get(next + opens) == Some(&b'-') {
             return start;
         }
-        self.value(next, name, end)
+        self.value(next, name, if is_listed { next } else { end })
     }
 
     /// A name that begins a line, and its value behind a tab.

@@ -91,7 +91,9 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let whole = share.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
     let end = if whole > 0 { digits + 1 + whole } else { digits };
     let is_count = digits > 0 && digits < DIGITS_MIN && whole < DIGITS_MIN && ends(end);
-    let may_count = is_weak(name) || ends_with_word(name, b"cookies");
+    // `cookies: 3 of 5`; in JSON it is a value.
+    let are_cookies = ends_with_word(name, b"cookies") && matches!(rest.get(end), None | Some(b' '));
+    let may_count = is_weak(name) || are_cookies;
     (is_count && may_count && is_counted) || is_folder
 }
 
