@@ -309,6 +309,7 @@ fn a_line_goes_whole() {
         ),
         ("Cookies: a=b; c=hunter2X\nHost: x", "Cookies: [r]\nHost: x"),
         ("cookie_header=a=b; c=hunter2X", "cookie_header=[r]"),
+        ("map[Authorization:[Bearer hunter2X] Accept:[*/*]]", "map[Authorization:[r] Accept:[*/*]]"),
         ("authorizationHeader: Custom a b hunter2X", "authorizationHeader: [r]"),
         (r#"Authorization: Digest username="jane \"x\" doe", response="hunter2X""#, "Authorization: [r]"),
         (r#"set Cookie: a=b","status":401}"#, r#"set Cookie: [r]","status":401}"#),

@@ -69,7 +69,10 @@ impl Extent<'_, '_, '_> {
         match rest.first() {
             _ if self.is_encoded(start) => self.plain(start, name),
             // What stands for the beginning of a line that has gone is in brackets, too.
-            Some(b'[' | b'{' | b'(') if !is_line || gone_len(rest).is_none() => {
+            // In Go's `map[Authorization:[…] Accept:[…]]` the brackets are those of the value.
+            Some(b'[' | b'{' | b'(')
+                if !is_line || gone_len(rest).is_none() || name.text.starts_with(b"map[") =>
+            {
                 self.behind(self.closing(start), name)
             }
             _ if is_line => self.line(start, name.before),
