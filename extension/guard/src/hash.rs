@@ -7,7 +7,17 @@ use ring::hmac;
 /// Bytes of the MAC that are kept: 80 bits, so that among a million values two meet once in 10¹² times.
 const KEPT: usize = 10;
 /// What they are spelled with.
-pub(crate) const LETTERS: usize = KEPT * 2;
+const LETTERS: usize = KEPT * 2;
+/// Bytes of a hash, with its braces.
+pub(crate) const LENGTH: usize = LETTERS + 2;
+
+/// Whether `rest` begins with what [`Hasher::hash`] makes.
+pub(crate) fn begins_with_hash(rest: &[u8]) -> bool {
+    let letters = rest.strip_prefix(b"{").and_then(|rest| rest.split_at_checked(LETTERS));
+    letters.is_some_and(|(letters, behind)| {
+        letters.iter().all(|byte| (b'a'..=b'p').contains(byte)) && behind.first() == Some(&b'}')
+    })
+}
 
 /// Hashes with one key.
 #[derive(Clone, Debug)]

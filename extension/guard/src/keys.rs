@@ -191,6 +191,7 @@ pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
     }
     // `security_code` ends in a word that says nothing elsewhere.
     let is_pair = all.ends_with(FORBIDDEN_PAIRS);
+    let is_secret_pair = all.ends_with(SECRET_PAIRS);
     let words = all.without_tails();
     let last = words.last();
     let is_track = words.ends_with(TRACKS) && (words.count == 2 || words.any(PERSONAL));
@@ -200,6 +201,7 @@ pub(crate) fn naming_in_text(name: &[u8]) -> Naming {
         || is_secret_word(words.humped())
         || LAST_SECRETS.contains(&unnumbered(last))
         || words.ends_with(SECRET_PAIRS)
+        || is_secret_pair
     {
         Naming::Secret
     } else {

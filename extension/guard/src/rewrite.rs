@@ -1,7 +1,9 @@
 //! A text of which some stretches are replaced: copied at the first replacement, and not before.
 
-use crate::hash::Hasher;
-use crate::view::View;
+use std::ops::Range;
+
+use crate::hash::{Hasher, LENGTH as HASH_LENGTH, begins_with_hash};
+use crate::view::{View, percents};
 
 /// What takes the place of a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,17 @@ const BLANKS_MAX: usize = 16;
 /// Bytes of a list of numbers in JSON back to its beginning, or to the last number of it that was replaced.
 const LIST_MAX: usize = 64;
 
+/// Bytes of a number of JSON beside the stretch of it that is replaced.
+const NUMBER_MAX: usize = 32;
+
+/// A value of JSON that gets quotation marks.
+struct Literal<'a> {
+    start: usize,
+    end: usize,
+    /// As it came.
+    mark: &'a [u8],
+}
+
 /// What takes the place of a secret that leaves no trace of itself.
 pub(crate) const REDACTED: &[u8] = b"[redacted]";
 
@@ -37,6 +50,8 @@ pub(crate) struct Rewrite<'a> {
     written: usize,
     /// The same of the text as it reads.
     done: usize,
+    /// The value of JSON that the last stretch was a part of, of which the end has not been written yet.
+    literal: Option<Literal<'a>>,
     /// The last quotation mark of the name of the list in JSON that the last stretch was a value of.
     list: Option<usize>,
     pub(crate) hits: u64,
@@ -66,6 +81,7 @@ impl<'a> Rewrite<'a> {
             out: Vec::new(),
             written: 0,
             done: 0,
+            literal: None,
             list: None,
             hits: 0,
             hashes_left: usize::MAX,
@@ -93,6 +109,27 @@ impl<'a> Rewrite<'a> {
         self.view.map_or(0, |view| view.level(at))
     }
 
+    /// How often the byte at `at` is encoded as in a URL.
+    pub(crate) fn percents(&self, at: usize) -> u8 {
+        self.view.map_or(0, |view| percents(&self.came[view.place(at, at).start..]))
+    }
+
+    /// The byte that the one at `at` came as, or with which its escape begins.
+    pub(crate) fn came_with(&self, at: usize) -> u8 {
+        self.came[self.place(at, at).start]
+    }
+
+    /// Whether the byte at `at` came as `byte` behind backslashes.
+    pub(crate) fn came_behind_backslashes(&self, at: usize, byte: u8) -> bool {
+        let came = &self.came[self.place(at, at + 1)];
+        came.split_last().is_some_and(|(last, head)| *last == byte && head.iter().all(|byte| *byte == b'\\'))
+    }
+
+    /// Whether what takes the place of a match is up to its rule.
+    pub(crate) fn is_fitting(&self) -> bool {
+        self.action == Action::Fitting
+    }
+
     /// How far the text has been replaced: no later match may begin before.
     pub(crate) const fn done(&self) -> usize {
         self.done
@@ -100,11 +137,22 @@ impl<'a> Rewrite<'a> {
 
     /// Replaces `start..end`, by `fitting` unless another action was asked for. Stretches come in order.
     ///
-    /// What is a whole value of JSON without quotation marks (`"phone":9876543210`) gets those of its name: what takes its
-    /// place is a text, and JSON stays JSON.
+    /// What is a whole value of JSON without quotation marks (`"phone":9876543210`), or a part of such a number, gets those of
+    /// its name around all of it: what takes its place is a text, and JSON stays JSON.
     pub(crate) fn put(&mut self, start: usize, end: usize, fitting: &[u8]) {
-        let mark = self.mark_for(start, end);
-        self.replace(start, end, fitting, mark);
+        // The one before may have gone on to the end of a character, into the beginning of this.
+        let start = start.max(self.done);
+        if start >= end {
+            return;
+        }
+        let literal = match &mut self.literal {
+            Some(open) if start < open.end => {
+                open.end = open.end.max(end);
+                None
+            }
+            _ => self.literal_around(start, end),
+        };
+        self.replace(start, end, fitting, literal);
     }
 
     /// The same, with nothing around it.
@@ -112,18 +160,32 @@ impl<'a> Rewrite<'a> {
         self.replace(start, end, fitting, None);
     }
 
-    /// The quotation mark, as it reads, that a value at `start..end` lacks.
-    fn mark_for(&mut self, start: usize, end: usize) -> Option<usize> {
+    /// The same, with quotation marks around it.
+    pub(crate) fn put_quoted(&mut self, start: usize, end: usize, fitting: &[u8]) {
+        self.replace(start, end, fitting, Some(Literal { start, end, mark: b"\"" }));
+    }
+
+    /// The value of JSON without quotation marks that `start..end` is, or is a part of.
+    fn literal_around(&mut self, start: usize, end: usize) -> Option<Literal<'a>> {
         let text: &'a [u8] = self.view.map_or(self.came, |view| &view.bytes);
         let list_before = self.list.take();
         let is_blank = |byte: &u8| byte.is_ascii_whitespace();
+        let is_of_number =
+            |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');
+        let floor = self.done.max(start.saturating_sub(NUMBER_MAX)).min(start);
+        let head = &text[floor..start];
+        let first = start - head.iter().rev().take_while(|byte| is_of_number(byte)).count();
+        let start = if first < start && text[first] == b'+' { first + 1 } else { first };
+        let end = end + text[end..].iter().take(NUMBER_MAX).take_while(|byte| is_of_number(byte)).count();
         let blanks = text[end..].iter().take(BLANKS_MAX).take_while(|byte| is_blank(byte)).count();
         let ends = matches!(text.get(end + blanks), None | Some(b',' | b'}' | b']'));
-        if !ends || start >= end || text[start] == b'"' {
+        if !ends || text[start] == b'"' {
             return None;
         }
+        // In a form a blank is a plus sign.
+        let is_between = |byte: &&u8| is_blank(byte) || **byte == b'+';
         let without = |head: &'a [u8]| {
-            let blanks = head.iter().rev().take(BLANKS_MAX).take_while(|byte| is_blank(byte)).count();
+            let blanks = head.iter().rev().take(BLANKS_MAX).take_while(is_between).count();
             &head[..head.len() - blanks]
         };
         // `name` ends in a quotation mark: a colon and what is behind it are taken off.
@@ -131,12 +193,18 @@ impl<'a> Rewrite<'a> {
             let name = without(without(head).strip_suffix(b":")?);
             name.ends_with(b"\"").then(|| name.len() - 1)
         };
+        let literal = |mark: usize| {
+            let place = self.place(mark, mark + 1);
+            // In a text that is read as it came an escape is before it.
+            let before = self.came[..place.start].iter().rev().take(NUMBER_MAX);
+            let escapes = before.take_while(|byte| **byte == b'\\').count();
+            Literal { start, end, mark: &self.came[place.start - escapes..place.end] }
+        };
         if let Some(mark) = of(&text[..start]) {
-            return Some(mark);
+            return Some(literal(mark));
         }
         // One of several numbers in a list.
-        let is_of_list =
-            |byte: &u8| is_blank(byte) || byte.is_ascii_digit() || matches!(byte, b',' | b'.' | b'-');
+        let is_of_list = |byte: &u8| is_blank(byte) || is_of_number(byte) || *byte == b',';
         let floor = self.done.max(start.saturating_sub(LIST_MAX)).min(start);
         let numbers = text[floor..start].iter().rev().take_while(|byte| is_of_list(byte)).count();
         let from = start - numbers;
@@ -145,12 +213,33 @@ impl<'a> Rewrite<'a> {
             true => list_before,
             false => text[..from].strip_suffix(b"[").and_then(of),
         };
-        self.list = list.filter(|_| separates);
-        self.list
+        let list = list.filter(|_| separates);
+        let literal = list.map(literal);
+        self.list = list;
+        literal
     }
 
-    fn replace(&mut self, start: usize, end: usize, fitting: &[u8], mark: Option<usize>) {
-        // The one before may have gone on to the end of a character, into the beginning of this.
+    /// The stretch of the text as it came that `start..end` is.
+    fn place(&self, start: usize, end: usize) -> Range<usize> {
+        self.view.map_or(start..end, |view| view.place(start, end))
+    }
+
+    /// Writes the text as it came up to `end`, and then `mark`.
+    fn write_to(&mut self, end: usize, mark: &[u8]) {
+        let end = self.place(end, end).start;
+        self.out.extend_from_slice(&self.came[self.written..end]);
+        self.out.extend_from_slice(mark);
+        self.written = end;
+    }
+
+    /// Writes what is left of a value of JSON, with the quotation mark behind it.
+    fn close_literal(&mut self) {
+        if let Some(literal) = self.literal.take() {
+            self.write_to(literal.end, literal.mark);
+        }
+    }
+
+    fn replace(&mut self, start: usize, end: usize, fitting: &[u8], literal: Option<Literal<'a>>) {
         let start = start.max(self.done);
         if start >= end {
             return;
@@ -164,6 +253,8 @@ impl<'a> Rewrite<'a> {
         let with: &[u8] = match self.action {
             Action::Fitting => fitting,
             Action::Delete => b"",
+            // What has been hashed is: the hash of a hash would be another one in each pass.
+            Action::Hash if found.len() == HASH_LENGTH && begins_with_hash(found) => found,
             // Without a key a hash would be as good as the value.
             Action::Hash => {
                 hashed = self.hash(found).unwrap_or_else(stars);
@@ -180,11 +271,14 @@ impl<'a> Rewrite<'a> {
             let text = self.view.map_or(self.came, |view| &view.bytes);
             let end = end + text[end..].iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
             let found = &text[start..end];
-            let place = self.view.map_or(start..end, |view| view.place(start, end));
-            self.out.extend_from_slice(&self.came[self.written..place.start]);
-            let mark =
-                mark.map_or(0..0, |mark| self.view.map_or(mark..mark + 1, |view| view.place(mark, mark + 1)));
-            self.out.extend_from_slice(&self.came[mark.clone()]);
+            if self.literal.as_ref().is_some_and(|open| open.end <= start) {
+                self.close_literal();
+            }
+            if let Some(literal) = literal {
+                self.write_to(literal.start, literal.mark);
+                self.literal = Some(literal);
+            }
+            self.write_to(start, b"");
             match self.view {
                 // What stays of it stays as it came, such as the `%20` between the groups of a card.
                 Some(view) if with.len() == found.len() => {
@@ -198,8 +292,10 @@ impl<'a> Rewrite<'a> {
                 }
                 _ => self.out.extend_from_slice(with),
             }
-            self.out.extend_from_slice(&self.came[mark]);
-            (self.written, self.done) = (place.end, end);
+            (self.written, self.done) = (self.place(start, end).end, end);
+            if let Some(open) = &mut self.literal {
+                open.end = open.end.max(end);
+            }
         }
     }
 
@@ -208,6 +304,7 @@ impl<'a> Rewrite<'a> {
         if self.hits == 0 {
             return None;
         }
+        self.close_literal();
         self.out.extend_from_slice(&self.came[self.written..]);
         Some(self.out)
     }

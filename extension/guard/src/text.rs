@@ -64,7 +64,7 @@ const CLASSES: [u8; 256] = {
             b'%' | b'\\' | b'&' => ESCAPE,
             b'=' => SIGN | QUERY,
             b':' => SIGN | QUERY,
-            b'>' | b',' | b'-' | b'\t' => SIGN,
+            b'>' | b',' | b'-' | b'\t' | b'|' => SIGN,
             b'?' | b'#' => QUERY,
             b' ' => BLANK,
             _ => 0,

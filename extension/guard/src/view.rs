@@ -210,6 +210,11 @@ fn percent_character(text: &[u8]) -> Option<Escape> {
     Some(Escape::character(character, length, level))
 }
 
+/// How often the byte that `text` begins with, as it came, is encoded as in a URL.
+pub(crate) fn percents(text: &[u8]) -> u8 {
+    percent_byte(text).map_or(0, |(_, _, level)| level as u8)
+}
+
 /// One byte, how long its escape is, and how often it is escaped.
 fn percent_byte(text: &[u8]) -> Option<(u8, usize, usize)> {
     if text.first() != Some(&b'%') {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::secrets::NAME_MAX;
+use super::secrets::{NAME_MAX, ends_value};
 use super::states::{is_gone, is_plain};
 use super::{before, has_word};
 use crate::keys::{Naming, naming_in_text};
@@ -80,6 +80,46 @@ pub(super) fn next_word(text: &[u8], sign: usize, end: usize) -> Option<usize> {
     (behind.get(blanks) == Some(&quote)).then_some(end + 2 + blanks)
 }
 
+/// Whether a value begins at `end`, right behind an option whose dash is at `sign`: in quotation marks, `-p'…'`, or with a sign
+/// that is no part of a name, `-p!…`. A variable of a shell is no value.
+fn begins_glued(text: &[u8], sign: usize, end: usize) -> bool {
+    let Some((first, behind)) = text[end..].split_first() else { return false };
+    let is_quoted = matches!(first, b'"' | b'\'');
+    if is_quoted && before(text, sign) == Some(*first) {
+        return false;
+    }
+    let value = if is_quoted { behind } else { &text[end..] };
+    let begins = value.first().is_some_and(|byte| !ends_value(*byte));
+    let is_sign = matches!(
+        first,
+        b'!' | b'@'
+            | b'#'
+            | b'$'
+            | b'%'
+            | b'^'
+            | b'*'
+            | b'+'
+            | b'='
+            | b'~'
+            | b'/'
+            | b'?'
+            | b':'
+            | b'{'
+            | b'('
+    );
+    let goes_on = is_quoted || behind.first().is_some_and(|byte| !ends_value(*byte));
+    begins && (is_quoted || is_sign) && goes_on && !is_variable(value)
+}
+
+/// Whether a variable or a place for a value is what `value` begins with: `$MYSQL_PWD`, `${PASS}`, `$(cat f)`, `%s`.
+fn is_variable(value: &[u8]) -> bool {
+    let Some(name) = value.strip_prefix(b"$") else { return value.starts_with(b"%s") };
+    let is_of_name = |byte: &&u8| byte.is_ascii_uppercase() || **byte == b'_';
+    let length = name.iter().take(NAME_MAX).take_while(is_of_name).count();
+    let is_bracket = matches!(name.first(), Some(b'{' | b'('));
+    is_bracket || (length > 0 && name.get(length).is_none_or(|byte| ends_value(*byte)))
+}
+
 /// A secret in a command line: where it begins, and the quotation mark that it stands in.
 pub(super) struct Word {
     pub(super) start: usize,
@@ -132,9 +172,17 @@ impl<'a> Commands<'a> {
         self.read_to(sign);
         let (command, letter) = taking(self.found, name)?;
         let is_apart = name.len() == letter + 1;
-        let value = if is_apart { next_word(self.text, sign, end)? } else { start + letter + 1 };
+        let glued = is_apart && command.is_glued && begins_glued(self.text, sign, end);
+        let value = match is_apart {
+            true if glued => end,
+            true => next_word(self.text, sign, end)?,
+            false => start + letter + 1,
+        };
         // In a list of words the quotation mark before the dash ends it.
-        let opens = if is_apart { value } else { sign.saturating_sub(1) };
+        let in_list = before(self.text, sign).is_some_and(|byte| matches!(byte, b'"' | b'\''));
+        let is_quoted = glued && matches!(self.text[end], b'"' | b'\'');
+        let opens =
+            if is_apart && (!glued || is_quoted || !in_list) { value } else { sign.saturating_sub(1) };
         match (command.option, self.text.get(value)) {
             (b'u', _) => self.password(value),
             (_, None | Some(b'-')) => None,

@@ -9,18 +9,26 @@ pub(crate) mod addresses;
 pub(crate) mod cards;
 mod codes;
 pub(crate) mod commands;
+mod extents;
+mod frames;
 pub(crate) mod ibans;
 pub(crate) mod numbers;
 pub(crate) mod pan;
 pub(crate) mod phones;
 mod prefixes;
+mod quotes;
+mod said;
 pub(crate) mod secrets;
+mod signs;
+mod source;
+mod spoken;
 pub(crate) mod sql;
 mod states;
 pub(crate) mod tokens;
 mod tuples;
 pub(crate) mod urls;
 mod wrapped;
+mod yaml;
 
 #[cfg(test)]
 use crate::rewrite::{Action, Rewrite};

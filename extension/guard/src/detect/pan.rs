@@ -37,7 +37,17 @@ fn is_pan(text: &[u8], start: usize) -> bool {
         && HOLDERS.contains(&letters[3].to_ascii_uppercase())
         && rest[..4].iter().all(u8::is_ascii_digit)
         && is_letter(&rest[4])
-        && is_apart(text, start, start + LENGTH)
+        && (is_apart(text, start, start + LENGTH) || is_in_gstin(text, start))
+}
+
+/// Whether the number is a part of one for the tax on goods and services: a state, the PAN, how many there are of it, a `Z`
+/// and a check digit.
+fn is_in_gstin(text: &[u8], start: usize) -> bool {
+    let state = start.checked_sub(2).filter(|state| text[*state..start].iter().all(u8::is_ascii_digit));
+    let end = start + LENGTH;
+    let is_tail = matches!(text.get(end..end + 3), Some([count, b'Z' | b'z', check])
+        if count.is_ascii_alphanumeric() && check.is_ascii_alphanumeric());
+    state.is_some_and(|state| is_tail && is_apart(text, state, end + 3))
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ const SEPARATORS: [&[u8]; 15] = [
 const BETWEEN_MAX: usize = 8;
 /// Digits of a difference at the most; the numbers of most countries have more.
 const DIFFERENCE_MAX: usize = 10;
+/// Digits of a fraction at the most.
+const PLACES_MAX: usize = 2;
 /// What is counted in these is no telephone, whatever sign is before it.
 const UNITS: [&[u8]; 16] = [
     b"bytes",
@@ -146,6 +148,7 @@ fn is_international(text: &[u8], start: usize, end: usize) -> bool {
         && !goes_on(text, start - 1)
         && before(text, start - 1) != Some(b'+')
         && !is_date(&text[start..end])
+        && !is_fraction(&text[start..end])
         && !(is_short(&text[start..end]) && (is_measured(text, start) || has_unit(&text[end..])))
 }
 
@@ -158,6 +161,15 @@ fn has_unit(rest: &[u8]) -> bool {
     let rest = rest.strip_prefix(b" ").unwrap_or_default();
     let ends = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_alphanumeric);
     UNITS.iter().any(|unit| rest.strip_prefix(*unit).is_some_and(ends))
+}
+
+/// `12345678.90`: no number is written with one dot, and so few digits behind it.
+fn is_fraction(number: &[u8]) -> bool {
+    let mut parts = number.split(|byte| *byte == b'.');
+    let (whole, places) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    (1..=PLACES_MAX).contains(&places.len())
+        && parts.next().is_none()
+        && [whole, places].concat().iter().all(u8::is_ascii_digit)
 }
 
 /// `2026-11-28`: no number of Egypt has these groups.

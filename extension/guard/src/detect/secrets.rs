@@ -4,13 +4,18 @@
 use std::ops::Range;
 
 use super::before;
-use super::codes::{is_about_otp, is_code, is_named_behind, last_words};
 use super::commands::{Commands, next_word};
+use super::extents::Extent;
+use super::frames::{Frames, Mark, ends};
 use super::numbers::holds_arn;
-use super::states::{gone_len, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
+use super::quotes::{end_of_doubled, is_doubled};
+use super::signs;
+use super::source::{self, Lines};
+use super::states::{SENTENCE_MAX, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
-use super::wrapped::{Wrapped, closing, visibility, wrapped};
-use crate::keys::{Naming, is_last_secret, is_weak, naming_in_text};
+use super::wrapped::{Wrapped, inner_tag, last_of_list, new_len, rejected, visibility};
+use super::yaml::block;
+use crate::keys::{Naming, is_weak, naming_in_text};
 use crate::rewrite::{REDACTED, Rewrite};
 
 /// Longer words are no names.
@@ -23,20 +28,19 @@ pub(super) const CLOSERS_MAX: usize = 8;
 const WRAPPER_MAX: usize = 16;
 /// The head of an element of XML, back from its end.
 const TAG_MAX: usize = 128;
+/// How often the signs of an element may be escaped, to be told from such as are escaped more often: each byte is read once
+/// for each of them.
+const TAG_LEVELS: u8 = 4;
 /// Between the name in `{"name": "password", "value": "…"}` and its value.
 const PAIR_MAX: usize = 96;
+/// The same, where no bracket between them says that another object has begun.
+const FAR_MAX: usize = 512;
 /// Fewer digits are a number of something, where the name is a word like others: `session: 3`.
 pub(super) const DIGITS_MIN: usize = 4;
-/// Digits that stand behind a name with nothing between but a blank: `cvv 123`, `OTP is 123456`.
-const CODE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=8;
-/// Bytes before such digits that may name them.
-const CODE_NAME_MAX: usize = 48;
 /// Stars around what is set in bold or italics.
-const STARS_MAX: usize = 3;
-/// The values of these names go to the end of the line: they have spaces in them.
-pub(super) const WHOLE_LINES: [&[u8]; 2] = [b"authorization", b"cookie"];
+pub(super) const STARS_MAX: usize = 3;
 /// Names whose value is a name, and names whose value is its value.
-pub(crate) const NAMES: [&[u8]; 9] = [
+pub(crate) const NAMES: [&[u8]; 16] = [
     b"name",
     b"key",
     b"field",
@@ -44,10 +48,30 @@ pub(crate) const NAMES: [&[u8]; 9] = [
     b"param",
     b"parameter",
     b"parametername",
+    b"parameterkey",
+    b"optionname",
+    b"settingname",
+    b"headername",
+    b"propertyname",
+    b"fieldname",
+    b"attributename",
     b"variable",
     b"attribute",
 ];
-pub(crate) const VALUES: [&[u8]; 4] = [b"value", b"val", b"content", b"stringvalue"];
+pub(crate) const VALUES: [&[u8]; 12] = [
+    b"value",
+    b"val",
+    b"content",
+    b"stringvalue",
+    b"parametervalue",
+    b"settingvalue",
+    b"headervalue",
+    b"propertyvalue",
+    b"fieldvalue",
+    b"attributevalue",
+    b"rejectedvalue",
+    b"input",
+];
 /// What names of two words end in.
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
@@ -58,13 +82,19 @@ const CHANGES_MIN: usize = 3;
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
 const CDATA: (&[u8], &[u8]) = (b"<![CDATA[", b"]]>");
-/// Bytes before a line's first word.
-const INDENT_MAX: usize = 256;
 
 /// Each value is found from the sign before it. What is looked at of it is looked at once: it is replaced, or known by its
 /// first bytes to stay.
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
-    let mut search = Search { text, out, named_until: 0, commands: Commands::of(text) };
+    let mut search = Search {
+        text,
+        out,
+        named_until: 0,
+        named_at: None,
+        commands: Commands::of(text),
+        lines: Lines::of(text),
+        frames: Frames::of(text),
+    };
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         at = if SIGNS[usize::from(*byte)] { search.at(at).max(at + 1) } else { at + 1 };
@@ -72,7 +102,7 @@ pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
 }
 
 const fn is_sign(byte: u8) -> bool {
-    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t' | b' ' | b'0'..=b'9')
+    matches!(byte, b'=' | b':' | b'>' | b',' | b'-' | b'\t' | b' ' | b'|' | b'0'..=b'9')
 }
 
 const SIGNS: [bool; 256] = {
@@ -85,19 +115,31 @@ const SIGNS: [bool; 256] = {
     signs
 };
 
-struct Search<'a, 'b, 'c> {
-    text: &'a [u8],
-    out: &'b mut Rewrite<'c>,
+pub(super) struct Search<'a, 'b, 'c> {
+    pub(super) text: &'a [u8],
+    pub(super) out: &'b mut Rewrite<'c>,
     /// Before this, the value of `value` is that of a secret that has been named.
     named_until: usize,
+    /// Behind this name it is, too, where it is in the same object.
+    named_at: Option<usize>,
     commands: Commands<'a>,
+    lines: Lines<'a>,
+    frames: Frames<'a>,
 }
 
 /// A name, and what stands before it: a quotation mark there ends its value, too.
 #[derive(Clone, Copy)]
-struct Name<'a> {
-    text: &'a [u8],
-    before: Option<u8>,
+pub(super) struct Name<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) before: Option<u8>,
+    /// Whether it stands in quotation marks.
+    pub(super) is_quoted: bool,
+}
+
+impl<'a> Name<'a> {
+    const fn alone(text: &'a [u8]) -> Self {
+        Self { text, before: None, is_quoted: false }
+    }
 }
 
 impl<'a> Search<'a, '_, '_> {
@@ -111,6 +153,7 @@ impl<'a> Search<'a, '_, '_> {
             b'\t' => self.column(sign),
             b'0'..=b'9' => self.code(sign),
             b' ' => self.spoken(sign),
+            b'|' => self.piped(sign),
             _ => self.named(sign, sign + 1),
         }
     }
@@ -161,10 +204,11 @@ impl<'a> Search<'a, '_, '_> {
                 return self.value(start, self.name(both), from);
             }
         }
-        if is_one_of(&NAMES) {
+        let is_path = is_one_of(&[b"path", b"loc"]) && before(self.text, place.start) == Some(b'"');
+        if is_one_of(&NAMES) || is_path {
             self.note_name(start, from)
-        } else if is_one_of(&VALUES) && (start < self.named_until || self.is_named_behind(start)) {
-            self.named_until = 0;
+        } else if is_one_of(&VALUES) && (self.is_named(start) || self.is_named_behind(start)) {
+            (self.named_until, self.named_at) = (0, None);
             self.value(start, self.name(place), from)
         } else {
             from
@@ -172,12 +216,18 @@ impl<'a> Search<'a, '_, '_> {
     }
 
     fn name(&self, place: Range<usize>) -> Name<'a> {
-        Name { before: before(self.text, place.start), text: &self.text[place] }
+        let before = before(self.text, place.start);
+        let is_quoted = matches!(before, Some(b'"' | b'\'')) && self.text.get(place.end).copied() == before;
+        Name { before, is_quoted, text: &self.text[place] }
     }
 
     /// Further signs and blanks: `=>`, `:=`, `==`, ` : `; and the next line, where a value in quotation marks begins it.
     fn skip_signs(&self, from: usize) -> usize {
-        let is_more = |byte: &&u8| matches!(byte, b'=' | b':' | b'>' | b'~' | b' ' | b'\t');
+        // In a form a blank is a plus sign.
+        let is_form = from.checked_sub(1).is_some_and(|sign| self.out.percents(sign) > 0);
+        let is_more = |byte: &&u8| {
+            matches!(byte, b'=' | b':' | b'>' | b'~' | b' ' | b'\t') || (**byte == b'+' && is_form)
+        };
         let end = from + self.text[from..].iter().take(BLANKS_MAX).take_while(is_more).count();
         if !matches!(self.text.get(end), Some(b'\n' | b'\r')) {
             return end;
@@ -197,20 +247,28 @@ impl<'a> Search<'a, '_, '_> {
         if is_bold { self.skip_signs(start + closed) } else { start }
     }
 
-    /// A value that is a name: the `value` behind it is its value, and so is the next line but one of a form.
+    /// Whether the value at `start` is that of a secret whose name came before it.
+    fn is_named(&self, start: usize) -> bool {
+        let is_near = |at: usize| start < at + FAR_MAX && !self.text[at..start].contains(&b'}');
+        start < self.named_until || self.named_at.is_some_and(is_near)
+    }
+
+    /// A value that is a name, or the path of one: the `value` behind it is its value, and so is the next line but one of a form.
     fn note_name(&mut self, start: usize, from: usize) -> usize {
         let is_around = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
         let rest = &self.text[start..];
-        let around = rest.iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
-        let length = rest[around..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
+        let around = last_of_list(rest)
+            .unwrap_or_else(|| rest.iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count());
+        let is_path = |byte: &&u8| is_name(**byte) || matches!(byte, b'/' | b':');
+        let length = rest[around..].iter().take(NAME_MAX).take_while(is_path).count();
         let name = &rest[around..around + length];
-        if length == 0 || naming_in_text(name) == Naming::Plain {
-            self.named_until = 0;
+        if length == 0 || name.ends_with(b":") || naming_in_text(name) == Naming::Plain {
+            (self.named_until, self.named_at) = (0, None);
             return from;
         }
-        let name = Name { text: name, before: None };
+        let name = Name::alone(name);
         let mut end = start + around + length;
-        self.named_until = end + PAIR_MAX;
+        (self.named_until, self.named_at) = (end + PAIR_MAX, Some(end));
         end += self.text[end..].iter().take(CLOSERS_MAX).take_while(|byte| is_around(byte)).count();
         let breaks: [&[u8]; 2] = [b"\r\n\r\n", b"\n\n"];
         let body = breaks.iter().find(|lines| self.text[end..].starts_with(lines));
@@ -219,8 +277,8 @@ impl<'a> Search<'a, '_, '_> {
 
     /// Whether the quoted value that begins at `start` is named behind it: `{"value": "…", "name": "password"}`.
     fn is_named_behind(&self, start: usize) -> bool {
-        let (start, Some((quote, level))) = self.unwrapped(start) else { return false };
-        let ends = |at: &usize| self.text[*at] == quote && self.out.level(*at) <= level;
+        let (start, Some(mark)) = self.unwrapped(start) else { return false };
+        let ends = |at: &usize| self.text[*at] == mark.quote && ends(self.text, *at, mark, self.out);
         let most = self.text.len().min(start + PAIR_MAX);
         let Some(end) = (start..most).find(ends) else { return false };
         // Each of the two words is found behind quotation marks, blanks and a sign.
@@ -238,18 +296,42 @@ impl<'a> Search<'a, '_, '_> {
         is_of_name && naming_in_text(&self.text[word(key.end)]) != Naming::Plain
     }
 
-    /// Hides the value that begins at `start`; goes on from `from` where it stays.
+    /// Hides the value that begins at `start`, in the text that its sign is in; goes on from `from` where it stays.
     fn value(&mut self, start: usize, name: Name<'_>, from: usize) -> usize {
+        let end = self.frames.end(from, self.out);
+        if start >= end {
+            return from;
+        }
+        let whole = self.text;
+        self.text = &whole[..end];
+        let inner = start + new_len(&self.text[start..]);
+        if self.unwrapped(inner).1.is_some_and(|mark| mark.quote == b'"') {
+            self.text = &whole[..self.frames.end_of_double(from, self.out)];
+        }
+        let end = self.value_within(start, name, from, self.text.len() < whole.len());
+        self.text = whole;
+        end
+    }
+
+    /// The same, where nothing of the text is behind what it can be.
+    fn value_within(&mut self, start: usize, name: Name<'_>, from: usize, is_framed: bool) -> usize {
         let whole = start;
-        let (start, quote) = self.unwrapped(start);
+        let is_encoded = self.extent(from, is_framed).is_encoded(start);
+        let inner = start + new_len(&self.text[start..]);
+        let (start, quote) = if is_encoded { (start, None) } else { self.unwrapped(inner) };
         let start = if quote.is_none() { start + scheme_len(&self.text[start..], name.text) } else { start };
         let rest = &self.text[start..];
         if rest.is_empty() || start < self.out.done() {
             return from;
         }
+        if let Some(inner) = rejected(rest).filter(|_| quote.is_none()) {
+            return self.hide_each(start, &[inner]).unwrap_or(from);
+        }
         let is_none = is_place(self.text, start, name.text)
             || (quote.is_none() && is_topic(self.text, start, name.text))
-            || is_plain(rest, name.text, quote.map(|(quote, _)| quote));
+            || (is_plain(rest, name.text, quote.map(|mark| mark.quote))
+                && !is_encoded
+                && quote.is_none_or(|mark| self.ends_at_first(start, mark)));
         if is_none {
             return from;
         }
@@ -257,19 +339,43 @@ impl<'a> Search<'a, '_, '_> {
         if quote.is_none() && is_of_query(rest, is_declared) {
             return from;
         }
+        if let Some(quoted) = quote.is_none().then(|| self.expression(start, name, from)).flatten() {
+            return self.hide_each(start, &quoted).unwrap_or(from);
+        }
         let (start, end) = match quote {
             Some(quote) => match self.end_of_quoted(start, quote) {
                 end if self.is_first_of_several(whole, start, end) => {
-                    (whole, start - 2 + closing(&self.text[start - 2..], 0))
+                    (whole, self.extent(from, is_framed).closing(start - 2))
                 }
                 end => (start, end),
             },
-            None => (start, self.end_of_unquoted(start, name, from)),
+            None => (start, self.end_of_unquoted(start, name, from, is_framed)),
         };
         if start < end && !is_gone(&self.text[start..end]) {
             self.out.put(start, end, REDACTED);
         }
         end
+    }
+
+    fn extent(&self, from: usize, is_framed: bool) -> Extent<'_, '_, '_> {
+        let percents = Extent::percents(self.text, from, self.out);
+        Extent { text: self.text, out: self.out, percents, is_framed }
+    }
+
+    /// What is quoted in an expression of a program, if that is what stands behind a name.
+    fn expression(&mut self, start: usize, name: Name<'_>, from: usize) -> Option<source::Quoted> {
+        let of = |is_source| source::code(self.text, start, name.text, from, is_source);
+        of(false).or_else(|| if self.lines.is_source(start) { of(true) } else { None })
+    }
+
+    /// Hides what is `quoted` behind `start`; says where the last of it ends.
+    fn hide_each(&mut self, start: usize, quoted: &[Range<usize>]) -> Option<usize> {
+        for place in quoted.iter().map(|place| start + place.start..start + place.end) {
+            if !is_gone(&self.text[place.clone()]) {
+                self.out.put(place.start, place.end, REDACTED);
+            }
+        }
+        quoted.last().map(|place| start + place.end)
     }
 
     /// Whether more stands in the round brackets before what is quoted at `start..end`: `('jane', 'hunter2')`.
@@ -280,53 +386,36 @@ impl<'a> Search<'a, '_, '_> {
         opens && behind.get(blanks).is_some_and(|byte| *byte != b')')
     }
 
-    fn end_of_unquoted(&self, start: usize, name: Name<'_>, from: usize) -> usize {
-        if let Some(end) = self.block(start, from) {
+    fn end_of_unquoted(&self, start: usize, name: Name<'_>, from: usize, is_framed: bool) -> usize {
+        let extent = self.extent(from, is_framed);
+        if extent.is_encoded(start) {
+            return extent.unquoted(start, name);
+        }
+        if let Some(end) = block(self.text, start, from) {
             return end;
         }
-        let rest = &self.text[start..];
-        let inner = match wrapped(rest) {
-            Some(Wrapped::Until(length)) => return start + length,
+        let inner = match extent.wrapped(start) {
+            Some(Wrapped::Until(length)) => return extent.behind(start + length, name),
             Some(Wrapped::Before(length)) => start + length,
-            None => return start + unquoted(rest, name),
+            None => {
+                let length = extent.unquoted(start, name) - start;
+                return start + signs::whole(self.text, start, length, from, name.text, name.before);
+            }
         };
         match self.unwrapped(inner) {
             // With the quotation mark that ends it.
             (begin, Some(quote)) => self.text.len().min(self.end_of_quoted(begin, quote) + 1),
-            _ => self.block(inner, from).unwrap_or_else(|| inner + unquoted(&self.text[inner..], name)),
+            _ => block(self.text, inner, from).unwrap_or_else(|| extent.unquoted(inner, name)),
         }
-    }
-
-    /// Where a block of YAML ends that begins at `start`, behind a name before `from`: `|` or `>`, and lines that are
-    /// further in than that of the name.
-    fn block(&self, start: usize, from: usize) -> Option<usize> {
-        let indent = |line: &[u8]| line.iter().take(INDENT_MAX).take_while(|byte| **byte == b' ').count();
-        // The sign `>` is skipped with others.
-        let begins = start - usize::from(before(self.text, start) == Some(b'>'));
-        let mut at = begins + 1;
-        if !matches!(self.text.get(begins), Some(b'|' | b'>')) {
-            return None;
-        }
-        at += self.text[at..].iter().take(2).take_while(|byte| matches!(byte, b'-' | b'+')).count();
-        if self.text.get(at) != Some(&b'\n') {
-            return None;
-        }
-        let head = &self.text[from.saturating_sub(INDENT_MAX)..from];
-        let of_name = indent(head.rsplit(|byte| *byte == b'\n').next().unwrap_or(head));
-        while let Some(line) = self.text.get(at + 1..) {
-            let length = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
-            if length == 0 || indent(&line[..length]) <= of_name {
-                break;
-            }
-            at += 1 + length;
-        }
-        Some(at)
     }
 
     /// Where the value begins behind a quotation mark and what is before that (`b"…"`, `Some("…")`), and the mark and how
     /// often it is escaped.
-    fn unwrapped(&self, start: usize) -> (usize, Option<(u8, u8)>) {
+    fn unwrapped(&self, start: usize) -> (usize, Option<Mark>) {
         let rest = &self.text[start..];
+        if self.is_doubled(start + 2) {
+            return (start + 2, Some(self.mark(start)));
+        }
         let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
         let word = rest.iter().take(WRAPPER_MAX).take_while(is_word).count();
         let is_prefix = |byte: &&u8| {
@@ -360,24 +449,50 @@ impl<'a> Search<'a, '_, '_> {
         };
         let opens = |behind: Option<&u8>| behind.is_some_and(|byte| !ends_value(*byte));
         match rest.get(wrapper) {
-            Some(quote @ (b'"' | b'\'' | b'`')) if wrapper == 0 || opens(rest.get(wrapper + 1)) => {
+            Some(b'"' | b'\'' | b'`') if wrapper == 0 || opens(rest.get(wrapper + 1)) => {
                 let at = start + wrapper;
-                (at + 1, Some((*quote, self.out.level(at))))
+                (at + 1, Some(self.mark(at)))
             }
             _ => (start, None),
         }
     }
 
+    /// Whether the first quotation mark like `mark` in the value at `start` ends it: what stays was read up to there.
+    fn ends_at_first(&self, start: usize, mark: Mark) -> bool {
+        let seen = start..self.text.len().min(start + SENTENCE_MAX);
+        let first = seen.into_iter().find(|at| self.text[*at] == mark.quote);
+        first.is_none_or(|at| ends(self.text, at, mark, self.out))
+    }
+
+    /// Whether two quotation marks that are escaped alike stand before what begins at `start`.
+    fn is_doubled(&self, start: usize) -> bool {
+        is_doubled(self.text, start) && self.mark(start - 2) == self.mark(start - 1)
+    }
+
+    /// How many quotation marks like the one at `at` stand there beside each other.
+    fn marks(&self, at: usize) -> usize {
+        (at..self.text.len()).take_while(|other| self.mark(*other) == self.mark(at)).count()
+    }
+
+    fn mark(&self, at: usize) -> Mark {
+        Mark::of(self.text, at, self.out)
+    }
+
     /// The next quotation mark that is escaped no more often than the first one, and that is not doubled, as in SQL's
     /// `'it''s'` and Python's `'''it'''`.
-    fn end_of_quoted(&self, start: usize, (quote, level): (u8, u8)) -> usize {
+    fn end_of_quoted(&self, start: usize, mark: Mark) -> usize {
+        let is_doubled = self.is_doubled(start);
         let mut at = start;
         while let Some(byte) = self.text.get(at) {
             match byte {
+                byte if is_doubled && *byte == mark.quote => match end_of_doubled(self.marks(at)) {
+                    (length, true) => return at + length,
+                    (length, false) => at += length,
+                },
                 // In a text without escapes of its own one backslash still is before what it escapes.
                 b'\\' if self.out.level(at) == 0 => at += 2,
-                byte if *byte == quote && self.out.level(at) <= level => {
-                    if self.text.get(at + 1) != Some(&quote) {
+                byte if *byte == mark.quote && ends(self.text, at, mark, self.out) => {
+                    if at + 1 == self.text.len() || self.mark(at + 1) != self.mark(at) {
                         return at;
                     }
                     at += 2;
@@ -407,11 +522,12 @@ impl<'a> Search<'a, '_, '_> {
         if !is_named && !is_of_name && naming_in_text(name) == Naming::Plain {
             return sign + 1;
         }
-        let (start, stop) = match self.text[sign + 1..].starts_with(CDATA.0) {
+        let text = &self.text[..self.frames.end(sign, self.out)];
+        let (start, stop) = match text[sign + 1..].starts_with(CDATA.0) {
             true => (sign + 1 + CDATA.0.len(), CDATA.1),
             false => (sign + 1, &b"<"[..]),
         };
-        let rest = &self.text[start..];
+        let rest = &text[start..];
         if !is_named && is_of_name {
             // Only looked at: whatever it is, it is searched like all else.
             let seen = &rest[..rest.len().min(NAME_MAX + stop.len())];
@@ -426,7 +542,11 @@ impl<'a> Search<'a, '_, '_> {
         if start < self.out.done() {
             return sign + 1;
         }
-        let found = rest.windows(stop.len()).position(|part| part == stop);
+        // `&lt;` is a sign of the text where the element is not escaped, too. As deep as this it is not told.
+        let level = |at: usize| self.out.level(at).min(TAG_LEVELS);
+        let is_stop =
+            |at: &usize| text[*at..].starts_with(stop) && (stop == CDATA.1 || level(*at) <= level(sign));
+        let found = (start..text.len()).find(is_stop).map(|at| at - start);
         let length = found.unwrap_or(rest.len());
         let value = rest[..length].trim_ascii();
         let ends = match found {
@@ -438,45 +558,19 @@ impl<'a> Search<'a, '_, '_> {
                 is_word && ahead.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'"'))
             }
         };
+        // `<AdministratorPassword><Value>`.
+        if let Some(length) = inner_tag(rest) {
+            self.named_until = start + length;
+        }
         if !ends {
             // What was read has no other element in it.
             return sign + 1;
         }
         if !value.is_empty() && !is_gone(value) {
             self.out.put(start, start + length, REDACTED);
-            self.named_until = 0;
+            (self.named_until, self.named_at) = (0, None);
         }
         start + length
-    }
-
-    /// A name, a blank, and what is no word but letters and digits in disorder: `password hunter2X9zz`, and the same in
-    /// quotation marks or brackets, or behind `is`.
-    fn spoken(&mut self, blank: usize) -> usize {
-        let from = blank + 1;
-        let opens =
-            usize::from(matches!(self.text.get(from), Some(b'"' | b'\'' | b'(' | b'[' | b'<' | b'`')));
-        let start = from + opens;
-        let rest = &self.text[start..];
-        let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        let word = &rest[..length];
-        let is_random = length >= RANDOM_MIN
-            && word.iter().any(u8::is_ascii_digit)
-            && word.iter().any(u8::is_ascii_alphabetic);
-        if !is_random || start < self.out.done() {
-            return from;
-        }
-        let name = last_words(&self.text[blank.saturating_sub(NAME_MAX)..blank]);
-        let is_secret = || {
-            let name = name.strip_suffix(b" is").unwrap_or(name);
-            naming_in_text(name) == Naming::Secret && !is_last_secret(name)
-        };
-        if name.is_empty() || !is_secret() {
-            return from;
-        }
-        let ends = |byte: &u8| ends_value(*byte) || matches!(byte, b'>' | b'`');
-        let end = start + rest.iter().position(ends).unwrap_or(rest.len());
-        self.out.put(start, end, REDACTED);
-        end
     }
 
     /// `("name", "value")`: two quoted words beside each other, in round brackets or where the second looks like a secret.
@@ -507,7 +601,7 @@ impl<'a> Search<'a, '_, '_> {
             // A value that stays is read again from its sign: no further than it is long.
             return end.min(self.text.len());
         }
-        let name = Name { text: name, before: None };
+        let name = Name::alone(name);
         self.value(sign + 1 + blanks, name, sign + 1)
     }
 
@@ -517,7 +611,9 @@ impl<'a> Search<'a, '_, '_> {
         let blanks = self.text[sign + 1..].iter().take(BLANKS_MAX).take_while(|byte| **byte == b' ').count();
         let start = sign + 1 + blanks;
         let (value, quote) = self.unwrapped(start);
-        let is_pair = opener == b'[' && tuples::ends_pair(&self.text[value..]);
+        let rest = &self.text[value..];
+        let is_pair =
+            (opener == b'[' && tuples::ends_pair(rest)) || (opener == b'{' && rest.starts_with(b"<<\""));
         if quote.is_none() && !is_pair {
             return sign + 1;
         }
@@ -533,12 +629,17 @@ impl<'a> Search<'a, '_, '_> {
         let length = self.text[start..].iter().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
         let end = start + length;
         let name = self.name(start..end);
+        // In a list of quoted words the value is in the next one: `'--password', '…'`.
+        let is_listed = matches!(self.text.get(end), Some(b'"' | b'\''))
+            && self.text.get(end).copied() == before(self.text, sign);
+        let around = if is_listed { end + 1 } else { sign };
         if let Some(secret) = self.commands.secret_of(sign, start, end) {
-            if secret.start < self.out.done() {
+            let text = &self.text[..self.frames.end(around, self.out)];
+            if secret.start < self.out.done() || secret.start >= text.len() {
                 return start;
             }
-            let end = secret.end(self.text);
-            if secret.start < end && !is_gone(&self.text[secret.start..end]) {
+            let end = secret.end(text);
+            if secret.start < end && !is_gone(&text[secret.start..end]) {
                 self.out.put(secret.start, end, REDACTED);
             }
             return end.max(start);
@@ -549,34 +650,7 @@ impl<'a> Search<'a, '_, '_> {
         if self.text.get(next + opens) == Some(&b'-') {
             return start;
         }
-        self.value(next, name, end)
-    }
-
-    /// Digits behind a name with nothing between but a blank, or `is`; or before it: data that must never be stored is
-    /// hidden as people write it, too.
-    fn code(&mut self, start: usize) -> usize {
-        let length = self.text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let end = start + length;
-        // It may be set in bold.
-        let opened =
-            self.text[..start].iter().rev().take(STARS_MAX).take_while(|byte| **byte == b'*').count();
-        let first = start - opened;
-        let is_apart = before(self.text, first).is_none_or(|byte| byte == b' ')
-            && self
-                .text
-                .get(end)
-                .is_none_or(|byte| ends_value(*byte) || matches!(byte, b'.' | b'!' | b'<' | b'*'));
-        if !is_apart || !CODE_LENGTHS.contains(&length) || start < self.out.done() {
-            return end;
-        }
-        let head = &self.text[first.saturating_sub(CODE_NAME_MAX)..first];
-        if is_code(last_words(head), length)
-            || (head.ends_with(b" is ") && is_about_otp(head, length))
-            || is_named_behind(&self.text[end..], length)
-        {
-            self.out.put(start, end, REDACTED);
-        }
-        end
+        self.value(next, name, if is_listed { next } else { end })
     }
 
     /// A name that begins a line, and its value behind a tab.
@@ -630,7 +704,7 @@ pub(super) const fn is_name(byte: u8) -> bool {
 }
 
 /// Where the word before the sign at `sign` is, without the quotes, brackets and blanks around it.
-fn name_before(text: &[u8], sign: usize) -> Range<usize> {
+pub(super) fn name_before(text: &[u8], sign: usize) -> Range<usize> {
     let count = |text: &[u8], max: usize, is_it: fn(u8) -> bool| {
         text.iter().rev().take(max).take_while(|byte| is_it(**byte)).count()
     };
@@ -646,49 +720,6 @@ fn name_before(text: &[u8], sign: usize) -> Range<usize> {
 /// The last word of a name: behind a dot, a bracket or a hyphen.
 pub(super) fn last_word(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or(name)
-}
-
-/// The length of a value that is not quoted.
-fn unquoted(rest: &[u8], name: Name<'_>) -> usize {
-    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name.text, line));
-    match rest.first() {
-        // What stands for the beginning of a line that has gone is in brackets, too.
-        Some(b'[' | b'{' | b'(') if !is_line || gone_len(rest).is_none() => closing(rest, 0),
-        _ if is_line => line(rest, name.before),
-        // A password's hash in the form of PHC has commas in it.
-        Some(b'$') => {
-            let ends = |byte: &u8| {
-                byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'&' | b';' | b')' | b'}' | b']')
-            };
-            rest.iter().position(ends).unwrap_or(rest.len())
-        }
-        _ => {
-            // A bracket or an apostrophe with more behind it is a part of a password.
-            let is_part = |at: usize| {
-                matches!(rest[at], b')' | b'}' | b']' | b'\'')
-                    && name.before != Some(rest[at])
-                    && rest.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
-            };
-            (0..rest.len()).find(|at| ends_value(rest[*at]) && !is_part(*at)).unwrap_or(rest.len())
-        }
-    }
-}
-
-/// The length of a value that goes to the end of the line, or to the quotation mark before its name: `-H 'Cookie: …'`. What
-/// is quoted within it (`username="jane"`) is a part of it.
-fn line(rest: &[u8], before: Option<u8>) -> usize {
-    let mut is_quoted = false;
-    for (index, byte) in rest.iter().enumerate() {
-        match byte {
-            b'\n' | b'\r' => return index,
-            b'\'' if before == Some(b'\'') => return index,
-            b'"' if is_quoted => is_quoted = false,
-            b'"' if before != Some(b'"') && index > 0 && rest[index - 1] == b'=' => is_quoted = true,
-            b'"' => return index,
-            _ => {}
-        }
-    }
-    rest.len()
 }
 
 pub(super) fn ends_with_word(name: &[u8], word: &[u8]) -> bool {

@@ -25,16 +25,32 @@ pub(crate) const PLACEHOLDER: &[u8] = b"?";
 
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let is_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    let is_strict = is_json && is_strict(text);
     let mut reader = Reader { text, is_json, has_names: !is_json && quotes_names(text), word: 0..0 };
     let mut at = 0;
     while at < text.len() {
         let (length, is_literal) = reader.token(at);
-        if is_literal {
-            let is_text = is_json && text[at] == b'"';
-            out.put_as_it_is(at, at + length, if is_text { b"\"?\"" } else { PLACEHOLDER });
+        let end = at + length;
+        match text[at] {
+            _ if !is_literal => {}
+            b'"' if is_json && out.is_fitting() => out.put_as_it_is(at, end, b"\"?\""),
+            // What is between them: JSON stays JSON.
+            b'"' if is_json => {
+                let is_closed = length > 1 && text[end - 1] == b'"';
+                out.put_as_it_is(at + 1, end - usize::from(is_closed), PLACEHOLDER);
+            }
+            b'-' | b'0'..=b'9' if is_json && is_strict => out.put_quoted(at, end, PLACEHOLDER),
+            _ => out.put_as_it_is(at, end, PLACEHOLDER),
         }
-        at += length;
+        at = end;
     }
+}
+
+/// Whether a query in brackets is JSON, by what stands behind the first ones: `{find: 'users'}` and `{call f(1)}` are none.
+fn is_strict(text: &[u8]) -> bool {
+    let is_open = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'{' | b'[');
+    let first = text.iter().find(|byte| !is_open(byte));
+    matches!(first, Some(b'"' | b'-' | b'0'..=b'9' | b'}' | b']'))
 }
 
 /// Whether what is in double quotes in this statement are names, as the standard has it, and not MySQL's texts: one stands
@@ -144,6 +160,7 @@ fn token(text: &[u8], at: usize, is_json: bool) -> (usize, bool) {
         b'#' if !is_json && !matches!(rest.get(1), Some(b'>' | b'-')) => (line(rest), true),
         b'/' if rest.starts_with(b"/*") => (comment(rest), true),
         b'$' if !is_json => dollar(rest),
+        b'-' if is_json && rest.get(1).is_some_and(u8::is_ascii_digit) => (1 + number(&rest[1..]), true),
         b'0'..=b'9' => (number(rest), true),
         b'q' | b'Q' | b'n' | b'N' if !is_json && oracle(rest).is_some() => (oracle(rest).unwrap_or(1), true),
         b'_' | b'a'..=b'z' | b'A'..=b'Z' | 0x80.. => (word(rest), false),
@@ -294,7 +311,7 @@ mod tests {
             ("SELECT 'cut off", "SELECT ?"),
             (
                 r#"{"find":"users","filter":{"mail":"a@b.c","n":5}}"#,
-                r#"{"find":"?","filter":{"mail":"?","n":?}}"#,
+                r#"{"find":"?","filter":{"mail":"?","n":"?"}}"#,
             ),
         ];
         for (text, expected) in rows {

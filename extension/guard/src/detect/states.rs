@@ -1,10 +1,13 @@
 //! Whether what stands behind the name of a secret is one: it has gone already, says how a secret is, or is a count.
 
+use super::extents::is_line;
+use super::said::is_no_value;
 use super::secrets::{
-    CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, WHOLE_LINES, ends_value, ends_with_word, is_forbidden,
+    CLOSERS_MAX, DIGITS_MIN, NAME_MAX, RANDOM_MIN, ends_value, ends_with_word, is_forbidden,
 };
+use super::signs::has_group;
 use super::{before, has_word};
-use crate::hash::LETTERS as HASH_LETTERS;
+use crate::hash::{LENGTH as HASH_LENGTH, begins_with_hash};
 use crate::keys::{Naming, is_scheme, is_weak, naming_in_text};
 use crate::rewrite::REDACTED;
 use crate::words::STATES;
@@ -12,7 +15,7 @@ use crate::words::STATES;
 /// Words of a quoted value that are read to know that it says how a secret is.
 const STATE_WORDS_MAX: usize = 8;
 /// Bytes of a quoted value, or of a line, that are read to know the same.
-const SENTENCE_MAX: usize = 128;
+pub(super) const SENTENCE_MAX: usize = 128;
 /// What stands for a value that has gone already.
 const GONE: [&[u8]; 2] = [REDACTED, b"REDACTED"];
 
@@ -28,14 +31,8 @@ pub(super) fn gone_len(rest: &[u8]) -> Option<usize> {
         return Some(word.len());
     }
     let stars = rest.iter().take_while(|byte| **byte == b'*').count();
-    let is_hash = || {
-        let letters = rest.strip_prefix(b"{").and_then(|rest| rest.split_at_checked(HASH_LETTERS));
-        letters.is_some_and(|(letters, behind)| {
-            letters.iter().all(|byte| (b'a'..=b'p').contains(byte)) && behind.first() == Some(&b'}')
-        })
-    };
     match stars {
-        0 => is_hash().then_some(HASH_LETTERS + 2),
+        0 => begins_with_hash(rest).then_some(HASH_LENGTH),
         stars => Some(stars),
     }
 }
@@ -63,8 +60,11 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     let is_behind = |at: usize| rest.get(at).is_none_or(|byte| ends_value(*byte) || *byte == b'<');
     // A full stop ends a sentence, or is a part of a password.
     let ends = |at: usize| is_behind(at) || (matches!(rest[at], b'.' | b'!') && is_behind(at + 1));
-    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
+    let is_line = is_line(name);
     if is_only_scheme(rest, name, is_line) {
+        return true;
+    }
+    if !is_line && is_no_value(rest, name, quote) {
         return true;
     }
     if (is_line || quote.is_some()) && has_disorder(rest, quote) {
@@ -83,15 +83,30 @@ pub(super) fn is_plain(rest: &[u8], name: &[u8], quote: Option<u8>) -> bool {
     }
     let digits = rest.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
     // The working directory has the name of a password.
-    let is_folder = rest[0] == b'/' && has_word(name, name.len().saturating_sub(3), b"pwd");
+    let is_folder = has_word(name, name.len().saturating_sub(3), b"pwd") && is_folder(rest);
     // Nor has a one-time password: `erlang OTP: 26`.
-    let is_counted = !is_forbidden(name) || ends_with_word(name, b"otp");
+    let is_counted = !is_forbidden(name) || (ends_with_word(name, b"otp") && !has_group(rest));
     // `pass: 2/3`.
     let share = rest.get(digits..).and_then(|rest| rest.strip_prefix(b"/")).unwrap_or_default();
     let whole = share.iter().take(DIGITS_MIN).take_while(|byte| byte.is_ascii_digit()).count();
     let end = if whole > 0 { digits + 1 + whole } else { digits };
     let is_count = digits > 0 && digits < DIGITS_MIN && whole < DIGITS_MIN && ends(end);
-    (is_count && is_weak(name) && is_counted) || is_folder
+    // `cookies: 3 of 5`; in JSON it is a value.
+    let are_cookies = ends_with_word(name, b"cookies") && matches!(rest.get(end), None | Some(b' '));
+    let may_count = is_weak(name) || are_cookies;
+    (is_count && may_count && is_counted) || is_folder
+}
+
+/// Whether a path is what follows: its first part is a word, as in `/var/task`, and no sign of Base64 is in it.
+fn is_folder(rest: &[u8]) -> bool {
+    let Some(path) = rest.strip_prefix(b"/") else { return false };
+    let length = path.iter().take(SENTENCE_MAX).take_while(|byte| !ends_value(**byte)).count();
+    let first = path[..length].split(|byte| *byte == b'/').next().unwrap_or_default();
+    // `/Users`.
+    let is_word =
+        first.iter().skip(1).all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_' | b'.'))
+            || !first.iter().any(u8::is_ascii_uppercase);
+    is_word && !path[..length].iter().any(|byte| matches!(byte, b'+' | b'='))
 }
 
 /// Digits of the number of a place for a value.
@@ -171,7 +186,7 @@ fn is_only_scheme(rest: &[u8], name: &[u8], is_line: bool) -> bool {
 pub(super) fn scheme_len(rest: &[u8], name: &[u8]) -> usize {
     let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
     let length = rest.iter().take(NAME_MAX).take_while(is_word).count();
-    let is_line = WHOLE_LINES.iter().any(|line| ends_with_word(name, line));
+    let is_line = is_line(name);
     let is_before_one = rest.get(length) == Some(&b' ')
         && rest.get(length + 1).is_some_and(|byte| !ends_value(*byte))
         && state_len(&rest[length + 1..]) == 0;
@@ -214,7 +229,7 @@ fn has_disorder(rest: &[u8], quote: Option<u8>) -> bool {
 }
 
 /// The length of the word that `rest` begins with, if it says how a secret is.
-fn state_len(rest: &[u8]) -> usize {
+pub(super) fn state_len(rest: &[u8]) -> usize {
     let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = rest[..length].to_ascii_lowercase();
     if STATES.contains(&&*word) { length } else { 0 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::frames::Frames;
 use super::has_word;
 use super::numbers::is_uuid;
 use super::prefixes::{BOT, PREFIXES};
@@ -16,6 +17,8 @@ const PEM_LABEL_MAX: usize = 64;
 /// Shorter words behind `Bearer` are a sentence.
 const BEARER_MIN: usize = 8;
 const BEARER_SURE: usize = 20;
+/// Digits of the number of a token.
+const NUMBER_MAX: usize = 20;
 /// Characters of a name and a password in Base64 that are read.
 const BASIC_MAX: usize = 512;
 
@@ -70,10 +73,16 @@ const START: u8 = 2;
 
 pub(crate) fn redact(text: &[u8], out: &mut Rewrite<'_>) {
     let (mut at, mut is_inside) = (0, false);
+    let mut frames = Frames::of(text);
     while let Some(byte) = text.get(at) {
         // Only a word's beginning can be a credential's: each byte is looked at once.
         let class = CLASSES[usize::from(*byte)];
-        let found = if class & START != 0 && !is_inside { credential(text, at) } else { None };
+        let found = match class & START != 0 && !is_inside {
+            // One that has been cut off ends with the text that it is in.
+            true if text[at..].starts_with(PEM) => credential(&text[..frames.end(at, out)], at),
+            true => credential(text, at),
+            false => None,
+        };
         match found {
             Some((start, end)) => {
                 out.put(start, end, REDACTED);
@@ -124,10 +133,14 @@ fn jwt_end(text: &[u8], at: usize) -> Option<usize> {
 
 fn bearer(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let start = scheme_end(text, at, b"bearer")?;
-    let end = end_while(text, start, |byte| {
+    // Laravel Sanctum's tokens have their number before them: `12|…`.
+    let digits = text[start..].iter().take(NUMBER_MAX).take_while(|byte| byte.is_ascii_digit()).count();
+    let numbered = digits > 0 && text.get(start + digits) == Some(&b'|');
+    let body = if numbered { start + digits + 1 } else { start };
+    let end = end_while(text, body, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
     });
-    let word = &text[start..end];
+    let word = &text[body..end];
     // Base64 ends in `=`, and `Bearer expires_in=3600` is no credential.
     let pad = word.iter().position(|byte| *byte == b'=').unwrap_or(word.len());
     if word[pad..].iter().any(|byte| *byte != b'=') {

@@ -12,9 +12,18 @@ const VALUE_MAX: usize = 256;
 
 /// Where the name of a secret is that ends at `end`, and the bracket before it.
 pub(super) fn name(text: &[u8], end: usize) -> Option<(Range<usize>, u8)> {
+    // Erlang's texts: `{<<"password">>, <<"hunter2">>}`.
+    let (open, close) = (&b"<<\""[..], &b"\">>"[..]);
+    let is_binary = text[..end].ends_with(close);
+    let end = if is_binary { end - close.len() } else { end };
     let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let length = text[..end].iter().rev().take(NAME_MAX).take_while(is_word).count();
     let place = end - length..end;
+    if is_binary {
+        let head = text[..place.start].strip_suffix(open)?;
+        let opener = *head.last().filter(|byte| **byte == b'{')?;
+        return (naming_in_text(&text[place.clone()]) != Naming::Plain).then_some((place, opener));
+    }
     // The atom of Elixir and Erlang has a colon.
     let opener = match before(text, place.start)? {
         b':' => before(text, place.start - 1).filter(|byte| *byte == b'{')?,
@@ -38,6 +47,11 @@ pub(super) fn serialized(text: &[u8], place: &Range<usize>) -> Option<Range<usiz
     let head = text[..place.start].strip_suffix(b"\";s:").filter(|_| is_length)?;
     let length = head.iter().rev().take(NAME_MAX).take_while(|byte| is_name(**byte)).count();
     let name = head.len() - length..head.len();
-    let is_quoted = before(text, name.start) == Some(b'"');
+    // A property that is not public has its class before it, or a star, between two zeros.
+    let is_quoted = match text[..name.start].split_last() {
+        Some((b'"', _)) => true,
+        Some((0, class)) => class.iter().rev().take(NAME_MAX).any(|byte| *byte == 0),
+        _ => false,
+    };
     (is_quoted && naming_in_text(&text[name.clone()]) != Naming::Plain).then_some(name)
 }

@@ -100,12 +100,17 @@ fn user(text: &[u8], colon: usize, out: &mut Rewrite<'_>) -> usize {
 fn behind(text: &[u8], start: usize, end: usize) -> Option<usize> {
     let head = &text[start..end];
     let colon = head.iter().position(|byte| *byte == b':')?;
+    let sign = *text.get(end)?;
+    // A fragment behind a port has a slash or an equals sign before its at-sign.
+    let mut behind = text[end..].iter().take(PART_MAX).take_while(|byte| **byte != b'@');
+    let is_fragment = behind.any(|byte| matches!(byte, b'/' | b'?' | b'='));
     let is_port = head[colon + 1..].iter().all(u8::is_ascii_digit);
-    if is_port || head.contains(&b'@') || head[0] == b'[' {
+    if (is_port && (sign != b'#' || is_fragment)) || head.contains(&b'@') || head[0] == b'[' {
         return None;
     }
     let most = text.len().min(end + PART_MAX);
-    let word = (end..most).take_while(|at| !ends_query(text, *at));
+    let is_part = |at: usize| text[at] == b'"' && text.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
+    let word = (end..most).take_while(|at| !ends_query(text, *at) || (*at == end && is_part(*at)));
     // With the at-sign.
     word.filter(|at| text[*at] == b'@').last().map(|at| at + 1)
 }

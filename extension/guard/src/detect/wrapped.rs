@@ -2,12 +2,17 @@
 //! `(string) (len=11) "…"`, `Password { Value = … }`, `<SecretStr: '…'>`, `[password:protected] => …`: the value is all of it,
 //! up to the bracket or the quotation mark that ends it.
 
-use super::secrets::{BLANKS_MAX, is_name};
+use std::ops::Range;
+
+use super::secrets::{BLANKS_MAX, VALUES, is_name};
+use super::states::gone_len;
 
 /// A type, or the name of a constructor.
 const TYPE_MAX: usize = 64;
 /// Casts before a value: `(*string)(0xc000012345)((len=11) "…")`.
 const CASTS_MAX: usize = 4;
+/// Options before a value in PowerShell.
+const OPTIONS_MAX: usize = 4;
 /// Bytes of a constructor with something in it that may as well be a password with a bracket.
 const BARE_MAX: usize = 256;
 /// Between a name and its bracket in `[password:App\User:private]`.
@@ -22,13 +27,16 @@ pub(super) enum Wrapped {
     Before(usize),
 }
 
+/// Whether the quotation mark at the second place ends what the one at the first has begun.
+pub(super) type Ends<'a> = &'a dyn Fn(usize, usize) -> bool;
+
 /// How a value that `rest` begins with is wrapped, if it is.
-pub(super) fn wrapped(rest: &[u8]) -> Option<Wrapped> {
+pub(super) fn wrapped(rest: &[u8], ends: Ends<'_>) -> Option<Wrapped> {
     match rest.first()? {
         b'!' => tag(rest),
         b'(' => casts(rest),
-        b'<' | b'#' => angle(rest),
-        _ => constructor(rest),
+        b'<' | b'#' => angle(rest, ends),
+        _ => cmdlet(rest).or_else(|| constructor(rest, ends)),
     }
 }
 
@@ -41,6 +49,61 @@ pub(super) fn visibility(rest: &[u8]) -> Option<usize> {
     let is_arrow = behind.strip_prefix(b" ").unwrap_or(behind).starts_with(b"=>");
     let said = &rest[..length];
     (is_arrow && (said.ends_with(b"protected") || said.ends_with(b"private"))).then_some(length + 1)
+}
+
+/// PowerShell's `ConvertTo-SecureString "…"`, with options before the value.
+fn cmdlet(rest: &[u8]) -> Option<Wrapped> {
+    let word = |rest: &[u8]| rest.iter().take(TYPE_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let verb = word(rest);
+    let noun = rest[verb..].strip_prefix(b"-").map(word).filter(|length| *length > 0)?;
+    let mut at = verb + 1 + noun;
+    for _ in 0..OPTIONS_MAX {
+        let option = rest[at..].strip_prefix(b" -").map_or(0, word);
+        at += if option > 0 { option + 2 } else { break };
+    }
+    let is_it = rest[0].is_ascii_uppercase() && rest[verb + 1].is_ascii_uppercase();
+    (is_it && matches!(rest[at..], [b' ', b'"' | b'\'', ..])).then_some(Wrapped::Before(at + 1))
+}
+
+/// The length of `new ` before a type with brackets.
+pub(super) fn new_len(rest: &[u8]) -> usize {
+    const NEW: &[u8] = b"new ";
+    let Some(behind) = rest.strip_prefix(NEW) else { return 0 };
+    let path = behind.iter().take(TYPE_MAX).take_while(|byte| is_path(**byte)).count();
+    if path > 0 && behind.get(path) == Some(&b'(') { NEW.len() } else { 0 }
+}
+
+/// Where the element begins that has the value of the one around it: `<Value>`, behind blanks.
+pub(super) fn inner_tag(rest: &[u8]) -> Option<usize> {
+    let open = blanks(rest);
+    let tag = rest[open..].strip_prefix(b"<")?;
+    let length = tag.iter().take(TYPE_MAX).take_while(|byte| is_name(**byte)).count();
+    let is_value = VALUES.iter().any(|word| tag[..length].eq_ignore_ascii_case(word));
+    (is_value && tag.get(length) == Some(&b'>')).then_some(open + length + 2)
+}
+
+/// What Spring prints of a field: `rejected value [hunter2X]; codes …`, and where in it the value is.
+pub(super) fn rejected(rest: &[u8]) -> Option<Range<usize>> {
+    const BEFORE: &[u8] = b"rejected value [";
+    let inner = rest.strip_prefix(BEFORE)?;
+    // What stands for a value that has gone has a bracket of its own.
+    let gone = gone_len(inner).unwrap_or(0);
+    let rest = &inner[gone..];
+    // A bracket may be a part of it, where a semicolon behind another one is near.
+    let near = &rest[..rest.len().min(BARE_MAX)];
+    let end = near.windows(2).position(|part| part == b"];");
+    let end = end.or_else(|| rest.iter().position(|byte| *byte == b']'));
+    let length = end.map_or(inner.len(), |end| gone + end);
+    Some(BEFORE.len()..BEFORE.len() + length)
+}
+
+/// Where the last text in a list of texts begins: the last part of a path, `["body", "password"]`.
+pub(super) fn last_of_list(rest: &[u8]) -> Option<usize> {
+    let inner =
+        rest.first().filter(|byte| **byte == b'[').map(|_| &rest[..rest.len().min(VISIBILITY_MAX)])?;
+    let end = inner.iter().position(|byte| *byte == b']')?;
+    let last = inner[..end].trim_ascii_end().strip_suffix(b"\"")?;
+    last.iter().rposition(|byte| *byte == b'"').map(|mark| mark + 1)
 }
 
 /// YAML's `!!str …`, `!vault |`.
@@ -74,7 +137,7 @@ fn casts(rest: &[u8]) -> Option<Wrapped> {
 }
 
 /// Python's `<SecretStr: '…'>`, Ruby's `#<Secret:0x01 @value="…">`, Erlang's `<<"…">>`.
-fn angle(rest: &[u8]) -> Option<Wrapped> {
+fn angle(rest: &[u8], ends: Ends<'_>) -> Option<Wrapped> {
     let hash = usize::from(rest[0] == b'#');
     let inner = rest[hash..].strip_prefix(b"<")?;
     let is_binary = inner.starts_with(b"<\"");
@@ -87,13 +150,13 @@ fn angle(rest: &[u8]) -> Option<Wrapped> {
     }
     let is_sure = is_binary || matches!(rest.get(at + blanks), Some(b'"' | b'\''));
     let seen = if is_sure { rest } else { &rest[..rest.len().min(BARE_MAX)] };
-    let end = closing(seen, hash);
+    let end = closing(seen, hash, ends);
     (is_sure || end < seen.len()).then_some(Wrapped::Until(end))
 }
 
 /// A type or a constructor, and brackets: `[]string{…}`, `String::from(…)`, `Optional[…]`, `Password { Value = … }`; or a
 /// quotation mark: `Just "…"`.
-fn constructor(rest: &[u8]) -> Option<Wrapped> {
+fn constructor(rest: &[u8], ends: Ends<'_>) -> Option<Wrapped> {
     let mut at = rest.iter().take(2).take_while(|byte| matches!(byte, b'&' | b'*' | b'%')).count();
     let mut is_type = false;
     // `[]`, `[3]`, `map[string]`.
@@ -129,7 +192,7 @@ fn constructor(rest: &[u8]) -> Option<Wrapped> {
             if !is_sure && !is_named {
                 return None;
             }
-            let end = closing(seen, open);
+            let end = closing(seen, open, ends);
             let is_closed = matches!(seen[end - 1], b')' | b'}' | b']');
             (is_sure || is_closed).then_some(Wrapped::Until(end))
         }
@@ -163,19 +226,21 @@ fn blanks(rest: &[u8]) -> usize {
 
 /// Where the bracket that opens at `open` is closed, or the end of what there is. Brackets in quotation marks are text; an
 /// apostrophe opens some only where a value may begin, for it is a part of a name, too.
-pub(super) fn closing(rest: &[u8], open: usize) -> usize {
+pub(super) fn closing(rest: &[u8], open: usize, ends: Ends<'_>) -> usize {
     let is_angle = rest[open] == b'<';
-    let (mut depth, mut quote, mut at) = (0_usize, None, open);
+    let (mut depth, mut mark, mut at) = (0_usize, None, open);
     while let Some(byte) = rest.get(at) {
-        match (byte, quote) {
+        match (byte, mark) {
             (b'\\', Some(_)) => at += 1,
-            (byte, Some(open)) => quote = if *byte == open { None } else { quote },
-            (b'"', None) => quote = Some(b'"'),
+            (byte, Some(begun)) => {
+                mark = if *byte == rest[begun] && ends(begun, at) { None } else { mark };
+            }
+            (b'"', None) => mark = Some(at),
             (b'\'', None) => {
                 let opens = at.checked_sub(1).is_some_and(|before| {
                     matches!(rest[before], b'(' | b'[' | b'{' | b',' | b'=' | b':' | b' ' | b'\n')
                 });
-                quote = if opens { Some(b'\'') } else { None };
+                mark = opens.then_some(at);
             }
             (b'[' | b'{' | b'(', None) => depth += 1,
             (b'<', None) if is_angle => depth += 1,
@@ -217,7 +282,7 @@ mod tests {
         ];
         for value in whole {
             let rest = format!("{value}, next=1)");
-            assert_eq!(wrapped(rest.as_bytes()), Some(Wrapped::Until(value.len())), "{value}");
+            assert_eq!(wrapped(rest.as_bytes(), &|_, _| true), Some(Wrapped::Until(value.len())), "{value}");
         }
         for (head, value) in [
             ("(string) (len=11) ", "\"a b\""),
@@ -227,7 +292,7 @@ mod tests {
             ("!vault ", "|\n  a"),
         ] {
             let rest = format!("{head}{value}");
-            assert_eq!(wrapped(rest.as_bytes()), Some(Wrapped::Before(head.len())), "{rest}");
+            assert_eq!(wrapped(rest.as_bytes(), &|_, _| true), Some(Wrapped::Before(head.len())), "{rest}");
         }
     }
 
@@ -246,7 +311,7 @@ mod tests {
             "!!str ",
             "",
         ] {
-            assert_eq!(wrapped(value.as_bytes()), None, "{value}");
+            assert_eq!(wrapped(value.as_bytes(), &|_, _| true), None, "{value}");
         }
     }
 
