@@ -278,7 +278,7 @@ fn a_password_is_no_folder() {
         ("Server=db;Pwd=/aB3xhunter2X;", "hunter2X"),
         ("pwd=/aB3xhunter2X", "hunter2X"),
     ]);
-    assert_kept(&["PWD=/var/task", "pwd=/home/Jane/app1 x", "PWD=/", "pwd: /Users/jane/src"]);
+    assert_kept(&["PWD=/var/task", "pwd=/opt/Jane/app1 x", "PWD=/", "pwd: /Users/jane/src"]);
 }
 
 #[test]

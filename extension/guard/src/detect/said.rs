@@ -3,8 +3,8 @@
 
 use super::secrets::{NAME_MAX, ends_value, last_word};
 use super::states::{SENTENCE_MAX, state_len};
+use crate::exempt::{ASSERTS, CHECKS};
 use crate::keys::{Naming, is_weak, naming_in_text};
-use crate::words::{ASSERTS, CHECKS};
 
 /// What programs print in place of a value that is not there.
 const NOTHING: [&[u8]; 16] = [
