@@ -131,6 +131,12 @@ fn a_quoted_value_ends_with_the_mark_that_is_escaped_as_often() {
             r#"{"path":"C:\\","q":"token=(x9Kq","user":"jane"}"#,
             r#"{"path":"C:\\","q":"token=[r]","user":"jane"}"#,
         ),
+    ]);
+}
+
+#[test]
+fn a_quoted_value_is_read_to_its_own_mark() {
+    assert_left(&[
         // What says how a secret is was read up to a mark within it.
         (r#"{"password":"is invalid\" hunter2X","user":"jane"}"#, r#"{"password":"[r]","user":"jane"}"#),
         (
@@ -409,50 +415,52 @@ fn an_encoded_sign_is_a_part_of_a_value_in_a_form() {
     assert_same(&["msg=token:%20not%20found&x=1", "msg=token%20expired&x=1", "token=&x=%26"]);
 }
 
+/// What random texts are made of.
+const PARTS: [&str; 40] = [
+    "password=",
+    "token: ",
+    "Enter PIN:",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    "'",
+    "\"",
+    "`",
+    "\\",
+    "\n",
+    " ",
+    ",",
+    ";",
+    "=",
+    ":",
+    "&",
+    "<password>",
+    "</password>",
+    "<",
+    "x9Kq",
+    "hunter2X9",
+    "Cookie: ",
+    "a=b; ",
+    "--password ",
+    "mysql -p",
+    "Secret(",
+    "%26",
+    "%22",
+    "&lt;",
+    "u'",
+    "it's",
+    "Authorization: ",
+    "|\n  a",
+    "[redacted]",
+    "-----BEGIN PRIVATE KEY-----",
+    "\"password\":\"",
+];
+
 #[test]
 fn json_of_any_texts_stays_json_and_what_stands_beside_them_stays() {
-    const PARTS: [&str; 40] = [
-        "password=",
-        "token: ",
-        "Enter PIN:",
-        "(",
-        ")",
-        "{",
-        "}",
-        "[",
-        "]",
-        "'",
-        "\"",
-        "`",
-        "\\",
-        "\n",
-        " ",
-        ",",
-        ";",
-        "=",
-        ":",
-        "&",
-        "<password>",
-        "</password>",
-        "<",
-        "x9Kq",
-        "hunter2X9",
-        "Cookie: ",
-        "a=b; ",
-        "--password ",
-        "mysql -p",
-        "Secret(",
-        "%26",
-        "%22",
-        "&lt;",
-        "u'",
-        "it's",
-        "Authorization: ",
-        "|\n  a",
-        "[redacted]",
-        "-----BEGIN PRIVATE KEY-----",
-        "\"password\":\"",
-    ];
     let mut rng = policy::Rng::new(7);
     let mut guard = everything();
     for _ in 0..20_000 {

@@ -26,6 +26,7 @@ pub(crate) mod sql;
 mod states;
 pub(crate) mod tokens;
 mod tuples;
+mod unnamed;
 pub(crate) mod urls;
 mod wrapped;
 mod yaml;

@@ -7,12 +7,12 @@ use super::before;
 use super::commands::{Commands, next_word};
 use super::extents::Extent;
 use super::frames::{Frames, Mark, ends};
-use super::numbers::holds_arn;
 use super::quotes::{end_of_doubled, is_doubled};
 use super::signs;
 use super::source::{self, Lines};
 use super::states::{SENTENCE_MAX, is_gone, is_of_query, is_place, is_plain, is_step, is_topic, scheme_len};
 use super::tuples;
+use super::unnamed::{is_in_arn, is_of_parser, is_path};
 use super::wrapped::{Wrapped, inner_tag, last_of_list, new_len, rejected, visibility};
 use super::yaml::block;
 use crate::keys::{Naming, is_weak, naming_in_text};
@@ -76,8 +76,6 @@ pub(crate) const VALUES: [&[u8]; 12] = [
 const SECOND_HALVES: [&[u8]; 6] = [b"key", b"code", b"word", b"phrase", b"answer", b"name"];
 /// Letters and digits, some of each, that are no word: `password hunter2X9zz`.
 pub(super) const RANDOM_MIN: usize = 8;
-/// Changes between letters and digits that no name of a program has: `OAuth2Client` has two.
-const CHANGES_MIN: usize = 3;
 /// What `var_dump` writes before a text.
 const PHP: &[u8] = b"string(";
 /// Where XML has text as it is, and where that ends.
@@ -668,31 +666,6 @@ impl<'a> Search<'a, '_, '_> {
         let start = self.skip_signs(sign + 1);
         self.value(start, self.name(place), sign + 1)
     }
-}
-
-/// Whether the colon at `sign` is one of two in the path of a program, as in `JWT::ExpiredSignature`: what follows is a name.
-/// Letters and digits in disorder are none.
-fn is_path(text: &[u8], sign: usize, name_end: usize) -> bool {
-    let Some(rest) = text[sign..].strip_prefix(b"::").filter(|_| name_end == sign) else { return false };
-    let length = rest.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    let changes = |pair: &&[u8]| pair[0].is_ascii_digit() != pair[1].is_ascii_digit();
-    let is_random = length >= RANDOM_MIN && rest[..length].windows(2).filter(changes).count() >= CHANGES_MIN;
-    rest.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'<' | b'~' | b'*'))
-        && !is_random
-}
-
-/// Whether the name is a part of an ARN: `arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db` names a secret.
-fn is_in_arn(text: &[u8], name: &Range<usize>) -> bool {
-    let head = &text[name.start.saturating_sub(NAME_MAX)..name.start];
-    let word = head.rsplit(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'')).next();
-    head.ends_with(b":") && word.is_some_and(holds_arn)
-}
-
-/// Whether the name is a parser's word for what it reads: `Unexpected token: <`.
-fn is_of_parser(text: &[u8], name: &Range<usize>) -> bool {
-    let head = text[..name.start].trim_ascii_end();
-    ends_with_word(&text[name.clone()], b"token")
-        && [&b"unexpected"[..], b"expected", b"illegal"].iter().any(|word| ends_with_word(head, word))
 }
 
 pub(super) fn is_forbidden(name: &[u8]) -> bool {
