@@ -25,7 +25,7 @@ pub(crate) const PEAKS: &[Peak] = &[
     Peak { name: "empty-points", run: empty_points, max_kib: 24 << 10 },
     Peak { name: "small-texts", run: small_texts, max_kib: 24 << 10 },
     Peak { name: "small-hashes", run: small_hashes, max_kib: 44 << 10 },
-    Peak { name: "hidden-values", run: hidden_values, max_kib: 60 << 10 },
+    Peak { name: "hidden-values", run: hidden_values, max_kib: 44 << 10 },
     Peak { name: "long-buckets", run: long_buckets, max_kib: 44 << 10 },
 ];
 /// The last one is the longest body that is received.
