@@ -138,6 +138,10 @@ fn a_quoted_value_ends_with_the_mark_that_is_escaped_as_often() {
 fn a_quoted_value_is_read_to_its_own_mark() {
     assert_left(&[
         // What says how a secret is was read up to a mark within it.
+        (
+            r#"{"password":["is invalid\"]x","hunter2X"],"user":"jane"}"#,
+            r#"{"password":"[r]","user":"jane"}"#,
+        ),
         (r#"{"password":"is invalid\" hunter2X","user":"jane"}"#, r#"{"password":"[r]","user":"jane"}"#),
         (
             r#"{"password":"password is invalid\" hunter2X","user":"jane"}"#,

@@ -10,6 +10,8 @@ use crate::rewrite::Rewrite;
 const DEPTH_MAX: usize = 8;
 /// Bytes of JSON between two texts.
 const BETWEEN_MAX: usize = 64;
+/// Bytes of a list of what checks say.
+const LIST_MAX: usize = 512;
 /// Blanks beside a quotation mark.
 const BLANKS_MAX: usize = 16;
 
@@ -26,6 +28,16 @@ impl Mark {
     pub(super) fn of(text: &[u8], at: usize, out: &Rewrite<'_>) -> Self {
         Self { quote: text[at], level: out.level(at), kind: out.came_with(at) }
     }
+}
+
+/// Whether the texts of a list that begins at `start` are in quotation marks that are escaped alike: one that is escaped
+/// more often is a part of a text, and so is what looks like the end of the list behind it.
+pub(super) fn is_list_at_one_depth(text: &[u8], start: usize, out: &Rewrite<'_>) -> bool {
+    let seen = start..text.len().min(start + LIST_MAX);
+    let list = seen.take_while(|at| text[start] == b'[' && text[*at] != b']');
+    let mut marks = list.filter(|at| matches!(text[*at], b'"' | b'\'')).map(|at| Mark::of(text, at, out));
+    let Some(first) = marks.next() else { return true };
+    marks.all(|mark| mark.quote != first.quote || mark == first)
 }
 
 struct Frame {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::before;
 use super::commands::{Commands, next_word};
 use super::extents::Extent;
-use super::frames::{Frames, Mark, ends};
+use super::frames::{Frames, Mark, ends, is_list_at_one_depth};
 use super::quotes::{end_of_doubled, is_doubled};
 use super::signs;
 use super::source::{self, Lines};
@@ -329,7 +329,10 @@ impl<'a> Search<'a, '_, '_> {
             || (quote.is_none() && is_topic(self.text, start, name.text))
             || (is_plain(rest, name.text, quote.map(|mark| mark.quote))
                 && !is_encoded
-                && quote.is_none_or(|mark| self.ends_at_first(start, mark)));
+                && quote.map_or_else(
+                    || is_list_at_one_depth(self.text, start, self.out),
+                    |mark| self.ends_at_first(start, mark),
+                ));
         if is_none {
             return from;
         }
