@@ -16,10 +16,11 @@ use policy::sampling::{Ratio, Sampling, Slow, Threshold};
 use policy::{
     Agent, BatchId, Body as _, Config, Content, EndStatus, Ending, Entry, Fact, InitPhase, Input, Instant,
     Invoke, Kind, LaneId, Measuring, Outcome, Output, Parcel, Parked, Place, PlatformEvent, Receipt,
-    Response, Rng, Shutdown, ShutdownReason, Signal, SpanId, SpoolMode, TraceId, UnixNanos, Usage,
+    RequestLimit, Response, Rng, Shutdown, ShutdownReason, Signal, SpanId, SpoolMode, TraceId, UnixNanos,
+    Usage,
 };
 use prost::Message;
-use wire::otlp::{Body, Identity, from_json, pieces, request, scan};
+use wire::otlp::{Body, Identity, from_json, pieces, request, scan, scan_within};
 
 fn text(key: &str, value: &str) -> KeyValue {
     let value = any_value::Value::StringValue(value.to_owned());
@@ -281,7 +282,13 @@ fn metrics_and_logs_that_are_taken_can_be_read() {
                 Signal::Metrics => ExportMetricsServiceRequest::decode(bytes).is_ok(),
                 _ => ExportLogsServiceRequest::decode(bytes).is_ok(),
             };
-            let Ok(scanned) = scan(signal, &bytes) else { continue };
+            let Ok(whole) = scan(signal, &bytes) else { continue };
+            // However it is cut for its backend, all of it is there.
+            let limit =
+                RequestLimit { bytes: 1 + rng.below(2_000) as usize, items: 1 + rng.below(9) as usize };
+            let scanned = scan_within(signal, &bytes, limit).expect("what can be read can be cut");
+            let count = |receipt: &Receipt<_>| receipt.count(signal);
+            assert_eq!(count(&scanned.receipt), count(&whole.receipt), "{signal:?} {limit:?}");
             let parcels = scanned.receipt.parcels.into_iter();
             let held: Vec<_> = parcels
                 .map(|parcel| Entry {
@@ -344,6 +351,7 @@ fn the_platforms_and_the_backends_words_are_read_without_a_panic() {
         let _ = wire::trace_context::xray(&header);
         let list = String::from_utf8_lossy(&mutate(&mut rng, b"a=1,b=%20x,c=%zz")).into_owned();
         let _ = wire::key_values::parse(&list).count();
+        assert!(wire::key_values::unquoted(&list).len() <= list.len());
         let retry = String::from_utf8_lossy(&mutate(&mut rng, b"Sun, 22 Nov 2026 07:58:29 GMT")).into_owned();
         let body = mutate(&mut rng, &wire::otlp::success(3, "no"));
         let status = rng.below(600) as u16;

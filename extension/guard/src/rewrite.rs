@@ -274,6 +274,9 @@ impl<'a> Rewrite<'a> {
             if self.literal.as_ref().is_some_and(|open| open.end <= start) {
                 self.close_literal();
             }
+            // Of one that begins in what has been replaced nobody knows what it was: it gets no marks.
+            let literal =
+                literal.filter(|literal| self.place(literal.start, literal.start).start >= self.written);
             if let Some(literal) = literal {
                 self.write_to(literal.start, literal.mark);
                 self.literal = Some(literal);
@@ -375,6 +378,35 @@ mod tests {
             }
             let left = out.finish().map(|bytes| String::from_utf8(bytes).expect("ASCII"));
             assert_eq!(left.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn any_two_stretches_are_replaced_and_the_rest_stays_in_order() {
+        for text in [
+            r#"{"n":-41.5,"m":[1, 2.5,-3]}"#,
+            r#"{\"n\":[17,4.1]}"#,
+            r#"{"n":\u0031.5,"m":true}"#,
+            "n: 4.1, 5",
+        ] {
+            let view = View::of(text.as_bytes());
+            let read = view.as_ref().map_or(text.as_bytes(), |view| &view.bytes);
+            let ends = || 0..=read.len();
+            for (one, two) in ends().flat_map(|one| ends().map(move |two| (one, two))) {
+                for (start, end) in ends().flat_map(|start| ends().map(move |end| (start, end))) {
+                    if one < two && two <= start && start < end {
+                        let mut out = Rewrite::reading(text.as_bytes(), view.as_ref(), Action::Fitting, None);
+                        out.put(one, two, b"<");
+                        out.put(start, end, b">");
+                        let left = out.finish().map(|bytes| String::from_utf8(bytes).expect("ASCII"));
+                        let left = left.unwrap_or_default();
+                        assert!(
+                            left.find('<') < left.find('>'),
+                            "{text} {one}..{two} {start}..{end}: {left}"
+                        );
+                    }
+                }
+            }
         }
     }
 
