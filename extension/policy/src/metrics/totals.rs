@@ -1,37 +1,42 @@
 //! Totals since the environment began, for stores that keep series cumulative.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::measuring::Temporality;
 use super::series::{Attributes, Measured, Point, Reading};
 use super::table::{Instrument, Metric};
 
+/// What tells series apart: the metric, its attributes, and whether it is the one for everything else.
+type Key = (Metric, Attributes, bool);
+
 /// The total of every series that has ever had a point.
 #[derive(Debug)]
 pub(super) struct Totals {
     points: Vec<Point>,
+    /// Where each of them is.
+    places: BTreeMap<Key, usize>,
+    /// How many series each metric has.
+    counts: BTreeMap<Metric, usize>,
     /// The most series of one metric, the one for everything else included.
     series_max: usize,
 }
 
 impl Totals {
     pub(super) const fn new(series_max: usize) -> Self {
-        Self { points: Vec::new(), series_max }
+        Self { points: Vec::new(), places: BTreeMap::new(), counts: BTreeMap::new(), series_max }
     }
 
     /// What `measured` says, with totals in the place of what came since the points before. Levels are totals already.
     pub(super) fn of(&mut self, measured: Measured) -> Measured {
-        let mut changed: Vec<usize> = Vec::new();
+        let mut changed = BTreeSet::new();
         let mut points = Vec::new();
         for point in measured.points {
             match point.metric.definition().instrument {
                 Instrument::UpDownCounter | Instrument::Gauge => points.push(point),
+                // Two may have become one: what stands for everything else.
                 Instrument::Counter | Instrument::Histogram => {
-                    let index = self.add(point);
-                    // Two may have become one: what stands for everything else.
-                    if !changed.contains(&index) {
-                        changed.push(index);
-                    }
+                    changed.insert(self.add(point));
                 }
             }
         }
@@ -42,24 +47,20 @@ impl Totals {
 
     /// Adds a point to the total of its series; where that is.
     fn add(&mut self, mut point: Point) -> usize {
-        if let Some(index) = self.find(point.metric, &point.attributes, point.is_overflow) {
-            merge(&mut self.points[index].reading, &point.reading);
-            return index;
+        let key = (point.metric, point.attributes.clone(), point.is_overflow);
+        if let Some(index) = self.places.get(&key) {
+            merge(&mut self.points[*index].reading, &point.reading);
+            return *index;
         }
-        let known = self.points.iter().filter(|known| known.metric == point.metric).count();
-        if known + 1 >= self.series_max && !point.attributes.is_empty() {
+        let known = self.counts.entry(point.metric).or_default();
+        if *known + 1 >= self.series_max && !point.attributes.is_empty() {
             (point.attributes, point.is_overflow) = (Vec::new(), true);
             return self.add(point);
         }
+        *known += 1;
         self.points.push(point);
+        self.places.insert(key, self.points.len() - 1);
         self.points.len() - 1
-    }
-
-    fn find(&self, metric: Metric, attributes: &Attributes, is_overflow: bool) -> Option<usize> {
-        let is_it = |known: &Point| {
-            known.metric == metric && known.is_overflow == is_overflow && known.attributes == *attributes
-        };
-        self.points.iter().position(is_it)
     }
 }
 
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(totals.of(measured(news)).temporality, Temporality::Cumulative);
         let told = totals
             .of(measured(alloc::vec![counted(Metric::Errors, "B", 1), counted(Metric::Errors, "A", 4)]));
-        assert_eq!(lines(&told), ["faas.errors [error.type=B] 1", "faas.errors [error.type=A] 5"]);
+        assert_eq!(lines(&told), ["faas.errors [error.type=A] 5", "faas.errors [error.type=B] 1"]);
         let told = totals.of(measured(alloc::vec![counted(Metric::Invocations, "", 3)]));
         assert_eq!(lines(&told), ["faas.invocations [] 5"]);
     }
