@@ -138,7 +138,7 @@ fn reference() -> String {
 fn line(mode: Mode, row: &Measured) -> String {
     let Measured { fault, caller, added_ms, accepted, arrived, .. } = row;
     let added = added_ms.map_or("–".to_owned(), |ms| format!("{ms:.1}"));
-    let is_waited_for = mode == Mode::End && fault.has_time;
+    let is_waited_for = mode == Mode::End && fault.has_time && fault.freezes;
     let recovered = match (row.recovered, is_waited_for) {
         (Recovered::Same, true) => "before the freeze",
         (Recovered::Next, true) => "next invocation",
