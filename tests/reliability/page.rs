@@ -37,7 +37,8 @@ environment is frozen (SIGSTOP) between them.
 If the platform's events are lost *and* the function sends nothing, nobody can tell that an invocation is over. The first
 such invocation is held until its deadline (2 s in these rows) less a margin, later ones are not. If the subscription is
 refused, no event can arrive, and no invocation is held for one: until the function has sent a span that names its
-invocation, its spans leave with the next invocation.
+invocation, its spans leave with the next invocation. A local emulator (202) freezes nothing: no invocation is held, and data
+leaves as it comes.
 
 Three rows have a backend that nothing mends while the process runs, or a SHUTDOWN without time: what was accepted is
 `held` then, which means that it lies in `/tmp`, for the next process in the same environment.
