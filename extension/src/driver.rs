@@ -165,7 +165,7 @@ impl Driver {
 
     /// A request is held as a whole for as long as one span of it is.
     fn condense_if_due(&mut self, condensing: &mut Condensing) {
-        if condensing.is_due(wire::otlp::held_bytes(), self.agent.held_bytes()) {
+        if condensing.is_due(wire::otlp::held_bytes(), || self.agent.encoded_bytes()) {
             self.agent.condense();
             condensing.done(wire::otlp::held_bytes());
         }

@@ -315,7 +315,7 @@ const fn path_of(signal: Signal) -> &'static str {
 const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 /// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
 /// megabyte, and is there twice while it is read or packed; and the allocator leaves gaps, a tenth of what is held.
-const IN_TRANSIT: u64 = 5;
+const IN_TRANSIT: u64 = 3;
 
 /// A shorter time-out for exports is taken for one in seconds, which is what some SDKs have.
 const TIMEOUT_MIN_MS: u64 = 50;

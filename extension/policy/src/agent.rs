@@ -290,6 +290,12 @@ impl<B: Body> Agent<B> {
         self.lanes.held_bytes()
     }
 
+    /// Of that, the encoded bytes: what requests must be held for at the least. It costs a look at each batch that waits.
+    pub fn encoded_bytes(&self) -> usize {
+        let unjudged = self.assembly.as_ref().map(Assembly::encoded_bytes).unwrap_or_default();
+        self.lanes.encoded_bytes() + unjudged + self.logs.encoded_bytes()
+    }
+
     /// Lets go of memory that is held for nothing, as far as bodies can ([`Body::condense`]); decides nothing. It costs a look
     /// at all that is held: the caller knows how much there is to gain.
     pub fn condense(&mut self) {

@@ -107,6 +107,11 @@ impl<B: Body> Correlation<B> {
         self.waiting_bytes
     }
 
+    /// Of that, the encoded bytes.
+    pub(crate) const fn encoded_bytes(&self) -> usize {
+        self.waiting_bytes - self.waiting.len() * BOOKKEEPING_BYTES
+    }
+
     /// Records that wait.
     pub(crate) fn items(&self) -> u64 {
         self.waiting.iter().map(|(_, parcel)| u64::from(parcel.count)).sum()
@@ -185,7 +190,7 @@ mod tests {
         logs.on_span(&span(1));
         let released: Vec<_> = logs.release().into_iter().map(|parcel| (parcel.body, parcel.size)).collect();
         assert_eq!(released, [(Under(Some(id(1))), 126), (Under(Some(id(2))), 126), (Under(None), 100)]);
-        assert_eq!((logs.held_bytes(), logs.items()), (0, 0));
+        assert_eq!((logs.held_bytes(), logs.encoded_bytes(), logs.items()), (0, 0, 0));
     }
 
     #[test]
@@ -277,7 +282,8 @@ mod tests {
         let half = (WAITING_BYTES_MAX / 2 - BOOKKEEPING_BYTES) as u32;
         assert!(logs.add(request_id(1), record(half)).is_none());
         assert!(logs.add(request_id(1), record(half)).is_none());
-        assert_eq!((logs.held_bytes(), logs.items()), (WAITING_BYTES_MAX, 2));
+        let seen = (logs.held_bytes(), logs.encoded_bytes(), logs.items());
+        assert_eq!(seen, (WAITING_BYTES_MAX, 2 * half as usize, 2));
         assert!(logs.add(request_id(1), record(0)).is_some());
     }
 }

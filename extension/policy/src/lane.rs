@@ -209,7 +209,12 @@ impl<B: Clone> Lane<B> {
         self.outbox.held_bytes()
     }
 
-    /// Of that, what waits: it could go to the disk, or be given up.
+    /// Of that, the encoded bytes.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.outbox.encoded_bytes()
+    }
+
+    /// What waits of what is held: it could go to the disk, or be given up.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.outbox.held_bytes() - self.outbox.flights().held()
     }

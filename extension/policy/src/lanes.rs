@@ -82,6 +82,11 @@ impl<B: Clone> Lanes<B> {
         self.all.iter().map(Lane::held_bytes).sum::<usize>() + self.room.beside()
     }
 
+    /// Encoded bytes of what the lanes hold.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.all.iter().map(Lane::encoded_bytes).sum()
+    }
+
     /// Bytes on disk.
     pub(crate) fn spooled_bytes(&self) -> usize {
         self.all.iter().map(Lane::spooled_bytes).sum()

@@ -1,9 +1,9 @@
 //! When it is worth looking for requests that are held for little of what is in them.
 
 /// What may be held for nothing, at the least: below this a look costs more than it gains.
-const SLACK_MIN: usize = 1 << 20;
+const SLACK_MIN: usize = 1 << 19;
 /// Or this part of all that is held.
-const SLACK_PART: usize = 8;
+const SLACK_PART: usize = 16;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -13,14 +13,19 @@ pub(super) struct Condensing {
 }
 
 impl Condensing {
-    /// Whether it is worth it: `requests` bytes are held, and `held` of them are needed, bookkeeping included.
+    /// Whether it is worth it: `requests` bytes are held, and so many of them are `needed`, which is asked for only where
+    /// there may be enough to gain.
     ///
-    /// A look costs time in line with `held`, and comes after as many further bytes as an eighth of that: each byte
+    /// A look costs time in line with what is needed, and comes after as many further bytes as a sixteenth of that: each byte
     /// received pays for a bounded part of it.
-    pub(super) fn is_due(&mut self, requests: usize, held: usize) -> bool {
+    pub(super) fn is_due(&mut self, requests: usize, needed: impl FnOnce() -> usize) -> bool {
         self.floor = self.floor.min(requests);
-        let slack = SLACK_MIN.max(held / SLACK_PART);
-        requests > held + slack && requests > self.floor + slack
+        if requests <= self.floor + SLACK_MIN {
+            return false;
+        }
+        let needed = needed();
+        let slack = SLACK_MIN.max(needed / SLACK_PART);
+        requests > needed + slack && requests > self.floor + slack
     }
 
     /// That was done, and so many bytes are left.
@@ -39,21 +44,21 @@ mod tests {
     fn it_is_due_when_much_is_held_for_nothing_and_more_than_after_the_last_time() {
         let mut condensing = Condensing::default();
         // Bytes of requests, those needed, and what was left where that was due.
-        for (requests, held, left) in [
-            (MB, 0, None),
-            (MB + 1, 0, Some(MB / 2)),
-            (MB + MB / 2, 0, None),
-            (2 * MB, 0, Some(2 * MB)),
-            (3 * MB, 0, None),
-            (3 * MB + 1, 0, Some(0)),
+        for (requests, needed, left) in [
+            (MB / 2, 0, None),
+            (MB / 2 + 1, 0, Some(MB / 4)),
+            (MB * 3 / 4, 0, None),
+            (MB, 0, Some(MB)),
+            (MB * 3 / 2, 0, None),
+            (MB * 3 / 2 + 1, 0, Some(0)),
+            (16 * MB + MB / 2, 16 * MB, None),
             (17 * MB, 16 * MB, None),
-            (18 * MB, 16 * MB, None),
-            (18 * MB + 1, 16 * MB, Some(18 * MB)),
+            (17 * MB + 1, 16 * MB, Some(17 * MB)),
             // What was left has been sent since.
-            (MB, MB / 2, None),
-            (2 * MB + MB / 2, MB, Some(0)),
+            (MB, MB * 3 / 4, None),
+            (2 * MB, MB, Some(0)),
         ] {
-            assert_eq!(condensing.is_due(requests, held), left.is_some(), "{requests} {held}");
+            assert_eq!(condensing.is_due(requests, || needed), left.is_some(), "{requests} {needed}");
             left.into_iter().for_each(|left| condensing.done(left));
         }
     }

@@ -161,7 +161,7 @@ pub(super) static TABLE: [Setting; 53] = [
         name: "PREFREEZE_BUFFER_BYTES",
         kind: "bytes",
         default: "a tenth of the function's memory, 4 to 32 MiB",
-        help: "How much memory data may take, its bookkeeping included: four fifths for what is kept for later, of which beyond that the least valuable is dropped and counted, and a fifth for what is being received and sent.",
+        help: "How much memory data may take, its bookkeeping included: two thirds for what is kept for later, of which beyond that the least valuable is dropped and counted, and a third for what is being received and sent, and for the gaps that an allocator leaves.",
         ..PLAIN
     },
     Setting {

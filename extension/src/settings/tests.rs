@@ -150,8 +150,8 @@ fn secrets_are_never_printed() {
 #[test]
 fn the_buffer_follows_the_functions_memory_and_has_room_for_what_is_in_transit() {
     let held = |memory| read(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory)]).policy.bounds.held_bytes >> 20;
-    assert_eq!([held("128"), held("200"), held("1024")], [10, 16, 25]);
-    assert_eq!(read(&[]).policy.bounds.held_bytes >> 20, 25);
+    assert_eq!([held("128"), held("200"), held("1024")], [8, 13, 21]);
+    assert_eq!(read(&[]).policy.bounds.held_bytes >> 20, 21);
 }
 
 #[test]

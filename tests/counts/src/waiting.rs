@@ -74,7 +74,7 @@ pub(crate) fn shedding(length: usize) {
     let (slow, off) = (Slow::Never, false);
     let sampling = Sampling { ratio, keeps_cold_starts: off, slow, keeps_rare: off, ..Sampling::default() };
     // A quarter fits, with what each costs beside its hundred bytes while it waits.
-    crowd(length, Config { sampling, ..Config::default() }, length / BYTES / 4 * 356, |_| false);
+    crowd(length, Config { sampling, ..Config::default() }, length / BYTES / 4 * 612, |_| false);
 }
 
 /// One invocation sends more spans than memory takes: the first quarter are failures, and outlast the others.

@@ -26,7 +26,8 @@ impl Account {
     fn on_entry<B>(&mut self, now: Instant, config: &Config, request_id: &RequestId, span: &Span<B>) {
         let named = self.open.iter().rfind(|open| open.invoke.request_id == *request_id);
         let began = named.map_or((UnixNanos(u64::MAX), 0), |open| (open.from, open.turn));
-        let is_inner = span.parent_is_remote != Some(true) && self.relatives.has_outer(span, began);
+        let latest = self.open.last().map_or(UnixNanos(u64::MAX), |open| open.latest(now));
+        let is_inner = span.parent_is_remote != Some(true) && self.relatives.has_outer(span, began, latest);
         if span.parent_is_remote == Some(false) || is_inner {
             return;
         }

@@ -5,7 +5,7 @@ mod family;
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::span::{RequestId, Span, SpanId, TraceId};
-use crate::time::UnixNanos;
+use crate::time::{Duration, UnixNanos};
 
 pub(super) use family::Family;
 
@@ -223,11 +223,18 @@ impl Relatives {
 
     /// Whether `span`, which is of an invocation that began at `from` with the turn of this number, is a part of one that was
     /// received: its parent was open when it began, or is of the same invocation. The parent of a message may be of an earlier
-    /// one: what came before `/next` was asked is not open and of no invocation that began later, and what stands below the own
-    /// span of another invocation is of that, whatever times they claim.
-    pub(super) fn has_outer<B>(&self, span: &Span<B>, (from, turn): (UnixNanos, u64)) -> bool {
+    /// one: what came before `/next` was asked is not open and of no invocation that began later, what claims to have ended
+    /// after `latest`, which is in the future, tells nothing of when it was open, and what stands below the own span of another
+    /// invocation is of that, whatever times they claim.
+    pub(super) fn has_outer<B>(
+        &self,
+        span: &Span<B>,
+        (from, turn): (UnixNanos, u64),
+        latest: UnixNanos,
+    ) -> bool {
         let outer = span.parent.map(|parent| (span.trace_id, parent));
-        let is_open = |relative: &Relative| relative.turn == self.turn && relative.end > span.start;
+        let ended = span.start + Duration::from_nanos(1)..=latest;
+        let is_open = |relative: &Relative| relative.turn == self.turn && ended.contains(&relative.end);
         let is_outer =
             |relative: &Relative| is_open(relative) || relative.turn >= turn && relative.start >= from;
         let is_part = self.all.iter().any(|relative| Some(relative.id()) == outer && is_outer(relative));

@@ -319,6 +319,13 @@ impl<B: Clone> Outbox<B> {
         self.held
     }
 
+    /// Of that, the encoded bytes.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        let ready: usize = self.ready.iter().map(|batch| batch.size).sum();
+        let queued: usize = self.queues.iter().map(Queue::size).sum();
+        ready + queued + self.flights.size()
+    }
+
     /// Items held in all states: the ledger must agree.
     pub(crate) fn held_items(&self) -> u64 {
         let ready: u64 = self.ready.iter().map(|batch| batch.count).sum();

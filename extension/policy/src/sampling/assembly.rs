@@ -77,9 +77,14 @@ impl<B: Body> Assembly<B> {
         }
     }
 
-    /// Encoded bytes of what waits.
+    /// Memory of what waits: encoded bytes and bookkeeping.
     pub(crate) const fn size(&self) -> usize {
         self.fragments.size()
+    }
+
+    /// Of that, the encoded bytes.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.fragments.encoded_bytes()
     }
 
     /// Of that, what would be left out, unless its invocation failed.

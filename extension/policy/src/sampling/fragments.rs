@@ -10,6 +10,10 @@ use crate::facts::Body;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Instant, UnixNanos};
 
+/// What a trace that waits costs in memory beside its spans: its places in the indexes below, which are trees whose nodes are
+/// not full, and the lists of its spans and invocations. Many traces are of one small span, and cost more than that.
+pub(super) const TRACE_BYTES: usize = 256;
+
 /// What this function did of a trace.
 #[derive(Clone, Debug)]
 pub(super) struct Fragment<B> {
@@ -69,9 +73,14 @@ impl<B: Body> Fragments<B> {
         }
     }
 
-    /// Encoded bytes of all; of those in doubt; and their spans.
+    /// Memory of all; of those in doubt; and their spans.
     pub(super) const fn size(&self) -> usize {
         self.size
+    }
+
+    /// Encoded bytes of all.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        self.size - self.all.len() * TRACE_BYTES - self.count as usize * Item::<B>::held_of(0)
     }
 
     pub(super) const fn doubted(&self) -> usize {
@@ -95,10 +104,11 @@ impl<B: Body> Fragments<B> {
     pub(super) fn push(&mut self, now: Instant, item: Item<B>, invocation: Option<&RequestId>) {
         let trace_id = item.trace_id();
         if !self.all.contains_key(&trace_id) {
-            let (size, doubt, invocations) = (0, None, invocation.cloned().into_iter().collect());
+            let (size, doubt, invocations) = (TRACE_BYTES, None, invocation.cloned().into_iter().collect());
             // Many traces are of one span: a list that grows by itself begins with room for four, which nobody counts.
             let items = Vec::with_capacity(1);
             let fragment = Fragment { items, size, since: now, invocations, doubt };
+            self.size += size;
             self.enter(trace_id, &fragment);
             self.all.insert(trace_id, fragment);
         }

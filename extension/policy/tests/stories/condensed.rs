@@ -2,12 +2,12 @@
 
 use policy::sampling::Sampling;
 use policy::{
-    Agent, Body, Config, Content, Duration, FlushMode, Input, Instant, Invoke, Measuring, Output, Receipt,
-    Shutdown, ShutdownReason, UnixNanos,
+    Agent, Body, Config, Content, Duration, FlushMode, Input, Instant, Invoke, Kind, Measuring, Outcome,
+    Output, Parcel, Receipt, Shutdown, ShutdownReason, Signal, Span, UnixNanos,
 };
 
 use crate::made;
-use crate::story::{MS, share};
+use crate::story::{MS, Story, share, trace};
 
 /// A body that knows whether it was condensed.
 #[derive(Clone, Debug)]
@@ -69,5 +69,40 @@ fn all_that_waits_is_condensed() {
         for sampling in [Sampling::default(), share(0.0)] {
             assert_eq!(sent(sampling.clone(), is_condensed), [is_condensed; 2], "{sampling:?}");
         }
+    }
+}
+
+/// Spans of 100 and 7 bytes, and records: to be judged, queued, in flight, cut into batches because the backend was ill, gone.
+#[test]
+fn the_bytes_of_what_is_held_are_known_wherever_it_is() {
+    // What sampling writes into a span makes it longer.
+    for (sampling, is_judged_later, stamps) in [(Sampling::default(), false, 0), (share(0.5), true, 3 * 24)] {
+        let mut story = Story::new(Config { sampling, flush: FlushMode::End, ..Config::default() });
+        story.invoke();
+        story.pass(10);
+        let long = Span { trace_id: trace(0xff), size: 100, ..story.span(1, 5, Kind::Client, None) };
+        let short = Span { size: 7, span_id: made::span([2; 8], None, 0, ()).span_id, ..long.clone() };
+        story.receive(vec![long, short]);
+        assert_eq!(story.agent.unjudged_spans(), 2 * u64::from(is_judged_later));
+        let parcel = Parcel { signal: Signal::Logs, count: 3, size: 50, body: () };
+        story.hear(Input::Receiving);
+        story.hear(Input::Received(Receipt { spans: Vec::new(), parcels: vec![parcel] }));
+        assert_eq!(story.agent.encoded_bytes(), 157, "it waits");
+        let entry = Span { trace_id: trace(0xff), size: 1_000, ..story.entry(3, 1) };
+        story.receive(vec![entry]);
+        assert!(!story.flying.is_empty(), "its own span ends it");
+        assert_eq!(story.agent.encoded_bytes(), 1_157 + stamps, "it is in flight");
+        for id in std::mem::take(&mut story.flying) {
+            story.hear(Input::Exported {
+                id,
+                outcome: Outcome::Retry { after: None },
+                raw_bytes: 1,
+                sent_bytes: 1,
+            });
+        }
+        assert_eq!(story.agent.encoded_bytes(), 1_157 + stamps, "the backend did not take it");
+        story.pass(2_000);
+        story.answer();
+        assert_eq!((story.agent.encoded_bytes(), story.agent.held_bytes()), (0, 0), "all is delivered");
     }
 }

@@ -296,6 +296,32 @@ fn a_message_to_oneself_has_one_root_and_ends_with_it() {
     assert_eq!((is_over, roots(&story).len()), (true, 0), "its own span ends it, and is its root");
 }
 
+/// The span that sends the message comes late, by a timer, without its own parent, and with an end that nobody can know.
+#[test]
+fn a_message_of_a_span_that_claims_any_end_has_one_root_and_ends_with_it() {
+    for end in [u64::MAX, u64::MAX / 2, 0] {
+        let mut story = on_demand();
+        story.invoke();
+        let began = story.now / MS;
+        story.pass(10);
+        story.receive(vec![story.entry(1, began)]);
+        story.answer();
+        let sends = story.span(2, began + 2, Kind::Producer, Some(7));
+        story.receive(vec![Span { end: UnixNanos(end), ..sends }]);
+        story.invoke_after(1_000);
+        let (began, asked) = (story.now / MS, story.asked);
+        story.pass(10);
+        story.receive(vec![Span { parent: Some(id(2)), kind: Kind::Consumer, ..story.entry(3, began) }]);
+        story.answer();
+        let is_over = story.asked > asked;
+        story.tell_done(&story.request_id(), story.now / MS, EndStatus::Success, None);
+        story.answer();
+        story.shut_down(ShutdownReason::Spindown);
+        let made = roots(&story).len();
+        assert_eq!((is_over, made), (true, 0), "its own span ends it, and is its root: {end}");
+    }
+}
+
 /// With provisioned concurrency nobody waits for init, which was over long before the first invocation.
 #[test]
 fn the_first_invocation_is_no_cold_start_if_init_was_over_long_before() {

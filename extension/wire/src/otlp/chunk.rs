@@ -85,7 +85,7 @@ impl AttributesAt {
     }
 }
 
-// Both grow by doubling, so each may have twice the room that it needs.
+// Queues grow by doubling, so an entry may have twice the room that it needs; the list of places has while a request is scanned.
 const _: () = assert!(
     2 * (size_of::<policy::Entry<Body>>() + size_of::<SpanAt>()) <= policy::BOOKKEEPING_BYTES,
     "policy counts a span's bookkeeping too low"
@@ -146,7 +146,9 @@ impl Chunk {
         Self { bytes, places: OnceLock::new(), keepsake: OnceLock::new(), numbers: OnceLock::new() }
     }
 
-    pub(crate) fn set_places(&self, places: Places) {
+    pub(crate) fn set_places(&self, mut places: Places) {
+        // It may be held for long, and has twice the room that it needs.
+        places.spans.shrink_to_fit();
         self.places.set(places).expect("a request is scanned once");
     }
 

@@ -77,25 +77,31 @@ fn of_a_span_of_an_entry_kind_the_parent_is_remote_unless_that_is_denied() {
 fn a_part_of_another_span_began_in_it_or_in_the_same_invocation() {
     // The other one is from 5 to 15.
     let relatives = relatives(&[span(5, None, None, Kind::Server)]);
-    for (parent, start, from, turn, is_part) in [
-        (Some(5), 14, u64::MAX, 0, true),
-        (Some(5), 15, u64::MAX, 0, false),
-        (Some(5), 20, 5, 0, true),
-        (Some(5), 20, 5, 1, false),
-        (Some(5), 20, 6, 0, false),
-        (Some(6), 14, 0, 0, false),
-        (None, 14, 0, 0, false),
+    for (parent, start, from, turn, latest, is_part) in [
+        (Some(5), 14, u64::MAX, 0, 15, true),
+        (Some(5), 15, u64::MAX, 0, 15, false),
+        // It claims to end in the future.
+        (Some(5), 14, u64::MAX, 0, 14, false),
+        (Some(5), 14, 5, 0, 14, true),
+        (Some(5), 20, 5, 0, 15, true),
+        (Some(5), 20, 5, 1, 15, false),
+        (Some(5), 20, 6, 0, 15, false),
+        (Some(6), 14, 0, 0, 15, false),
+        (None, 14, 0, 0, 15, false),
     ] {
         let inner = Span { start: UnixNanos(start), ..span(9, parent, None, Kind::Consumer) };
         let other = Span { trace_id: TraceId::new([8; 16]).expect("not zero"), ..inner.clone() };
-        let has_outer = |span| relatives.has_outer(span, (UnixNanos(from), turn));
+        let has_outer = |span| relatives.has_outer(span, (UnixNanos(from), turn), UnixNanos(latest));
         let seen = (has_outer(&inner), has_outer(&other));
-        assert_eq!(seen, (is_part, false), "{parent:?} {start} {from} {turn}");
+        assert_eq!(seen, (is_part, false), "{parent:?} {start} {from} {turn} {latest}");
     }
     let mut later = relatives;
     later.next_turn();
     let inner = Span { start: UnixNanos(14), ..span(9, Some(5), None, Kind::Consumer) };
-    assert!(!later.has_outer(&inner, (UnixNanos(6), 0)), "that had ended before `/next` was asked");
+    assert!(
+        !later.has_outer(&inner, (UnixNanos(6), 0), UnixNanos(16)),
+        "that had ended before `/next` was asked"
+    );
 }
 
 #[test]
@@ -121,7 +127,11 @@ fn what_stands_below_the_own_span_of_another_invocation_is_no_part_of_this_one()
         (4, "r", true),
     ] {
         let inner = named(9, Some(parent), request_id);
-        assert_eq!(relatives.has_outer(&inner, (UnixNanos(0), 0)), is_part, "{parent} {request_id}");
+        assert_eq!(
+            relatives.has_outer(&inner, (UnixNanos(0), 0), UnixNanos(99)),
+            is_part,
+            "{parent} {request_id}"
+        );
     }
 }
 

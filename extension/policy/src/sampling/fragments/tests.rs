@@ -62,19 +62,22 @@ fn numbers(traces: &[TraceId]) -> Vec<u8> {
 #[test]
 fn its_books_balance_whatever_moves() {
     let mut fragments = fragments();
-    let one = item(1, 1).held();
-    assert_eq!((fragments.size(), fragments.doubted(), fragments.count()), (8 * one, 4 * one, 8));
+    let (one, trace_bytes) = (item(1, 1).held(), TRACE_BYTES);
+    let seen = |fragments: &Fragments<()>| {
+        (fragments.size(), fragments.doubted(), fragments.count(), fragments.encoded_bytes())
+    };
+    assert_eq!(seen(&fragments), (8 * one + 4 * trace_bytes, 4 * one + 2 * trace_bytes, 8, 800));
     fragments.push(at(99), item(3, 9), None);
-    assert_eq!((fragments.size(), fragments.doubted(), fragments.count()), (9 * one, 5 * one, 9));
+    assert_eq!(seen(&fragments), (9 * one + 4 * trace_bytes, 5 * one + 2 * trace_bytes, 9, 900));
     let taken = fragments.take(trace(3)).expect("it is there");
-    assert_eq!((taken.items.len(), taken.size, taken.since), (3, 3 * one, at(3)));
-    assert_eq!((fragments.size(), fragments.doubted(), fragments.count()), (6 * one, 2 * one, 6));
+    assert_eq!((taken.items.len(), taken.size, taken.since), (3, 3 * one + trace_bytes, at(3)));
+    assert_eq!(seen(&fragments), (6 * one + 3 * trace_bytes, 2 * one + trace_bytes, 6, 600));
     fragments.set(trace(4), Vec::new(), None);
     assert_eq!(fragments.doubted(), 0);
     for number in [1, 2, 4] {
         fragments.take(trace(number));
     }
-    assert_eq!((fragments.size(), fragments.doubted(), fragments.count()), (0, 0, 0));
+    assert_eq!(seen(&fragments), (0, 0, 0, 0));
     let is_empty = fragments.unjudged.is_empty()
         && fragments.plain.is_empty()
         && fragments.doubts.iter().all(BTreeSet::is_empty);
