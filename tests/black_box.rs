@@ -40,6 +40,7 @@ mod black_box {
     mod residency;
     mod settings;
     mod shutdown;
+    mod signed;
     mod spool;
     mod start;
     mod stores;

@@ -148,7 +148,7 @@ fn driver(
         request_limits: policy.request_limits,
         agent: Agent::<Body>::new(policy),
         clock,
-        exporter: Exporter::new(settings.destinations, inbox.clone(), clock),
+        exporter: Exporter::new(settings.destinations, settings.credentials, inbox.clone(), clock),
         identity: Arc::<Identity>::new(identity),
         next,
         emf_namespace: settings.emf_namespace,

@@ -47,7 +47,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         prices: config.prices.clone(),
         agent: Agent::new(config),
         clock,
-        exporter: Exporter::new([None, None, None], inbox.clone(), clock),
+        exporter: Exporter::new([None, None, None], None, inbox.clone(), clock),
         identity: Arc::default(),
         next: mpsc::unbounded_channel().0,
         emf_namespace: String::new(),

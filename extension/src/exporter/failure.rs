@@ -49,6 +49,8 @@ pub(super) enum Cause {
     BadRequest,
     TooLarge,
     ServerError,
+    NoTransactionSearch,
+    Unsigned,
     RefusedOtherwise,
 }
 
@@ -66,7 +68,7 @@ impl Cause {
 
 /// Every cause in the order of [`Cause`]: its name in a line, and what happened. What to do is on the page on
 /// troubleshooting.
-const TABLE: [(Cause, &str, &str); 34] = [
+const TABLE: [(Cause, &str, &str); 36] = [
     (Cause::NameNotFound, "name_not_found", "the name of the backend's host cannot be resolved"),
     (Cause::ConnectionRefused, "connection_refused", "nothing listens on the backend's port"),
     (Cause::HostUnreachable, "host_unreachable", "there is no network route to the backend"),
@@ -156,6 +158,12 @@ const TABLE: [(Cause, &str, &str); 34] = [
     (Cause::BadRequest, "bad_request", "the backend considers the request invalid"),
     (Cause::TooLarge, "too_large", "the backend considers the request too large"),
     (Cause::ServerError, "server_error", "the backend failed while it handled the request"),
+    (
+        Cause::NoTransactionSearch,
+        "no_transaction_search",
+        "X-Ray takes OTLP only where Transaction Search is on: aws xray update-trace-segment-destination --destination CloudWatchLogs",
+    ),
+    (Cause::Unsigned, "unsigned", "there are no credentials to sign requests to AWS with"),
     (Cause::RefusedOtherwise, "refused", "the backend refused the request"),
 ];
 

@@ -3,18 +3,13 @@
 use policy::Signal;
 
 use super::{Destination, Problem, Reader};
+use crate::aws::{DOMAINS, is_region};
 
 const ALLOWED: &str = "PREFREEZE_ALLOWED_HOSTS";
 
 /// The variables that name a proxy, as curl and most HTTP clients have them.
 pub(super) const PROXIES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-
-/// What the names of AWS's own endpoints in a region end in.
-///
-/// # Source
-/// <https://docs.aws.amazon.com/general/latest/gr/rande.html>
-const OF_AWS: [&str; 5] = ["amazonaws.com", "amazonaws.com.cn", "vpce.amazonaws.com", "api.aws", "on.aws"];
 
 /// The hosts that data may go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +40,7 @@ impl Hosts {
         match ending {
             Some(ending) => self.endings.push(format!(".{ending}")),
             None if is_region(&item) => {
-                self.endings.extend(OF_AWS.map(|domain| format!(".{item}.{domain}")));
+                self.endings.extend(DOMAINS.map(|domain| format!(".{item}.{domain}")));
             }
             None => self.names.push(item),
         }
@@ -57,17 +52,6 @@ impl Hosts {
 fn plain(host: &str) -> String {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// `ap-south-1`, `us-gov-west-1`.
-fn is_region(item: &str) -> bool {
-    let parts: Vec<&str> = item.split('-').collect();
-    let Some((number, words)) = parts.split_last() else { return false };
-    words.len() >= 2
-        && words[0].len() == 2
-        && words.iter().all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
-        && number.len() == 1
-        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Reader {
