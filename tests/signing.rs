@@ -76,8 +76,10 @@ const HASH: &str = "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d
 const FORM: &str = "application/x-www-form-urlencoded";
 const UTF8: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
-/// Of AWS's test suite the cases whose requests are POSTs: the query, further headers, whether there is a token, the body, and the
-/// signature. Their credentials are published with them.
+/// The query, further headers, whether there is a token, the body, and the signature.
+type Vector<'a> = (&'a str, &'a [(&'a str, &'a str)], bool, &'a str, &'a str);
+
+/// Of AWS's test suite the cases whose requests are POSTs. Their credentials are published with them.
 ///
 /// # Source
 /// `aws-signing-test-suite/v4` in the crate `aws-sigv4` 1.6.4.
@@ -85,7 +87,7 @@ const UTF8: &str = "application/x-www-form-urlencoded; charset=utf-8";
 fn awss_own_vectors_hold() {
     let length = ("content-length", "13");
     let hash = ("x-amz-content-sha256", HASH);
-    let vectors: [(&str, &[(&str, &str)], bool, &str, &str); 7] = [
+    let vectors: [Vector<'_>; 7] = [
         ("", &[], false, "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
         (
             "",

@@ -377,7 +377,7 @@ const BACKEND: &[Item] = &[
             &["black_box/connections::a_black_hole_costs_no_more_than_the_ceiling"],
         )
     },
-    absent("SigV4 clock-skew 403", "Nothing is signed; any 403 is a refusal, which is played."),
+    tests("SigV4 clock-skew 403", &["black_box/signed::a_wrong_clock_is_corrected_by_awss_own"]),
     tests(
         "blackhole (SYN drop) as in a VPC without NAT",
         &["black_box/connections::a_black_hole_costs_no_more_than_the_ceiling"],

@@ -93,7 +93,7 @@ impl Endpoint {
             Ok(()) => (200, ""),
             Err(body) => (403, body),
         };
-        Answer::Reply(Reply::new(status).header("Date", &http_date(now)).body(body.as_bytes()))
+        Answer::Reply(Reply::new(status).header("Date", http_date(now)).body(body.as_bytes()))
     }
 
     fn verdict(&self, request: &Request, now: SystemTime) -> Result<(), &'static str> {

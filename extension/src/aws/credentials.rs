@@ -70,8 +70,16 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub struct Keeper {
     source: Arc<Source>,
-    /// With the time until which they hold. Whoever fetches them has the lock, and the others wait for what comes.
-    fetched: Arc<Mutex<Option<(Credentials, Option<UnixNanos>)>>>,
+    /// Whoever fetches them has the lock, and the others wait for what comes.
+    fetched: Arc<Mutex<Option<Fetched>>>,
+}
+
+/// What the platform handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fetched {
+    credentials: Credentials,
+    /// `None` where it has not said.
+    until: Option<UnixNanos>,
 }
 
 impl Keeper {
@@ -87,7 +95,7 @@ impl Keeper {
             Source::Platform { path, authorization } => (path, authorization),
         };
         let mut fetched = self.fetched.lock().await;
-        if let Some((credentials, until)) = &*fetched
+        if let Some(Fetched { credentials, until }) = &*fetched
             && until.is_none_or(|until| until > now + EXPIRES_SOON)
         {
             return Some(credentials.clone());
@@ -97,7 +105,7 @@ impl Keeper {
             // Those at hand may do for some minutes more.
             Err(error) => log::degraded("credentials_missing", "requests to AWS cannot be signed", &error),
         }
-        fetched.as_ref().map(|(credentials, _)| credentials.clone())
+        fetched.as_ref().map(|fetched| fetched.credentials.clone())
     }
 
     /// AWS has refused `credentials`. Others, where there are any.
@@ -107,7 +115,7 @@ impl Keeper {
         }
         {
             let mut fetched = self.fetched.lock().await;
-            fetched.take_if(|(known, _)| known == credentials);
+            fetched.take_if(|known| known.credentials == *credentials);
         }
         self.get(now).await.filter(|others| others != credentials)
     }
@@ -118,17 +126,17 @@ impl Keeper {
     }
 }
 
-async fn fetch(path: &str, authorization: &str) -> Result<(Credentials, Option<UnixNanos>), lambda::Error> {
+async fn fetch(path: &str, authorization: &str) -> Result<Fetched, lambda::Error> {
     let answer = lambda::credentials(path, authorization).await?;
     read(&answer).ok_or_else(|| "the platform's answer has no credentials in it".into())
 }
 
 /// What the platform answers: credentials, and the time until which they hold.
-fn read(answer: &[u8]) -> Option<(Credentials, Option<UnixNanos>)> {
+fn read(answer: &[u8]) -> Option<Fetched> {
     let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
     let text = |name: &str| answer.get(name)?.as_str().filter(|text| !text.is_empty());
     let credentials = Credentials::new(text("AccessKeyId")?, text("SecretAccessKey")?, text("Token"));
-    Some((credentials, text("Expiration").and_then(wire::time::rfc3339)))
+    Some(Fetched { credentials, until: text("Expiration").and_then(wire::time::rfc3339) })
 }
 
 #[cfg(test)]
@@ -141,9 +149,10 @@ mod tests {
         let found = read(
             r#"{"AccessKeyId":"A","SecretAccessKey":"S","Token":"T","Expiration":"1970-01-01T00:00:09Z","Further":1}"#,
         );
-        assert_eq!(found, Some((Credentials::new("A", "S", Some("T")), Some(UnixNanos(9_000_000_000)))));
+        let (credentials, until) = (Credentials::new("A", "S", Some("T")), Some(UnixNanos(9_000_000_000)));
+        assert_eq!(found, Some(Fetched { credentials, until }));
         let found = read(r#"{"AccessKeyId":"A","SecretAccessKey":"S","Token":"","Expiration":"soon"}"#);
-        assert_eq!(found, Some((Credentials::new("A", "S", None), None)));
+        assert_eq!(found, Some(Fetched { credentials: Credentials::new("A", "S", None), until: None }));
         for text in [r#"{"AccessKeyId":"A"}"#, r#"{"AccessKeyId":"","SecretAccessKey":"S"}"#, "[]", "{", ""] {
             assert_eq!(read(text), None, "{text}");
         }

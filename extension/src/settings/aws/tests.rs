@@ -107,12 +107,14 @@ fn what_is_signed_and_for_what() {
     }
 }
 
-/// Each with what is said, and whether data goes there all the same.
+/// Variables, what is said, and whether data goes there all the same.
+type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, bool);
+
 #[test]
 fn what_cannot_be_signed_is_said() {
     let own = (TRACES, "aws");
     let other = (TRACES, "https://otlp.example.com/v1/traces");
-    let all: [(&[(&str, &str)], &str, bool); 12] = [
+    let all: [Row<'_>; 12] = [
         (&[other, (AUTH, "sigv4")], "AUTH: sigv4 needs a service and a region", false),
         (&[other, (AUTH, "sigv4:x")], "AUTH: not one of auto, none, sigv4", true),
         (&[other, (AUTH, "sigv4:x:nowhere")], "AUTH: not one of auto, none, sigv4", true),
