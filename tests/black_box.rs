@@ -38,6 +38,7 @@ mod black_box {
     mod proxies;
     mod receiver;
     mod residency;
+    mod secrets;
     mod settings;
     mod shutdown;
     mod signed;

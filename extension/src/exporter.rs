@@ -10,6 +10,7 @@ mod gzip;
 mod health;
 mod packing;
 mod probe;
+mod secrets;
 mod signing;
 mod trust;
 
@@ -31,12 +32,13 @@ use self::backend::{Backend, Origin};
 use self::failure::{Cause, Failure};
 use self::gzip::Gzip;
 use self::packing::{Agreement, may_be_packing, pack};
+use self::secrets::Secrets;
 use self::signing::{Signed, Signer, ToSign};
 use crate::aws::{self, Refusal};
 use crate::caught::caught_async;
-use crate::clock::Clock;
+use crate::clock::{Clock, NEXT_FIRST, pause};
 use crate::driver::{Inbox, Message};
-use crate::settings::{Destination, Packing, Protocol};
+use crate::settings::{Destination, Packing, Protocol, Vaults};
 
 /// Answers are read up to here; a backend that says more says nothing that matters.
 const ANSWER_MAX: usize = 64 << 10;
@@ -51,6 +53,8 @@ pub struct Exporter {
     gzip: Gzip,
     /// Who signs, where any request is signed.
     signer: Option<Signer>,
+    /// Who knows the secrets in headers, where there are any.
+    secrets: Option<Secrets>,
     inbox: Inbox,
     clock: Clock,
 }
@@ -79,6 +83,7 @@ impl Exporter {
     pub fn new(
         destinations: [Option<Destination>; Signal::ALL.len()],
         credentials: Option<aws::Source>,
+        vaults: Vaults,
         inbox: Inbox,
         clock: Clock,
     ) -> Self {
@@ -97,7 +102,17 @@ impl Exporter {
         });
         let routes = routes.collect();
         let signer = credentials.map(Signer::new);
-        Self { routes, backends, running: HashMap::new(), gzip: Gzip::default(), signer, inbox, clock }
+        let secrets = signer.clone().map(|signer| Secrets::new(signer, vaults, clock));
+        Self {
+            routes,
+            backends,
+            running: HashMap::new(),
+            gzip: Gzip::default(),
+            signer,
+            secrets,
+            inbox,
+            clock,
+        }
     }
 
     /// Sends `entries` as one request and reports how it ended.
@@ -137,8 +152,9 @@ impl Exporter {
     }
 
     fn sender(&self, route: Route, client: reqwest::Client, agreement: Agreement) -> Sender {
-        let (gzip, clock, signer) = (self.gzip.clone(), self.clock, self.signer.clone());
-        Sender { route, client, agreement, gzip, clock, signer }
+        let (gzip, clock) = (self.gzip.clone(), self.clock);
+        let (signer, secrets) = (self.signer.clone(), self.secrets.clone());
+        Sender { route, client, agreement, gzip, clock, signer, secrets }
     }
 
     /// Lets go of a request: its connection is not used again, and nothing is reported.
@@ -171,13 +187,23 @@ impl Exporter {
     /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is
     /// found out again, and said, by the export that meets it.
     pub fn connect(&mut self, lane: LaneId) {
-        let backend = self.routes.get(&lane).and_then(|route| self.backends.get_mut(route.backend));
-        backend.into_iter().for_each(Backend::connect);
+        let Some(route) = self.routes.get(&lane) else { return };
+        self.backends.get_mut(route.backend).into_iter().for_each(Backend::connect);
+        if let Some(secrets) = self.secrets.clone()
+            && !route.destination.secrets.is_empty()
+        {
+            let destination = route.destination.clone();
+            tokio::spawn(async move {
+                pause(NEXT_FIRST).await;
+                secrets.prepare(&destination.secrets).await;
+            });
+        }
     }
 
     /// The environment was restored from a snapshot: what signs requests was the builder's.
     pub fn on_restored(&mut self) {
         self.signer.iter_mut().for_each(Signer::begin_anew);
+        self.secrets.iter_mut().for_each(Secrets::begin_anew);
     }
 
     /// Forgets idle connections: the next request opens a new one.
@@ -198,6 +224,7 @@ struct Sender {
     gzip: Gzip,
     clock: Clock,
     signer: Option<Signer>,
+    secrets: Option<Secrets>,
 }
 
 impl Sender {
@@ -236,10 +263,7 @@ impl Sender {
         if raw_bytes > destination.limit.bytes as u64 && entries.len() > 1 {
             return (Ended::new(Outcome::TooLarge, None), raw_bytes, 0);
         }
-        let ended = match destination.protocol {
-            Protocol::HttpProtobuf => self.post(packing, body).await,
-            Protocol::Grpc => call::call(self.request(packing, body)).await,
-        };
+        let ended = self.send(packing, body).await;
         (ended, raw_bytes, sent_bytes)
     }
 
@@ -249,24 +273,49 @@ impl Sender {
         Request { client: &self.client, url, headers, packing, body, now: self.clock.wall() }
     }
 
-    /// Sends `body`; where it is signed, and refused for something that can be mended, once more and signed anew.
-    async fn post(&self, packing: Packing, body: Bytes) -> Ended {
-        let (Some(scope), Some(signer)) = (&self.route.destination.scope, &self.signer) else {
-            return post(self.request(packing, body), None).await;
-        };
-        let mut is_second = false;
-        loop {
-            let mut request = self.request(packing, body.clone());
-            let to_sign = ToSign { url: request.url, content_type: PROTOBUF, body: &body };
-            let Some(signed) = signer.sign(to_sign, scope, request.now, &mut request.headers).await else {
-                return Ended::new(Outcome::Retry { after: None }, Some(Failure::of(Cause::Unsigned)));
-            };
-            let ended = post(request, Some(&signed)).await;
-            let Some(refusal) = ended.refusal.filter(|_| !is_second) else { return ended };
-            if !signer.mend(refusal, &signed, self.clock.wall()).await {
-                return ended;
+    /// Sends `body`; once more where it was refused, and what it was refused for could be mended.
+    async fn send(&self, packing: Packing, body: Bytes) -> Ended {
+        let (ended, signed) = self.try_once(packing, body.clone()).await;
+        if self.mend(&ended, signed).await { self.try_once(packing, body).await.0 } else { ended }
+    }
+
+    /// How a try has ended, and what it was signed with.
+    async fn try_once(&self, packing: Packing, body: Bytes) -> (Ended, Option<Signed>) {
+        let destination = &self.route.destination;
+        let mut request = self.request(packing, body.clone());
+        if let Some(secrets) = &self.secrets
+            && !secrets.fill_in(&destination.secrets, &mut request.headers).await
+        {
+            // Held, as with a key that is refused: so far there is none.
+            let failure = Some(Failure::of(Cause::SecretUnread));
+            return (Ended::new(Outcome::Refused { status: 401 }, failure), None);
+        }
+        let mut signed = None;
+        if let (Some(scope), Some(signer)) = (&destination.scope, &self.signer) {
+            let headers = [(CONTENT_TYPE.as_str(), PROTOBUF)];
+            let to_sign = ToSign { url: request.url, headers: &headers, body: &body };
+            signed = signer.sign(to_sign, scope, request.now, &mut request.headers).await;
+            if signed.is_none() {
+                let failure = Some(Failure::of(Cause::Unsigned));
+                return (Ended::new(Outcome::Retry { after: None }, failure), None);
             }
-            is_second = true;
+        }
+        let ended = match destination.protocol {
+            Protocol::HttpProtobuf => post(request, signed.as_ref()).await,
+            Protocol::Grpc => call::call(request).await,
+        };
+        (ended, signed)
+    }
+
+    /// Whether another try may succeed where this one, which was `signed`, was refused.
+    async fn mend(&self, ended: &Ended, signed: Option<Signed>) -> bool {
+        if let (Some(refusal), Some(signed), Some(signer)) = (ended.refusal, signed, &self.signer) {
+            return signer.mend(refusal, &signed, self.clock.wall()).await;
+        }
+        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
+        match &self.secrets {
+            Some(secrets) if is_refused => secrets.renew(&self.route.destination.secrets).await,
+            _ => false,
         }
     }
 }

@@ -30,6 +30,7 @@ use wire::otlp::Identity;
 use crate::aws::{Scope, Source};
 use crate::guarding::Guarding;
 use aws::Making;
+pub use aws::{SecretHeader, Vaults};
 use endpoint::{UrlPath, shown};
 use proxies::Way;
 use table::{Setting, TABLE};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub destinations: [Option<Destination>; Signal::ALL.len()],
     /// Who signs requests, where any are signed.
     pub credentials: Option<Source>,
+    /// Where secrets are read.
+    pub vaults: Vaults,
     /// Who the function is.
     pub identity: Identity,
     /// Whether that has a `service.instance.id`.
@@ -102,6 +105,8 @@ pub struct Destination {
     pub url: String,
     /// Headers of every request.
     pub headers: Vec<(String, String)>,
+    /// Further headers, whose values are secrets that have to be read.
+    pub secrets: Vec<SecretHeader>,
     /// What requests are signed for, where they are.
     pub scope: Option<Scope>,
     /// How requests are made.
@@ -206,7 +211,8 @@ impl Settings {
         reader.report_unknown();
         let hosts = reader.allowed_hosts();
         let destinations = Signal::ALL.map(|signal| reader.destination(signal, &receivers));
-        let destinations = reader.keep_within(hosts.as_ref(), destinations);
+        let vaults = reader.vaults(hosts.as_ref());
+        let destinations = reader.keep_within(hosts.as_ref(), &vaults, destinations);
         let policy = reader.policy(&destinations);
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
@@ -218,13 +224,14 @@ impl Settings {
         let logs = reader.word("PREFREEZE_LOGS", Wanted::None, &levels);
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let hints = reader.sdk_hints(&receivers);
-        let is_signed = destinations.iter().flatten().any(|destination| destination.scope.is_some());
-        let credentials = reader.credentials().filter(|_| is_signed);
+        let is_signed = |to: &Destination| to.scope.is_some() || !to.secrets.is_empty();
+        let credentials = reader.credentials().filter(|_| destinations.iter().flatten().any(is_signed));
         let Reader { set, problems, refused } = reader;
         Self {
             policy,
             destinations,
             credentials,
+            vaults,
             identity,
             names_instance,
             receivers,
@@ -427,8 +434,8 @@ impl Reader {
         let packings = [("gzip", Packing::Gzip), ("zstd", Packing::Zstd), ("none", Packing::None)];
         let packing = self.word(&packing, Packing::Gzip, &packings);
         let headers = self.headers(signal);
-        let Making { protocol, packing, headers, scope } =
-            self.suit_aws(signal, &url, Making { protocol, packing, headers, scope: None })?;
+        let making = Making { protocol, packing, headers, secrets: Vec::new(), scope: None };
+        let Making { protocol, packing, headers, secrets, scope } = self.suit_aws(signal, &url, making)?;
         // A relative path begins in the function's package, as those of other files.
         let path = |name| {
             let path = self.get(&self.form(name, signal))?;
@@ -441,7 +448,7 @@ impl Reader {
         };
         let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
         let limit = limits::of(&url, signal);
-        Some(Destination { url, headers, scope, protocol, packing, tls, is_direct, proxy, limit })
+        Some(Destination { url, headers, secrets, scope, protocol, packing, tls, is_direct, proxy, limit })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {

@@ -14,7 +14,7 @@ const XRAY: &str = "sigv4:xray:eu-west-1";
 
 /// X-Ray in Ireland, which takes what this role sends.
 fn xray(role: Role) -> Endpoint {
-    Endpoint { service: "xray", region: "eu-west-1", role, ahead: 0 }
+    Endpoint { service: "xray", region: "eu-west-1", role, ahead: 0, answers: "" }
 }
 
 /// An extension whose traces go to a backend that is no host of AWS's, signed as for X-Ray.

@@ -79,6 +79,8 @@ pub struct Endpoint {
     pub role: Role,
     /// How far its clock is ahead, in seconds.
     pub ahead: i64,
+    /// What it answers to a request that it takes.
+    pub answers: &'static str,
 }
 
 impl Endpoint {
@@ -90,7 +92,7 @@ impl Endpoint {
             request.arrived_wall + Duration::from_secs(self.ahead.unsigned_abs())
         };
         let (status, body) = match self.verdict(request, now) {
-            Ok(()) => (200, ""),
+            Ok(()) => (200, self.answers),
             Err(body) => (403, body),
         };
         Answer::Reply(Reply::new(status).header("Date", http_date(now)).body(body.as_bytes()))
@@ -107,7 +109,11 @@ impl Endpoint {
             return Err("Signature expired: it is now earlier than five minutes ago");
         }
         let url = format!("http://{}{}", header("host"), request.path);
-        let headers = [("content-type", header("content-type"))];
+        let signed = header("authorization").split("SignedHeaders=").nth(1).unwrap_or_default();
+        let names = signed.split(',').next().unwrap_or_default().split(';');
+        let own = ["host", "x-amz-date", "x-amz-security-token"];
+        let headers: Vec<_> =
+            names.filter(|name| !own.contains(name)).map(|name| (name, header(name))).collect();
         let post = Post { url: &url, headers: &headers, body: &request.wire };
         let expected = authorization(&post, &self.role, self.service, self.region, at);
         if header("authorization") != expected {

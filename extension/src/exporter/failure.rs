@@ -51,6 +51,7 @@ pub(super) enum Cause {
     ServerError,
     NoTransactionSearch,
     Unsigned,
+    SecretUnread,
     RefusedOtherwise,
 }
 
@@ -68,7 +69,7 @@ impl Cause {
 
 /// Every cause in the order of [`Cause`]: its name in a line, and what happened. What to do is on the page on
 /// troubleshooting.
-const TABLE: [(Cause, &str, &str); 36] = [
+const TABLE: [(Cause, &str, &str); 37] = [
     (Cause::NameNotFound, "name_not_found", "the name of the backend's host cannot be resolved"),
     (Cause::ConnectionRefused, "connection_refused", "nothing listens on the backend's port"),
     (Cause::HostUnreachable, "host_unreachable", "there is no network route to the backend"),
@@ -164,6 +165,7 @@ const TABLE: [(Cause, &str, &str); 36] = [
         "X-Ray takes OTLP only where Transaction Search is on: aws xray update-trace-segment-destination --destination CloudWatchLogs",
     ),
     (Cause::Unsigned, "unsigned", "there are no credentials to sign requests to AWS with"),
+    (Cause::SecretUnread, "secret_unread", "the secret that a header refers to was not read"),
     (Cause::RefusedOtherwise, "refused", "the backend refused the request"),
 ];
 

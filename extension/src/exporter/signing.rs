@@ -27,7 +27,8 @@ pub(super) struct Signed {
 /// What of a request is signed.
 pub(super) struct ToSign<'a> {
     pub(super) url: &'a str,
-    pub(super) content_type: &'a str,
+    /// As they are sent, in lower case.
+    pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) body: &'a [u8],
 }
 
@@ -46,13 +47,13 @@ impl Signer {
     ) -> Option<Signed> {
         let credentials = self.keeper.get(now).await?;
         let at = shifted(now, self.ahead.load(Ordering::Relaxed));
-        let ToSign { url, content_type, body } = request;
+        let ToSign { url, headers: signed, body } = request;
         let uri: http::Uri = url.parse().ok()?;
         let request = aws::Request {
             host: &authority(&uri)?,
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
-            headers: &[("content-type", content_type)],
+            headers: signed,
             body,
         };
         let signature = aws::sign(&request, scope, &credentials, at);

@@ -3,8 +3,9 @@
 use http::Uri;
 use policy::{Signal, XrayParent};
 
+use super::residency::Hosts;
 use super::{Packing, Protocol, Reader, endpoint};
-use crate::aws::{CloudWatch, Credentials, Names, Scope, Source, is_region};
+use crate::aws::{CloudWatch, Credentials, Names, Scope, SecretRef, Source, Vault, is_region};
 
 const AUTH: &str = "PREFREEZE_EXPORTER_OTLP_AUTH";
 /// The log group and the stream that records go to, which must be there.
@@ -16,8 +17,39 @@ pub(super) struct Making {
     pub(super) protocol: Protocol,
     pub(super) packing: Packing,
     pub(super) headers: Vec<(String, String)>,
+    /// Those whose values have to be read.
+    pub(super) secrets: Vec<SecretHeader>,
     /// What signatures are for, where requests are signed.
     pub(super) scope: Option<Scope>,
+}
+
+/// A header whose value is not known before it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretHeader {
+    /// Its name.
+    pub name: String,
+    /// What its value begins with: `Bearer `.
+    pub before: String,
+    /// The rest of it.
+    pub reference: SecretRef,
+}
+
+/// Where secrets are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vaults {
+    /// Whether the proxies that the environment names are passed by.
+    pub is_direct: bool,
+    /// What is asked in place of AWS's own hosts: Secrets Manager, and Parameter Store.
+    endpoints: [Option<String>; 2],
+}
+
+impl Vaults {
+    /// The URL that is asked for a secret.
+    pub fn url(&self, reference: &SecretRef) -> String {
+        let endpoint = &self.endpoints[usize::from(reference.vault == Vault::ParameterStore)];
+        let own = || format!("https://{}/", reference.host());
+        endpoint.as_ref().map_or_else(own, |endpoint| format!("{}/", endpoint.trim_end_matches('/')))
+    }
 }
 
 /// What `…_AUTH` says.
@@ -101,6 +133,7 @@ impl Reader {
                 return None;
             }
         }
+        self.find_secrets(signal, &mut making)?;
         Some(making)
     }
 
@@ -166,6 +199,48 @@ impl Reader {
         }
         let (key_id, secret_key) = (self.get("AWS_ACCESS_KEY_ID")?, self.get("AWS_SECRET_ACCESS_KEY")?);
         Some(Source::Variables(Credentials::new(key_id, secret_key, self.get("AWS_SESSION_TOKEN"))))
+    }
+
+    /// Takes those headers apart whose values have to be read; `None` where one of them never could be.
+    fn find_secrets(&mut self, signal: Signal, making: &mut Making) -> Option<()> {
+        for (key, value) in std::mem::take(&mut making.headers) {
+            let reason = match SecretRef::within(&value, self.get("AWS_REGION")) {
+                None => {
+                    making.headers.push((key, value));
+                    continue;
+                }
+                Some(Ok((before, reference))) if self.credentials().is_some() => {
+                    making.secrets.push(SecretHeader { name: key, before: before.to_owned(), reference });
+                    continue;
+                }
+                Some(Ok(_)) => "secret:// needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, to be read with",
+                Some(Err(reason)) => reason,
+            };
+            let name = self.form("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
+            self.problem(&name, format!("{key}: {reason}"));
+            return None;
+        }
+        Some(())
+    }
+
+    /// Where secrets are read. What stands for AWS in tests is on this machine, or behind TLS.
+    pub(super) fn vaults(&mut self, hosts: Option<&Hosts>) -> Vaults {
+        let mut vaults = Vaults { is_direct: self.goes_directly(hosts), ..Vaults::default() };
+        for (at, name) in ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM"].into_iter().enumerate()
+        {
+            let Some(url) = self.get(name).or_else(|| self.get("AWS_ENDPOINT_URL")).map(str::to_owned) else {
+                continue;
+            };
+            let uri: Uri = url.parse().unwrap_or_default();
+            let is_here = endpoint::is_here(uri.host().unwrap_or_default());
+            if is_here || uri.scheme_str() == Some("https") {
+                vaults.is_direct |= is_here;
+                vaults.endpoints[at] = Some(url);
+            } else {
+                self.problem(name, "neither an https:// URL nor one of this machine");
+            }
+        }
+        vaults
     }
 
     /// Lambda's own segments are where traces to X-Ray go: there they are parents that can be found.

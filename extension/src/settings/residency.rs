@@ -2,7 +2,7 @@
 
 use policy::Signal;
 
-use super::{Destination, Problem, Reader};
+use super::{Destination, Problem, Reader, Vaults};
 use crate::aws::{DOMAINS, is_region};
 
 const ALLOWED: &str = "PREFREEZE_ALLOWED_HOSTS";
@@ -72,6 +72,7 @@ impl Reader {
     pub(super) fn keep_within(
         &mut self,
         hosts: Option<&Hosts>,
+        vaults: &Vaults,
         destinations: [Option<Destination>; Signal::ALL.len()],
     ) -> [Option<Destination>; Signal::ALL.len()] {
         let Some(hosts) = hosts else { return destinations };
@@ -80,9 +81,18 @@ impl Reader {
         destinations.map(|destination| {
             let signal = signals.next().expect("there is a destination for each signal");
             let destination = destination?;
-            let uri: http::Uri = destination.url.parse().unwrap_or_default();
-            let host = uri.host().unwrap_or_default();
-            if hosts.allow(host) {
+            let host = |url: &str| url.parse::<http::Uri>().ok()?.host().map(str::to_owned);
+            let mut asked =
+                destination.secrets.iter().filter_map(|secret| host(&vaults.url(&secret.reference)));
+            if let Some(strange) = asked.find(|host| !hosts.allow(host)) {
+                let variable = self.form("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
+                let what = "a secret would be read there, and without it all data is dropped and counted";
+                self.refuse(&variable, format!("{strange} is not in {ALLOWED}; {what}"));
+                return None;
+            }
+            drop(asked);
+            let host = host(&destination.url).unwrap_or_default();
+            if hosts.allow(&host) {
                 let is_direct = is_direct || destination.is_direct;
                 let proxy = destination.proxy.filter(|_| !is_direct);
                 return Some(Destination { is_direct, proxy, ..destination });
@@ -94,6 +104,11 @@ impl Reader {
             );
             None
         })
+    }
+
+    /// Whether requests pass the proxies by that the environment names, because data may not go through one of them.
+    pub(super) fn goes_directly(&mut self, hosts: Option<&Hosts>) -> bool {
+        hosts.is_some_and(|hosts| self.must_go_directly(hosts))
     }
 
     /// Whether one of the proxies that the environment names is not on the list.

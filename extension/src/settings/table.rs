@@ -43,7 +43,7 @@ pub(super) static TABLE: [Setting; 54] = [
         name: "PREFREEZE_EXPORTER_OTLP_HEADERS",
         kind: "k=v,k=v",
         default: "none",
-        help: "Headers of every request, values percent-encoded; API keys belong here.",
+        help: "Headers of every request, values percent-encoded; API keys belong here. `secret://<ARN or name>#<field>` at the end of a value is read from Secrets Manager or Parameter Store.",
         per_signal: true,
         is_secret: true,
     },
@@ -414,7 +414,7 @@ pub(super) static TABLE: [Setting; 54] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 22] = [
+pub(super) static FOREIGN: [(&str, &str); 25] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     (
@@ -444,6 +444,9 @@ pub(super) static FOREIGN: [(&str, &str); 22] = [
         "Where log records go at CloudWatch, unless `x-aws-log-group` is among the headers.",
     ),
     ("AWS_LAMBDA_LOG_STREAM_NAME", "The same of `x-aws-log-stream`."),
+    ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "What is asked for secrets in place of AWS Secrets Manager."),
+    ("AWS_ENDPOINT_URL_SSM", "The same for Parameter Store."),
+    ("AWS_ENDPOINT_URL", "The same for both."),
     ("AWS_USE_FIPS_ENDPOINT", "`true`: the endpoint `aws` is asked by its names for FIPS."),
     ("AWS_USE_DUALSTACK_ENDPOINT", "`true`: by those that have addresses of IPv6, too."),
     (

@@ -194,3 +194,64 @@ fn credentials_of_a_snapshot_are_the_platforms_and_nobody_elses() {
         );
     }
 }
+
+#[test]
+fn a_header_may_end_in_a_reference_to_a_secret() {
+    let arn = "arn:aws:secretsmanager:ap-south-1:1:secret:x";
+    let settings =
+        read(&[(ENDPOINT, "https://c"), (HEADERS, &format!("a=b,Authorization=Bearer%20secret://{arn}#k"))]);
+    assert_eq!(problems(&settings), [""; 0]);
+    let traces = settings.destinations[0].as_ref().expect("they go there");
+    assert_eq!(traces.headers, [("a".to_owned(), "b".to_owned())]);
+    let [secret] = &traces.secrets[..] else { panic!("{:?}", traces.secrets) };
+    assert_eq!((&*secret.name, &*secret.before), ("Authorization", "Bearer "));
+    assert_eq!(secret.reference.to_string(), format!("secret://{arn}#k"));
+    assert_eq!(settings.vaults.url(&secret.reference), "https://secretsmanager.ap-south-1.amazonaws.com/");
+    assert!(settings.credentials.is_some() && traces.scope.is_none());
+    assert!(!settings.describe().contains(arn), "a header is not shown");
+}
+
+#[test]
+fn a_secret_that_never_could_be_read_is_said() {
+    let value = "authorization=secret://name";
+    for (variables, said) in [
+        (vec![(HEADERS, "authorization=secret://")], "HEADERS: authorization: secret:// must name a secret"),
+        (
+            vec![(HEADERS, value), ("AWS_REGION", "")],
+            "HEADERS: authorization: secret:// with a name needs AWS_REGION",
+        ),
+        (
+            vec![(HEADERS, value), ("AWS_ACCESS_KEY_ID", "")],
+            "HEADERS: authorization: secret:// needs AWS_ACCESS_KEY_ID",
+        ),
+    ] {
+        let mut all = vec![(ENDPOINT, "https://c")];
+        all.extend(&variables);
+        let settings = read(&all);
+        let problems = problems(&settings);
+        assert!(problems.len() == 1 && problems[0].contains(said), "{variables:?}: {problems:?}");
+        assert_eq!(settings.destinations, [None, None, None], "{variables:?}");
+    }
+}
+
+#[test]
+fn secrets_are_read_where_aws_or_somebody_in_its_place_is() {
+    let value = "authorization=secret://name";
+    let (own, other) = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL");
+    for (variable, url, asked) in [
+        (own, "http://127.0.0.1:9/", Some("http://127.0.0.1:9/")),
+        (other, "https://vpce.example.com", Some("https://vpce.example.com/")),
+        (own, "http://example.com", None),
+    ] {
+        let settings = read(&[(ENDPOINT, "https://c"), (HEADERS, value), (variable, url)]);
+        let secret = &settings.destinations[0].as_ref().expect("they go there").secrets[0];
+        let default = "https://secretsmanager.eu-west-1.amazonaws.com/";
+        assert_eq!(settings.vaults.url(&secret.reference), asked.unwrap_or(default), "{url}");
+        assert_eq!(problems(&settings).len(), usize::from(asked.is_none()), "{url}");
+    }
+    for (hosts, is_read) in [("eu-west-1,c", true), ("us-east-1,c", false), ("eu-west-1", false)] {
+        let settings = read(&[(ENDPOINT, "https://c"), (HEADERS, value), ("PREFREEZE_ALLOWED_HOSTS", hosts)]);
+        assert_eq!(settings.destinations[0].is_some(), is_read, "{hosts}");
+        assert_eq!(settings.refused.is_empty(), is_read, "{hosts}");
+    }
+}
