@@ -259,10 +259,12 @@ const FREEZE: &[Item] = &[
         "No answer is kept: each new connection asks the system again, and a connection that is lost is replaced, which \
          is played. Another answer needs a resolver of the test's own, and so root.",
     ),
-    absent(
+    tests(
         "credentials expire meanwhile",
-        "The extension signs nothing and uses no AWS credentials; its headers are settings. A backend that begins to \
-         refuse them is row 401.",
+        &[
+            "black_box/signed::expired_credentials_are_replaced_at_once",
+            "black_box/secrets::a_key_that_was_rotated_is_read_again_and_nothing_is_lost",
+        ],
     ),
     rows(
         "real-time clock jump forward or back",
