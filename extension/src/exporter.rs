@@ -238,9 +238,9 @@ struct Ended {
 }
 
 impl Ended {
-    /// An answer with this status means this.
-    const fn answered(outcome: Outcome, status: u16) -> Self {
-        Self { outcome, failure: Failure::in_answer(outcome, status) }
+    /// An answer with this status and these words means this.
+    fn answered(outcome: Outcome, status: u16, words: &[u8]) -> Self {
+        Self { outcome, failure: Failure::in_answer(outcome, status, words) }
     }
 
     /// Nothing was answered.
@@ -295,7 +295,7 @@ async fn post(request: Request<'_>) -> Ended {
             failure: Some(Failure { status: Some(status), ..Failure::of(Cause::NotOtlp) }),
         };
     }
-    Ended::answered(outcome, status)
+    Ended::answered(outcome, status, answer.body)
 }
 
 fn headers(destination: &Destination) -> HeaderMap {

@@ -2,6 +2,7 @@
 
 pub mod collector;
 pub mod demo;
+pub mod grafana;
 pub mod grpc;
 pub mod http1;
 pub mod metrics;
