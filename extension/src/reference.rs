@@ -74,10 +74,10 @@ for any number of environments:
   `created-timestamp-zero-ingestion`, a tenth too much with `st-storage,use-start-timestamps`; VictoriaMetrics leaves out first
   values.
 * Histograms are native ones in Prometheus: `histogram_quantile(0.95, sum by (job) (sum_over_time(…[1h])))`, or `last_over_time` for
-  totals. VictoriaMetrics writes the bounds of exponential histograms with four digits; narrower buckets vanish, and with
-  them the quantiles. Hence the setting.
-* With `otlp-deltatocumulative`, Prometheus forgets all totals when it restarts, and begins again at zero. VictoriaMetrics must not
-  deduplicate or downsample deltas.
+  totals. VictoriaMetrics makes a series of every bucket, and writes the bounds of exponential ones with four digits: narrower
+  buckets, and with them the quantiles, vanish. Hence the setting.
+* With `otlp-deltatocumulative`, Prometheus drops deltas that arrive after younger ones, without a word, and forgets all totals when
+  it restarts: prefer the rows above it. VictoriaMetrics must not deduplicate or downsample deltas.
 
 `make foreign` runs Prefreeze with both stores and compares what each query of this table gives with the true number, to within
 1 %: 1, 2 and 4 environments of 3 to 60 invocations, with metrics sent once and at each invocation. It also compares every

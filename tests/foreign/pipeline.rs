@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use prost::Message;
+use serde_json::json;
 use tests::collector::{Collector, Decoded};
 use tests::http1::{Headers, Reserved};
 use tests::otlp::{self, Ids, traces};
@@ -24,6 +25,10 @@ use super::samples;
 
 const START_MAX: Duration = Duration::from_secs(30);
 const MINUTE: Duration = Duration::from_secs(60);
+/// How often it is killed, and how many spans come through it before that happens again.
+const RESTARTS: usize = 5;
+const SPANS_BETWEEN: usize = 10;
+const INVOCATIONS_MAX: usize = 5_000;
 
 /// What the Collector asks of its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,5 +255,39 @@ fn a_collector_that_is_killed_and_started_again_loses_nothing() {
             (&30.into(), &0.into()),
             "{protocol}: {summary}"
         );
+    }
+}
+
+/// Killed and started again while invocations run, without regard to what is under way.
+#[test]
+fn a_collector_that_restarts_all_the_time_loses_nothing() {
+    for protocol in ["http/protobuf", "grpc"] {
+        let backend = Collector::start();
+        let Some(mut pipeline) = Pipeline::start(&backend, Security::None) else { return };
+        let platform = pipeline.before(protocol, "zstd");
+        let mut names = BTreeSet::new();
+        std::thread::scope(|scope| {
+            let restarts = scope.spawn(|| {
+                for restart in 1..=RESTARTS {
+                    backend.expect("more spans", |state| state.spans().len() >= restart * SPANS_BETWEEN);
+                    pipeline.kill();
+                    pipeline.restart();
+                }
+            });
+            while !restarts.is_finished() {
+                assert!(names.len() < INVOCATIONS_MAX, "{protocol}: too little comes through");
+                let name = format!("r-{:03}", names.len());
+                invoke(&platform, &name, 1 + names.len() as u64);
+                names.insert(name);
+            }
+        });
+        invoke(&platform, "last", 999);
+        names.insert("last".to_owned());
+        platform.spin_down();
+        let arrived: BTreeSet<String> = backend.spans().into_iter().map(|seen| seen.span.name).collect();
+        assert_eq!(arrived, names, "{protocol}");
+        assert!(!platform.log("export_failed").is_empty(), "{protocol}: it was away, and nobody noticed");
+        let summary = platform.log("summary").remove(0);
+        assert_eq!((&summary["held"], &summary["dropped"]), (&0.into(), &json!({})), "{protocol}: {summary}");
     }
 }

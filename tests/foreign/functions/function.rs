@@ -28,11 +28,11 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let span = server_span(name, Ids::new(began), &context.request_id).with_times(began, unix_nanos());
     let body = traces([span]).encode_to_vec();
     match event["sends"].as_str() {
-        Some("at its end") => post(body),
+        Some("at its end") => post(&body),
         Some("by a timer") => {
-            tokio::spawn(async {
+            tokio::spawn(async move {
                 tokio::time::sleep(TIMER).await;
-                post(body);
+                post(&body);
             });
         }
         _ => {}
@@ -40,10 +40,10 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     Ok(json!("ok"))
 }
 
-fn post(body: Vec<u8>) {
+fn post(body: &[u8]) {
     let Ok(receiver) = env::var("OTEL_EXPORTER_OTLP_ENDPOINT") else { return };
     let headers = Headers::from([("Content-Type", "application/x-protobuf")]);
-    let sent = send(receiver.trim_start_matches("http://"), "POST", "/v1/traces", &headers, &body);
+    let sent = send(receiver.trim_start_matches("http://"), "POST", "/v1/traces", &headers, body);
     sent.expect("the receiver answers");
 }
 
