@@ -63,11 +63,35 @@ fuzz: ## Feed mutated bytes to every decoder for T seconds: make fuzz T=60, or O
 # Programs of others, by the name and version that Go's module proxy has them under: minutes, once for each pin.
 FOREIGN := $(TARGET)/tools/foreign
 RIE := github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie@v0.0.0-20261030222936-bef5c4ba774d
-foreign: build $(FOREIGN)/$(notdir $(RIE)) ## Put Prefreeze into AWS's runtime interface emulator (needs Go, Python and root)
+PROMETHEUS := github.com/prometheus/prometheus@v0.316.0
+# 1.152 and later need Go 1.27.
+VICTORIA_METRICS := github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v1.151.0
+FOREIGN_PROGRAMS := $(addprefix $(FOREIGN)/,$(notdir $(RIE) $(PROMETHEUS) $(VICTORIA_METRICS)) collector.built go-function.built)
+GO_BUILD := CGO_ENABLED=0 nice go build -trimpath -ldflags "-s -w" -o $(abspath $(FOREIGN))/bin/
+foreign: build $(FOREIGN_PROGRAMS) ## Put Prefreeze into AWS's emulator, and before real stores and collectors (needs Go, Python and root)
 	FOREIGN_TESTS=required cargo test --package tests --test foreign
 
 $(FOREIGN)/aws-lambda-rie@%:
 	GOBIN=$(abspath $(FOREIGN))/bin CGO_ENABLED=0 go install $(RIE)
+	touch $@
+
+# Its module excludes versions of others, which `go install` refuses; without its service discovery it is half the size.
+$(FOREIGN)/prometheus@%:
+	go mod download $(PROMETHEUS)
+	cd "$$(go list -m -f '{{.Dir}}' $(PROMETHEUS))" && GOWORK=off $(GO_BUILD) -tags remove_all_sd ./cmd/prometheus
+	touch $@
+
+$(FOREIGN)/victoria-metrics@%:
+	GOBIN=$(abspath $(FOREIGN))/bin CGO_ENABLED=0 nice go install $(VICTORIA_METRICS)
+	touch $@
+
+# Our own few lines on the libraries of others, whose versions are in go.mod.
+$(FOREIGN)/collector.built: $(wildcard tests/foreign/collector/*)
+	cd tests/foreign/collector && $(GO_BUILD) .
+	touch $@
+
+$(FOREIGN)/go-function.built: $(wildcard tests/foreign/functions/go/*)
+	cd tests/foreign/functions/go && $(GO_BUILD) .
 	touch $@
 
 # What is measured is what is shipped. Beside other work, and with the right to: AHEAD="chrt --fifo 50".

@@ -3,6 +3,11 @@
 //! `make foreign` installs them first, and then insists that nothing is skipped.
 
 mod foreign {
+    mod dashboards;
     mod emulator;
     mod installed;
+    mod pipeline;
+    mod samples;
+    mod store;
+    mod stores;
 }

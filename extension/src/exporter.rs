@@ -346,9 +346,9 @@ impl Ended {
         Self { outcome, failure, refusal: None }
     }
 
-    /// An answer with this status means this.
-    const fn answered(outcome: Outcome, status: u16) -> Self {
-        Self::new(outcome, Failure::in_answer(outcome, status))
+    /// An answer with this status and these words means this.
+    fn answered(outcome: Outcome, status: u16, words: &[u8]) -> Self {
+        Self::new(outcome, Failure::in_answer(outcome, status, words))
     }
 
     /// Nothing was answered.
@@ -406,7 +406,7 @@ async fn post(request: Request<'_>, signed: Option<&Signed>) -> Ended {
         Some(Refusal::NoTransactionSearch) => {
             Ended::new(Outcome::Refused { status }, failure(Cause::NoTransactionSearch))
         }
-        _ => Ended { refusal, ..Ended::answered(outcome, status) },
+        _ => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
     }
 }
 

@@ -40,25 +40,48 @@ all environments of a function contradict each other; where only sums are wanted
 
 ## What each store needs
 
-A sandbox lives for minutes, and often sends its counters once. Functions that look at the rise within a series
-(`increase`, `rate`) see nothing of a series with one point, and extend longer ones by a guess. These settings and queries
-give the true number of invocations, for any number of environments:
+An environment lives for minutes, and often sends its counters once. `increase` and `rate` see nothing of a series with one
+point, and guess at the ends of longer ones. With these settings and queries a store counts every invocation of the last hour,
+for any number of environments:
 
-| store | settings | query, for the last hour |
-|---|---|---|
-| a store that keeps deltas as they come: VictoriaMetrics, CloudWatch, Prometheus with `--enable-feature=otlp-native-delta-ingestion` | none | `sum(sum_over_time(…[1h]))` |
-| a store that wants totals: Prometheus as it is, Thanos, and what is behind remote write | `PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative` | `sum(max_over_time(…[1h]))`, for environments that began within it |
-| one that adds deltas up by itself: Prometheus with `--enable-feature=otlp-deltatocumulative` | none | the same |
-| Datadog, Dynatrace, New Relic | none: they want deltas | their own sums |
+| store | settings of Prefreeze | settings of the store | query, for `faas_invocations_total` | dashboard |
+|---|---|---|---|---|
+| VictoriaMetrics 1.151 | `…_HISTOGRAM_AGGREGATION=explicit_bucket_histogram` | `-opentelemetry.usePrometheusNaming` | `sum(sum_over_time(…[1h]))` | [deltas](dashboards/grafana-deltas.json) |
+| the same, with totals | that, and `…_PREFERENCE=cumulative` | the same | `sum(last_over_time(…[1h]))` | [totals](dashboards/grafana-totals.json) |
+| Prometheus 3.16 | `…_PREFERENCE=cumulative` | – | `sum(last_over_time(…[1h]))` | [totals](dashboards/grafana-totals.json) |
+| | `…_PREFERENCE=cumulative` | `--enable-feature=created-timestamp-zero-ingestion` | that, or `sum(increase(…[1h] anchored))` | the same |
+| | – | `--enable-feature=otlp-deltatocumulative` | `sum(last_over_time(…[1h]))` | the same |
+| | – | `--enable-feature=otlp-native-delta-ingestion` | `sum(sum_over_time(…[1h]))` | [deltas](dashboards/grafana-deltas.json) |
+| Mimir, Grafana Cloud, Thanos | `…_PREFERENCE=cumulative` | – | as Prometheus; not tested | [totals](dashboards/grafana-totals.json) |
+| CloudWatch, by `PREFREEZE_METRICS=emf` | – | – | the statistic `Sum` | [CloudWatch](dashboards/cloudwatch.json) |
+| Datadog, Dynatrace, New Relic | – | – | their own sums; not tested | – |
 
-Where a store begins a series with zero at its start time, `increase(…[1h] anchored)` on totals is true too; a plain `increase` is
-not: half of the distance between two points is added. `service.instance.id` must stay a label of the series, or
-environments overwrite each other. The store must take points out of order (Prometheus:
-`storage.tsdb.out_of_order_time_window: 1h`), because a request that had to be sent again arrives after younger ones. Where exponential histograms are not known, set
-`PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=explicit_bucket_histogram`.
+`…_PREFERENCE` is `PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`, and `…_HISTOGRAM_AGGREGATION` is
+`PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`.
 
-The first two rows are tested on the points of the real binary with the stores' documented rules
-(`tests/black_box/stores.rs`), for 1, 2 and 4 environments of 3 to 60 invocations, and not on the stores themselves.
+* Every Prometheus needs `--web.enable-otlp-receiver`, and `storage.tsdb.out_of_order_time_window: 1h` in its file: a request
+  that has to be sent again arrives after younger ones, and is refused otherwise (`cause` is `out_of_order`).
+  `PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT` is `http://HOST:9090/api/v1/otlp/v1/metrics`; VictoriaMetrics has
+  `http://HOST:8428/opentelemetry/v1/metrics`.
+* A Prometheus with neither feature answers deltas with 500: `export_rejected`, `cause` is `wrong_temporality`, and all metrics of
+  the request are lost.
+* `service.instance.id` must become a label of every series, or environments overwrite each other. Prometheus makes it
+  `instance`, and of `service.name` it makes `job`; VictoriaMetrics makes `service_instance_id` and `service_name`.
+* Totals of environments that began before the hour are more than what happened in it. For these, take the total of an hour
+  ago off, as the dashboards do:
+  `sum(last_over_time(…[1h]) - (last_over_time(…[6h] offset 1h) or last_over_time(…[1h]) * 0))`.
+* Wrong in each of these stores: `sum(increase(…[1h]))`. It is 0 for environments that have sent once, half as much again with
+  `created-timestamp-zero-ingestion`, a tenth too much with `st-storage,use-start-timestamps`; VictoriaMetrics leaves out first
+  values.
+* Histograms are native ones in Prometheus: `histogram_quantile(0.95, sum by (job) (sum_over_time(…[1h])))`, or `last_over_time` for
+  totals. VictoriaMetrics makes a series of every bucket, and writes the bounds of exponential ones with four digits: narrower
+  buckets, and with them the quantiles, vanish. Hence the setting.
+* With `otlp-deltatocumulative`, Prometheus drops deltas that arrive after younger ones, without a word, and forgets all totals when
+  it restarts: prefer the rows above it. VictoriaMetrics must not deduplicate or downsample deltas.
+
+`make foreign` runs Prefreeze with both stores and compares what each query of this table gives with the true number, to within
+1 %: 1, 2 and 4 environments of 3 to 60 invocations, with metrics sent once and at each invocation. It also compares every
+query of the Grafana dashboards with what was sent.
 
 ## Every metric
 

@@ -6,6 +6,7 @@ mod grafana;
 use std::fs;
 use std::path::PathBuf;
 
+use self::grafana::Points;
 use crate::Result;
 use crate::tools::workspace;
 
@@ -48,8 +49,6 @@ enum Shown {
     SumBy(&'static str),
     /// Of a histogram, in percent.
     Quantile(u8),
-    /// Of a histogram.
-    Total,
 }
 
 const fn sum(label: &'static str, name: &'static str, unit: Unit) -> Line {
@@ -124,12 +123,8 @@ const PANELS: &[Panel] = &[
     },
     Panel {
         title: "Cost: billed time",
-        help: "Times memory and price, it is the bill.",
-        lines: &[Line {
-            label: "billed",
-            metric: Metric::Own("aws.lambda.billed_duration", Unit::Seconds),
-            shown: Shown::Total,
-        }],
+        help: "Times memory and price, it is the bill. Grafana tells what our flushes cost from the function's own.",
+        lines: &[sum_by("owner", "billed", "prefreeze.billed.duration", Unit::Seconds)],
     },
     Panel {
         title: "Bytes to the backend",
@@ -195,7 +190,8 @@ fn all() -> Result<Vec<Written>> {
     let text = between_marks(&fs::read_to_string(&template)?, &cloudwatch::for_template())?;
     Ok(vec![
         Written { path: folder.join("cloudwatch.json"), text: cloudwatch::standalone() },
-        Written { path: folder.join("grafana.json"), text: grafana::dashboard() },
+        Written { path: folder.join("grafana-deltas.json"), text: grafana::dashboard(Points::Deltas) },
+        Written { path: folder.join("grafana-totals.json"), text: grafana::dashboard(Points::Totals) },
         Written { path: template, text },
     ])
 }

@@ -73,7 +73,7 @@ fn over_tls(script: Script, words: &'static [u8]) -> (Kept, Script) {
     (none(), script.env(ENDPOINT, format!("https://localhost:{}", parrot(words, false))))
 }
 
-const CASES: [Case; 30] = [
+const CASES: [Case; 33] = [
     case("a name that is not there", "name_not_found", None, |script| {
         (none(), script.env(ENDPOINT, "http://backend.invalid:4318"))
     }),
@@ -151,6 +151,16 @@ const CASES: [Case; 30] = [
     case("no protobuf there", "unsupported_type", Some(415), |script| answering(script, Answer::status(415))),
     case("a request that is invalid", "bad_request", Some(400), |script| {
         answering(script, Answer::status(400))
+    }),
+    case("a store that accepts no deltas", "wrong_temporality", Some(500), |script| {
+        let words = "invalid temporality and type combination for metric \"faas.invocations\"";
+        answering(script, Answer::Reply(Reply::new(500).body(words)))
+    }),
+    case("a store that accepts points in their order", "out_of_order", Some(400), |script| {
+        answering(script, Answer::Reply(Reply::new(400).body("out of order sample\n")))
+    }),
+    case("a store that has such a point", "out_of_order", Some(400), |script| {
+        answering(script, Answer::Reply(Reply::new(400).body("Duplicate sample for timestamp 17; …")))
     }),
     case("a bug of the backend", "server_error", Some(500), |script| answering(script, Answer::status(500))),
     case("another refusal", "refused", Some(418), |script| answering(script, Answer::status(418))),

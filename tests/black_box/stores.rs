@@ -1,5 +1,5 @@
 //! The points of the real binary in metric stores, by the rules that those document: which queries give the true count, and
-//! which do not.
+//! which do not. `tests/foreign` asks the stores themselves, where they are installed.
 
 use std::collections::BTreeMap;
 

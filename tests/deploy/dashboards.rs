@@ -7,6 +7,7 @@ use policy::{Instrument, Metric};
 use serde_json::Value;
 
 use super::tools::workspace;
+use tests::grafana;
 use tests::template::Template;
 
 /// Metrics of AWS's own that are used, as its documentation names them.
@@ -93,42 +94,16 @@ fn every_alarm_has_its_runbook() {
 }
 
 #[test]
-fn the_grafana_dashboard_asks_for_what_there_is() {
-    let text = fs::read_to_string(workspace().join("docs/dashboards/grafana.json")).expect("it is there");
-    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
-    let known: BTreeSet<String> = Metric::ALL.iter().map(|metric| in_prometheus(*metric)).collect();
-    let mut seen = 0;
-    for panel in dashboard["panels"].as_array().expect("panels") {
-        for target in panel["targets"].as_array().expect("targets") {
-            let expression = target["expr"].as_str().expect("an expression");
-            let words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
-            let series: Vec<&str> = words
-                .filter(|word| {
-                    word.contains("_") && !word.starts_with("histogram_") && !word.starts_with("__")
-                })
-                .collect();
-            assert_eq!(series.len(), 1, "{expression}");
-            assert!(known.contains(series[0]), "nobody emits {}", series[0]);
-            seen += 1;
+fn the_grafana_dashboards_ask_for_what_there_is() {
+    for file in grafana::FILES {
+        let queries = grafana::queries(file);
+        assert!(queries.len() > 20, "{file}: {} queries", queries.len());
+        for query in queries {
+            let by = query.by.map(|by| by.replace('_', "."));
+            let known = query.metric.definition().attributes;
+            assert!(by.is_none_or(|by| known.contains(&&by[..])), "{file}: {}", query.text);
         }
     }
-    assert!(seen > 20, "{seen} series");
-}
-
-/// OpenTelemetry's rules: <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/>.
-fn in_prometheus(metric: Metric) -> String {
-    let definition = metric.definition();
-    let mut name = definition.name.replace('.', "_");
-    let suffix = match definition.unit {
-        "s" => "_seconds",
-        "By" => "_bytes",
-        "1" if definition.instrument == Instrument::Gauge => "_ratio",
-        _ => "",
-    };
-    if !name.ends_with(suffix) {
-        name += suffix;
-    }
-    if definition.instrument == Instrument::Counter { name + "_total" } else { name }
 }
 
 #[track_caller]

@@ -1,94 +1,121 @@
-//! AWS's runtime interface emulator, which `sam local` runs, with Prefreeze in its `/opt/extensions`.
+//! AWS's runtime interface emulator, which `sam local` runs, with Prefreeze in its `/opt/extensions`, around functions in several
+//! languages.
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::thread::sleep;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tests::collector::Collector;
-use tests::http1::{self, Headers};
+use tests::http1::{self, Headers, Reserved};
 use tests::platform::Script;
 
-use super::installed::{has_namespaces, program};
+use super::installed::{has_namespaces, is_there, program};
 
-/// What Prefreeze may add to an invocation.
-const MORE_MAX: Duration = Duration::from_millis(30);
 /// An end was waited for: that takes a second and more.
 const HELD: Duration = Duration::from_millis(900);
+/// After two seconds the emulator kills what has not ended.
+const END_MAX: Duration = Duration::from_millis(1_900);
 const INVOCATIONS: usize = 9;
-/// A machine that is busy is measured again.
-const TRIES: usize = 4;
-/// The receiver's port is the default one, and there is one `/opt/extensions` in each world.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// How functions send: with their end, by a timer that fires while a later invocation works, or not at all; by turns.
+const WAYS: [&[&str]; 4] = [&["nothing"], &["at its end"], &["by a timer"], &["at its end", "nothing"]];
 
-/// The emulator, with the function of `function.py`.
+/// A function that sends as its event says.
+struct Function {
+    language: &'static str,
+    command: Vec<OsString>,
+}
+
+/// Those whose language is installed here.
+fn functions() -> Vec<Function> {
+    let source = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/functions").join(name);
+    let run = |tool: &str, name: &str| {
+        is_there(tool).then(|| vec!["/usr/bin/env".into(), tool.into(), source(name).into()])
+    };
+    let all = [
+        ("Python", run("python3", "function.py")),
+        ("Node", run("node", "function.mjs")),
+        ("Java", run("java", "Function.java")),
+        ("Go", program("go-function").map(|path| vec![path.into()])),
+        ("Rust", Some(vec![env!("CARGO_BIN_EXE_rust-function").into()])),
+    ];
+    let there =
+        all.into_iter().filter_map(|(language, command)| Some(Function { language, command: command? }));
+    there.collect()
+}
+
+/// The emulator with a function and Prefreeze.
 struct Emulator {
     process: Child,
-    address: SocketAddr,
+    address: Reserved,
+    opt: PathBuf,
+    lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Emulator {
-    /// Starts it; with `backend`, Prefreeze is in its `/opt/extensions`.
-    fn start(program: &Path, backend: Option<&Collector>) -> Self {
-        let opt = folder_with(backend.is_some());
-        let [address, api] = [(); 2].map(|()| free_address());
+    fn start(program: &Path, function: &Function, backend: &Collector) -> Self {
+        let [address, api, receiver] = [(); 3].map(|()| Reserved::new());
+        let opt = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign").join(address.address().to_string());
+        fs::create_dir_all(opt.join("extensions")).expect("the target folder is ours");
+        // An environment has its own `/tmp`: what one has kept there must not be another's.
+        fs::create_dir_all(opt.join("tmp")).expect("the folder is ours");
+        symlink(Script::new().binary(), opt.join("extensions/prefreeze")).expect("the folder is ours");
         // Its folder of extensions has a fixed name.
         let within = "mount --bind \"$0\" /opt && exec \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", within]).arg(&opt).arg(program);
-        command.args(["--log-level", "error", "--runtime-api-address", &api.to_string()]);
-        command.args([
-            "--runtime-interface-emulator-address",
-            &address.to_string(),
-            "/usr/bin/env",
-            "python3",
-        ]);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/foreign/function.py"));
-        command.env("AWS_LAMBDA_FUNCTION_TIMEOUT", "10").env("PREFREEZE_METRICS", "off");
-        if let Some(backend) = backend {
-            // Variables that set up an SDK: its spans are waited for before any is made in their place.
-            command
-                .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
-                .env("OTEL_TRACES_EXPORTER", "otlp");
-            command.env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", backend.endpoint());
-        }
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        // The lines of ours that tell of trouble are worth seeing in a failure.
-        let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        command.args(["--log-level", "info", "--runtime-api-address", &api.address().to_string()]);
+        command.args(["--runtime-interface-emulator-address", &address.address().to_string()]);
+        command.args(&function.command);
+        command.env("TMPDIR", opt.join("tmp"));
+        command.env("AWS_LAMBDA_FUNCTION_TIMEOUT", "10").env("PREFREEZE_METRICS", "none");
+        // Variables that set up an SDK: its spans are waited for before any is made in their place.
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", receiver.address()));
+        command.env("OTEL_TRACES_EXPORTER", "otlp");
+        command.env("PREFREEZE_RECEIVER_HTTP", receiver.address().to_string());
+        command.env("PREFREEZE_RECEIVER_GRPC", "none");
+        command.env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", backend.endpoint());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let lines = Arc::default();
+        let readers = vec![
+            read(process.stdout.take().expect("it is piped"), &lines),
+            read(process.stderr.take().expect("it is piped"), &lines),
+        ];
         let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(address).is_err() {
+        while TcpStream::connect(address.address()).is_err() {
             assert!(Instant::now() < until, "the emulator does not listen");
             sleep(Duration::from_millis(20));
         }
-        Self { process, address }
+        Self { process, address, opt, lines, readers }
     }
 
-    /// How long the caller waits for an answer, and which status it has.
-    fn invoke(&self, event: &Value) -> (Duration, u16) {
-        let began = Instant::now();
+    /// The status that the caller gets.
+    fn invoke(&self, event: &Value) -> u16 {
         let path = "/2015-03-31/functions/function/invocations";
-        let body = event.to_string();
-        let answer =
-            http1::send(self.address, "POST", path, &Headers::default(), body.as_bytes()).expect("an answer");
-        (began.elapsed(), answer.status)
+        let (headers, body) = (Headers::default(), event.to_string());
+        let answer = http1::send(self.address.address(), "POST", path, &headers, body.as_bytes());
+        answer.expect("an answer").status
     }
 
-    /// How long it takes to end when it is asked to, as `docker stop` asks.
-    fn end(mut self) -> Duration {
+    /// Asks it to end, as `docker stop` does: how long that takes, and all that it and Prefreeze have logged.
+    fn end(mut self) -> (Duration, Log) {
         let began = Instant::now();
         let id = i32::try_from(self.process.id()).expect("a process id");
         kill(Pid::from_raw(id), Signal::SIGTERM).expect("it lives");
         self.process.wait().expect("it ends");
-        began.elapsed()
+        let took = began.elapsed();
+        self.readers.drain(..).for_each(|reader| reader.join().expect("it only reads"));
+        (took, Log(self.lines.lock().expect("no panic").clone()))
     }
 }
 
@@ -96,84 +123,92 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
+        fs::remove_dir_all(&self.opt).ok();
+        if thread::panicking() {
+            self.lines.lock().map(|lines| lines.iter().for_each(|line| eprintln!("{line}"))).ok();
+        }
     }
 }
 
-/// What becomes `/opt`.
-fn folder_with(extension: bool) -> PathBuf {
-    let name = if extension { "with" } else { "without" };
-    let opt = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign").join(name);
-    fs::remove_dir_all(&opt).ok();
-    fs::create_dir_all(opt.join("extensions")).expect("the target folder is ours");
-    if extension {
-        symlink(Script::new().binary(), opt.join("extensions/prefreeze")).expect("the folder is ours");
+fn read(output: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    let lines = Arc::clone(lines);
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            lines.lock().expect("no panic").push(line);
+        }
+    })
+}
+
+/// What the emulator and Prefreeze have logged.
+struct Log(Vec<String>);
+
+impl Log {
+    /// How long each invocation was held after its function was done: what the emulator reports as the duration, less what it
+    /// has reported as the runtime's. The first is left out: its duration has the init in it.
+    fn held(&self) -> Vec<Duration> {
+        let of = |mark: &str, before: &str| -> Vec<f64> {
+            let lines = self.0.iter().filter(|line| line.contains(mark));
+            let number = |line: &String| {
+                let rest = line.split_once(before)?.1;
+                rest[..rest.find(|c: char| !c.is_ascii_digit() && c != '.')?].parse().ok()
+            };
+            lines.filter_map(number).collect()
+        };
+        let (done, reported) = (of("INVOKE RTDONE", "duration: "), of("REPORT RequestId", "\tDuration: "));
+        assert_eq!(done.len(), reported.len(), "{:?}", self.0);
+        let held = done.iter().zip(reported).skip(1);
+        held.map(|(done, reported)| Duration::from_secs_f64((reported - done).max(0.0) / 1_000.0)).collect()
     }
-    opt
-}
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound")
-}
-
-/// Invocations that work for so many seconds and send in this way, or in these ways by turns: how long each took, the first and
-/// its init left out.
-fn times(emulator: &Emulator, ways: &[&str], works: f64) -> Vec<Duration> {
-    let took = (0..=INVOCATIONS).map(|turn| {
-        let way = ways[turn % ways.len()];
-        let event = json!({ "sends": way, "name": format!("{way} {turn}"), "sleep": works });
-        let (took, status) = emulator.invoke(&event);
-        assert_eq!(status, 200, "{way}");
-        took
-    });
-    took.skip(1).collect()
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    /// The books that Prefreeze closed with.
+    fn summary(&self) -> Value {
+        let mut lines = self.0.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let found = lines.rfind(|line| line["event"] == "summary");
+        found.unwrap_or_else(|| panic!("it was killed before it closed its books: {:?}", self.0))
+    }
 }
 
 /// Every way of sending costs the caller nothing, and everything that was sent arrives, without a false failure.
 #[test]
-fn no_invocation_takes_longer_than_without_us() {
+fn no_invocation_is_held_whatever_the_language_and_the_way() {
     let Some(program) = program("aws-lambda-rie").filter(|_| has_namespaces()) else { return };
-    let _alone = ONE_AT_A_TIME.lock();
-    for ways in [&["nothing"][..], &["at its end"], &["by a timer"], &["at its end", "nothing"]] {
-        // The timer of an invocation fires while a later one works.
-        let works = if ways.contains(&"by a timer") { 0.7 } else { 0.02 };
-        let held = HELD + Duration::from_secs_f64(works);
-        let mut more = Duration::MAX;
-        for _ in 0..TRIES {
-            let without = Emulator::start(&program, None);
-            let floor = median(times(&without, &["nothing"], works));
-            without.end();
+    for function in functions() {
+        for ways in WAYS {
+            let what = format!("{}, {ways:?}", function.language);
             let backend = Collector::start();
-            let with = Emulator::start(&program, Some(&backend));
-            let taken = times(&with, ways, works);
-            let longest = *taken.iter().max().expect("some");
-            more = more.min(median(taken).saturating_sub(floor));
+            let emulator = Emulator::start(&program, &function, &backend);
+            let works = if ways.contains(&"by a timer") { 0.7 } else { 0.02 };
+            for turn in 0..=INVOCATIONS {
+                let way = ways[turn % ways.len()];
+                let event = json!({ "sends": way, "name": format!("{way} {turn}"), "sleep": works });
+                assert_eq!(emulator.invoke(&event), 200, "{what}");
+            }
             if ways.contains(&"by a timer") {
                 // Those of the last invocations fire after them.
                 backend.expect("every span", |state| state.spans().len() > INVOCATIONS);
             }
-            let ended = with.end();
-            assert!(ended < Duration::from_millis(1_900), "{ways:?}: it was killed after {ended:?}");
-            assert_told(&backend, ways);
-            if more <= MORE_MAX && longest < held {
-                break;
-            }
+            let (took, log) = emulator.end();
+            let held = log.held();
+            println!("{what}: held for {held:?}, ended in {took:?}");
+            assert_eq!(held.len(), INVOCATIONS, "{what}");
+            assert!(held.iter().all(|held| *held < HELD), "{what}: an end was waited for: {held:?}");
+            assert!(took < END_MAX, "{what}: it was killed after {took:?}");
+            assert_told(&backend, &log.summary(), &what);
         }
-        assert!(more <= MORE_MAX, "{ways:?}: {more:?} longer than without us");
     }
 }
 
-/// One span for each invocation, and none is a failure.
+/// One span for each invocation, none is a failure, and the books say so.
 #[track_caller]
-fn assert_told(backend: &Collector, ways: &[&str]) {
+fn assert_told(backend: &Collector, summary: &Value, what: &str) {
     let spans = backend.spans();
-    assert_eq!(spans.len(), INVOCATIONS + 1, "{ways:?}: {:?}", names(backend));
-    assert!(spans.iter().all(|span| span.text("error.type").is_none()), "{ways:?}: a failure that was none");
+    assert_eq!(spans.len(), INVOCATIONS + 1, "{what}: {:?}", names(backend));
+    assert!(spans.iter().all(|span| span.text("error.type").is_none()), "{what}: a failure that was none");
+    let errors = spans.iter().filter_map(|span| span.span.status.as_ref()).filter(|status| status.code == 2);
+    assert_eq!(errors.count(), 0, "{what}: a status that is none");
+    assert_eq!(summary["exported"], INVOCATIONS + 1, "{what}: {summary}");
+    assert_eq!((&summary["held"], &summary["dropped"]), (&json!(0), &json!({})), "{what}: {summary}");
+    assert_eq!(summary["cost"]["billed_for_flushes_ms"], 0.0, "{what}: {summary}");
 }
 
 fn names(backend: &Collector) -> Vec<String> {
@@ -184,21 +219,22 @@ fn names(backend: &Collector) -> Vec<String> {
 #[test]
 fn a_crash_costs_no_time_and_is_told() {
     let Some(program) = program("aws-lambda-rie").filter(|_| has_namespaces()) else { return };
-    let _alone = ONE_AT_A_TIME.lock();
-    for way in ["nothing", "at its end"] {
-        let backend = Collector::start();
-        let emulator = Emulator::start(&program, Some(&backend));
-        for _ in 0..3 {
-            assert_eq!(emulator.invoke(&json!({ "sends": way })).1, 200);
+    for function in functions() {
+        for way in ["nothing", "at its end"] {
+            let what = format!("{}, {way}", function.language);
+            let backend = Collector::start();
+            let emulator = Emulator::start(&program, &function, &backend);
+            for _ in 0..3 {
+                assert_eq!(emulator.invoke(&json!({ "sends": way })), 200, "{what}");
+            }
+            let began = Instant::now();
+            assert_eq!(emulator.invoke(&json!({ "sends": way, "crash": true })), 502, "{what}");
+            assert!(began.elapsed() < HELD, "{what}: the crash took {:?}", began.elapsed());
+            assert_eq!(emulator.invoke(&json!({ "sends": way })), 200, "{what}");
+            emulator.end();
+            let spans = backend.spans();
+            let failed = spans.iter().filter(|span| span.text("error.type").is_some());
+            assert_eq!((failed.count(), spans.len()), (1, 5), "{what}: {:?}", names(&backend));
         }
-        let (took, status) = emulator.invoke(&json!({ "sends": way, "crash": true }));
-        assert_eq!(status, 502, "{way}");
-        assert!(took < HELD, "{way}: the crash took {took:?}");
-        assert_eq!(emulator.invoke(&json!({ "sends": way })).1, 200);
-        emulator.end();
-        let failed: Vec<_> =
-            backend.spans().iter().filter_map(|span| span.text("error.type").map(str::to_owned)).collect();
-        assert_eq!(failed.len(), 1, "{way}: {:?}", names(&backend));
-        assert_eq!(backend.spans().len(), 5, "{way}: {:?}", names(&backend));
     }
 }

@@ -15,6 +15,16 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Whether a tool is on the path; a word about it where it is not.
+pub(super) fn is_there(tool: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    if !is_there {
+        writeln!(stderr(), "SKIPPED: a function, because {tool} is not installed").ok();
+    }
+    is_there
+}
+
 /// Whether a mount namespace of one's own can be had, in which `/opt` is another folder.
 pub(super) fn has_namespaces() -> bool {
     let made = Command::new("unshare").args(["--mount", "true"]).status();

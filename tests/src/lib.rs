@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod collector;
 pub mod demo;
+pub mod grafana;
 pub mod grpc;
 pub mod http1;
 pub mod metrics;

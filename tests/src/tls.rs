@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -177,6 +177,39 @@ impl TlsBackend {
     /// The bodies of all requests so far.
     pub fn bodies(&self) -> Vec<Vec<u8>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Certificates and keys in files, for programs of others.
+#[derive(Debug)]
+pub struct Papers {
+    /// The authority's certificate, which all others are signed by.
+    pub authority: PathBuf,
+    /// Of a server that is called `localhost`.
+    pub server: (PathBuf, PathBuf),
+    /// Of a client.
+    pub client: (PathBuf, PathBuf),
+}
+
+impl Papers {
+    /// Writes new ones into `folder`.
+    pub fn write(folder: &Path) -> Self {
+        let all = authority();
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).expect("the folder can be written");
+            path
+        };
+        let pair = |name: &str| {
+            let (certificate, key) = issue(&all, name, FOR_EVER);
+            let key = write(&format!("{name}.key"), key.serialize_pem());
+            (write(&format!("{name}.pem"), certificate.pem()), key)
+        };
+        Self {
+            authority: write("authority.pem", all.pem()),
+            server: pair("localhost"),
+            client: pair("client"),
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn call(request: Request<'_>) -> Ended {
         let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let status = parts.status.as_u16();
         let answer = Answer { status, retry_after, content_type: None, body: b"" };
-        return Ended::answered(answer.outcome(now), status);
+        return Ended::answered(answer.outcome(now), status, b"");
     }
     let mut body = Vec::new();
     while let Some(frame) = answer.frame().await {
@@ -81,7 +81,7 @@ fn ended(trailers: &HeaderMap, body: &[u8]) -> Ended {
         details: text("grpc-status-details-bin").as_bytes(),
         body,
     });
-    Ended::answered(outcome, status)
+    Ended::answered(outcome, status, text("grpc-message").as_bytes())
 }
 
 /// A body of a few pieces, none of them copied: the same packed bytes may go to several backends.

@@ -47,6 +47,8 @@ pub(super) enum Cause {
     Redirected,
     Loop,
     BadRequest,
+    WrongTemporality,
+    OutOfOrder,
     TooLarge,
     ServerError,
     NoTransactionSearch,
@@ -69,7 +71,7 @@ impl Cause {
 
 /// Every cause in the order of [`Cause`]: its name in a line, and what happened. What to do is on the page on
 /// troubleshooting.
-const TABLE: [(Cause, &str, &str); 37] = [
+const TABLE: [(Cause, &str, &str); 39] = [
     (Cause::NameNotFound, "name_not_found", "the name of the backend's host cannot be resolved"),
     (Cause::ConnectionRefused, "connection_refused", "nothing listens on the backend's port"),
     (Cause::HostUnreachable, "host_unreachable", "there is no network route to the backend"),
@@ -157,6 +159,16 @@ const TABLE: [(Cause, &str, &str); 37] = [
         "the endpoint leads to Prefreeze's own receiver, so that data would go round in a circle",
     ),
     (Cause::BadRequest, "bad_request", "the backend considers the request invalid"),
+    (
+        Cause::WrongTemporality,
+        "wrong_temporality",
+        "the backend does not accept metrics of this temporality; PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative sends totals instead of deltas",
+    ),
+    (
+        Cause::OutOfOrder,
+        "out_of_order",
+        "the backend does not accept data points that are older than others of their series, and a request that is sent again has such points",
+    ),
     (Cause::TooLarge, "too_large", "the backend considers the request too large"),
     (Cause::ServerError, "server_error", "the backend failed while it handled the request"),
     (
@@ -205,12 +217,16 @@ impl Failure {
         Self { cause, status: Some(status), detail: String::new() }
     }
 
-    /// The failure that `outcome` is, with the status that was answered; `None` where it is none.
-    pub(super) const fn in_answer(outcome: Outcome, status: u16) -> Option<Self> {
+    /// The failure that `outcome` is, with the status and the words that were answered; `None` where it is none.
+    pub(super) fn in_answer(outcome: Outcome, status: u16, words: &[u8]) -> Option<Self> {
         match outcome {
             Outcome::Delivered { .. } => None,
             Outcome::TooLarge => {
                 Some(Self { cause: Cause::TooLarge, status: Some(status), detail: String::new() })
+            }
+            Outcome::Rejected { .. } => {
+                let failure = Self::answered(status);
+                Some(Self { cause: cause_in_answer(words).unwrap_or(failure.cause), ..failure })
             }
             _ => Some(Self::answered(status)),
         }
@@ -304,6 +320,24 @@ fn cause_at_proxy(text: &str) -> Option<Cause> {
     let is_tunnel = text.starts_with("tunnel error");
     let wants_password = text.contains("authorization required") || text.contains("authentication required");
     is_tunnel.then_some(if wants_password { Cause::ProxyAuthentication } else { Cause::ProxyFailed })
+}
+
+/// What a refusal means by its words: stores of metrics answer mistakes that only their user can mend with 400 and 500. The
+/// words themselves are not logged, because they may quote data.
+///
+/// # Source
+/// `translateNumberDataPoints` and `ErrOutOfOrderSample` with its neighbours in <https://github.com/prometheus/prometheus>,
+/// on which Mimir, Thanos and Grafana Cloud are built.
+fn cause_in_answer(words: &[u8]) -> Option<Cause> {
+    let text = String::from_utf8_lossy(words).to_ascii_lowercase();
+    let known = [
+        ("temporality", Cause::WrongTemporality),
+        ("out of order sample", Cause::OutOfOrder),
+        ("out of bounds", Cause::OutOfOrder),
+        ("too old sample", Cause::OutOfOrder),
+        ("duplicate sample for timestamp", Cause::OutOfOrder),
+    ];
+    known.iter().find(|(words, _)| text.contains(words)).map(|(_, cause)| *cause)
 }
 
 /// What an error means by its text, where its type is not public.

@@ -58,7 +58,7 @@ fn search(line: &Line, filter: &str, function: &str) -> Value {
         Metric::Lambda(name) => ("AWS/Lambda", name),
     };
     let statistic = match line.shown {
-        Shown::Sum | Shown::SumBy(_) | Shown::Total => "Sum".to_owned(),
+        Shown::Sum | Shown::SumBy(_) => "Sum".to_owned(),
         Shown::Quantile(percent) => format!("p{percent}"),
     };
     let what = format!("{{{namespace},FunctionName}} MetricName=\"{name}\"{filter}");

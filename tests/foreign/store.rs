@@ -1,0 +1,178 @@
+//! A metric store of others: started, given to Prefreeze as its backend, and queried over HTTP.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tests::http1::{self, Headers, Reserved, Response};
+
+use super::installed::program;
+
+/// How long a store may take to start on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Which store, and how it is set up.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Prometheus with its OTLP receiver and these features.
+    Prometheus(&'static str),
+    /// VictoriaMetrics with the names of Prometheus.
+    VictoriaMetrics,
+}
+
+/// A line of a graph: its labels, and its values one step after the other.
+pub(super) type Line = (BTreeMap<String, String>, Vec<f64>);
+
+/// A running store, empty at first.
+pub(super) struct Store {
+    kind: Kind,
+    process: Child,
+    port: Reserved,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Starts it and waits until it takes requests; `None`, and a word about it, if its program is not installed.
+    pub(super) fn start(kind: Kind) -> Option<Self> {
+        let program = program(match kind {
+            Kind::Prometheus(_) => "prometheus",
+            Kind::VictoriaMetrics => "victoria-metrics",
+        })?;
+        let port = Reserved::new();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign").join(port.address().to_string());
+        fs::remove_dir_all(&folder).ok();
+        fs::create_dir_all(&folder).expect("the target folder is ours");
+        let log = File::create(folder.join("log")).expect("the folder is ours");
+        let mut command = Command::new(program);
+        command.args(arguments(kind, port.address(), &folder));
+        let process = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
+        let store = Self { kind, process, port, folder };
+        let until = Instant::now() + START_MAX;
+        let health = match kind {
+            Kind::Prometheus(_) => "/-/ready",
+            Kind::VictoriaMetrics => "/health",
+        };
+        while !store.send("GET", health, "").is_ok_and(|answer| answer.status == 200) {
+            let log = || fs::read_to_string(store.folder.join("log")).unwrap_or_default();
+            assert!(Instant::now() < until, "{kind:?} does not start: {}", log());
+            sleep(Duration::from_millis(20));
+        }
+        Some(store)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// The path that takes metrics.
+    pub(super) fn path(&self) -> &'static str {
+        match self.kind {
+            Kind::Prometheus(_) => "/api/v1/otlp/v1/metrics",
+            Kind::VictoriaMetrics => "/opentelemetry/v1/metrics",
+        }
+    }
+
+    /// The label that holds the name of the service.
+    pub(super) fn service_label(&self) -> &'static str {
+        match self.kind {
+            Kind::Prometheus(_) => "job",
+            Kind::VictoriaMetrics => "service_name",
+        }
+    }
+
+    /// The only value that `query` has now; zero if there is none.
+    #[track_caller]
+    pub(super) fn ask(&self, query: &str) -> f64 {
+        let answers = self.lines_of("query", &[("query", query), ("time", &now_s().to_string())]);
+        assert!(answers.len() <= 1, "{query}: {answers:?}");
+        answers.first().map_or(0.0, |(_, values)| values[0])
+    }
+
+    /// The lines that a graph of `query` shows, in steps of so many seconds, up to a few steps after what was so long ago.
+    #[track_caller]
+    pub(super) fn graph(&self, query: &str, ago: Duration, steps: u64, step_s: u64) -> Vec<Line> {
+        // Grafana asks for multiples of a step; VictoriaMetrics moves all else there.
+        let end = ((now_s() - ago.as_secs()) / step_s + 3) * step_s;
+        let (start, end, step) = ((end - steps * step_s).to_string(), end.to_string(), format!("{step_s}s"));
+        self.lines_of("query_range", &[("query", query), ("start", &start), ("end", &end), ("step", &step)])
+    }
+
+    #[track_caller]
+    fn lines_of(&self, call: &str, parameters: &[(&str, &str)]) -> Vec<Line> {
+        if matches!(self.kind, Kind::VictoriaMetrics) {
+            // What was taken in the last seconds is not searched otherwise.
+            self.send("GET", "/internal/force_flush", "").expect("it is there");
+        }
+        let form: Vec<_> =
+            parameters.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
+        let answer = self.send("POST", &format!("/api/v1/{call}"), &form.join("&")).expect("an answer");
+        let text = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 200, "{parameters:?}: {text}");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        answer["data"]["result"].as_array().expect("series").iter().map(line).collect()
+    }
+
+    fn send(&self, method: &str, path: &str, form: &str) -> std::io::Result<Response> {
+        let headers = Headers::from([("Content-Type", "application/x-www-form-urlencoded")]);
+        http1::send(self.address(), method, path, &headers, form.as_bytes())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+fn arguments(kind: Kind, address: SocketAddr, folder: &Path) -> Vec<String> {
+    let data = folder.join("data");
+    match kind {
+        Kind::Prometheus(features) => {
+            let settings = folder.join("prometheus.yml");
+            let text = "storage: { tsdb: { out_of_order_time_window: 1h } }\n";
+            fs::write(&settings, text).expect("the folder is ours");
+            vec![
+                format!("--config.file={}", settings.display()),
+                format!("--storage.tsdb.path={}", data.display()),
+                format!("--web.listen-address={address}"),
+                "--web.enable-otlp-receiver".to_owned(),
+                format!("--enable-feature={features}"),
+            ]
+        }
+        Kind::VictoriaMetrics => vec![
+            format!("-storageDataPath={}", data.display()),
+            format!("-httpListenAddr={address}"),
+            "-opentelemetry.usePrometheusNaming".to_owned(),
+            // It leaves out the last half minute otherwise.
+            "-search.latencyOffset=0s".to_owned(),
+        ],
+    }
+}
+
+/// A series of an answer: with one value, or with one for each step.
+fn line(series: &Value) -> Line {
+    let labels = series["metric"].as_object().expect("labels").iter();
+    let labels = labels.map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()));
+    let number = |pair: &Value| pair[1].as_str().and_then(|text| text.parse().ok()).expect("a number");
+    let values = match series["values"].as_array() {
+        Some(values) => values.iter().map(number).collect(),
+        None => vec![number(&series["value"])],
+    };
+    (labels.collect(), values)
+}
+
+/// The end of the second that is now: later than anything that was sent.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs() + 1
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
