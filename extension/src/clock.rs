@@ -118,6 +118,18 @@ pub(crate) async fn within<T>(time: Duration, work: impl Future<Output = T>) -> 
     }
 }
 
+/// What `work` comes to, if it does within `steps` half seconds in which this process was awake. A freeze costs one of them at
+/// most, and what came in it is seen first.
+pub(crate) async fn patiently<T>(steps: u32, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    for _ in 0..steps {
+        if let Some(done) = within(Duration::from_millis(500), work.as_mut()).await {
+            return Some(done);
+        }
+    }
+    None
+}
+
 /// The same for a thread that has nothing else to do.
 pub(crate) fn pause_thread(time: Duration) {
     std::thread::sleep(time);

@@ -205,6 +205,9 @@ impl Driver {
             self.agent.handle(self.clock.now(), Input::Restored { seed });
             self.carry_out();
         }
+        if matches!(input, Input::Shutdown(_)) {
+            self.exporter.on_shutdown();
+        }
         let now = self.clock.now();
         if matches!(input, Input::Received(_) | Input::Announced(_) | Input::Logged { .. }) {
             self.tell_guarded(now);

@@ -18,6 +18,7 @@ pub use probe::Finding;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
@@ -32,9 +33,9 @@ use self::backend::{Backend, Origin};
 use self::failure::{Cause, Failure};
 use self::gzip::Gzip;
 use self::packing::{Agreement, may_be_packing, pack};
-use self::secrets::Secrets;
+use self::secrets::{Secrets, Used};
 use self::signing::{Signed, Signer, ToSign};
-use crate::aws::{self, Refusal};
+use crate::aws::{self, Keeper, Missing, Refusal};
 use crate::caught::caught_async;
 use crate::clock::{Clock, NEXT_FIRST, pause};
 use crate::driver::{Inbox, Message};
@@ -51,8 +52,6 @@ pub struct Exporter {
     backends: Vec<Backend>,
     running: HashMap<BatchId, Running>,
     gzip: Gzip,
-    /// Who signs, where any request is signed.
-    signer: Option<Signer>,
     /// Who knows the secrets in headers, where there are any.
     secrets: Option<Secrets>,
     inbox: Inbox,
@@ -65,6 +64,21 @@ struct Running {
     /// Which of [`Exporter::backends`].
     backend: usize,
     task: AbortHandle,
+    /// Whether it waits for a secret, and is not with the backend.
+    is_waiting: Arc<AtomicBool>,
+}
+
+impl Running {
+    /// It was let go of before it was answered; nothing is said of the backend where it was not asked.
+    fn note_cancelled(&self, backends: &[Backend]) {
+        let health = &backends[self.backend].health;
+        if self.is_waiting.load(Ordering::Relaxed) {
+            let failure = Some(Failure::of(Cause::SecretUnread));
+            health.note(self.signal, Outcome::Refused { status: 0 }, failure);
+        } else {
+            health.note_cancelled(self.signal);
+        }
+    }
 }
 
 /// How requests of one lane reach their backend.
@@ -74,6 +88,8 @@ struct Route {
     headers: HeaderMap,
     /// Which of [`Exporter::backends`].
     backend: usize,
+    /// Who signs its requests, where they are signed.
+    signer: Option<Signer>,
 }
 
 impl Exporter {
@@ -88,6 +104,9 @@ impl Exporter {
         clock: Clock,
     ) -> Self {
         let mut backends: Vec<Backend> = Vec::new();
+        let keeper = credentials.map(Keeper::new);
+        // Each backend has a clock of its own, as far as we are told.
+        let signer = || keeper.clone().map(|keeper| Signer::new(keeper, clock));
         let with_lane = Signal::ALL.map(LaneId::of).into_iter().zip(destinations);
         let routes = with_lane.filter_map(|(lane, destination)| {
             let destination = destination?;
@@ -98,21 +117,12 @@ impl Exporter {
                 backends.len() - 1
             });
             let headers = headers(&destination);
-            Some((lane, Route { destination: Arc::new(destination), headers, backend }))
+            let signer = signer().filter(|_| destination.scope.is_some());
+            Some((lane, Route { destination: Arc::new(destination), headers, backend, signer }))
         });
         let routes = routes.collect();
-        let signer = credentials.map(Signer::new);
-        let secrets = signer.clone().map(|signer| Secrets::new(signer, vaults, clock));
-        Self {
-            routes,
-            backends,
-            running: HashMap::new(),
-            gzip: Gzip::default(),
-            signer,
-            secrets,
-            inbox,
-            clock,
-        }
+        let secrets = signer().map(|signer| Secrets::new(signer, vaults, clock));
+        Self { routes, backends, running: HashMap::new(), gzip: Gzip::default(), secrets, inbox, clock }
     }
 
     /// Sends `entries` as one request and reports how it ended.
@@ -136,7 +146,8 @@ impl Exporter {
         let backend = route.backend;
         let agreement = self.backends[backend].agreement.clone();
         let (health, signal) = (self.backends[backend].health.clone(), lane.signal);
-        let sender = self.sender(route, client, agreement);
+        let sender = self.sender(lane.signal, route, client, agreement);
+        let is_waiting = sender.is_waiting.clone();
         let task = tokio::spawn(async move {
             let delivered = caught_async(sender.deliver(&entries, &identity, effort)).await;
             // A request in which a bug shows would show it again: its content is dropped and counted.
@@ -148,32 +159,29 @@ impl Exporter {
             }
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
-        self.running.insert(id, Running { signal, backend, task: task.abort_handle() });
+        self.running.insert(id, Running { signal, backend, task: task.abort_handle(), is_waiting });
     }
 
-    fn sender(&self, route: Route, client: reqwest::Client, agreement: Agreement) -> Sender {
-        let (gzip, clock) = (self.gzip.clone(), self.clock);
-        let (signer, secrets) = (self.signer.clone(), self.secrets.clone());
-        Sender { route, client, agreement, gzip, clock, signer, secrets }
+    fn sender(&self, signal: Signal, route: Route, client: reqwest::Client, agreement: Agreement) -> Sender {
+        let (gzip, clock, secrets) = (self.gzip.clone(), self.clock, self.secrets.clone());
+        Sender { signal, route, client, agreement, gzip, clock, secrets, is_waiting: Arc::default() }
     }
 
     /// Lets go of a request: its connection is not used again, and nothing is reported.
     pub fn cancel(&mut self, id: BatchId) {
-        if let Some(Running { signal, backend, task }) = self.running.remove(&id) {
-            if !task.is_finished() {
-                self.backends[backend].health.note_cancelled(signal);
+        if let Some(running) = self.running.remove(&id) {
+            if !running.task.is_finished() {
+                running.note_cancelled(&self.backends);
             }
-            task.abort();
-            self.backends[backend].on_cancelled();
+            running.task.abort();
+            self.backends[running.backend].on_cancelled();
         }
     }
 
     /// The process is about to end: a backend that never answered anything is logged now or never.
     pub fn conclude(&self) {
-        for Running { signal, backend, task } in self.running.values() {
-            if !task.is_finished() {
-                self.backends[*backend].health.note_cancelled(*signal);
-            }
+        for running in self.running.values().filter(|running| !running.task.is_finished()) {
+            running.note_cancelled(&self.backends);
         }
         self.backends.iter().for_each(|backend| backend.health.conclude());
     }
@@ -195,15 +203,20 @@ impl Exporter {
             let destination = route.destination.clone();
             tokio::spawn(async move {
                 pause(NEXT_FIRST).await;
-                secrets.prepare(&destination.secrets).await;
+                secrets.prepare(&destination.secrets);
             });
         }
     }
 
     /// The environment was restored from a snapshot: what signs requests was the builder's.
     pub fn on_restored(&mut self) {
-        self.signer.iter_mut().for_each(Signer::begin_anew);
-        self.secrets.iter_mut().for_each(Secrets::begin_anew);
+        self.routes.values().filter_map(|route| route.signer.as_ref()).for_each(Signer::begin_anew);
+        self.secrets.iter().for_each(Secrets::begin_anew);
+    }
+
+    /// SHUTDOWN has come: what is not tried now is not tried.
+    pub fn on_shutdown(&self) {
+        self.secrets.iter().for_each(Secrets::begin_last);
     }
 
     /// Forgets idle connections: the next request opens a new one.
@@ -218,13 +231,15 @@ fn exported(id: BatchId, outcome: Outcome, raw_bytes: u64, sent_bytes: u64) -> M
 
 /// What one export needs of the exporter.
 struct Sender {
+    signal: Signal,
     route: Route,
     client: reqwest::Client,
     agreement: Agreement,
     gzip: Gzip,
     clock: Clock,
-    signer: Option<Signer>,
     secrets: Option<Secrets>,
+    /// Whether it waits for a secret.
+    is_waiting: Arc<AtomicBool>,
 }
 
 impl Sender {
@@ -267,56 +282,73 @@ impl Sender {
         (ended, raw_bytes, sent_bytes)
     }
 
-    fn request(&self, packing: Packing, body: Bytes) -> Request<'_> {
-        let Route { destination, headers, .. } = &self.route;
-        let (url, headers) = (&destination.url[..], headers.clone());
-        Request { client: &self.client, url, headers, packing, body, now: self.clock.wall() }
-    }
-
     /// Sends `body`; once more where it was refused, and what it was refused for could be mended.
     async fn send(&self, packing: Packing, body: Bytes) -> Ended {
-        let (ended, signed) = self.try_once(packing, body.clone()).await;
-        if self.mend(&ended, signed).await { self.try_once(packing, body).await.0 } else { ended }
+        let Tried { ended, signed, used } = self.try_once(packing, body.clone()).await;
+        let may_help = match (ended.refusal, &signed, &self.route.signer) {
+            (Some(refusal), Some(signed), Some(signer)) => signer.mend(refusal, signed).await,
+            _ => false,
+        };
+        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
+        let may_help = may_help
+            || match &self.secrets {
+                Some(secrets) if is_refused => secrets.renew(&used, self.signal).await,
+                _ => false,
+            };
+        if may_help { self.try_once(packing, body).await.ended } else { ended }
     }
 
-    /// How a try has ended, and what it was signed with.
-    async fn try_once(&self, packing: Packing, body: Bytes) -> (Ended, Option<Signed>) {
+    async fn try_once(&self, packing: Packing, body: Bytes) -> Tried {
         let destination = &self.route.destination;
-        let mut request = self.request(packing, body.clone());
-        if let Some(secrets) = &self.secrets
-            && !secrets.fill_in(&destination.secrets, &mut request.headers).await
-        {
-            // Held, as with a key that is refused: so far there is none.
-            let failure = Some(Failure::of(Cause::SecretUnread));
-            return (Ended::new(Outcome::Refused { status: 401 }, failure), None);
-        }
-        let mut signed = None;
-        if let (Some(scope), Some(signer)) = (&destination.scope, &self.signer) {
-            let headers = [(CONTENT_TYPE.as_str(), PROTOBUF)];
-            let to_sign = ToSign { url: request.url, headers: &headers, body: &body };
-            signed = signer.sign(to_sign, scope, request.now, &mut request.headers).await;
-            if signed.is_none() {
-                let failure = Some(Failure::of(Cause::Unsigned));
-                return (Ended::new(Outcome::Retry { after: None }, failure), None);
+        let mut headers = self.route.headers.clone();
+        let mut used = Vec::new();
+        if let Some(secrets) = &self.secrets {
+            self.is_waiting.store(true, Ordering::Relaxed);
+            let filled_in = secrets.fill_in(&destination.secrets, &mut headers).await;
+            self.is_waiting.store(false, Ordering::Relaxed);
+            match filled_in {
+                Ok(values) => used = values,
+                Err(missing) => return Tried::without(missing),
             }
         }
+        let mut signed = None;
+        if let (Some(scope), Some(signer)) = (&destination.scope, &self.route.signer) {
+            let of_body = [(CONTENT_TYPE.as_str(), PROTOBUF)];
+            let to_sign = ToSign { url: &destination.url, headers: &of_body, body: &body };
+            signed = signer.sign(to_sign, scope, &mut headers).await;
+            if signed.is_none() {
+                let failure = Some(Failure::of(Cause::Unsigned));
+                let ended = Ended::new(Outcome::Retry { after: None }, failure);
+                return Tried { ended, signed, used };
+            }
+        }
+        let (client, url, now) = (&self.client, &destination.url[..], self.clock.wall());
+        let request = Request { client, url, headers, packing, body, now };
+        let signed_by = signed.as_ref().zip(self.route.signer.as_ref());
         let ended = match destination.protocol {
-            Protocol::HttpProtobuf => post(request, signed.as_ref()).await,
+            Protocol::HttpProtobuf => post(request, signed_by).await,
             Protocol::Grpc => call::call(request).await,
         };
-        (ended, signed)
+        Tried { ended, signed, used }
     }
+}
 
-    /// Whether another try may succeed where this one, which was `signed`, was refused.
-    async fn mend(&self, ended: &Ended, signed: Option<Signed>) -> bool {
-        if let (Some(refusal), Some(signed), Some(signer)) = (ended.refusal, signed, &self.signer) {
-            return signer.mend(refusal, &signed, self.clock.wall()).await;
-        }
-        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
-        match &self.secrets {
-            Some(secrets) if is_refused => secrets.renew(&self.route.destination.secrets).await,
-            _ => false,
-        }
+/// One try: how it has ended, what it was signed with, and the secrets in it.
+struct Tried {
+    ended: Ended,
+    signed: Option<Signed>,
+    used: Vec<Used>,
+}
+
+impl Tried {
+    /// A secret is not to be had. Where somebody has to mend that, data is held as with a key that is refused: so far there is none.
+    fn without(missing: Missing) -> Self {
+        let outcome = match missing.is_refused {
+            true => Outcome::Refused { status: 401 },
+            false => Outcome::Retry { after: None },
+        };
+        let failure = Failure { detail: missing.error, ..Failure::of(Cause::SecretUnread) };
+        Self { ended: Ended::new(outcome, Some(failure)), signed: None, used: Vec::new() }
     }
 }
 
@@ -368,7 +400,7 @@ impl Ended {
     }
 }
 
-async fn post(request: Request<'_>, signed: Option<&Signed>) -> Ended {
+async fn post(request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended {
     let Request { client, url, mut headers, packing, body, now } = request;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
     if let Some(name) = packing.name() {
@@ -400,7 +432,8 @@ async fn post(request: Request<'_>, signed: Option<&Signed>) -> Ended {
     if answer.is_web_page() && (200..300).contains(&status) {
         return Ended::new(outcome, failure(Cause::NotOtlp));
     }
-    let refusal = signed.and_then(|signed| aws::refusal(status, date.as_deref(), answer.body, signed.at));
+    let refusal =
+        signed.and_then(|(signed, signer)| signer.refusal(signed, status, date.as_deref(), answer.body));
     match refusal {
         // Held, as with a key that is refused: somebody may switch it on.
         Some(Refusal::NoTransactionSearch) => {

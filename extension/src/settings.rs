@@ -211,7 +211,8 @@ impl Settings {
         reader.report_unknown();
         let hosts = reader.allowed_hosts();
         let destinations = Signal::ALL.map(|signal| reader.destination(signal, &receivers));
-        let vaults = reader.vaults(hosts.as_ref());
+        let has_secrets = destinations.iter().flatten().any(|destination| !destination.secrets.is_empty());
+        let vaults = reader.vaults(hosts.as_ref(), has_secrets);
         let destinations = reader.keep_within(hosts.as_ref(), &vaults, destinations);
         let policy = reader.policy(&destinations);
         let max_body =
@@ -423,7 +424,7 @@ impl Reader {
             Protocol::Grpc => UrlPath::Method(wire::grpc::path_of(signal)),
         };
         let of_aws = self.endpoint_of_aws(&name, &text, signal);
-        let url = match of_aws.unwrap_or_else(|| endpoint::url(&text, path, receivers)) {
+        let mut url = match of_aws.unwrap_or_else(|| endpoint::url(&text, path, receivers)) {
             Ok(url) => url,
             Err(reason) => {
                 self.problem(&name, reason);
@@ -435,7 +436,8 @@ impl Reader {
         let packing = self.word(&packing, Packing::Gzip, &packings);
         let headers = self.headers(signal);
         let making = Making { protocol, packing, headers, secrets: Vec::new(), scope: None };
-        let Making { protocol, packing, headers, secrets, scope } = self.suit_aws(signal, &url, making)?;
+        let Making { protocol, packing, headers, secrets, scope } =
+            self.suit_aws(signal, &mut url, making)?;
         // A relative path begins in the function's package, as those of other files.
         let path = |name| {
             let path = self.get(&self.form(name, signal))?;

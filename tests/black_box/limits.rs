@@ -23,7 +23,8 @@ fn script(collector: &Collector) -> Script {
     let mut script = Script::new()
         .env("HTTP_PROXY", collector.endpoint())
         .env("PREFREEZE_METRICS", "otlp")
-        .env("PREFREEZE_EXPORTER_OTLP_AUTH", "none");
+        .env("PREFREEZE_EXPORTER_OTLP_AUTH", "none")
+        .env("PREFREEZE_EXPORTER_OTLP_LOGS_HEADERS", "x-aws-log-group=g,x-aws-log-stream=s");
     for (signal, service) in services {
         let path = signal.to_lowercase();
         let url = format!("http://{service}.eu-west-1.amazonaws.com/v1/{path}");

@@ -2,14 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use policy::UnixNanos;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
+use crate::clock::patiently;
 use crate::lambda;
 use crate::log;
 
+/// The platform's API is in the same sandbox: it is waited for so many half seconds.
+const FETCH_STEPS: u32 = 3;
+/// Where it did not answer, it is asked again after this.
+const FETCH_AGAIN: Duration = Duration::from_secs(2);
 /// What expires within this time is fetched anew.
 const EXPIRES_SOON: Duration = Duration::from_secs(5 * 60);
 
@@ -70,8 +76,24 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub struct Keeper {
     source: Arc<Source>,
-    /// Whoever fetches them has the lock, and the others wait for what comes.
-    fetched: Arc<Mutex<Option<Fetched>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// How often what was fetched became somebody else's.
+    lives: AtomicU64,
+    /// Whoever fetches has the lock, and the others wait for what comes.
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    fetched: Option<Fetched>,
+    /// The life that it was fetched in.
+    life: u64,
+    /// When the platform did not answer with any.
+    failed_at: Option<UnixNanos>,
 }
 
 /// What the platform handed out.
@@ -82,30 +104,29 @@ struct Fetched {
     until: Option<UnixNanos>,
 }
 
+impl Fetched {
+    fn holds(&self, at: UnixNanos) -> bool {
+        self.until.is_none_or(|until| until > at)
+    }
+}
+
 impl Keeper {
     /// Of what `source` has.
     pub fn new(source: Source) -> Self {
-        Self { source: Arc::new(source), fetched: Arc::default() }
+        Self { source: Arc::new(source), shared: Arc::default() }
     }
 
     /// Those to sign with at `now`; `None`, and a line about it, where there are none.
     pub async fn get(&self, now: UnixNanos) -> Option<Credentials> {
-        let (path, authorization) = match &*self.source {
-            Source::Variables(credentials) => return Some(credentials.clone()),
-            Source::Platform { path, authorization } => (path, authorization),
-        };
-        let mut fetched = self.fetched.lock().await;
-        if let Some(Fetched { credentials, until }) = &*fetched
-            && until.is_none_or(|until| until > now + EXPIRES_SOON)
-        {
+        if let Source::Variables(credentials) = &*self.source {
             return Some(credentials.clone());
         }
-        match fetch(path, authorization).await {
-            Ok(found) => *fetched = Some(found),
-            // Those at hand may do for some minutes more.
-            Err(error) => log::degraded("credentials_missing", "requests to AWS cannot be signed", &error),
+        let mut kept = self.kept().await;
+        if kept.fetched.as_ref().is_none_or(|fetched| !fetched.holds(now + EXPIRES_SOON)) {
+            self.fetch(&mut kept, now).await;
         }
-        fetched.as_ref().map(|fetched| fetched.credentials.clone())
+        // Those at hand may do for some minutes more.
+        kept.fetched.as_ref().filter(|fetched| fetched.holds(now)).map(|fetched| fetched.credentials.clone())
     }
 
     /// AWS has refused `credentials`. Others, where there are any.
@@ -113,16 +134,45 @@ impl Keeper {
         if let Source::Variables(_) = &*self.source {
             return None;
         }
-        {
-            let mut fetched = self.fetched.lock().await;
-            fetched.take_if(|known| known.credentials == *credentials);
+        let is_other = |fetched: &&Fetched| fetched.credentials != *credentials;
+        let mut kept = self.kept().await;
+        if kept.fetched.as_ref().filter(is_other).is_none() {
+            // What was refused to one service may be good for another: it stays until others are there.
+            self.fetch(&mut kept, now).await;
         }
-        self.get(now).await.filter(|others| others != credentials)
+        kept.fetched.as_ref().filter(is_other).map(|fetched| fetched.credentials.clone())
     }
 
     /// Those that were fetched are not used any more: they were the builder's of a snapshot that was restored.
-    pub fn forget(&mut self) {
-        self.fetched = Arc::default();
+    pub fn forget(&self) {
+        self.shared.lives.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn kept(&self) -> MutexGuard<'_, Kept> {
+        let mut kept = self.shared.kept.lock().await;
+        let life = self.shared.lives.load(Ordering::Relaxed);
+        if kept.life != life {
+            *kept = Kept { life, ..Kept::default() };
+        }
+        kept
+    }
+
+    async fn fetch(&self, kept: &mut Kept, now: UnixNanos) {
+        let Source::Platform { path, authorization } = &*self.source else { return };
+        if kept.failed_at.is_some_and(|at| now.since(at) < FETCH_AGAIN) {
+            return;
+        }
+        let found = patiently(FETCH_STEPS, fetch(path, authorization)).await;
+        match found.unwrap_or_else(|| Err("the platform does not answer".into())) {
+            Ok(fetched) => (kept.fetched, kept.failed_at) = (Some(fetched), None),
+            Err(error) => {
+                // Said once until it goes well again.
+                if kept.failed_at.replace(now).is_none() {
+                    let message = "the platform hands out no credentials to sign requests to AWS with";
+                    log::degraded("credentials_missing", message, &error);
+                }
+            }
+        }
     }
 }
 

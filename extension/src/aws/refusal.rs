@@ -29,7 +29,8 @@ const OF_DESTINATION: &str = "Trace Segment Destination";
 /// What would help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// AWS's clock is so many seconds ahead of ours, or behind it where that is below zero: signatures by its time.
+    /// A signature by AWS's time, which is so many seconds ahead of ours, or behind it where that is below zero. Zero where both
+    /// agree: the signature was old, because a freeze came between.
     Clock(i64),
     /// Other credentials.
     Credentials,
@@ -38,17 +39,24 @@ pub enum Refusal {
 }
 
 /// What an answer with this status, the header `Date` and this body says; `None` where nothing of the kind. The request was
-/// signed for the time `signed_at`.
-pub fn refusal(status: u16, date: Option<&str>, body: &[u8], signed_at: UnixNanos) -> Option<Refusal> {
+/// signed for the time `signed_at`, and the answer came at `now` by our clock.
+pub fn refusal(
+    status: u16,
+    date: Option<&str>,
+    body: &[u8],
+    (signed_at, now): (UnixNanos, UnixNanos),
+) -> Option<Refusal> {
     if !matches!(status, 400 | 401 | 403) {
         return None;
     }
     let text = String::from_utf8_lossy(body);
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let seconds = |at: UnixNanos| i64::try_from(at.0 / 1_000_000_000).unwrap_or(i64::MAX);
-    let ahead = date.and_then(wire::time::http_date).map(|theirs| seconds(theirs) - seconds(signed_at));
-    match ahead {
-        Some(ahead) if says(&OF_TIME) && ahead.abs() > CLOCK_SLACK_S => Some(Refusal::Clock(ahead)),
+    let theirs = date.and_then(wire::time::http_date);
+    let ahead_of = |at: UnixNanos| theirs.map(|theirs| seconds(theirs) - seconds(at));
+    let is_far = |seconds: &i64| seconds.abs() > CLOCK_SLACK_S;
+    match ahead_of(signed_at).filter(is_far) {
+        Some(_) if says(&OF_TIME) => Some(Refusal::Clock(ahead_of(now).filter(is_far).unwrap_or(0))),
         _ if status == 400 && text.contains(OF_DESTINATION) => Some(Refusal::NoTransactionSearch),
         _ if status != 400 || says(&OF_CREDENTIALS) => Some(Refusal::Credentials),
         _ => None,
@@ -61,10 +69,12 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_would_help() {
-        let signed_at = wire::time::rfc3339("2026-11-22T08:00:00Z").expect("a time");
+        let at = |text: &str| wire::time::rfc3339(text).expect("a time");
+        let signed_at = at("2026-11-22T08:00:00Z");
         let (late, near) = ("Sun, 22 Nov 2026 08:10:00 GMT", "Sun, 22 Nov 2026 08:04:00 GMT");
         let early = "Sun, 22 Nov 2026 07:55:59 GMT";
         let expired = "Signature expired: 20261122T080000Z is now earlier than 20261122T080500Z";
+        let off = "OTLP API is supported with CloudWatch Logs as a Trace Segment Destination.";
         let other = Some(Refusal::Credentials);
         for (status, date, body, expected) in [
             (403, Some(late), expired, Some(Refusal::Clock(600))),
@@ -78,18 +88,19 @@ mod tests {
             (400, Some(late), "ExpiredTokenException", other),
             (400, None, "The security token included in the request is invalid.", other),
             (400, Some(late), "1,001 data points", None),
-            (
-                400,
-                None,
-                "OTLP API is supported with CloudWatch Logs as a Trace Segment Destination.",
-                Some(Refusal::NoTransactionSearch),
-            ),
+            (400, None, off, Some(Refusal::NoTransactionSearch)),
             (403, None, "as a Trace Segment Destination.", other),
             (429, Some(late), expired, None),
             (200, Some(late), expired, None),
         ] {
-            let found = refusal(status, date, body.as_bytes(), signed_at);
+            let found = refusal(status, date, body.as_bytes(), (signed_at, signed_at));
             assert_eq!(found, expected, "{status} {date:?} {body}");
+        }
+        // It was frozen for ten minutes, and its clock is right, or so many seconds behind.
+        for (now, ahead) in [("08:10:00", 0), ("08:14:00", 0), ("08:05:59", 241), ("08:14:01", -241)] {
+            let now = at(&format!("2026-11-22T{now}Z"));
+            let found = refusal(403, Some(late), expired.as_bytes(), (signed_at, now));
+            assert_eq!(found, Some(Refusal::Clock(ahead)));
         }
     }
 }

@@ -36,7 +36,7 @@ const PARTITIONS: [Partition; 7] = [
 ];
 
 /// What the names of AWS's own hosts in a region end in, behind the region.
-pub const DOMAINS: [&str; 10] = [
+pub const DOMAINS: [&str; 14] = [
     "amazonaws.com",
     "amazonaws.com.cn",
     "amazonaws.eu",
@@ -47,6 +47,10 @@ pub const DOMAINS: [&str; 10] = [
     "vpce.amazonaws.com.cn",
     "vpce.amazonaws.eu",
     "on.aws",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
 ];
 
 fn partition_of(region: &str) -> &'static Partition {

@@ -119,13 +119,20 @@ impl SecretRef {
                 answer["Parameters"][0]["Value"].as_str().ok_or(Missing::refused("ParameterNotFound"))?
             }
         };
-        let Some(field) = &self.field else { return Ok(text.trim().to_owned()) };
-        let object: Value = serde_json::from_str(text).map_err(|_| Missing::refused("NotJson"))?;
-        match &object[field] {
-            Value::String(text) => Ok(text.clone()),
-            number @ (Value::Number(_) | Value::Bool(_)) => Ok(number.to_string()),
-            _ => Err(Missing::refused("NoSuchField")),
-        }
+        let value = match &self.field {
+            None => text.to_owned(),
+            Some(field) => {
+                let object: Value = serde_json::from_str(text).map_err(|_| Missing::refused("NotJson"))?;
+                match &object[field] {
+                    Value::String(text) => text.clone(),
+                    number @ (Value::Number(_) | Value::Bool(_)) => number.to_string(),
+                    _ => return Err(Missing::refused("NoSuchField")),
+                }
+            }
+        };
+        // Line ends come with files, and are no part of a key.
+        let value = value.trim();
+        if value.is_empty() { Err(Missing::refused("Empty")) } else { Ok(value.to_owned()) }
     }
 }
 
@@ -235,6 +242,9 @@ mod tests {
             (&text, 200, r#"{"SecretString":" abc \n"}"#, Ok("abc".to_owned())),
             (&field, 200, r#"{"SecretString":"{\"k\":\"abc\"}"}"#, Ok("abc".to_owned())),
             (&field, 200, r#"{"SecretString":"{\"k\":12}"}"#, Ok("12".to_owned())),
+            (&field, 200, r#"{"SecretString":"{\"k\":\"abc\\n\"}"}"#, Ok("abc".to_owned())),
+            (&field, 200, r#"{"SecretString":"{\"k\":\" \"}"}"#, refused("Empty")),
+            (&text, 200, r#"{"SecretString":""}"#, refused("Empty")),
             (&field, 200, r#"{"SecretString":"{\"k\":{}}"}"#, refused("NoSuchField")),
             (&field, 200, r#"{"SecretString":"abc"}"#, refused("NotJson")),
             (&text, 200, r#"{"SecretBinary":"YWJj"}"#, refused("NotText")),

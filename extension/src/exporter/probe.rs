@@ -46,7 +46,7 @@ impl Exporter {
                 detail: String::new(),
             }));
         };
-        let sender = self.sender(route, client, backend.agreement.clone());
+        let sender = self.sender(signal, route, client, backend.agreement.clone());
         let identity = Identity::default();
         let ended = within(PATIENCE, sender.deliver(&[], &identity, Effort::Least)).await;
         let failure = match ended {

@@ -1,24 +1,32 @@
 //! Headers whose values are secrets: read from AWS when the first request needs them, kept in memory, and read again when the
 //! backend refuses them.
+//!
+//! Each secret is read by a task of its own. Requests wait for it, and whoever cancels one of them cancels no reading.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use policy::UnixNanos;
+use policy::{Signal, UnixNanos};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use super::signing::{Signer, ToSign};
 use super::trust;
 use crate::aws::{Missing, SecretRef};
-use crate::clock::{Clock, within};
+use crate::clock::{Clock, patiently};
 use crate::log::{self, Level};
 use crate::settings::{SecretHeader, TlsFiles, Vaults};
 
-/// AWS's answers are awaited for so long: a request to the backend waits for them.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A secret that the backend refuses is read again this often at most.
+/// So many half seconds AWS's answer is waited for, those of a freeze left out.
+const STEPS: u32 = 10;
+/// A secret that the backend refuses is read again this often at most, for each signal.
 const AGAIN: Duration = Duration::from_secs(60);
+/// After a failure that may be passing; doubled up to [`AGAIN`].
+const PAUSE: Duration = Duration::from_secs(1);
+/// After one that somebody has to mend: less than the minute after which the agent asks again.
+const PAUSE_REFUSED: Duration = Duration::from_secs(50);
 /// More than any answer with a secret in it: those have 64 KiB.
 const ANSWER_MAX: usize = 256 << 10;
 const JSON: &str = "application/x-amz-json-1.1";
@@ -27,110 +35,233 @@ const JSON: &str = "application/x-amz-json-1.1";
 #[derive(Clone)]
 pub(super) struct Secrets {
     signer: Signer,
-    vaults: Vaults,
+    vaults: Arc<Vaults>,
     clock: Clock,
     /// Built when first needed.
-    client: Arc<std::sync::OnceLock<Option<reqwest::Client>>>,
-    cells: Arc<Mutex<HashMap<SecretRef, Cell>>>,
-    /// The lines that have been said: of which secret, and of which error.
-    said: Arc<Mutex<Vec<(SecretRef, String)>>>,
+    client: Arc<OnceLock<Option<reqwest::Client>>>,
+    cells: Arc<Mutex<HashMap<SecretRef, Arc<Cell>>>>,
 }
 
-/// One secret. Whoever reads it has the lock, and the others wait for what comes.
-type Cell = Arc<tokio::sync::Mutex<Option<Known>>>;
+/// One secret.
+#[derive(Default)]
+struct Cell {
+    state: Mutex<State>,
+    /// Told of the end of a reading.
+    ended: Notify,
+}
 
-/// A secret that was read.
-struct Known {
+#[derive(Default)]
+struct State {
+    value: Option<String>,
+    /// The task that reads it now.
+    reading: Option<AbortHandle>,
+    /// Why it was not read last.
+    failure: Option<Failed>,
+    /// When it was read again because the backend had refused it to a signal.
+    renewed_at: [Option<UnixNanos>; Signal::ALL.len()],
+    /// Errors that were said.
+    said: Vec<String>,
+}
+
+struct Failed {
+    missing: Missing,
+    /// Not before this.
+    again_at: UnixNanos,
+    times: u32,
+}
+
+/// A value that a request was sent with.
+pub(super) struct Used {
+    reference: SecretRef,
     value: String,
-    /// When it was read again because the backend had refused it.
-    renewed_at: Option<UnixNanos>,
+}
+
+impl Cell {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody reads it; its value, or why there is none.
+    async fn settled(&self) -> Result<String, Missing> {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            {
+                let state = self.state();
+                match (&state.value, &state.reading, &state.failure) {
+                    (_, Some(_), _) => {}
+                    (Some(value), None, _) => return Ok(value.clone()),
+                    (None, None, Some(failed)) => return Err(failed.missing.clone()),
+                    (None, None, None) => return Err(Missing::unavailable("NotRead")),
+                }
+            }
+            ended.await;
+        }
+    }
 }
 
 impl Secrets {
     pub(super) fn new(signer: Signer, vaults: Vaults, clock: Clock) -> Self {
-        Self { signer, vaults, clock, client: Arc::default(), cells: Arc::default(), said: Arc::default() }
+        let vaults = Arc::new(vaults);
+        Self { signer, vaults, clock, client: Arc::default(), cells: Arc::default() }
     }
 
-    /// Puts the values of `secrets` into `headers`; false where one is not to be had, which is said.
-    pub(super) async fn fill_in(&self, secrets: &[SecretHeader], headers: &mut HeaderMap) -> bool {
+    /// Puts the values of `secrets` into `headers`, and gives them back.
+    ///
+    /// # Errors
+    /// With why one of them is not to be had, which has been said.
+    pub(super) async fn fill_in(
+        &self,
+        secrets: &[SecretHeader],
+        headers: &mut HeaderMap,
+    ) -> Result<Vec<Used>, Missing> {
+        self.prepare(secrets);
+        let mut used = Vec::new();
         for SecretHeader { name, before, reference } in secrets {
-            let cell = self.cell(reference);
-            let mut known = cell.lock().await;
-            if known.is_none() {
-                match self.read(reference).await {
-                    Ok(value) => *known = Some(Known { value, renewed_at: None }),
-                    Err(missing) => {
-                        self.say(reference, &missing);
-                        return false;
-                    }
-                }
-            }
-            let value = known.as_ref().map(|known| format!("{before}{}", known.value)).unwrap_or_default();
-            let header = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value));
-            let (Ok(name), Ok(mut value)) = header else {
-                self.say(reference, &Missing { error: "NotAHeader".to_owned(), is_refused: true });
-                *known = None;
-                return false;
-            };
-            value.set_sensitive(true);
-            headers.insert(name, value);
+            let value = self.cell(reference).settled().await?;
+            let header =
+                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&format!("{before}{value}")));
+            let (Ok(name), Ok(mut header)) = header else { return Err(self.unusable(reference)) };
+            header.set_sensitive(true);
+            headers.insert(name, header);
+            used.push(Used { reference: reference.clone(), value });
         }
-        true
+        Ok(used)
     }
 
-    /// The backend has refused a request with `secrets`. Whether one of them has another value by now.
-    pub(super) async fn renew(&self, secrets: &[SecretHeader]) -> bool {
-        let mut is_new = false;
+    /// Begins to read what is not known yet.
+    pub(super) fn prepare(&self, secrets: &[SecretHeader]) {
         for SecretHeader { reference, .. } in secrets {
             let cell = self.cell(reference);
-            let mut known = cell.lock().await;
-            let Some(old) = &mut *known else { continue };
+            if cell.state().value.is_none() {
+                self.begin(reference, &cell);
+            }
+        }
+    }
+
+    /// The backend has refused a request of `signal` that was sent with `used`. Whether one of these has another value by now.
+    pub(super) async fn renew(&self, used: &[Used], signal: Signal) -> bool {
+        let mut is_new = false;
+        for Used { reference, value } in used {
+            let cell = self.cell(reference);
             let now = self.clock.wall();
-            if old.renewed_at.is_some_and(|at| now.since(at) < AGAIN) {
-                continue;
+            let may_read = {
+                let state = cell.state();
+                let renewed_at = state.renewed_at[signal as usize];
+                let is_known = state.value.as_ref().is_some_and(|known| known != value);
+                !is_known && renewed_at.is_none_or(|at| now.since(at) >= AGAIN)
+            };
+            if may_read && self.begin(reference, &cell) {
+                // While that fails, what is there is kept: it may be good for another signal.
+                let _ = cell.settled().await;
+                let mut state = cell.state();
+                if state.failure.is_none() {
+                    state.renewed_at[signal as usize] = Some(now);
+                }
             }
-            old.renewed_at = Some(now);
-            // What is there is kept where it cannot be read now: it may be good for another signal.
-            let Ok(value) = self.read(reference).await else { continue };
-            if value != old.value {
-                old.value = value;
-                is_new = true;
-                let fields = serde_json::json!({ "secret": reference.to_string() });
-                log::say(
-                    Level::Info,
-                    "secret_stale",
-                    "the backend refused the key; a newer one was read",
-                    fields,
-                );
-            }
+            is_new |= cell.state().value.as_ref().is_some_and(|known| known != value);
         }
         is_new
     }
 
-    /// Reads what is not known yet, ahead of the first request.
-    pub(super) async fn prepare(&self, secrets: &[SecretHeader]) {
-        self.fill_in(secrets, &mut HeaderMap::new()).await;
+    /// SHUTDOWN: this is the last chance, whatever was before.
+    pub(super) fn begin_last(&self) {
+        for (reference, cell) in self.cells().iter() {
+            let was_reading = {
+                let mut state = cell.state();
+                (state.failure, state.renewed_at) = (None, Default::default());
+                state.reading.take().inspect(AbortHandle::abort).is_some()
+            };
+            if was_reading {
+                self.begin(reference, cell);
+            }
+        }
     }
 
     /// A snapshot was restored: what was read for it may be old.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn begin_anew(&self) {
         self.signer.begin_anew();
-        self.cells = Arc::default();
+        self.cells().clear();
     }
 
-    fn cell(&self, reference: &SecretRef) -> Cell {
-        // Of one secret several fields may be meant: it is asked for once for each.
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        cells.entry(reference.clone()).or_default().clone()
+    fn cells(&self) -> MutexGuard<'_, HashMap<SecretRef, Arc<Cell>>> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read(&self, reference: &SecretRef) -> Result<String, Missing> {
-        within(PATIENCE, self.ask(reference)).await.unwrap_or_else(|| Err(Missing::unavailable("NoAnswer")))
+    fn cell(&self, reference: &SecretRef) -> Arc<Cell> {
+        self.cells().entry(reference.clone()).or_default().clone()
+    }
+
+    /// Begins to read a secret, unless somebody does, or it failed just now; whether it is being read.
+    fn begin(&self, reference: &SecretRef, cell: &Arc<Cell>) -> bool {
+        let mut state = cell.state();
+        if state.reading.is_some() {
+            return true;
+        }
+        if state.failure.as_ref().is_some_and(|failed| self.clock.wall() < failed.again_at) {
+            return false;
+        }
+        let (own, reference, of) = (self.clone(), reference.clone(), cell.clone());
+        let reading = tokio::spawn(async move {
+            let read = patiently(STEPS, own.ask(&reference)).await;
+            own.end(&reference, &of, read.unwrap_or_else(|| Err(Missing::unavailable("NoAnswer"))));
+        });
+        state.reading = Some(reading.abort_handle());
+        true
+    }
+
+    fn end(&self, reference: &SecretRef, cell: &Cell, read: Result<String, Missing>) {
+        let mut state = cell.state();
+        state.reading = None;
+        match read {
+            Ok(value) => {
+                state.failure = None;
+                let old = state.value.replace(value);
+                if old.is_some() && old != state.value {
+                    let fields = serde_json::json!({ "secret": reference.to_string() });
+                    let message = "the backend refused the key; a newer one was read";
+                    log::say(Level::Info, "secret_stale", message, fields);
+                }
+            }
+            Err(missing) => self.fail(reference, &mut state, missing),
+        }
+        drop(state);
+        cell.ended.notify_waiters();
+    }
+
+    fn fail(&self, reference: &SecretRef, state: &mut State, missing: Missing) {
+        let times = state.failure.as_ref().map_or(0, |failed| failed.times);
+        let pause = if missing.is_refused {
+            PAUSE_REFUSED
+        } else {
+            PAUSE.saturating_mul(1 << times.min(6)).min(AGAIN)
+        };
+        say(reference, &missing, &mut state.said);
+        state.failure = Some(Failed { missing, again_at: self.clock.wall() + pause, times: times + 1 });
+    }
+
+    /// It was read, and is nothing that a header can have.
+    fn unusable(&self, reference: &SecretRef) -> Missing {
+        let missing = Missing { error: "NotAHeader".to_owned(), is_refused: true };
+        let cell = self.cell(reference);
+        let mut state = cell.state();
+        state.value = None;
+        self.fail(reference, &mut state, missing.clone());
+        missing
     }
 
     async fn ask(&self, reference: &SecretRef) -> Result<String, Missing> {
         let client = self.client.get_or_init(|| client(self.vaults.is_direct));
         let client = client.as_ref().ok_or_else(|| Missing::unavailable("NoClient"))?;
+        let first = self.ask_once(client, reference).await?;
+        let Some(refusal) = first.refusal else { return first.value };
+        if !self.signer.mend(refusal.0, &refusal.1).await {
+            return first.value;
+        }
+        self.ask_once(client, reference).await?.value
+    }
+
+    async fn ask_once(&self, client: &reqwest::Client, reference: &SecretRef) -> Result<Answered, Missing> {
         let url = self.vaults.url(reference);
         let (target, body) = reference.request();
         let mut headers = HeaderMap::new();
@@ -138,11 +269,13 @@ impl Secrets {
         headers.insert("x-amz-target", HeaderValue::from_static(target));
         let signed_headers = [("content-type", JSON), ("x-amz-target", target)];
         let to_sign = ToSign { url: &url, headers: &signed_headers, body: &body };
-        let signed = self.signer.sign(to_sign, &reference.scope(), self.clock.wall(), &mut headers).await;
-        signed.ok_or_else(|| Missing::unavailable("NoCredentials"))?;
+        let signed = self.signer.sign(to_sign, &reference.scope(), &mut headers).await;
+        let signed = signed.ok_or_else(|| Missing::unavailable("NoCredentials"))?;
         let sent = client.post(&url).headers(headers).body(body).send().await;
         let mut response = sent.map_err(|_| Missing::unavailable("NoConnection"))?;
         let (status, mut answer) = (response.status().as_u16(), Vec::new());
+        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.map(str::to_owned);
         while let Some(chunk) =
             response.chunk().await.map_err(|_| Missing::unavailable("ConnectionClosed"))?
         {
@@ -151,32 +284,42 @@ impl Secrets {
                 return Err(Missing::unavailable("TooLong"));
             }
         }
-        reference.value(status, &answer)
+        let refusal = self.signer.refusal(&signed, status, date.as_deref(), &answer);
+        let refusal = refusal.map(|refusal| (refusal, signed));
+        Ok(Answered { value: reference.value(status, &answer), refusal })
     }
+}
 
-    /// Each error of each secret is said once. Never the answer, which may have the secret in it.
-    fn say(&self, reference: &SecretRef, missing: &Missing) {
-        let key = (reference.clone(), missing.error.clone());
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.contains(&key) {
-            return;
-        }
-        said.push(key);
-        let fields = serde_json::json!({ "secret": reference.to_string(), "error": missing.error });
-        if missing.is_refused {
-            let message = "a secret that a header needs cannot be read; data is kept, and it is tried again";
-            log::say(Level::Error, "secret_refused", message, fields);
-        } else {
-            let message = "a secret that a header needs was not read; data is kept, and it is tried again";
-            log::say(Level::Warn, "secret_unavailable", message, fields);
-        }
+/// What AWS has answered.
+struct Answered {
+    value: Result<String, Missing>,
+    /// What it has against the request, and what that was signed with.
+    refusal: Option<(crate::aws::Refusal, super::signing::Signed)>,
+}
+
+/// Each error of each secret is said once. Never the answer, which may have the secret in it.
+fn say(reference: &SecretRef, missing: &Missing, said: &mut Vec<String>) {
+    if said.contains(&missing.error) {
+        return;
     }
+    said.push(missing.error.clone());
+    let fields = serde_json::json!({ "secret": reference.to_string(), "error": missing.error });
+    let (level, event) = match missing.is_refused {
+        true => (Level::Error, "secret_refused"),
+        false => (Level::Warn, "secret_unavailable"),
+    };
+    log::say(
+        level,
+        event,
+        "a secret that a header needs was not read; data is kept, and it is tried again",
+        fields,
+    );
 }
 
 /// A client for AWS's own services.
 fn client(is_direct: bool) -> Option<reqwest::Client> {
-    let builder =
-        reqwest::Client::builder().http1_only().tls_backend_preconfigured(trust::tls(&TlsFiles::default()));
+    let builder = reqwest::Client::builder().http1_only();
+    let builder = builder.tls_backend_preconfigured(trust::tls(&TlsFiles::default()));
     let builder = if is_direct { builder.no_proxy() } else { builder };
     builder.redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build().ok()
 }

@@ -7,12 +7,17 @@ use policy::UnixNanos;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::aws::{self, Credentials, Keeper, Refusal, Scope};
+use crate::clock::Clock;
 use crate::log::{self, Level};
 
-/// Who signs, and by which time; shared by all requests.
+/// A difference of clocks that is worth another line, in seconds.
+const CLOCK_NEWS_S: u64 = 60;
+
+/// Signs the requests to one backend.
 #[derive(Clone, Debug)]
 pub(super) struct Signer {
     keeper: Keeper,
+    clock: Clock,
     /// How many seconds AWS's clock is ahead of ours, where it has said so.
     ahead: Arc<AtomicI64>,
 }
@@ -33,20 +38,20 @@ pub(super) struct ToSign<'a> {
 }
 
 impl Signer {
-    pub(super) fn new(source: aws::Source) -> Self {
-        Self { keeper: Keeper::new(source), ahead: Arc::default() }
+    pub(super) fn new(keeper: Keeper, clock: Clock) -> Self {
+        Self { keeper, clock, ahead: Arc::default() }
     }
 
-    /// Signs a request that is sent at `now`: its further headers go to `headers`. `None` where there is nothing to sign with.
+    /// Signs a request that is sent now: its further headers go to `headers`. `None` where there is nothing to sign with.
     pub(super) async fn sign(
         &self,
         request: ToSign<'_>,
         scope: &Scope,
-        now: UnixNanos,
         headers: &mut HeaderMap,
     ) -> Option<Signed> {
-        let credentials = self.keeper.get(now).await?;
-        let at = shifted(now, self.ahead.load(Ordering::Relaxed));
+        let credentials = self.keeper.get(self.clock.wall()).await?;
+        // After that, which may take its time.
+        let at = shifted(self.clock.wall(), self.ahead.load(Ordering::Relaxed));
         let ToSign { url, headers: signed, body } = request;
         let uri: http::Uri = url.parse().ok()?;
         let request = aws::Request {
@@ -65,36 +70,50 @@ impl Signer {
         Some(Signed { credentials, at })
     }
 
-    /// Whether another try may succeed, signed anew, after what AWS has against the one that was `signed`, at `now`.
-    pub(super) async fn mend(&self, refusal: Refusal, signed: &Signed, now: UnixNanos) -> bool {
+    /// What AWS has against a request that was `signed`, where another try may help.
+    pub(super) fn refusal(
+        &self,
+        signed: &Signed,
+        status: u16,
+        date: Option<&str>,
+        body: &[u8],
+    ) -> Option<Refusal> {
+        aws::refusal(status, date, body, (signed.at, self.clock.wall()))
+    }
+
+    /// Whether another try may succeed, signed anew, after what AWS has against the one that was `signed`.
+    pub(super) async fn mend(&self, refusal: Refusal, signed: &Signed) -> bool {
         match refusal {
             Refusal::Clock(ahead) => {
-                let known = self.ahead.load(Ordering::Relaxed);
-                self.ahead.store(known.saturating_add(ahead), Ordering::Relaxed);
-                let fields = serde_json::json!({ "seconds": known.saturating_add(ahead) });
-                let message = "the clock of this environment is not AWS's; requests are signed by that one";
-                log::say(Level::Warn, "clock_corrected", message, fields);
+                let known = self.ahead.swap(ahead, Ordering::Relaxed);
+                // Of requests that were under way together each says it.
+                if ahead.abs_diff(known) > CLOCK_NEWS_S {
+                    let fields = serde_json::json!({ "seconds": ahead });
+                    let message =
+                        "the clock of this environment is not AWS's; requests are signed by that one";
+                    log::say(Level::Warn, "clock_corrected", message, fields);
+                }
                 true
             }
-            Refusal::Credentials => self.keeper.renew(&signed.credentials, now).await.is_some(),
+            Refusal::Credentials => self.keeper.renew(&signed.credentials, self.clock.wall()).await.is_some(),
             Refusal::NoTransactionSearch => false,
         }
     }
 
     /// A snapshot was restored: its credentials were the builder's, and its clock was another.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn begin_anew(&self) {
         self.keeper.forget();
-        self.ahead = Arc::default();
+        self.ahead.store(0, Ordering::Relaxed);
     }
 }
 
 /// The header `host` as the client sends it: without the port that is usual.
 fn authority(uri: &http::Uri) -> Option<String> {
     let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    let host = uri.host()?;
+    let host = uri.host()?.to_ascii_lowercase();
     Some(match uri.port_u16().filter(|port| *port != usual) {
         Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+        None => host,
     })
 }
 
@@ -115,6 +134,7 @@ mod tests {
             ("https://c:80/x", "c:80"),
             ("http://127.0.0.1:80", "127.0.0.1"),
             ("http://[::1]:4319/", "[::1]:4319"),
+            ("https://XRAY.Example.com/", "xray.example.com"),
         ] {
             assert_eq!(authority(&url.parse().expect("a URL")).as_deref(), Some(host), "{url}");
         }

@@ -7,10 +7,10 @@ use super::residency::Hosts;
 use super::{Packing, Protocol, Reader, endpoint};
 use crate::aws::{CloudWatch, Credentials, Names, Scope, SecretRef, Source, Vault, is_region};
 
+const ENDPOINT: &str = "PREFREEZE_EXPORTER_OTLP_ENDPOINT";
 const AUTH: &str = "PREFREEZE_EXPORTER_OTLP_AUTH";
-/// The log group and the stream that records go to, which must be there.
-const OF_LOGS: [(&str, &str); 2] =
-    [("x-aws-log-group", "AWS_LAMBDA_LOG_GROUP_NAME"), ("x-aws-log-stream", "AWS_LAMBDA_LOG_STREAM_NAME")];
+/// What names the log group and the stream that records go to, which must be there. An extension is not told the function's own.
+const OF_LOGS: [&str; 2] = ["x-aws-log-group", "x-aws-log-stream"];
 
 /// How a request to one URL is made, before and after AWS has its say.
 pub(super) struct Making {
@@ -86,18 +86,31 @@ impl Reader {
     }
 
     /// What AWS wants of requests to `url`; `None` where none can be made.
-    pub(super) fn suit_aws(&mut self, signal: Signal, url: &str, mut making: Making) -> Option<Making> {
+    pub(super) fn suit_aws(
+        &mut self,
+        signal: Signal,
+        url: &mut String,
+        mut making: Making,
+    ) -> Option<Making> {
+        let uri: Uri = url.parse().unwrap_or_default();
+        let cloud_watch = CloudWatch::scope(uri.host().unwrap_or_default());
+        if cloud_watch.is_some() {
+            self.suit_cloud_watch(signal, url, &mut making)?;
+        }
         let uri: Uri = url.parse().unwrap_or_default();
         let host = uri.host().unwrap_or_default();
-        let cloud_watch = CloudWatch::scope(host);
-        if cloud_watch.is_some() {
-            self.suit_cloud_watch(signal, &mut making)?;
-        }
         let name = self.form(AUTH, signal);
         let has_header = making.headers.iter().any(|(key, _)| key.eq_ignore_ascii_case("authorization"));
         making.scope = match self.auth(&name) {
             Auth::None => None,
-            Auth::Auto => cloud_watch.filter(|_| !has_header),
+            Auth::Auto if has_header && self.is_meant(signal) => None,
+            Auth::Auto => {
+                if cloud_watch.is_some() {
+                    // It is another backend's, who alone should see it.
+                    making.headers.retain(|(key, _)| !key.eq_ignore_ascii_case("authorization"));
+                }
+                cloud_watch
+            }
             Auth::Sigv4(scope) => {
                 let Some(scope) = scope.or(cloud_watch) else {
                     let reason = "sigv4 needs a service and a region, as in sigv4:xray:ap-south-1: the host does not tell them";
@@ -137,33 +150,41 @@ impl Reader {
         Some(making)
     }
 
-    /// CloudWatch takes HTTP/1.1 and gzip, and log records for a group and a stream: the function's own, unless told otherwise.
-    fn suit_cloud_watch(&mut self, signal: Signal, making: &mut Making) -> Option<()> {
+    /// CloudWatch takes HTTP/1.1 and gzip, and log records for a group and a stream.
+    fn suit_cloud_watch(&mut self, signal: Signal, url: &mut String, making: &mut Making) -> Option<()> {
         if making.protocol == Protocol::Grpc {
             let name = self.form("PREFREEZE_EXPORTER_OTLP_PROTOCOL", signal);
             self.problem(&name, "CloudWatch takes OTLP over HTTP only; http/protobuf is used");
             making.protocol = Protocol::HttpProtobuf;
+            // The path is that of a call by now.
+            let base = url.split_once("/opentelemetry.proto.").map(|(base, _)| base.to_owned());
+            *url = base.map_or_else(|| url.clone(), |base| format!("{base}/{}", super::path_of(signal)));
         }
         if making.packing == Packing::Zstd {
             let name = self.form("PREFREEZE_EXPORTER_OTLP_COMPRESSION", signal);
             self.problem(&name, "CloudWatch takes gzip or none; gzip is used");
             making.packing = Packing::Gzip;
         }
-        if signal == Signal::Logs {
-            for (key, variable) in OF_LOGS {
-                if making.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(key)) {
-                    continue;
-                }
-                let Some(value) = self.get(variable).map(str::to_owned) else {
-                    let name = super::for_signal("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
-                    let reason = "logs to CloudWatch need x-aws-log-group and x-aws-log-stream, of a group and a stream that exist";
-                    self.problem(&name, reason);
-                    return None;
-                };
-                making.headers.push((key.to_owned(), value));
+        let has = |key: &str| making.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(key));
+        if signal == Signal::Logs && !OF_LOGS.into_iter().all(has) {
+            // Whoever names one word for all signals may have no logs: the first record is told of.
+            let is_wanted = self.set.contains_key(&super::for_signal(ENDPOINT, signal))
+                || self.get("PREFREEZE_LOGS").is_some_and(|text| !super::variables::is_off(text));
+            if is_wanted {
+                let name = super::for_signal("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
+                let reason = "logs to CloudWatch need x-aws-log-group and x-aws-log-stream, of a group and a stream that exist";
+                self.problem(&name, reason);
             }
+            return None;
         }
         Some(())
+    }
+
+    /// Whether the header `authorization` is meant for CloudWatch: X-Ray takes none, and one for all signals is not for the one
+    /// that goes there.
+    fn is_meant(&self, signal: Signal) -> bool {
+        let is_own = |name: &str| self.set.contains_key(&super::for_signal(name, signal));
+        signal != Signal::Traces && (is_own("PREFREEZE_EXPORTER_OTLP_HEADERS") || !is_own(ENDPOINT))
     }
 
     fn auth(&mut self, name: &str) -> Auth {
@@ -223,14 +244,13 @@ impl Reader {
         Some(())
     }
 
-    /// Where secrets are read. What stands for AWS in tests is on this machine, or behind TLS.
-    pub(super) fn vaults(&mut self, hosts: Option<&Hosts>) -> Vaults {
+    /// Where secrets are read, if any are. What stands for AWS is on this machine, or behind TLS.
+    pub(super) fn vaults(&mut self, hosts: Option<&Hosts>, has_secrets: bool) -> Vaults {
         let mut vaults = Vaults { is_direct: self.goes_directly(hosts), ..Vaults::default() };
-        for (at, name) in ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM"].into_iter().enumerate()
-        {
-            let Some(url) = self.get(name).or_else(|| self.get("AWS_ENDPOINT_URL")).map(str::to_owned) else {
-                continue;
-            };
+        let names = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM"];
+        for (at, own) in names.into_iter().enumerate().filter(|_| has_secrets) {
+            let name = if self.set.contains_key(own) { own } else { "AWS_ENDPOINT_URL" };
+            let Some(url) = self.get(name).map(str::to_owned) else { continue };
             let uri: Uri = url.parse().unwrap_or_default();
             let is_here = endpoint::is_here(uri.host().unwrap_or_default());
             if is_here || uri.scheme_str() == Some("https") {

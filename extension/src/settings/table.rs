@@ -414,7 +414,7 @@ pub(super) static TABLE: [Setting; 54] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 25] = [
+pub(super) static FOREIGN: [(&str, &str); 24] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     (
@@ -443,7 +443,6 @@ pub(super) static FOREIGN: [(&str, &str); 25] = [
         "AWS_LAMBDA_LOG_GROUP_NAME",
         "Where log records go at CloudWatch, unless `x-aws-log-group` is among the headers.",
     ),
-    ("AWS_LAMBDA_LOG_STREAM_NAME", "The same of `x-aws-log-stream`."),
     ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "What is asked for secrets in place of AWS Secrets Manager."),
     ("AWS_ENDPOINT_URL_SSM", "The same for Parameter Store."),
     ("AWS_ENDPOINT_URL", "The same for both."),

@@ -1,21 +1,22 @@
 //! Tables of variables that concern AWS's backends, and what they come to.
 
 use crate::aws::{Scope, Source};
-use crate::settings::{Packing, Settings};
+use crate::settings::{Packing, Protocol, Settings};
 use policy::{Signal, XrayParent};
 
-/// With a role, a region, a log group and a stream, as Lambda has them.
-const ROLE: [(&str, &str); 6] = [
+/// With a role and a region, as Lambda has them.
+const ROLE: [(&str, &str); 4] = [
     ("AWS_REGION", "eu-west-1"),
     ("AWS_ACCESS_KEY_ID", "AKIA"),
     ("AWS_SECRET_ACCESS_KEY", "s3cret"),
     ("AWS_SESSION_TOKEN", "t0ken"),
-    ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"),
-    ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/[1]a"),
 ];
 const ENDPOINT: &str = "PREFREEZE_EXPORTER_OTLP_ENDPOINT";
 const TRACES: &str = "PREFREEZE_EXPORTER_OTLP_TRACES_ENDPOINT";
 const AUTH: &str = "PREFREEZE_EXPORTER_OTLP_AUTH";
+/// An extension is not told the function's own.
+const OF_LOGS: (&str, &str) =
+    ("PREFREEZE_EXPORTER_OTLP_LOGS_HEADERS", "X-Aws-Log-Group=a,x-aws-log-stream=b");
 const HEADERS: &str = "PREFREEZE_EXPORTER_OTLP_HEADERS";
 
 /// Those of a role with these in place of its own.
@@ -37,7 +38,7 @@ fn problems(settings: &Settings) -> Vec<String> {
 
 #[test]
 fn one_word_is_the_three_hosts_of_a_region() {
-    let settings = read(&[(ENDPOINT, "aws")]);
+    let settings = read(&[(ENDPOINT, "aws"), OF_LOGS]);
     assert_eq!(problems(&settings), [""; 0]);
     let urls = settings.destinations.each_ref().map(|to| to.as_ref().map(|to| &*to.url));
     assert_eq!(
@@ -52,9 +53,6 @@ fn one_word_is_the_three_hosts_of_a_region() {
     assert_eq!(scopes(&settings), signed);
     assert!(matches!(settings.credentials, Some(Source::Variables(_))));
     let logs = settings.destinations[Signal::Logs as usize].as_ref().expect("they go there");
-    let [group, stream] = &logs.headers[..] else { panic!("{:?}", logs.headers) };
-    assert_eq!((&*group.0, &*group.1), ("x-aws-log-group", "/aws/lambda/f"));
-    assert_eq!((&*stream.0, &*stream.1), ("x-aws-log-stream", "2026/[1]a"));
     assert_eq!(logs.limit.items, 10_000, "what CloudWatch takes is known");
     assert_eq!(settings.policy.xray_parent, XrayParent::Parent, "Lambda's own segments are there, too");
 }
@@ -91,7 +89,7 @@ fn what_is_signed_and_for_what() {
         (own, "auto", "", Some("xray/eu-west-1")),
         (own, "none", "", None),
         (own, "false", "", None),
-        (own, "", "authorization=Bearer%20x", None),
+        (own, "", "authorization=Bearer%20x", Some("xray/eu-west-1")),
         (own, "sigv4", "", Some("xray/eu-west-1")),
         (own, "sigv4:other:us-east-1", "", Some("other/us-east-1")),
         ("https://vpce-1.logs.eu-west-1.vpce.amazonaws.com/v1/traces", "", "", Some("logs/eu-west-1")),
@@ -163,15 +161,65 @@ fn cloud_watch_is_sent_gzip_and_its_logs_have_a_stream() {
         ["PREFREEZE_EXPORTER_OTLP_COMPRESSION: CloudWatch takes gzip or none; gzip is used"]
     );
     assert!(settings.destinations.iter().flatten().all(|to| to.packing == Packing::Gzip));
-    let own = ("PREFREEZE_EXPORTER_OTLP_LOGS_HEADERS", "X-Aws-Log-Group=a,x-aws-log-stream=b");
-    let bare = ("AWS_LAMBDA_LOG_STREAM_NAME", "");
-    for (variables, count) in [(vec![own, bare], Some(2)), (vec![bare], None)] {
+    let (own, wanted) = (("PREFREEZE_EXPORTER_OTLP_LOGS_ENDPOINT", "aws"), ("PREFREEZE_LOGS", "errors"));
+    let half = (OF_LOGS.0, "x-aws-log-group=a");
+    // Nobody asked for logs where one word is for all signals: the first record is told of.
+    for (variables, is_sent, is_said) in [
+        (vec![], false, false),
+        (vec![OF_LOGS], true, false),
+        (vec![own], false, true),
+        (vec![own, OF_LOGS], true, false),
+        (vec![own, half], false, true),
+        (vec![wanted], false, true),
+        (vec![wanted, OF_LOGS], true, false),
+        (vec![("PREFREEZE_LOGS", "none")], false, false),
+    ] {
         let mut all = vec![(ENDPOINT, "aws")];
         all.extend(&variables);
         let settings = read(&all);
         let logs = settings.destinations[Signal::Logs as usize].as_ref();
-        assert_eq!(logs.map(|logs| logs.headers.len()), count, "{variables:?}");
-        assert_eq!(problems(&settings).len(), usize::from(count.is_none()), "{variables:?}");
+        let seen = (logs.is_some(), !problems(&settings).is_empty());
+        assert_eq!(seen, (is_sent, is_said), "{variables:?}: {:?}", problems(&settings));
+        assert!(settings.destinations[0].is_some());
+    }
+}
+
+/// A header for all signals is another backend's where one of them goes to CloudWatch, and X-Ray takes none at all.
+#[test]
+fn a_key_for_another_backend_is_not_shown_to_aws() {
+    let general = (HEADERS, "authorization=Bearer%20x");
+    let (metrics, own) =
+        ("PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT", "PREFREEZE_EXPORTER_OTLP_METRICS_HEADERS");
+    for (variables, signal, is_signed) in [
+        (vec![(ENDPOINT, "https://c"), general, (TRACES, "aws")], Signal::Traces, true),
+        (vec![(ENDPOINT, "https://c"), general, (metrics, "aws")], Signal::Metrics, true),
+        (
+            vec![(ENDPOINT, "https://c"), (own, "authorization=Bearer%20x"), (metrics, "aws")],
+            Signal::Metrics,
+            false,
+        ),
+        (vec![(ENDPOINT, "aws"), general], Signal::Metrics, false),
+        (vec![(ENDPOINT, "aws"), general], Signal::Traces, true),
+    ] {
+        let settings = read(&variables);
+        let to = settings.destinations[signal as usize].as_ref().expect("it goes there");
+        assert_eq!((to.scope.is_some(), to.headers.is_empty()), (is_signed, is_signed), "{variables:?}");
+        assert_eq!(problems(&settings), [""; 0], "{variables:?}");
+    }
+}
+
+#[test]
+fn a_url_of_cloud_watch_is_that_of_http_whatever_the_protocol() {
+    let url = "https://xray.eu-west-1.amazonaws.com/v1/traces";
+    for (name, endpoint) in [
+        (TRACES, url),
+        (TRACES, "aws"),
+        (ENDPOINT, "aws"),
+        (ENDPOINT, "https://xray.eu-west-1.amazonaws.com"),
+    ] {
+        let settings = read(&[(name, endpoint), ("PREFREEZE_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+        let traces = settings.destinations[0].as_ref().expect("they go there");
+        assert_eq!((&*traces.url, traces.protocol), (url, Protocol::HttpProtobuf), "{name} {endpoint}");
     }
 }
 
@@ -242,6 +290,7 @@ fn secrets_are_read_where_aws_or_somebody_in_its_place_is() {
         (own, "http://127.0.0.1:9/", Some("http://127.0.0.1:9/")),
         (other, "https://vpce.example.com", Some("https://vpce.example.com/")),
         (own, "http://example.com", None),
+        (other, "http://example.com", None),
     ] {
         let settings = read(&[(ENDPOINT, "https://c"), (HEADERS, value), (variable, url)]);
         let secret = &settings.destinations[0].as_ref().expect("they go there").secrets[0];
@@ -249,9 +298,21 @@ fn secrets_are_read_where_aws_or_somebody_in_its_place_is() {
         assert_eq!(settings.vaults.url(&secret.reference), asked.unwrap_or(default), "{url}");
         assert_eq!(problems(&settings).len(), usize::from(asked.is_none()), "{url}");
     }
-    for (hosts, is_read) in [("eu-west-1,c", true), ("us-east-1,c", false), ("eu-west-1", false)] {
+    for (hosts, is_read) in [
+        ("eu-west-1,c", true),
+        ("us-east-1,c", false),
+        ("c,secretsmanager.eu-west-1.amazonaws.com", true),
+        ("eu-west-1", false),
+    ] {
         let settings = read(&[(ENDPOINT, "https://c"), (HEADERS, value), ("PREFREEZE_ALLOWED_HOSTS", hosts)]);
         assert_eq!(settings.destinations[0].is_some(), is_read, "{hosts}");
         assert_eq!(settings.refused.is_empty(), is_read, "{hosts}");
     }
+}
+
+#[test]
+fn endpoints_of_other_programs_are_nobodys_business_without_a_secret() {
+    let settings =
+        read(&[(ENDPOINT, "https://c"), ("AWS_ENDPOINT_URL", "http://localstack.example.com:4566")]);
+    assert_eq!(problems(&settings), [""; 0]);
 }
