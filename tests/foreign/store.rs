@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tests::http1::{self, Headers, Reserved, Response};
 
@@ -67,9 +69,8 @@ pub(super) type Line = (BTreeMap<String, String>, Vec<f64>);
 pub(super) struct Store {
     kind: Kind,
     process: Child,
-    port: Reserved,
-    /// For what its parts say to each other.
-    _inner: Reserved,
+    /// Its own, and one for what its parts say to each other.
+    ports: [Reserved; 2],
     folder: PathBuf,
 }
 
@@ -77,26 +78,42 @@ impl Store {
     /// Starts it and waits until it takes requests; `None`, and a word about it, if its program is not installed.
     pub(super) fn start(kind: Kind) -> Option<Self> {
         let program = program(kind.paths().program)?;
-        let [port, inner] = [(); 2].map(|()| Reserved::new());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign").join(port.address().to_string());
+        let ports = [(); 2].map(|()| Reserved::new());
+        let name = ports[0].address().to_string();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign").join(name);
         fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(&folder).expect("the target folder is ours");
-        let log = File::create(folder.join("log")).expect("the folder is ours");
-        let mut command = Command::new(program);
-        command.args(arguments(kind, [port.address(), inner.address()], &folder));
-        let process = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
-        let store = Self { kind, process, port, _inner: inner, folder };
-        let until = Instant::now() + START_MAX;
-        while !store.send("GET", kind.paths().health, "").is_ok_and(|answer| answer.status == 200) {
-            let log = || fs::read_to_string(store.folder.join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "{kind:?} does not start: {}", log());
-            sleep(Duration::from_millis(20));
-        }
+        let process = run(&program, kind, &ports, &folder);
+        let store = Self { kind, process, ports, folder };
+        store.wait();
         Some(store)
     }
 
+    fn wait(&self) {
+        let until = Instant::now() + START_MAX;
+        while !self.send("GET", self.kind.paths().health, "").is_ok_and(|answer| answer.status == 200) {
+            let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(Instant::now() < until, "{:?} does not start: {}", self.kind, log());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it in peace; it keeps its data.
+    pub(super) fn stop(&mut self) {
+        let id = i32::try_from(self.process.id()).expect("a process id");
+        kill(Pid::from_raw(id), Signal::SIGTERM).expect("it lives");
+        self.process.wait().expect("it ends");
+    }
+
+    /// Starts it once more, where it was.
+    pub(super) fn resume(&mut self) {
+        let program = program(self.kind.paths().program).expect("it was there");
+        self.process = run(&program, self.kind, &self.ports, &self.folder);
+        self.wait();
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
-        self.port.address()
+        self.ports[0].address()
     }
 
     /// The path that takes metrics.
@@ -158,6 +175,13 @@ impl Drop for Store {
         self.process.wait().ok();
         fs::remove_dir_all(&self.folder).ok();
     }
+}
+
+fn run(program: &Path, kind: Kind, ports: &[Reserved; 2], folder: &Path) -> Child {
+    let log = File::create(folder.join("log")).expect("the folder is ours");
+    let mut command = Command::new(program);
+    command.args(arguments(kind, ports.each_ref().map(Reserved::address), folder));
+    command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts")
 }
 
 fn arguments(kind: Kind, [address, inner]: [SocketAddr; 2], folder: &Path) -> Vec<String> {

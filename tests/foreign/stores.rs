@@ -190,3 +190,32 @@ fn a_store_that_accepts_no_deltas_is_named_as_such() {
         );
     }
 }
+
+/// What is sent while a store is away is kept, and sent when it is back.
+#[test]
+fn a_store_that_restarts_misses_nothing() {
+    let rows = [
+        (Kind::Prometheus("exemplar-storage"), "cumulative", TOTAL, true),
+        (Kind::Prometheus("otlp-native-delta-ingestion"), "delta", SUM, true),
+        // It forgets what it has added up.
+        (Kind::Prometheus("otlp-deltatocumulative"), "delta", TOTAL, false),
+        (Kind::VictoriaMetrics, "delta", SUM, true),
+        (Kind::Mimir(""), "cumulative", TOTAL, true),
+    ];
+    for (kind, temporality, query, is_true) in rows {
+        let Some(mut store) = Store::start(kind) else { return };
+        let platform = environment(&store, "orders", temporality, "0");
+        for number in 1..=12 {
+            match number {
+                5 => store.stop(),
+                9 => store.resume(),
+                _ => {}
+            }
+            invoke(&platform, &format!("r-{number}"));
+        }
+        platform.spin_down();
+        assert!(!platform.log("export_failed").is_empty(), "{kind:?} was away, and nobody noticed");
+        let off = worst(&store, &[("orders".to_owned(), 12)], query);
+        assert_eq!(off <= ERROR_MAX, is_true, "{kind:?}: {query} is off by {off}");
+    }
+}
