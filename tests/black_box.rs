@@ -38,8 +38,10 @@ mod black_box {
     mod proxies;
     mod receiver;
     mod residency;
+    mod secrets;
     mod settings;
     mod shutdown;
+    mod signed;
     mod spool;
     mod start;
     mod stores;

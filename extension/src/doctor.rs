@@ -54,7 +54,13 @@ async fn look(settings: Settings) -> Diagnosis {
         let _ = writeln!(text, "the spool's folder {path} cannot be written: {error}");
     }
     let urls = settings.destinations.each_ref().map(|destination| destination.as_ref().map(|it| it.shown()));
-    let exporter = Exporter::new(settings.destinations, Inbox::new().0, Clock::start());
+    let exporter = Exporter::new(
+        settings.destinations,
+        settings.credentials,
+        settings.vaults,
+        Inbox::new().0,
+        Clock::start(),
+    );
     for (signal, url) in Signal::ALL.into_iter().zip(urls) {
         let signal_name = crate::log::word(signal);
         let Some(url) = url else {

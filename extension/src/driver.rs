@@ -201,6 +201,7 @@ impl Driver {
             if !self.names_instance {
                 instance::name(Arc::make_mut(&mut self.identity), seed);
             }
+            self.exporter.on_restored();
             self.agent.handle(self.clock.now(), Input::Restored { seed });
             self.carry_out();
         }

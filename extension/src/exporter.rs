@@ -10,6 +10,8 @@ mod gzip;
 mod health;
 mod packing;
 mod probe;
+mod secrets;
+mod signing;
 mod trust;
 
 pub use probe::Finding;
@@ -19,7 +21,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use tokio::task::AbortHandle;
 use wire::collector::Answer;
 use wire::otlp::{Body, Identity};
@@ -28,10 +32,13 @@ use self::backend::{Backend, Origin};
 use self::failure::{Cause, Failure};
 use self::gzip::Gzip;
 use self::packing::{Agreement, may_be_packing, pack};
+use self::secrets::Secrets;
+use self::signing::{Signed, Signer, ToSign};
+use crate::aws::{self, Refusal};
 use crate::caught::caught_async;
-use crate::clock::Clock;
+use crate::clock::{Clock, NEXT_FIRST, pause};
 use crate::driver::{Inbox, Message};
-use crate::settings::{Destination, Packing, Protocol};
+use crate::settings::{Destination, Packing, Protocol, Vaults};
 
 /// Answers are read up to here; a backend that says more says nothing that matters.
 const ANSWER_MAX: usize = 64 << 10;
@@ -44,6 +51,10 @@ pub struct Exporter {
     backends: Vec<Backend>,
     running: HashMap<BatchId, Running>,
     gzip: Gzip,
+    /// Who signs, where any request is signed.
+    signer: Option<Signer>,
+    /// Who knows the secrets in headers, where there are any.
+    secrets: Option<Secrets>,
     inbox: Inbox,
     clock: Clock,
 }
@@ -68,7 +79,14 @@ struct Route {
 impl Exporter {
     /// Knows where to send; its clients are built when `/next` has been asked. What cannot be built is said once,
     /// and the rest works: a certificate file that cannot be read leaves the built-in roots.
-    pub fn new(destinations: [Option<Destination>; Signal::ALL.len()], inbox: Inbox, clock: Clock) -> Self {
+    /// Requests that are signed are signed by `credentials`.
+    pub fn new(
+        destinations: [Option<Destination>; Signal::ALL.len()],
+        credentials: Option<aws::Source>,
+        vaults: Vaults,
+        inbox: Inbox,
+        clock: Clock,
+    ) -> Self {
         let mut backends: Vec<Backend> = Vec::new();
         let with_lane = Signal::ALL.map(LaneId::of).into_iter().zip(destinations);
         let routes = with_lane.filter_map(|(lane, destination)| {
@@ -83,7 +101,18 @@ impl Exporter {
             Some((lane, Route { destination: Arc::new(destination), headers, backend }))
         });
         let routes = routes.collect();
-        Self { routes, backends, running: HashMap::new(), gzip: Gzip::default(), inbox, clock }
+        let signer = credentials.map(Signer::new);
+        let secrets = signer.clone().map(|signer| Secrets::new(signer, vaults, clock));
+        Self {
+            routes,
+            backends,
+            running: HashMap::new(),
+            gzip: Gzip::default(),
+            signer,
+            secrets,
+            inbox,
+            clock,
+        }
     }
 
     /// Sends `entries` as one request and reports how it ended.
@@ -96,7 +125,7 @@ impl Exporter {
         identity: Arc<Identity>,
     ) {
         self.running.retain(|_, running| !running.task.is_finished());
-        let (inbox, clock) = (self.inbox.clone(), self.clock);
+        let inbox = self.inbox.clone();
         let Some((route, client)) = self.routes.get(&lane).cloned().and_then(|route| {
             let client = self.backends[route.backend].client()?;
             Some((route, client))
@@ -107,11 +136,11 @@ impl Exporter {
         let backend = route.backend;
         let agreement = self.backends[backend].agreement.clone();
         let (health, signal) = (self.backends[backend].health.clone(), lane.signal);
-        let sender = Sender { route, client, agreement, gzip: self.gzip.clone(), clock };
+        let sender = self.sender(route, client, agreement);
         let task = tokio::spawn(async move {
             let delivered = caught_async(sender.deliver(&entries, &identity, effort)).await;
             // A request in which a bug shows would show it again: its content is dropped and counted.
-            let (Ended { outcome, failure }, raw_bytes, sent_bytes) =
+            let (Ended { outcome, failure, .. }, raw_bytes, sent_bytes) =
                 delivered.unwrap_or((Ended::unusable(), 0, 0));
             // What was not asked says nothing of the backend.
             if sent_bytes > 0 || outcome != Outcome::TooLarge {
@@ -120,6 +149,12 @@ impl Exporter {
             inbox.send(exported(id, outcome, raw_bytes, sent_bytes));
         });
         self.running.insert(id, Running { signal, backend, task: task.abort_handle() });
+    }
+
+    fn sender(&self, route: Route, client: reqwest::Client, agreement: Agreement) -> Sender {
+        let (gzip, clock) = (self.gzip.clone(), self.clock);
+        let (signer, secrets) = (self.signer.clone(), self.secrets.clone());
+        Sender { route, client, agreement, gzip, clock, signer, secrets }
     }
 
     /// Lets go of a request: its connection is not used again, and nothing is reported.
@@ -152,8 +187,23 @@ impl Exporter {
     /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is
     /// found out again, and said, by the export that meets it.
     pub fn connect(&mut self, lane: LaneId) {
-        let backend = self.routes.get(&lane).and_then(|route| self.backends.get_mut(route.backend));
-        backend.into_iter().for_each(Backend::connect);
+        let Some(route) = self.routes.get(&lane) else { return };
+        self.backends.get_mut(route.backend).into_iter().for_each(Backend::connect);
+        if let Some(secrets) = self.secrets.clone()
+            && !route.destination.secrets.is_empty()
+        {
+            let destination = route.destination.clone();
+            tokio::spawn(async move {
+                pause(NEXT_FIRST).await;
+                secrets.prepare(&destination.secrets).await;
+            });
+        }
+    }
+
+    /// The environment was restored from a snapshot: what signs requests was the builder's.
+    pub fn on_restored(&mut self) {
+        self.signer.iter_mut().for_each(Signer::begin_anew);
+        self.secrets.iter_mut().for_each(Secrets::begin_anew);
     }
 
     /// Forgets idle connections: the next request opens a new one.
@@ -173,6 +223,8 @@ struct Sender {
     agreement: Agreement,
     gzip: Gzip,
     clock: Clock,
+    signer: Option<Signer>,
+    secrets: Option<Secrets>,
 }
 
 impl Sender {
@@ -206,26 +258,76 @@ impl Sender {
         let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, identity, take);
         let (body, raw_bytes) = pack(pieces, size, packing, effort, &self.gzip);
         let sent_bytes = body.len() as u64;
-        let Route { destination, headers, .. } = &self.route;
+        let Route { destination, .. } = &self.route;
         // With its resources and envelopes it may be more than policy has counted: it comes again, in two halves.
         if raw_bytes > destination.limit.bytes as u64 && entries.len() > 1 {
-            return (Ended { outcome: Outcome::TooLarge, failure: None }, raw_bytes, 0);
+            return (Ended::new(Outcome::TooLarge, None), raw_bytes, 0);
         }
-        let url = &destination.url[..];
-        let request = Request { client: &self.client, url, headers, packing, body, now: self.clock.wall() };
-        let ended = match destination.protocol {
-            Protocol::HttpProtobuf => post(request).await,
-            Protocol::Grpc => call::call(request).await,
-        };
+        let ended = self.send(packing, body).await;
         (ended, raw_bytes, sent_bytes)
     }
+
+    fn request(&self, packing: Packing, body: Bytes) -> Request<'_> {
+        let Route { destination, headers, .. } = &self.route;
+        let (url, headers) = (&destination.url[..], headers.clone());
+        Request { client: &self.client, url, headers, packing, body, now: self.clock.wall() }
+    }
+
+    /// Sends `body`; once more where it was refused, and what it was refused for could be mended.
+    async fn send(&self, packing: Packing, body: Bytes) -> Ended {
+        let (ended, signed) = self.try_once(packing, body.clone()).await;
+        if self.mend(&ended, signed).await { self.try_once(packing, body).await.0 } else { ended }
+    }
+
+    /// How a try has ended, and what it was signed with.
+    async fn try_once(&self, packing: Packing, body: Bytes) -> (Ended, Option<Signed>) {
+        let destination = &self.route.destination;
+        let mut request = self.request(packing, body.clone());
+        if let Some(secrets) = &self.secrets
+            && !secrets.fill_in(&destination.secrets, &mut request.headers).await
+        {
+            // Held, as with a key that is refused: so far there is none.
+            let failure = Some(Failure::of(Cause::SecretUnread));
+            return (Ended::new(Outcome::Refused { status: 401 }, failure), None);
+        }
+        let mut signed = None;
+        if let (Some(scope), Some(signer)) = (&destination.scope, &self.signer) {
+            let headers = [(CONTENT_TYPE.as_str(), PROTOBUF)];
+            let to_sign = ToSign { url: request.url, headers: &headers, body: &body };
+            signed = signer.sign(to_sign, scope, request.now, &mut request.headers).await;
+            if signed.is_none() {
+                let failure = Some(Failure::of(Cause::Unsigned));
+                return (Ended::new(Outcome::Retry { after: None }, failure), None);
+            }
+        }
+        let ended = match destination.protocol {
+            Protocol::HttpProtobuf => post(request, signed.as_ref()).await,
+            Protocol::Grpc => call::call(request).await,
+        };
+        (ended, signed)
+    }
+
+    /// Whether another try may succeed where this one, which was `signed`, was refused.
+    async fn mend(&self, ended: &Ended, signed: Option<Signed>) -> bool {
+        if let (Some(refusal), Some(signed), Some(signer)) = (ended.refusal, signed, &self.signer) {
+            return signer.mend(refusal, &signed, self.clock.wall()).await;
+        }
+        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
+        match &self.secrets {
+            Some(secrets) if is_refused => secrets.renew(&self.route.destination.secrets).await,
+            _ => false,
+        }
+    }
 }
+
+/// The content type of what is sent over HTTP.
+const PROTOBUF: &str = "application/x-protobuf";
 
 /// One try at one request.
 struct Request<'a> {
     client: &'a reqwest::Client,
     url: &'a str,
-    headers: &'a HeaderMap,
+    headers: HeaderMap,
     packing: Packing,
     body: Bytes,
     now: UnixNanos,
@@ -235,12 +337,18 @@ struct Request<'a> {
 struct Ended {
     outcome: Outcome,
     failure: Option<Failure>,
+    /// What AWS has against a request that was signed.
+    refusal: Option<Refusal>,
 }
 
 impl Ended {
+    const fn new(outcome: Outcome, failure: Option<Failure>) -> Self {
+        Self { outcome, failure, refusal: None }
+    }
+
     /// An answer with this status and these words means this.
     fn answered(outcome: Outcome, status: u16, words: &[u8]) -> Self {
-        Self { outcome, failure: Failure::in_answer(outcome, status, words) }
+        Self::new(outcome, Failure::in_answer(outcome, status, words))
     }
 
     /// Nothing was answered.
@@ -251,19 +359,18 @@ impl Ended {
             _ if error.is_connect() => Outcome::Retry { after: None },
             _ => Outcome::Lost,
         };
-        Self { outcome, failure: Some(Failure::unanswered(error, error.is_connect())) }
+        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect())))
     }
 
     /// No request could be made.
     const fn unusable() -> Self {
-        Self { outcome: Outcome::Rejected { status: 0 }, failure: Some(Failure::of(Cause::RefusedOtherwise)) }
+        Self::new(Outcome::Rejected { status: 0 }, Some(Failure::of(Cause::RefusedOtherwise)))
     }
 }
 
-async fn post(request: Request<'_>) -> Ended {
-    let Request { client, url, headers, packing, body, now } = request;
-    let mut headers = headers.clone();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+async fn post(request: Request<'_>, signed: Option<&Signed>) -> Ended {
+    let Request { client, url, mut headers, packing, body, now } = request;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
     if let Some(name) = packing.name() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
@@ -273,7 +380,7 @@ async fn post(request: Request<'_>) -> Ended {
     };
     let status = response.status().as_u16();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (retry_after, content_type) = (text(RETRY_AFTER), text(CONTENT_TYPE));
+    let (retry_after, content_type, date) = (text(RETRY_AFTER), text(CONTENT_TYPE), text(DATE));
     let mut answer = Vec::new();
     while answer.len() < ANSWER_MAX {
         match response.chunk().await {
@@ -289,13 +396,18 @@ async fn post(request: Request<'_>) -> Ended {
         body: &answer,
     };
     let outcome = answer.outcome(now);
+    let failure = |cause| Some(Failure { status: Some(status), ..Failure::of(cause) });
     if answer.is_web_page() && (200..300).contains(&status) {
-        return Ended {
-            outcome,
-            failure: Some(Failure { status: Some(status), ..Failure::of(Cause::NotOtlp) }),
-        };
+        return Ended::new(outcome, failure(Cause::NotOtlp));
     }
-    Ended::answered(outcome, status, answer.body)
+    let refusal = signed.and_then(|signed| aws::refusal(status, date.as_deref(), answer.body, signed.at));
+    match refusal {
+        // Held, as with a key that is refused: somebody may switch it on.
+        Some(Refusal::NoTransactionSearch) => {
+            Ended::new(Outcome::Refused { status }, failure(Cause::NoTransactionSearch))
+        }
+        _ => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
+    }
 }
 
 fn headers(destination: &Destination) -> HeaderMap {

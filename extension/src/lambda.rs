@@ -5,11 +5,13 @@
 
 pub(crate) mod bare;
 mod connection;
+mod credentials;
 mod naming;
 mod subscription;
 
 pub use bare::Progress;
 pub use connection::Connection;
+pub use credentials::credentials;
 pub use subscription::subscribe;
 
 use std::sync::{Arc, MutexGuard, PoisonError};

@@ -1,5 +1,6 @@
 //! Prefreeze: the shell around `policy`. Sockets, clocks and files on one side, decisions on the other.
 
+pub mod aws;
 mod caught;
 pub mod clock;
 pub mod doctor;

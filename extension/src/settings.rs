@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
 
+mod aws;
 mod endpoint;
 mod guarding;
 mod limits;
@@ -26,7 +27,10 @@ use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
 
+use crate::aws::{Scope, Source};
 use crate::guarding::Guarding;
+use aws::Making;
+pub use aws::{SecretHeader, Vaults};
 use endpoint::{UrlPath, shown};
 use proxies::Way;
 use table::{Setting, TABLE};
@@ -38,6 +42,10 @@ pub struct Settings {
     pub policy: Config,
     /// Where each signal goes, in the order of [`Signal::ALL`].
     pub destinations: [Option<Destination>; Signal::ALL.len()],
+    /// Who signs requests, where any are signed.
+    pub credentials: Option<Source>,
+    /// Where secrets are read.
+    pub vaults: Vaults,
     /// Who the function is.
     pub identity: Identity,
     /// Whether that has a `service.instance.id`.
@@ -97,6 +105,10 @@ pub struct Destination {
     pub url: String,
     /// Headers of every request.
     pub headers: Vec<(String, String)>,
+    /// Further headers, whose values are secrets that have to be read.
+    pub secrets: Vec<SecretHeader>,
+    /// What requests are signed for, where they are.
+    pub scope: Option<Scope>,
     /// How requests are made.
     pub protocol: Protocol,
     /// How requests are packed.
@@ -199,7 +211,8 @@ impl Settings {
         reader.report_unknown();
         let hosts = reader.allowed_hosts();
         let destinations = Signal::ALL.map(|signal| reader.destination(signal, &receivers));
-        let destinations = reader.keep_within(hosts.as_ref(), destinations);
+        let vaults = reader.vaults(hosts.as_ref());
+        let destinations = reader.keep_within(hosts.as_ref(), &vaults, destinations);
         let policy = reader.policy(&destinations);
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
@@ -211,11 +224,14 @@ impl Settings {
         let logs = reader.word("PREFREEZE_LOGS", Wanted::None, &levels);
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let hints = reader.sdk_hints(&receivers);
-        let Reader { set, mut problems, refused } = reader;
-        problems.dedup();
+        let is_signed = |to: &Destination| to.scope.is_some() || !to.secrets.is_empty();
+        let credentials = reader.credentials().filter(|_| destinations.iter().flatten().any(is_signed));
+        let Reader { set, problems, refused } = reader;
         Self {
             policy,
             destinations,
+            credentials,
+            vaults,
             identity,
             names_instance,
             receivers,
@@ -333,7 +349,11 @@ impl Reader {
     }
 
     fn problem(&mut self, name: &str, reason: impl Into<String>) {
-        self.problems.push(Problem { name: name.to_owned(), reason: reason.into() });
+        let problem = Problem { name: name.to_owned(), reason: reason.into() };
+        // What holds for several signals is said once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// A variable that is ours by its prefix and not in the table is a typing error worth naming.
@@ -402,7 +422,8 @@ impl Reader {
             Protocol::HttpProtobuf => UrlPath::AsItIs,
             Protocol::Grpc => UrlPath::Method(wire::grpc::path_of(signal)),
         };
-        let url = match endpoint::url(&text, path, receivers) {
+        let of_aws = self.endpoint_of_aws(&name, &text, signal);
+        let url = match of_aws.unwrap_or_else(|| endpoint::url(&text, path, receivers)) {
             Ok(url) => url,
             Err(reason) => {
                 self.problem(&name, reason);
@@ -413,6 +434,8 @@ impl Reader {
         let packings = [("gzip", Packing::Gzip), ("zstd", Packing::Zstd), ("none", Packing::None)];
         let packing = self.word(&packing, Packing::Gzip, &packings);
         let headers = self.headers(signal);
+        let making = Making { protocol, packing, headers, secrets: Vec::new(), scope: None };
+        let Making { protocol, packing, headers, secrets, scope } = self.suit_aws(signal, &url, making)?;
         // A relative path begins in the function's package, as those of other files.
         let path = |name| {
             let path = self.get(&self.form(name, signal))?;
@@ -425,7 +448,7 @@ impl Reader {
         };
         let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
         let limit = limits::of(&url, signal);
-        Some(Destination { url, headers, protocol, packing, tls, is_direct, proxy, limit })
+        Some(Destination { url, headers, secrets, scope, protocol, packing, tls, is_direct, proxy, limit })
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
@@ -460,6 +483,8 @@ impl Reader {
             [("link", XrayParent::Link), ("parent", XrayParent::Parent), ("ignore", XrayParent::Ignore)];
         let spool = [("always", SpoolMode::Always), ("outage", SpoolMode::Outage), ("off", SpoolMode::Off)];
         let default = Config::default();
+        let to_traces = destinations[Signal::Traces as usize].as_ref();
+        let xray_default = Self::xray_parent_default(to_traces.and_then(|traces| traces.scope.as_ref()));
         let [traces, metrics, logs] = destinations.each_ref().map(Option::is_some);
         let limit = |destination: &Option<Destination>| {
             destination.as_ref().map_or(RequestLimit::NONE, |destination| destination.limit)
@@ -476,7 +501,7 @@ impl Reader {
             thaw_gap: self.millis("PREFREEZE_RECONNECT_AFTER_MS", 20_000),
             export_timeouts: Signal::ALL.map(|signal| self.export_timeout(signal)),
             spool: self.word("PREFREEZE_SPOOL", SpoolMode::default(), &spool),
-            xray_parent: self.word("PREFREEZE_XRAY_PARENT", XrayParent::default(), &xray),
+            xray_parent: self.word("PREFREEZE_XRAY_PARENT", xray_default, &xray),
             measuring: self.measuring(),
             prices: self.prices(),
             sampling: self.sampling(),

@@ -259,10 +259,12 @@ const FREEZE: &[Item] = &[
         "No answer is kept: each new connection asks the system again, and a connection that is lost is replaced, which \
          is played. Another answer needs a resolver of the test's own, and so root.",
     ),
-    absent(
+    tests(
         "credentials expire meanwhile",
-        "The extension signs nothing and uses no AWS credentials; its headers are settings. A backend that begins to \
-         refuse them is row 401.",
+        &[
+            "black_box/signed::expired_credentials_are_replaced_at_once",
+            "black_box/secrets::a_key_that_was_rotated_is_read_again_and_nothing_is_lost",
+        ],
     ),
     rows(
         "real-time clock jump forward or back",
@@ -377,7 +379,7 @@ const BACKEND: &[Item] = &[
             &["black_box/connections::a_black_hole_costs_no_more_than_the_ceiling"],
         )
     },
-    absent("SigV4 clock-skew 403", "Nothing is signed; any 403 is a refusal, which is played."),
+    tests("SigV4 clock-skew 403", &["black_box/signed::a_wrong_clock_is_corrected_by_awss_own"]),
     tests(
         "blackhole (SYN drop) as in a VPC without NAT",
         &["black_box/connections::a_black_hole_costs_no_more_than_the_ceiling"],

@@ -1,5 +1,6 @@
 //! What the end-to-end tests are made of: a backend that records, a platform that checks, and payloads.
 
+pub mod aws;
 pub mod collector;
 pub mod demo;
 pub mod grafana;

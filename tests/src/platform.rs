@@ -56,7 +56,7 @@ impl Platform {
     /// When there is no extension binary, see [`Script`].
     pub fn start(script: &Script) -> Self {
         let receiver = Arc::clone(&script.receiver);
-        let shared = Arc::new(Shared::new(receiver.address()));
+        let shared = Arc::new(Shared::new(receiver.address(), script.roles.clone()));
         let is_strict = script.is_strict;
         let api = Api::start(&shared, script);
         let process = Process::spawn(&shared, script, api.address(), receiver.address());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use policy::{Config, InitType, Measuring, Shutdown, ShutdownReason, Signal, SpoolMode, UnixNanos};
 
 use super::*;
+use crate::settings::Vaults;
 use crate::spool::Leftover;
 
 /// A folder that is taken away.
@@ -47,7 +48,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         prices: config.prices.clone(),
         agent: Agent::new(config),
         clock,
-        exporter: Exporter::new([None, None, None], inbox.clone(), clock),
+        exporter: Exporter::new([None, None, None], None, Vaults::default(), inbox.clone(), clock),
         identity: Arc::default(),
         next: mpsc::unbounded_channel().0,
         emf_namespace: String::new(),

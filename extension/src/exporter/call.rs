@@ -22,13 +22,12 @@ const UNKNOWN: u16 = 2;
 
 /// Makes the call. Its connection is HTTP/2 from the first byte: over TLS that was agreed on, without it both know.
 pub(super) async fn call(request: Request<'_>) -> Ended {
-    let Request { client, url, headers, packing, body, now } = request;
+    let Request { client, url, mut headers, packing, body, now } = request;
     let Ok(length) = u32::try_from(body.len()) else {
-        return Ended { outcome: policy::Outcome::TooLarge, failure: Some(Failure::of(Cause::TooLarge)) };
+        return Ended::new(policy::Outcome::TooLarge, Some(Failure::of(Cause::TooLarge)));
     };
     let head = Bytes::copy_from_slice(&grpc::head(packing != Packing::None, length));
     let message = Message(VecDeque::from([head, body]));
-    let mut headers = headers.clone();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
@@ -58,8 +57,7 @@ pub(super) async fn call(request: Request<'_>) -> Ended {
     let mut body = Vec::new();
     while let Some(frame) = answer.frame().await {
         let Ok(frame) = frame else {
-            let failure = Some(Failure::of(Cause::ConnectionClosed));
-            return Ended { outcome: policy::Outcome::Lost, failure };
+            return Ended::new(policy::Outcome::Lost, Some(Failure::of(Cause::ConnectionClosed)));
         };
         match frame.into_data() {
             Ok(data) if body.len() < ANSWER_MAX => body.extend_from_slice(&data),

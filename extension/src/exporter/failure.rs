@@ -51,6 +51,9 @@ pub(super) enum Cause {
     OutOfOrder,
     TooLarge,
     ServerError,
+    NoTransactionSearch,
+    Unsigned,
+    SecretUnread,
     RefusedOtherwise,
 }
 
@@ -68,7 +71,7 @@ impl Cause {
 
 /// Every cause in the order of [`Cause`]: its name in a line, and what happened. What to do is on the page on
 /// troubleshooting.
-const TABLE: [(Cause, &str, &str); 36] = [
+const TABLE: [(Cause, &str, &str); 39] = [
     (Cause::NameNotFound, "name_not_found", "the name of the backend's host cannot be resolved"),
     (Cause::ConnectionRefused, "connection_refused", "nothing listens on the backend's port"),
     (Cause::HostUnreachable, "host_unreachable", "there is no network route to the backend"),
@@ -168,6 +171,13 @@ const TABLE: [(Cause, &str, &str); 36] = [
     ),
     (Cause::TooLarge, "too_large", "the backend considers the request too large"),
     (Cause::ServerError, "server_error", "the backend failed while it handled the request"),
+    (
+        Cause::NoTransactionSearch,
+        "no_transaction_search",
+        "X-Ray takes OTLP only where Transaction Search is on: aws xray update-trace-segment-destination --destination CloudWatchLogs",
+    ),
+    (Cause::Unsigned, "unsigned", "there are no credentials to sign requests to AWS with"),
+    (Cause::SecretUnread, "secret_unread", "the secret that a header refers to was not read"),
     (Cause::RefusedOtherwise, "refused", "the backend refused the request"),
 ];
 

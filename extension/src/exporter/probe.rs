@@ -5,8 +5,8 @@ use std::time::Duration;
 use policy::{Effort, LaneId, Signal};
 use wire::otlp::Identity;
 
+use super::Exporter;
 use super::failure::Failure;
-use super::{Exporter, Sender};
 use crate::clock::within;
 
 /// How long an answer is waited for: what takes longer would hold a function for as long.
@@ -46,8 +46,7 @@ impl Exporter {
                 detail: String::new(),
             }));
         };
-        let (agreement, gzip, clock) = (backend.agreement.clone(), self.gzip.clone(), self.clock);
-        let sender = Sender { route, client, agreement, gzip, clock };
+        let sender = self.sender(route, client, backend.agreement.clone());
         let identity = Identity::default();
         let ended = within(PATIENCE, sender.deliver(&[], &identity, Effort::Least)).await;
         let failure = match ended {

@@ -2,7 +2,7 @@
 
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::{Problem, Protocol, Reader, endpoint};
+use super::{Protocol, Reader, endpoint};
 
 /// The variables that name hosts which need no proxy.
 pub(super) const EXCEPTED: [&str; 2] = ["NO_PROXY", "no_proxy"];
@@ -29,10 +29,7 @@ impl Reader {
         let Some(intercept) = self.proxies().intercept(&uri) else { return Way::default() };
         if protocol == Protocol::Grpc && uri.scheme_str() == Some("http") {
             let reason = "gRPC without TLS cannot pass an HTTP proxy: it is sent directly; use https://, or name the host in NO_PROXY";
-            let problem = Problem { name: setting.to_owned(), reason: reason.to_owned() };
-            if !self.problems.contains(&problem) {
-                self.problems.push(problem);
-            }
+            self.problem(setting, reason);
             return Way { is_direct: true, proxy: None };
         }
         Way {

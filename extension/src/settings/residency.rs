@@ -2,19 +2,14 @@
 
 use policy::Signal;
 
-use super::{Destination, Problem, Reader};
+use super::{Destination, Problem, Reader, Vaults};
+use crate::aws::{DOMAINS, is_region};
 
 const ALLOWED: &str = "PREFREEZE_ALLOWED_HOSTS";
 
 /// The variables that name a proxy, as curl and most HTTP clients have them.
 pub(super) const PROXIES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-
-/// What the names of AWS's own endpoints in a region end in.
-///
-/// # Source
-/// <https://docs.aws.amazon.com/general/latest/gr/rande.html>
-const OF_AWS: [&str; 5] = ["amazonaws.com", "amazonaws.com.cn", "vpce.amazonaws.com", "api.aws", "on.aws"];
 
 /// The hosts that data may go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +40,7 @@ impl Hosts {
         match ending {
             Some(ending) => self.endings.push(format!(".{ending}")),
             None if is_region(&item) => {
-                self.endings.extend(OF_AWS.map(|domain| format!(".{item}.{domain}")));
+                self.endings.extend(DOMAINS.map(|domain| format!(".{item}.{domain}")));
             }
             None => self.names.push(item),
         }
@@ -57,17 +52,6 @@ impl Hosts {
 fn plain(host: &str) -> String {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// `ap-south-1`, `us-gov-west-1`.
-fn is_region(item: &str) -> bool {
-    let parts: Vec<&str> = item.split('-').collect();
-    let Some((number, words)) = parts.split_last() else { return false };
-    words.len() >= 2
-        && words[0].len() == 2
-        && words.iter().all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
-        && number.len() == 1
-        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Reader {
@@ -88,6 +72,7 @@ impl Reader {
     pub(super) fn keep_within(
         &mut self,
         hosts: Option<&Hosts>,
+        vaults: &Vaults,
         destinations: [Option<Destination>; Signal::ALL.len()],
     ) -> [Option<Destination>; Signal::ALL.len()] {
         let Some(hosts) = hosts else { return destinations };
@@ -96,9 +81,18 @@ impl Reader {
         destinations.map(|destination| {
             let signal = signals.next().expect("there is a destination for each signal");
             let destination = destination?;
-            let uri: http::Uri = destination.url.parse().unwrap_or_default();
-            let host = uri.host().unwrap_or_default();
-            if hosts.allow(host) {
+            let host = |url: &str| url.parse::<http::Uri>().ok()?.host().map(str::to_owned);
+            let mut asked =
+                destination.secrets.iter().filter_map(|secret| host(&vaults.url(&secret.reference)));
+            if let Some(strange) = asked.find(|host| !hosts.allow(host)) {
+                let variable = self.form("PREFREEZE_EXPORTER_OTLP_HEADERS", signal);
+                let what = "a secret would be read there, and without it all data is dropped and counted";
+                self.refuse(&variable, format!("{strange} is not in {ALLOWED}; {what}"));
+                return None;
+            }
+            drop(asked);
+            let host = host(&destination.url).unwrap_or_default();
+            if hosts.allow(&host) {
                 let is_direct = is_direct || destination.is_direct;
                 let proxy = destination.proxy.filter(|_| !is_direct);
                 return Some(Destination { is_direct, proxy, ..destination });
@@ -110,6 +104,11 @@ impl Reader {
             );
             None
         })
+    }
+
+    /// Whether requests pass the proxies by that the environment names, because data may not go through one of them.
+    pub(super) fn goes_directly(&mut self, hosts: Option<&Hosts>) -> bool {
+        hosts.is_some_and(|hosts| self.must_go_directly(hosts))
     }
 
     /// Whether one of the proxies that the environment names is not on the list.

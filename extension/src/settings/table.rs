@@ -22,12 +22,20 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 53] = [
+pub(super) static TABLE: [Setting; 54] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
         default: "none: data is dropped and counted",
-        help: "Where data goes: the base URL of an OTLP backend; for OTLP/HTTP, `/v1/traces` and so on are appended. A signal's own form is used as it is.",
+        help: "Where data goes: the base URL of an OTLP backend; for OTLP/HTTP, `/v1/traces` and so on are appended. A signal's own form is used as it is. `aws`, or `aws:eu-west-1`: CloudWatch, in the function's region or in another one.",
+        per_signal: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_EXPORTER_OTLP_AUTH",
+        kind: "auto, none, sigv4, sigv4:service:region",
+        default: "auto",
+        help: "Whether requests are signed with the function's role (Signature Version 4): `auto` signs those to CloudWatch that have no header `authorization`.",
         per_signal: true,
         ..PLAIN
     },
@@ -35,7 +43,7 @@ pub(super) static TABLE: [Setting; 53] = [
         name: "PREFREEZE_EXPORTER_OTLP_HEADERS",
         kind: "k=v,k=v",
         default: "none",
-        help: "Headers of every request, values percent-encoded; API keys belong here.",
+        help: "Headers of every request, values percent-encoded; API keys belong here. `secret://<ARN or name>#<field>` at the end of a value is read from Secrets Manager or Parameter Store.",
         per_signal: true,
         is_secret: true,
     },
@@ -251,7 +259,7 @@ pub(super) static TABLE: [Setting; 53] = [
     Setting {
         name: "PREFREEZE_XRAY_PARENT",
         kind: "link, parent, ignore",
-        default: "link",
+        default: "link; `parent` where traces go to `aws`",
         help: "What the X-Ray header means for a span that has no other parent; `parent` is for X-Ray backends.",
         ..PLAIN
     },
@@ -406,7 +414,7 @@ pub(super) static TABLE: [Setting; 53] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 13] = [
+pub(super) static FOREIGN: [(&str, &str); 25] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     (
@@ -422,7 +430,25 @@ pub(super) static FOREIGN: [(&str, &str); 13] = [
     ("AWS_LAMBDA_FUNCTION_VERSION", "`faas.version`."),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "`faas.max_memory`, and the default of `PREFREEZE_BUFFER_BYTES`."),
     ("AWS_LAMBDA_INITIALIZATION_TYPE", "What counts as a cold start."),
-    ("AWS_REGION", "`cloud.region`."),
+    ("AWS_REGION", "`cloud.region`, and the region of the endpoint `aws`."),
+    ("AWS_ACCESS_KEY_ID", "Who signs requests to AWS. It is never printed, nor are the next two."),
+    ("AWS_SECRET_ACCESS_KEY", "With what."),
+    ("AWS_SESSION_TOKEN", "With which session."),
+    (
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "Where the platform has these three, with SnapStart: read there instead.",
+    ),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "What it wants to be told for that. It is never printed."),
+    (
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "Where log records go at CloudWatch, unless `x-aws-log-group` is among the headers.",
+    ),
+    ("AWS_LAMBDA_LOG_STREAM_NAME", "The same of `x-aws-log-stream`."),
+    ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "What is asked for secrets in place of AWS Secrets Manager."),
+    ("AWS_ENDPOINT_URL_SSM", "The same for Parameter Store."),
+    ("AWS_ENDPOINT_URL", "The same for both."),
+    ("AWS_USE_FIPS_ENDPOINT", "`true`: the endpoint `aws` is asked by its names for FIPS."),
+    ("AWS_USE_DUALSTACK_ENDPOINT", "`true`: by those that have addresses of IPv6, too."),
     (
         "HTTPS_PROXY",
         "A proxy on the way to an HTTP backend, as are `HTTP_PROXY`, `ALL_PROXY` and their forms in small letters; `NO_PROXY` names hosts that need none.",

@@ -21,6 +21,11 @@ pub fn rfc3339(text: &str) -> Option<UnixNanos> {
 /// # Source
 /// IMF-fixdate, <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>
 pub fn until_http_date(text: &str, now: UnixNanos) -> Option<Duration> {
+    Some(http_date(text)?.since(now))
+}
+
+/// The time that an HTTP date names: `Sun, 22 Nov 2026 07:58:29 GMT`.
+pub fn http_date(text: &str) -> Option<UnixNanos> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<_> = text.split_whitespace().collect();
@@ -29,7 +34,22 @@ pub fn until_http_date(text: &str, now: UnixNanos) -> Option<Duration> {
     // A year that is too far away to count is as far away as any.
     let year = year.parse::<u64>().ok()?.min(YEAR_MAX);
     let seconds = unix_seconds(year, month, day.parse().ok()?, clock)?;
-    Some(UnixNanos(seconds.checked_mul(NANOS)?).since(now))
+    Some(UnixNanos(seconds.checked_mul(NANOS)?))
+}
+
+/// `at` in UTC, in whole seconds, in the basic format of ISO 8601: `20261122T075829Z`.
+pub fn basic_format(at: UnixNanos) -> String {
+    let seconds = at.0 / NANOS;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // The year at hand is at most one too late: a year has 365 days or one more.
+    let mut year = 1970 + days / 365;
+    while days_since_epoch(year, 1, 1) > days {
+        year -= 1;
+    }
+    let month = (2..=12).rfind(|month| days_since_epoch(year, *month, 1) <= days).unwrap_or(1);
+    let day = days - days_since_epoch(year, month, 1) + 1;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
 /// The last year that is counted with.
@@ -87,6 +107,25 @@ mod tests {
         ];
         for (text, nanos) in rows {
             assert_eq!(rfc3339(text), nanos.map(UnixNanos), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_in_the_basic_format_as_they_are_read() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "1999-12-31T23:59:59Z",
+            "2000-02-29T12:00:00Z",
+            "2000-03-01T00:00:00Z",
+            "2024-12-31T23:59:59Z",
+            "2026-11-22T07:58:29Z",
+            "2100-02-28T00:00:00Z",
+            "2100-03-01T01:02:03Z",
+            "2400-12-31T23:59:59Z",
+        ] {
+            let at = rfc3339(text).expect("valid");
+            assert_eq!(basic_format(at), text.replace(['-', ':'], ""));
+            assert_eq!(basic_format(UnixNanos(at.0 + NANOS - 1)), text.replace(['-', ':'], ""));
         }
     }
 

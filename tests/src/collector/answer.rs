@@ -1,5 +1,6 @@
 //! What the backend does with a request: every way of answering, and of not answering.
 
+use crate::aws::Endpoint;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub enum Answer {
     After(Duration, Reply),
     /// 200 when the body can be decoded, and 400 when it cannot, as of a backend that was generated from the schema.
     Strict,
+    /// What an endpoint of AWS's says to it, by its signature.
+    Aws(Endpoint),
     /// The head goes back at once, and of the body one byte after each of these pauses; a stopped backend ends it.
     Dripping(Duration, Reply),
     /// The request is read and nothing goes back until [`super::Collector::release`] answers 200, or for ever.

@@ -161,6 +161,7 @@ impl Server {
             let answer = match (answer, &request.decoded) {
                 (Answer::Strict, Decoded::Undecodable(_)) => Answer::status(400),
                 (Answer::Strict, _) => Answer::ok(),
+                (Answer::Aws(endpoint), _) => endpoint.answer(&request),
                 (answer, _) => answer,
             };
             self.record(request);
@@ -222,7 +223,7 @@ impl Server {
             }
             Answer::Raw(bytes) => return connection.write(bytes).map(|()| false),
             // The first has become one of the others; see above.
-            Answer::Strict | Answer::Close | Answer::Reset(_) => return Ok(false),
+            Answer::Strict | Answer::Aws(_) | Answer::Close | Answer::Reset(_) => return Ok(false),
         }
         Ok(true)
     }

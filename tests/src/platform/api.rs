@@ -59,6 +59,10 @@ impl Api {
     }
 }
 
+/// Where a snapshot's environment has its credentials, and what it must say for them.
+pub(super) const CREDENTIALS: &str = "/2021-04-23/credentials";
+pub(super) const CREDENTIALS_TOKEN: &str = "token-of-the-environment";
+
 /// No status: it stands for a reset of the connection.
 const RESET: u16 = 0;
 
@@ -121,7 +125,7 @@ impl Server {
     /// The answer to a call; `None` when there is to be none.
     fn respond(&self, head: &Head, index: usize) -> Option<Response> {
         let kind = self.shared.state().calls[index].kind;
-        if !matches!(kind, Kind::Register | Kind::Unknown)
+        if !matches!(kind, Kind::Register | Kind::Credentials | Kind::Unknown)
             && let Err(refusal) = self.shared.change(|state| check_identifier(state, index))
         {
             return Some(refusal);
@@ -134,6 +138,7 @@ impl Server {
                 state.violate(format!("{kind:?}: reporting an error resets the customer's environment"));
                 Response::new(202).body(r#"{"status":"OK"}"#)
             })),
+            Kind::Credentials => Some(self.shared.change(|state| credentials(state, index))),
             Kind::Unknown => Some(self.shared.change(|state| {
                 state.violate(format!("there is no {}", head.line));
                 Response::new(404).body("404 page not found")
@@ -282,8 +287,25 @@ fn kind_of(head: &Head) -> Kind {
         ("POST", "/2020-01-01/extension/init/error") => Kind::InitError,
         ("POST", "/2020-01-01/extension/exit/error") => Kind::ExitError,
         ("PUT", "/2022-07-01/telemetry") => Kind::Subscribe,
+        ("GET", CREDENTIALS) => Kind::Credentials,
         _ => Kind::Unknown,
     }
+}
+
+/// The role of the environment, to whoever knows the token: each of those that the script has once, and the last for ever.
+fn credentials(state: &mut State, index: usize) -> Response {
+    if state.calls[index].headers.get("authorization") != Some(CREDENTIALS_TOKEN) {
+        return error(404, "unknown token");
+    }
+    let role = if state.roles.len() > 1 { state.roles.pop_front() } else { state.roles.front().cloned() };
+    let Some(role) = role else { return error(500, "InternalServerError") };
+    let answer = json!({
+        "AccessKeyId": role.key_id,
+        "SecretAccessKey": role.secret_key,
+        "Token": role.token,
+        "Expiration": "2037-01-01T00:00:00Z",
+    });
+    Response::new(200).header("Content-Type", "application/json").body(answer.to_string())
 }
 
 /// Every call but the registration carries the identifier that was issued.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::api::{CREDENTIALS, CREDENTIALS_TOKEN};
 use super::script::Script;
 use super::state::{Line, Output, Shared};
 
@@ -28,7 +29,7 @@ impl Process {
         receiver: SocketAddr,
     ) -> Self {
         let mut command = script.command();
-        command.env_clear().envs(environment(api, receiver)).env("TMPDIR", script.scratch());
+        command.env_clear().envs(environment(script, api, receiver)).env("TMPDIR", script.scratch());
         command.env("PREFREEZE_RECEIVER_GRPC", script.grpc_receiver.address().to_string());
         command.envs(script.environment.iter().cloned());
         script.removed.iter().for_each(|name| {
@@ -52,7 +53,7 @@ impl Process {
 }
 
 /// What an extension finds in its environment; a function's own variables come on top.
-fn environment(api: SocketAddr, receiver: SocketAddr) -> Vec<(&'static str, String)> {
+fn environment(script: &Script, api: SocketAddr, receiver: SocketAddr) -> Vec<(&'static str, String)> {
     let fixed = [
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
@@ -61,6 +62,8 @@ fn environment(api: SocketAddr, receiver: SocketAddr) -> Vec<(&'static str, Stri
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
         ("AWS_LAMBDA_LOG_FORMAT", "Text"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/orders"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/22/[$LATEST]0123456789abcdef"),
         ("AWS_REGION", "us-east-1"),
         ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         ("AWS_SESSION_TOKEN", "a-session-token"),
@@ -70,6 +73,10 @@ fn environment(api: SocketAddr, receiver: SocketAddr) -> Vec<(&'static str, Stri
     ];
     let mut all: Vec<_> = fixed.map(|(name, value)| (name, value.to_owned())).into();
     all.push(("AWS_LAMBDA_RUNTIME_API", api.to_string()));
+    if !script.roles.is_empty() {
+        all.push(("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://{api}{CREDENTIALS}")));
+        all.push(("AWS_CONTAINER_AUTHORIZATION_TOKEN", CREDENTIALS_TOKEN.to_owned()));
+    }
     // The function's SDK and the extension share their variables: this one is meant for the SDK.
     all.push(("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{receiver}")));
     all.push(("PREFREEZE_RECEIVER_HTTP", receiver.to_string()));

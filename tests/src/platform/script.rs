@@ -1,5 +1,6 @@
 //! What a test decides before the extension starts: its environment, and how the platform answers its first calls.
 
+use std::collections::VecDeque;
 use std::env;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::aws::Role;
 use crate::http1::Reserved;
 
 /// How `POST /register` is answered.
@@ -49,6 +51,7 @@ pub struct Script {
     pub(super) registration: Registration,
     pub(super) subscription: Subscription,
     pub(super) is_strict: bool,
+    pub(super) roles: VecDeque<Role>,
     pub(super) receiver: Arc<Reserved>,
     pub(super) grpc_receiver: Arc<Reserved>,
     pub(super) scratch: Arc<Scratch>,
@@ -65,6 +68,7 @@ impl Script {
             registration: Registration::Accept,
             subscription: Subscription::Status(200),
             is_strict: true,
+            roles: VecDeque::new(),
             receiver: Arc::default(),
             grpc_receiver: Arc::default(),
             scratch: Arc::default(),
@@ -97,6 +101,13 @@ impl Script {
     #[must_use]
     pub fn registration(mut self, registration: Registration) -> Self {
         self.registration = registration;
+        self
+    }
+
+    /// With credentials at the platform's API, as with SnapStart: these one after the other, and the last for ever.
+    #[must_use]
+    pub fn credentials(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
+        self.roles = roles.into_iter().collect();
         self
     }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::aws::Role;
 use crate::http1::Headers;
 
 /// Which call of the Extensions or Telemetry API.
@@ -24,6 +25,8 @@ pub enum Kind {
     InitError,
     /// `POST /2020-01-01/extension/exit/error`.
     ExitError,
+    /// `GET /2021-04-23/credentials`.
+    Credentials,
     /// Something that does not exist.
     Unknown,
 }
@@ -121,6 +124,8 @@ pub struct State {
     pub(super) is_end_expected: bool,
     pub(super) is_stopped: bool,
     pub(super) destination: Option<Destination>,
+    /// What the platform hands out to sign requests with, one after the other.
+    pub(super) roles: VecDeque<Role>,
 }
 
 impl State {
@@ -167,7 +172,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(receiver: SocketAddr) -> Self {
+    pub(super) fn new(receiver: SocketAddr, roles: VecDeque<Role>) -> Self {
         let state = State {
             started: Instant::now(),
             calls: Vec::new(),
@@ -182,6 +187,7 @@ impl Shared {
             is_end_expected: false,
             is_stopped: false,
             destination: None,
+            roles,
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), receiver }
     }

@@ -42,8 +42,11 @@ impl<B: Clone> Lane<B> {
     ) {
         let Some(flight) = self.outbox.flights_mut().land(id) else { return };
         self.is_crowded = false;
-        let grace_end = now + self.speed.grace();
-        self.outbox.flights_mut().overtake(&flight, now, grace_end);
+        // A connection that broke says nothing of others.
+        if !matches!(answer.outcome, Outcome::Lost) {
+            let grace_end = now + self.speed.grace();
+            self.outbox.flights_mut().overtake(&flight, now, grace_end);
+        }
         effects.ledger.exports += 1;
         let took = (flight.waits == 0).then(|| now.since(flight.launched));
         self.meter_request(took, answer.outcome, effects);

@@ -58,8 +58,8 @@ impl<B: Clone> Outbox<B> {
         self.queues[usize::from(source == Source::Own)].push(now, entry);
     }
 
-    /// Takes entries in that stay a batch of their own: the backend may have them already (`is_doubtful`), or nobody knows
-    /// their source.
+    /// Takes entries in that stay batches of their own: the backend may have them already (`is_doubtful`), as one request, or
+    /// nobody knows their source. Those are as many as one record brought, and more than fit into one request perhaps.
     pub(crate) fn push_apart(
         &mut self,
         now: Instant,
@@ -67,7 +67,12 @@ impl<B: Clone> Outbox<B> {
         is_doubtful: bool,
         entries: Vec<Entry<B>>,
     ) {
-        if !entries.is_empty() {
+        let mut queue = Queue::default();
+        entries.into_iter().for_each(|entry| queue.push(now, entry));
+        let (bounds, share) = (self.bounds, self.share);
+        while !queue.is_empty() {
+            let fits = |size, items| is_doubtful || bounds.fits_batch(share, size, items);
+            let entries = queue.take_batch(fits, |_| true);
             let batch = Batch { is_doubtful, ..Batch::new(self.next_id(), source, entries, now) };
             self.held += batch.held();
             self.ready.push_back(batch);

@@ -2,7 +2,8 @@
 
 use crate::story::{MS, Story};
 use policy::{
-    Config, Duration, EndStatus, Ending, FlushMode, Input, Outcome, PlatformEvent, Response, UnixNanos,
+    Bounds, Config, Duration, EndStatus, Ending, FlushMode, Input, Kind, Outcome, PlatformEvent, Response,
+    UnixNanos,
 };
 
 /// An environment whose first invocation is being flushed.
@@ -25,6 +26,27 @@ fn an_answer_may_take_its_time_anew_after_a_freeze() {
     assert_eq!(story.cancelled, 0, "most of the time that it took was the freeze's");
     story.pass(200);
     assert_eq!(story.cancelled, 1, "it has had ten seconds");
+}
+
+/// Of two requests to a slow backend, the later one ends like this: only an answer shows that the other should have its own.
+#[test]
+fn a_connection_that_breaks_says_nothing_of_another_one() {
+    let answered = Outcome::Delivered { rejected: 0 };
+    for (outcome, is_suspected) in [(Outcome::Lost, false), (answered, true)] {
+        let bounds = Bounds { batch_items: 1, ..Config::default().bounds };
+        let mut story = Story::new(Config { flush: FlushMode::End, bounds, ..Config::default() });
+        story.invoke();
+        let request_id = story.request_id();
+        story.receive(vec![story.span(9, 0, Kind::Client, None)]);
+        story.send(Some(&request_id));
+        let [first, second] = story.flying[..] else { panic!("{:?}", story.flying) };
+        story.pass(10);
+        story.flying.retain(|id| *id != second);
+        story.hear(Input::Exported { id: second, outcome, raw_bytes: 1, sent_bytes: 1 });
+        story.pass(500);
+        let times = story.launched.iter().filter(|id| **id == first).count();
+        assert_eq!((story.cancelled, times), if is_suspected { (1, 2) } else { (0, 1) }, "{outcome:?}");
+    }
 }
 
 #[test]

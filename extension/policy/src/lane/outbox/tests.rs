@@ -105,6 +105,26 @@ fn our_own_metrics_never_share_a_request_with_the_functions() {
     assert_eq!(requests, [alloc::vec![1, 3], alloc::vec![2], alloc::vec![7], alloc::vec![8]]);
 }
 
+/// What one record brought: as it was sent, where the backend may have it, and else within what a request may have.
+#[test]
+fn what_is_apart_fits_into_its_requests_unless_it_was_one() {
+    for (is_doubtful, sizes) in
+        [(false, &[[10, 10, 10].as_slice(), &[10, 25, 5]][..]), (true, &[&[10, 10, 10, 10, 25, 5]])]
+    {
+        let mut outbox = outbox(BOUNDS);
+        let entries = [10, 10, 10, 10, 25, 5].map(|size| entry(size, false));
+        outbox.push_apart(at(0), Source::Unknown, is_doubtful, entries.into());
+        outbox.push_apart(at(0), Source::Unknown, is_doubtful, Vec::new());
+        assert_eq!(outbox.held_bytes(), 70 + 6 * BOOKKEEPING_BYTES);
+        let found: Vec<Vec<u32>> = outbox
+            .drain()
+            .iter()
+            .map(|batch| batch.entries.iter().map(|entry| entry.size).collect())
+            .collect();
+        assert_eq!(found, sizes, "{is_doubtful}");
+    }
+}
+
 #[test]
 fn a_batch_that_is_too_large_is_halved_down_to_one() {
     let mut outbox = outbox(BOUNDS);

@@ -1,0 +1,13 @@
+//! AWS's own backends: their hosts, and what a request to them must carry.
+
+mod credentials;
+mod refusal;
+mod region;
+mod secret;
+mod signature;
+
+pub use credentials::{Credentials, Keeper, Source};
+pub use refusal::{Refusal, refusal};
+pub use region::{CloudWatch, DOMAINS, Names, domain_of, is_region};
+pub use secret::{Missing, SecretRef, Vault};
+pub use signature::{Request, Scope, Signature, sign};
