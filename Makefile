@@ -66,7 +66,9 @@ RIE := github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie@v
 PROMETHEUS := github.com/prometheus/prometheus@v0.316.0
 # 1.152 and later need Go 1.27.
 VICTORIA_METRICS := github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v1.151.0
-FOREIGN_PROGRAMS := $(addprefix $(FOREIGN)/,$(notdir $(RIE) $(PROMETHEUS) $(VICTORIA_METRICS)) collector.built go-function.built)
+# 3.0.5
+MIMIR := github.com/grafana/mimir@v1.3.1-0.20260423142704-aced80d74930
+FOREIGN_PROGRAMS := $(addprefix $(FOREIGN)/,$(notdir $(RIE) $(PROMETHEUS) $(MIMIR) $(VICTORIA_METRICS)) collector.built go-function.built)
 GO_BUILD := CGO_ENABLED=0 nice go build -trimpath -ldflags "-s -w" -o $(abspath $(FOREIGN))/bin/
 foreign: build $(FOREIGN_PROGRAMS) ## Put Prefreeze into AWS's emulator, and before real stores and collectors (needs Go, Python and root)
 	FOREIGN_TESTS=required cargo test --package tests --test foreign
@@ -75,10 +77,15 @@ $(FOREIGN)/aws-lambda-rie@%:
 	GOBIN=$(abspath $(FOREIGN))/bin CGO_ENABLED=0 go install $(RIE)
 	touch $@
 
-# Its module excludes versions of others, which `go install` refuses; without its service discovery it is half the size.
+# `go install` refuses modules that exclude or replace others. Without its service discovery, Prometheus is half the size.
 $(FOREIGN)/prometheus@%:
 	go mod download $(PROMETHEUS)
 	cd "$$(go list -m -f '{{.Dir}}' $(PROMETHEUS))" && GOWORK=off $(GO_BUILD) -tags remove_all_sd ./cmd/prometheus
+	touch $@
+
+$(FOREIGN)/mimir@%:
+	go mod download $(MIMIR)
+	cd "$$(go list -m -f '{{.Dir}}' $(MIMIR))" && GOWORK=off $(GO_BUILD) -tags netgo,stringlabels ./cmd/mimir
 	touch $@
 
 $(FOREIGN)/victoria-metrics@%:

@@ -46,42 +46,47 @@ for any number of environments:
 
 | store | settings of Prefreeze | settings of the store | query, for `faas_invocations_total` | dashboard |
 |---|---|---|---|---|
-| VictoriaMetrics 1.151 | `…_HISTOGRAM_AGGREGATION=explicit_bucket_histogram` | `-opentelemetry.usePrometheusNaming` | `sum(sum_over_time(…[1h]))` | [deltas](dashboards/grafana-deltas.json) |
+| VictoriaMetrics 1.151 | `…_HISTOGRAM_AGGREGATION=explicit_bucket_histogram` | `-opentelemetry.usePrometheusNaming`, `-dedup.minScrapeInterval=1ms` | `sum(sum_over_time(…[1h]))` | [deltas](dashboards/grafana-deltas.json) |
 | the same, with totals | that, and `…_PREFERENCE=cumulative` | the same | `sum(last_over_time(…[1h]))` | [totals](dashboards/grafana-totals.json) |
 | Prometheus 3.16 | `…_PREFERENCE=cumulative` | – | `sum(last_over_time(…[1h]))` | [totals](dashboards/grafana-totals.json) |
 | | `…_PREFERENCE=cumulative` | `--enable-feature=created-timestamp-zero-ingestion` | that, or `sum(increase(…[1h] anchored))` | the same |
 | | – | `--enable-feature=otlp-deltatocumulative` | `sum(last_over_time(…[1h]))` | the same |
 | | – | `--enable-feature=otlp-native-delta-ingestion` | `sum(sum_over_time(…[1h]))` | [deltas](dashboards/grafana-deltas.json) |
-| Mimir, Grafana Cloud, Thanos | `…_PREFERENCE=cumulative` | – | as Prometheus; not tested | [totals](dashboards/grafana-totals.json) |
+| Mimir 3.0 | `…_PREFERENCE=cumulative` | `-distributor.otel-metric-suffixes-enabled` | `sum(last_over_time(…[1h]))` | [totals](dashboards/grafana-totals.json) |
+| | – | that, and `-distributor.otel-native-delta-ingestion` | `sum(sum_over_time(…[1h]))` | [deltas](dashboards/grafana-deltas.json) |
+| Grafana Cloud, Thanos | `…_PREFERENCE=cumulative` | – | `sum(last_over_time(…[1h]))`; not tested | [totals](dashboards/grafana-totals.json) |
 | CloudWatch, by `PREFREEZE_METRICS=emf` | – | – | the statistic `Sum` | [CloudWatch](dashboards/cloudwatch.json) |
 | Datadog, Dynatrace, New Relic | – | – | their own sums; not tested | – |
 
 `…_PREFERENCE` is `PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`, and `…_HISTOGRAM_AGGREGATION` is
 `PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`.
 
-* Every Prometheus needs `--web.enable-otlp-receiver`, and `storage.tsdb.out_of_order_time_window: 1h` in its file: a request
-  that has to be sent again arrives after younger ones, and is refused otherwise (`cause` is `out_of_order`).
-  `PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT` is `http://HOST:9090/api/v1/otlp/v1/metrics`; VictoriaMetrics has
-  `http://HOST:8428/opentelemetry/v1/metrics`.
-* A Prometheus with neither feature answers deltas with 500: `export_rejected`, `cause` is `wrong_temporality`, and all metrics of
-  the request are lost.
-* `service.instance.id` must become a label of every series, or environments overwrite each other. Prometheus makes it
-  `instance`, and of `service.name` it makes `job`; VictoriaMetrics makes `service_instance_id` and `service_name`.
+* Every Prometheus needs `--web.enable-otlp-receiver`. It needs `storage.tsdb.out_of_order_time_window: 1h` in its file, and Mimir
+  `-ingester.out-of-order-time-window=1h`: a request that has to be sent again arrives after younger ones, and is refused otherwise
+  (`cause` is `out_of_order`).
+* `PREFREEZE_EXPORTER_OTLP_METRICS_ENDPOINT` is `http://HOST:9090/api/v1/otlp/v1/metrics` for Prometheus,
+  `http://HOST:8080/otlp/v1/metrics` for Mimir, and `http://HOST:8428/opentelemetry/v1/metrics` for VictoriaMetrics.
+* Without these features, Prometheus answers deltas with 500 and Mimir with 400: `export_rejected`, `cause` is `wrong_temporality`,
+  and all metrics of the request are lost.
+* `service.instance.id` must become a label of every series, or environments overwrite each other. Prometheus and Mimir make it
+  `instance`, and of `service.name` they make `job`; VictoriaMetrics makes `service_instance_id` and `service_name`.
 * Totals of environments that began before the hour are more than what happened in it. For these, take the total of an hour
   ago off, as the dashboards do:
   `sum(last_over_time(…[1h]) - (last_over_time(…[6h] offset 1h) or last_over_time(…[1h]) * 0))`.
 * Wrong in each of these stores: `sum(increase(…[1h]))`. It is 0 for environments that have sent once, half as much again with
   `created-timestamp-zero-ingestion`, a tenth too much with `st-storage,use-start-timestamps`; VictoriaMetrics leaves out first
   values.
-* Histograms are native ones in Prometheus: `histogram_quantile(0.95, sum by (job) (sum_over_time(…[1h])))`, or `last_over_time` for
+* Histograms are native ones in Prometheus and Mimir: `histogram_quantile(0.95, sum by (job) (sum_over_time(…[1h])))`, or `last_over_time` for
   totals. VictoriaMetrics makes a series of every bucket, and writes the bounds of exponential ones with four digits: narrower
   buckets, and with them the quantiles, vanish. Hence the setting.
+* A request whose answer is lost is sent again. VictoriaMetrics then keeps its deltas twice, unless `-dedup.minScrapeInterval` is
+  `1ms`; longer intervals, and downsampling, lose deltas. The others keep a point once.
 * With `otlp-deltatocumulative`, Prometheus drops deltas that arrive after younger ones, without a word, and forgets all totals when
-  it restarts: prefer the rows above it. VictoriaMetrics must not deduplicate or downsample deltas.
+  it restarts: prefer `…_PREFERENCE=cumulative`.
 
-`make foreign` runs Prefreeze with both stores and compares what each query of this table gives with the true number, to within
+`make foreign` runs Prefreeze with these three stores and compares what each query of this table gives with the true number, to within
 1 %: 1, 2 and 4 environments of 3 to 60 invocations, with metrics sent once and at each invocation. It also compares every
-query of the Grafana dashboards with what was sent.
+query of the Grafana dashboards with what was sent, in the reverse order and twice.
 
 ## Every metric
 

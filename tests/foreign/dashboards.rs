@@ -31,6 +31,8 @@ const ERROR_MAX: f64 = 1e-6;
 const QUANTILE_ERROR_MAX: f64 = 0.12;
 const ENVIRONMENTS: u64 = 3;
 const INVOCATIONS: u64 = 12;
+/// A request whose answer was lost is sent again.
+const TIMES: usize = 2;
 const MINUTE: Duration = Duration::from_secs(60);
 const AGO: Duration = Duration::from_secs(600);
 
@@ -256,6 +258,9 @@ fn what_the_dashboards_show_is_what_was_sent() {
         (Kind::Prometheus("exemplar-storage"), way("cumulative", fine), totals),
         (Kind::Prometheus("exemplar-storage"), way("cumulative", given), totals),
         (Kind::VictoriaMetrics, way("cumulative", given), totals),
+        (Kind::Mimir(""), way("cumulative", fine), totals),
+        (Kind::Mimir(""), way("cumulative", given), totals),
+        (Kind::Mimir("distributor.otel-native-delta-ingestion"), way("delta", fine), deltas),
     ];
     for (kind, way, file) in rows {
         let Some(store) = Store::start(kind) else { return };
@@ -266,7 +271,9 @@ fn what_the_dashboards_show_is_what_was_sent() {
         } else {
             Order::Reversed
         };
-        backends.iter().for_each(|backend| replay(backend, &store, order));
+        for _ in 0..TIMES {
+            backends.iter().for_each(|backend| replay(backend, &store, order));
+        }
         let truth = Truth::of(&backends, way);
         let mut lines = 0;
         for query in grafana::queries(file) {

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tests::http1::{self, Headers, Reserved, Response};
 
@@ -23,6 +25,41 @@ pub(super) enum Kind {
     Prometheus(&'static str),
     /// VictoriaMetrics with the names of Prometheus.
     VictoriaMetrics,
+    /// Mimir, all of it in one process, with this setting.
+    Mimir(&'static str),
+}
+
+/// Where to find what of a store.
+struct Paths {
+    program: &'static str,
+    health: &'static str,
+    metrics: &'static str,
+    queries: &'static str,
+}
+
+impl Kind {
+    const fn paths(self) -> Paths {
+        match self {
+            Self::Prometheus(_) => Paths {
+                program: "prometheus",
+                health: "/-/ready",
+                metrics: "/api/v1/otlp/v1/metrics",
+                queries: "/api/v1/",
+            },
+            Self::VictoriaMetrics => Paths {
+                program: "victoria-metrics",
+                health: "/health",
+                metrics: "/opentelemetry/v1/metrics",
+                queries: "/api/v1/",
+            },
+            Self::Mimir(_) => Paths {
+                program: "mimir",
+                health: "/ready",
+                metrics: "/otlp/v1/metrics",
+                queries: "/prometheus/api/v1/",
+            },
+        }
+    }
 }
 
 /// A line of a graph: its labels, and its values one step after the other.
@@ -32,55 +69,62 @@ pub(super) type Line = (BTreeMap<String, String>, Vec<f64>);
 pub(super) struct Store {
     kind: Kind,
     process: Child,
-    port: Reserved,
+    /// Its own, and one for what its parts say to each other.
+    ports: [Reserved; 2],
     folder: PathBuf,
 }
 
 impl Store {
     /// Starts it and waits until it takes requests; `None`, and a word about it, if its program is not installed.
     pub(super) fn start(kind: Kind) -> Option<Self> {
-        let program = program(match kind {
-            Kind::Prometheus(_) => "prometheus",
-            Kind::VictoriaMetrics => "victoria-metrics",
-        })?;
-        let port = Reserved::new();
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign").join(port.address().to_string());
+        let program = program(kind.paths().program)?;
+        let ports = [(); 2].map(|()| Reserved::new());
+        let name = ports[0].address().to_string();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign").join(name);
         fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(&folder).expect("the target folder is ours");
-        let log = File::create(folder.join("log")).expect("the folder is ours");
-        let mut command = Command::new(program);
-        command.args(arguments(kind, port.address(), &folder));
-        let process = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
-        let store = Self { kind, process, port, folder };
-        let until = Instant::now() + START_MAX;
-        let health = match kind {
-            Kind::Prometheus(_) => "/-/ready",
-            Kind::VictoriaMetrics => "/health",
-        };
-        while !store.send("GET", health, "").is_ok_and(|answer| answer.status == 200) {
-            let log = || fs::read_to_string(store.folder.join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "{kind:?} does not start: {}", log());
-            sleep(Duration::from_millis(20));
-        }
+        let process = run(&program, kind, &ports, &folder);
+        let store = Self { kind, process, ports, folder };
+        store.wait();
         Some(store)
     }
 
+    fn wait(&self) {
+        let until = Instant::now() + START_MAX;
+        while !self.send("GET", self.kind.paths().health, "").is_ok_and(|answer| answer.status == 200) {
+            let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(Instant::now() < until, "{:?} does not start: {}", self.kind, log());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it in peace; it keeps its data.
+    pub(super) fn stop(&mut self) {
+        let id = i32::try_from(self.process.id()).expect("a process id");
+        kill(Pid::from_raw(id), Signal::SIGTERM).expect("it lives");
+        self.process.wait().expect("it ends");
+    }
+
+    /// Starts it once more, where it was.
+    pub(super) fn resume(&mut self) {
+        let program = program(self.kind.paths().program).expect("it was there");
+        self.process = run(&program, self.kind, &self.ports, &self.folder);
+        self.wait();
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
-        self.port.address()
+        self.ports[0].address()
     }
 
     /// The path that takes metrics.
     pub(super) fn path(&self) -> &'static str {
-        match self.kind {
-            Kind::Prometheus(_) => "/api/v1/otlp/v1/metrics",
-            Kind::VictoriaMetrics => "/opentelemetry/v1/metrics",
-        }
+        self.kind.paths().metrics
     }
 
     /// The label that holds the name of the service.
     pub(super) fn service_label(&self) -> &'static str {
         match self.kind {
-            Kind::Prometheus(_) => "job",
+            Kind::Prometheus(_) | Kind::Mimir(_) => "job",
             Kind::VictoriaMetrics => "service_name",
         }
     }
@@ -110,7 +154,9 @@ impl Store {
         }
         let form: Vec<_> =
             parameters.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
-        let answer = self.send("POST", &format!("/api/v1/{call}"), &form.join("&")).expect("an answer");
+        let answer = self
+            .send("POST", &format!("{}{call}", self.kind.paths().queries), &form.join("&"))
+            .expect("an answer");
         let text = String::from_utf8_lossy(&answer.body);
         assert_eq!(answer.status, 200, "{parameters:?}: {text}");
         let answer: Value = serde_json::from_str(&text).expect("JSON");
@@ -131,7 +177,14 @@ impl Drop for Store {
     }
 }
 
-fn arguments(kind: Kind, address: SocketAddr, folder: &Path) -> Vec<String> {
+fn run(program: &Path, kind: Kind, ports: &[Reserved; 2], folder: &Path) -> Child {
+    let log = File::create(folder.join("log")).expect("the folder is ours");
+    let mut command = Command::new(program);
+    command.args(arguments(kind, ports.each_ref().map(Reserved::address), folder));
+    command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts")
+}
+
+fn arguments(kind: Kind, [address, inner]: [SocketAddr; 2], folder: &Path) -> Vec<String> {
     let data = folder.join("data");
     match kind {
         Kind::Prometheus(features) => {
@@ -150,10 +203,63 @@ fn arguments(kind: Kind, address: SocketAddr, folder: &Path) -> Vec<String> {
             format!("-storageDataPath={}", data.display()),
             format!("-httpListenAddr={address}"),
             "-opentelemetry.usePrometheusNaming".to_owned(),
-            // It leaves out the last half minute otherwise.
+            // It keeps a point that is sent again twice otherwise,
+            "-dedup.minScrapeInterval=1ms".to_owned(),
+            // and leaves out the last half minute.
             "-search.latencyOffset=0s".to_owned(),
         ],
+        Kind::Mimir(setting) => mimir(setting, [address, inner], folder),
     }
+}
+
+/// Every part of it in one process, which is the only member of each of its rings.
+fn mimir(setting: &str, [address, inner]: [SocketAddr; 2], folder: &Path) -> Vec<String> {
+    let rings = [
+        "alertmanager.sharding-ring",
+        "compactor.ring",
+        "distributor.ring",
+        "ingester.partition-ring",
+        "ingester.ring",
+        "overrides-exporter.ring",
+        "querier.ring",
+        "query-scheduler.ring",
+        "ruler.ring",
+        "store-gateway.sharding-ring",
+    ];
+    let members = rings.iter().filter(|ring| **ring != "ingester.partition-ring").chain(&["query-frontend"]);
+    let folders = [
+        "activity-tracker.filepath",
+        "alertmanager-storage.filesystem.dir",
+        "alertmanager.storage.path",
+        "blocks-storage.bucket-store.sync-dir",
+        "blocks-storage.filesystem.dir",
+        "blocks-storage.tsdb.dir",
+        "compactor.data-dir",
+        "ruler-storage.filesystem.dir",
+        "ruler.rule-path",
+    ];
+    let fixed = [
+        "target=all",
+        "auth.multitenancy-enabled=false",
+        "usage-stats.enabled=false",
+        "common.storage.backend=filesystem",
+        "server.http-listen-address=127.0.0.1",
+        "server.grpc-listen-address=127.0.0.1",
+        "ingester.ring.replication-factor=1",
+        "ingester.ring.min-ready-duration=0s",
+        "store-gateway.sharding-ring.replication-factor=1",
+        "ingester.out-of-order-time-window=1h",
+        "distributor.otel-metric-suffixes-enabled",
+        setting,
+    ];
+    let ports = [
+        format!("-server.http-listen-port={}", address.port()),
+        format!("-server.grpc-listen-port={}", inner.port()),
+    ];
+    let fixed = fixed.iter().filter(|setting| !setting.is_empty()).map(|setting| format!("-{setting}"));
+    let fixed = fixed.chain(ports).chain(rings.iter().map(|ring| format!("-{ring}.store=inmemory")));
+    let fixed = fixed.chain(members.map(|ring| format!("-{ring}.instance-addr=127.0.0.1")));
+    fixed.chain(folders.iter().map(|name| format!("-{name}={}", folder.join(name).display()))).collect()
 }
 
 /// A series of an answer: with one value, or with one for each step.

@@ -37,7 +37,7 @@ const INCREASE: &str = "sum(increase(COUNT[1h]))";
 const ANCHORED: &str = "sum(increase(COUNT[1h] anchored))";
 const ANCHORED_TIMES: &str = "histogram_count(sum(increase(TIME[1h] anchored)))";
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 10] = [
     Row {
         store: Kind::Prometheus("exemplar-storage"),
         temporality: "cumulative",
@@ -85,6 +85,18 @@ const ROWS: [Row; 8] = [
         temporality: "cumulative",
         right: &[TOTAL, LARGEST, "sum(last_over_time(TIMES_count[1h]))"],
         wrong: &[SUM, INCREASE],
+    },
+    Row {
+        store: Kind::Mimir(""),
+        temporality: "cumulative",
+        right: &[TOTAL, TOTAL_OF_TIMES, LARGEST],
+        wrong: &[SUM, INCREASE],
+    },
+    Row {
+        store: Kind::Mimir("distributor.otel-native-delta-ingestion"),
+        temporality: "delta",
+        right: &[SUM, SUM_OF_TIMES],
+        wrong: &[TOTAL, INCREASE],
     },
 ];
 
@@ -159,20 +171,51 @@ fn the_queries_of_the_page_count_truly_in_real_stores() {
     }
 }
 
-/// Prometheus as it is accepts no deltas: the log says so, and what to set.
+/// Prometheus and Mimir as they are accept no deltas: the log says so, and what to set.
 #[test]
 fn a_store_that_accepts_no_deltas_is_named_as_such() {
-    let Some(store) = Store::start(Kind::Prometheus("exemplar-storage")) else { return };
-    let platform = environment(&store, "orders", "delta", "60000");
-    invoke(&platform, "r-1");
-    platform.spin_down();
-    let lines = platform.log("export_rejected");
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert_eq!(
-        (&lines[0]["cause"], &lines[0]["status"]),
-        (&"wrong_temporality".into(), &500.into()),
-        "{lines:?}"
-    );
-    let reason = lines[0]["reason"].as_str().expect("words");
-    assert!(reason.contains("PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"), "{reason}");
+    for (kind, status) in [(Kind::Prometheus("exemplar-storage"), 500), (Kind::Mimir(""), 400)] {
+        let Some(store) = Store::start(kind) else { return };
+        let platform = environment(&store, "orders", "delta", "60000");
+        invoke(&platform, "r-1");
+        platform.spin_down();
+        let lines = platform.log("export_rejected");
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let said = (&lines[0]["cause"], &lines[0]["status"]);
+        assert_eq!(said, (&"wrong_temporality".into(), &status.into()), "{kind:?}: {lines:?}");
+        let reason = lines[0]["reason"].as_str().expect("words");
+        assert!(
+            reason.contains("PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"),
+            "{reason}"
+        );
+    }
+}
+
+/// What is sent while a store is away is kept, and sent when it is back.
+#[test]
+fn a_store_that_restarts_misses_nothing() {
+    let rows = [
+        (Kind::Prometheus("exemplar-storage"), "cumulative", TOTAL, true),
+        (Kind::Prometheus("otlp-native-delta-ingestion"), "delta", SUM, true),
+        // It forgets what it has added up.
+        (Kind::Prometheus("otlp-deltatocumulative"), "delta", TOTAL, false),
+        (Kind::VictoriaMetrics, "delta", SUM, true),
+        (Kind::Mimir(""), "cumulative", TOTAL, true),
+    ];
+    for (kind, temporality, query, is_true) in rows {
+        let Some(mut store) = Store::start(kind) else { return };
+        let platform = environment(&store, "orders", temporality, "0");
+        for number in 1..=12 {
+            match number {
+                5 => store.stop(),
+                9 => store.resume(),
+                _ => {}
+            }
+            invoke(&platform, &format!("r-{number}"));
+        }
+        platform.spin_down();
+        assert!(!platform.log("export_failed").is_empty(), "{kind:?} was away, and nobody noticed");
+        let off = worst(&store, &[("orders".to_owned(), 12)], query);
+        assert_eq!(off <= ERROR_MAX, is_true, "{kind:?}: {query} is off by {off}");
+    }
 }
