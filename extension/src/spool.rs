@@ -106,6 +106,17 @@ impl Records {
             Self::Group(records) => records,
         }
     }
+
+    /// What of `left_out`, which numbers the items of all records one after the other, is noted at each of them, by its offset.
+    fn notes(&self, left_out: &LeftOut) -> impl Iterator<Item = (u64, LeftOut)> {
+        let mut first = 0_u32;
+        let of_each = self.as_slice().iter().map(move |(offset, head)| {
+            let part = left_out.part(first, head.count());
+            first = first.saturating_add(head.count());
+            (*offset, part)
+        });
+        of_each.filter(|(_, part)| !part.is_empty())
+    }
 }
 
 #[derive(Debug)]
@@ -324,50 +335,62 @@ impl Store {
 
     /// What is at `place`: of a group the contents of its records, one after the other. That of requests is a request.
     fn read(&mut self, place: Place) -> Option<Content> {
-        let spot = self.spots.get(&place.0)?;
+        let spot = self.spots.get_mut(&place.0)?;
         let segment = self.segments.get_mut(&spot.segment)?;
-        let (kind, bytes) = match spot.records.as_slice() {
-            [(offset, head)] => (head.kind(), segment.read(*offset, head)?),
-            records => {
+        let (kind, bytes) = match &mut spot.records {
+            Records::One((offset, head)) => (head.kind(), segment.read(*offset, head)?),
+            Records::Group(records) => {
                 let mut all = BytesMut::with_capacity(size(records));
-                for (offset, head) in records {
-                    // One that is not whole costs only itself.
-                    all.extend(segment.read(*offset, head));
+                let (mut whole, mut torn) = (Vec::with_capacity(records.len()), Vec::new());
+                for (offset, head) in records.iter() {
+                    let content = segment.read(*offset, head);
+                    if content.is_some() { &mut whole } else { &mut torn }.push((*offset, *head));
+                    all.extend(content);
                 }
-                let (_, first) = records.first().filter(|_| !all.is_empty())?;
-                (first.kind(), all.freeze())
+                // One that is not whole costs only itself: it has no items, so those of the next one follow on the one before.
+                let (_, first) = whole.first()?;
+                let kind = first.kind();
+                whole.append(&mut torn);
+                *records = whole.into();
+                (kind, all.freeze())
             }
         };
         let left_out = self.left_out.get(&place.0).cloned().unwrap_or_default();
         Some(Content { kind, bytes, left_out })
     }
 
-    /// Notes that these items of the record at `place` are not to be read back. Of a group nothing is noted: its records are
-    /// numbered together.
+    /// Notes that these items of what is at `place` are not to be read back: of a group, at each of its records that holds any of
+    /// them, since the next process may group them in another way.
     fn leave_out(&mut self, place: Place, items: &[u32]) {
-        if self.spots.get(&place.0).is_none_or(|spot| spot.records.as_slice().len() != 1) {
-            return;
-        }
+        let Some(spot) = self.spots.get(&place.0) else { return };
         let mut left_out = self.left_out.get(&place.0).cloned().unwrap_or_default();
         items.iter().for_each(|item| left_out.add(*item));
-        if !self.has_room(Segment::note_len(&left_out)) {
+        let length = spot.records.notes(&left_out).map(|(_, note)| Segment::note_len(&note)).sum();
+        if !self.has_room(length) {
             // They come back, and are sent.
             return;
         }
         let Some(Spot { segment, records }) = self.spots.get(&place.0) else { return };
-        let (Some(segment), [(offset, _)]) = (self.segments.get_mut(segment), records.as_slice()) else {
-            return;
-        };
-        if segment.note_left_out(*offset, self.left_out.get(&place.0), &left_out).is_ok() {
-            self.left_out.insert(place.0, left_out);
+        let Some(segment) = self.segments.get_mut(segment) else { return };
+        let mut before: BTreeMap<u64, LeftOut> =
+            self.left_out.get(&place.0).map(|before| records.notes(before).collect()).unwrap_or_default();
+        for (offset, note) in records.notes(&left_out) {
+            let before = before.remove(&offset);
+            if before.as_ref() != Some(&note)
+                && segment.note_left_out(offset, before.as_ref(), &note).is_err()
+            {
+                return;
+            }
         }
+        self.left_out.insert(place.0, left_out);
     }
 
     fn settle(&mut self, place: Place) {
         let Some(spot) = self.spots.remove(&place.0) else { return };
         let left_out = self.left_out.remove(&place.0);
         let Some(segment) = self.segments.get_mut(&spot.segment) else { return };
-        left_out.iter().for_each(|left_out| segment.forget_left_out(left_out));
+        let notes = left_out.iter().flat_map(|left_out| spot.records.notes(left_out));
+        notes.for_each(|(_, note)| segment.forget_left_out(&note));
         spot.records.as_slice().iter().for_each(|(offset, head)| segment.settle(*offset, head));
         if !segment.is_settled() {
             return;

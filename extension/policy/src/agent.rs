@@ -284,13 +284,28 @@ impl<B: Body> Agent<B> {
         self.unjudged(Signal::Traces)
     }
 
+    /// Log records that wait to learn under which span they belong: they can be sent when that is done.
+    pub fn unplaced_logs(&self) -> u64 {
+        self.waiting_logs(Signal::Logs)
+    }
+
     /// Memory that is held, encoded bytes and bookkeeping; above the bound only by what is in flight. What an
     /// [`Output::Park`] hands over does not count: it is written, and let go of, before the next input.
     pub fn held_bytes(&self) -> usize {
         self.lanes.held_bytes()
     }
 
-    /// Of that, the encoded bytes: what requests must be held for at the least. It costs a look at each batch that waits.
+    /// Of that, what the lane of `signal` holds, with what waits to be judged, or to learn its span, and will be of it.
+    pub fn held_bytes_of(&self, signal: Signal) -> usize {
+        let beside = match signal {
+            Signal::Traces => self.unjudged_bytes(),
+            Signal::Metrics => 0,
+            Signal::Logs => self.logs.held_bytes(),
+        };
+        self.lanes.of(signal).map(Lane::held_bytes).unwrap_or_default() + beside
+    }
+
+    /// Of all, the encoded bytes: what requests must be held for at the least. It costs a look at each batch that waits.
     pub fn encoded_bytes(&self) -> usize {
         let unjudged = self.assembly.as_ref().map(Assembly::encoded_bytes).unwrap_or_default();
         self.lanes.encoded_bytes() + unjudged + self.logs.encoded_bytes()

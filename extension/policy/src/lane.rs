@@ -316,6 +316,10 @@ impl<B: Clone> Lane<B> {
                 self.export_ready(now, window, effects);
             }
         }
+        debug_assert!(
+            !self.breaker.is_probing() || self.has_probe(),
+            "nothing would ever end the wait for a probe"
+        );
     }
 
     /// Whether nothing is left that could be sent before `end`: it is with nobody, and its pause is longer.

@@ -203,7 +203,12 @@ impl<B: Clone> Lanes<B> {
 
     /// Whether the lane gives nothing for the others.
     fn is_protected(&self, lane: &Lane<B>) -> bool {
-        (lane.is_well() || self.is_last) && self.room.is_within_share(lane.held_bytes())
+        self.is_protected_with(lane, 0)
+    }
+
+    /// The same if it held so many bytes more.
+    fn is_protected_with(&self, lane: &Lane<B>, more: usize) -> bool {
+        (lane.is_well() || self.is_last) && self.room.is_within_share(lane.held_bytes() + more)
     }
 
     /// Puts the oldest batch that is not in flight on disk, of those first that others need not make room for; false when
@@ -245,19 +250,30 @@ impl<B: Clone> Lanes<B> {
     /// Gives up what is least valuable: plain entries before failures, of the lane that holds most first, and nothing of a
     /// lane that others make room for before all is gone of those that they do not.
     pub(crate) fn evict(&mut self) -> Option<(Signal, u64)> {
-        for is_protected in [false, true] {
-            for only_plain in [true, false] {
-                let mut order: Vec<_> = (0..self.all.len())
-                    .filter(|index| self.is_protected(&self.all[*index]) == is_protected)
-                    .collect();
-                order.sort_by_key(|index| core::cmp::Reverse(self.all[*index].waiting_bytes()));
-                let given = order.into_iter().find_map(|index| {
-                    let lane = &mut self.all[index];
-                    lane.evict(only_plain).map(|count| (lane.signal(), count))
-                });
-                if given.is_some() {
-                    return given;
-                }
+        self.evict_of(false).or_else(|| self.evict_of(true))
+    }
+
+    /// The same where `waiting` bytes beside the lanes need the room, which will be of the lane of `signal`: as long as that gives
+    /// nothing for the others even with them, lanes that do give go first.
+    pub(crate) fn evict_for(&mut self, signal: Signal, waiting: usize) -> Option<(Signal, u64)> {
+        let lane = self.of(signal)?;
+        let is_protected = self.is_protected_with(lane, waiting);
+        if is_protected { self.evict_of(false) } else { None }
+    }
+
+    /// Gives up what is least valuable of lanes that give nothing for the others (`is_protected`), or of those that do.
+    fn evict_of(&mut self, is_protected: bool) -> Option<(Signal, u64)> {
+        for only_plain in [true, false] {
+            let mut order: Vec<_> = (0..self.all.len())
+                .filter(|index| self.is_protected(&self.all[*index]) == is_protected)
+                .collect();
+            order.sort_by_key(|index| core::cmp::Reverse(self.all[*index].waiting_bytes()));
+            let given = order.into_iter().find_map(|index| {
+                let lane = &mut self.all[index];
+                lane.evict(only_plain).map(|count| (lane.signal(), count))
+            });
+            if given.is_some() {
+                return given;
             }
         }
         None

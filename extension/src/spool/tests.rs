@@ -382,6 +382,66 @@ fn what_is_left_out_of_a_record_is_not_read_back() {
     assert_eq!(found(&folder), [(2, vec![0, 2]), (4, vec![1, 2, 3, 4]), (5, vec![0, 1, 2, 3, 4])]);
 }
 
+/// A second process reads three records of five items as one, and leaves some of them out: those of one record, of two, and of
+/// one in which the disk has changed a byte of the record before.
+#[test]
+fn what_is_left_out_of_records_that_are_read_together_is_not_read_back() {
+    use wire::otlp::Record as _;
+    let all = vec![0, 1, 2, 3, 4];
+    let rows = [
+        (false, &[5, 9][..], [all.clone(), vec![1, 2, 3], all.clone()]),
+        (false, &[0, 4, 12, 14], [vec![1, 2, 3], all.clone(), vec![0, 1, 3]]),
+        (true, &[0, 9], [all, vec![1, 2, 3, 4], vec![0, 1, 2, 3]]),
+    ];
+    for (row, (is_torn, items, expected)) in rows.into_iter().enumerate() {
+        let folder = Folder::new(&format!("left-out-of-group-{row}"));
+        let (spool, _) = open(&folder);
+        kill(&spool, [1, 2, 3].map(|number| spool.keep(TRACES, 5, &[number; 50])).into());
+        if is_torn {
+            let path = folder.files().remove(0);
+            let mut bytes = std::fs::read(&path).expect("the segment");
+            bytes[30] ^= 1;
+            std::fs::write(&path, bytes).expect("the segment");
+        }
+        let (next, leftovers) = open(&folder);
+        assert_eq!(leftovers.len(), 1, "they are read together");
+        let (content, keepsake) = next.take(leftovers[0].place);
+        assert_eq!(content.map(|content| content.bytes.len()), Some(if is_torn { 100 } else { 150 }));
+        // One after the other: a note says all that was left out by then.
+        items.iter().for_each(|item| keepsake.leave_out(&[*item]));
+        kill(&next, vec![Some(keepsake)]);
+        let told: BTreeMap<u64, Vec<u32>> = of_each(&folder);
+        assert_eq!(told.into_values().collect::<Vec<_>>(), expected, "{items:?}");
+    }
+}
+
+/// Which of five items of each record of the first file are not left out, by its offset.
+fn of_each(folder: &Folder) -> BTreeMap<u64, Vec<u32>> {
+    let (_segment, unsettled) = Segment::reopen(&folder.0, 1, 1 << 20).expect("nobody holds it");
+    let items = |offset| {
+        let left_out = unsettled.left_out.get(&offset).cloned().unwrap_or_default();
+        (0..5).filter(|item| !left_out.holds(*item)).collect()
+    };
+    unsettled.records.iter().map(|(offset, _)| (*offset, items(*offset))).collect()
+}
+
+/// The last of them is let go: nothing of the notes stays.
+#[test]
+fn records_that_are_read_together_are_settled_with_their_notes() {
+    use wire::otlp::Record as _;
+    let folder = Folder::new("left-out-of-settled-group");
+    let (spool, _) = open(&folder);
+    kill(&spool, [1, 2, 3].map(|number| spool.keep(TRACES, 5, &[number; 50])).into());
+    let (next, leftovers) = open(&folder);
+    let (_, keepsake) = next.take(leftovers[0].place);
+    [&[1, 7][..], &[2, 8, 14]].iter().for_each(|items| keepsake.leave_out(items));
+    let live: u64 = lock(&next.store).segments.values().map(Segment::live_bytes).sum();
+    // Records of 20 + 50 bytes, and a note of 20 + 8 + 1 for each.
+    assert_eq!(live, 3 * 70 + 3 * 29);
+    drop(keepsake);
+    assert!(folder.files().is_empty());
+}
+
 #[test]
 fn what_is_left_out_stays_so_where_a_file_is_written_anew() {
     use wire::otlp::Record as _;

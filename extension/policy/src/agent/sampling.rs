@@ -194,8 +194,13 @@ impl<B: Body> Agent<B> {
 
     /// What waits outside of the outbox, to be judged or to learn its span, counts against the same bound.
     pub(super) fn weigh_beside(&mut self) {
-        let unjudged = self.assembly.as_ref().map(Assembly::size).unwrap_or_default();
-        self.lanes.room_mut().set_beside(unjudged + self.logs.held_bytes());
+        let beside = self.unjudged_bytes() + self.logs.held_bytes();
+        self.lanes.room_mut().set_beside(beside);
+    }
+
+    /// Memory of what waits to be judged.
+    pub(super) fn unjudged_bytes(&self) -> usize {
+        self.assembly.as_ref().map(Assembly::size).unwrap_or_default()
     }
 
     /// Puts what was kept into the outbox, and what was left out into the books. Room is made at the end.

@@ -129,13 +129,14 @@ impl<B: Body> Agent<B> {
 
     /// Keeps within the bound. What is larger than that alone goes straight into the spool. Then the oldest goes there, while
     /// it has room; then goes what is only held in case that it failed; log records wait no longer for their span; then what
-    /// is least valuable is given up, unjudged spans before kept ones.
+    /// is least valuable is given up: of lanes that give for others, before spans that wait to be judged; those before kept ones.
     pub(super) fn make_room(&mut self, now: Instant) {
         self.settle_outsize();
         while self.lanes.is_over() {
             let is_less = self.park_for_room()
                 || self.drop_doubted(now)
                 || self.hurry_logs(now)
+                || self.evict_for_unjudged()
                 || self.shed(now)
                 || self.evict();
             if !is_less {
@@ -167,8 +168,20 @@ impl<B: Body> Agent<B> {
         lanes.unpark(now, doubted, &mut effects);
     }
 
+    /// Makes room for what waits to be judged: an ill lane must not cost a healthy one what it has not got yet.
+    fn evict_for_unjudged(&mut self) -> bool {
+        let unjudged = self.unjudged_bytes();
+        let given = if unjudged > 0 { self.lanes.evict_for(Signal::Traces, unjudged) } else { None };
+        self.note_evicted(given)
+    }
+
     fn evict(&mut self) -> bool {
-        let Some((signal, count)) = self.lanes.evict() else { return false };
+        let given = self.lanes.evict();
+        self.note_evicted(given)
+    }
+
+    fn note_evicted(&mut self, given: Option<(Signal, u64)>) -> bool {
+        let Some((signal, count)) = given else { return false };
         self.drop_for_room(signal, count);
         true
     }

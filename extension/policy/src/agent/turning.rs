@@ -109,8 +109,8 @@ impl<B: Body> Agent<B> {
         let deadline_at = Some(invoke.deadline_at);
         self.account.begin(now, &self.config, invoke, deadline_at);
         self.hear_of_end(now);
-        if self.running().is_some_and(|running| running.done_since.is_some()) {
-            // There is no other moment at which what is put off can leave.
+        if self.running().is_some_and(|running| running.done_since.is_some()) || self.needs_no_end() {
+            // There is no other moment at which what is put off can leave, or what no invocation is held for.
             self.advance_lanes(now, self.beside_handler());
         }
     }
@@ -240,6 +240,13 @@ impl<B: Body> Agent<B> {
         // Of the one before, the end may be told in the next moments.
         self.account.close_older(now, &self.config, &self.announced, 2);
         self.close_known(now);
+        self.end_stale(now);
+    }
+
+    /// Requests that have been without an answer for too many invocations are given up.
+    fn end_stale(&mut self, now: Instant) {
+        let (lanes, mut effects) = self.lanes();
+        lanes.iter_mut().for_each(|lane| lane.end_stale(now, &mut effects));
     }
 
     fn begin_flush(&mut self, now: Instant) {
@@ -257,8 +264,7 @@ impl<B: Body> Agent<B> {
         self.store_made(now);
         self.store_logs(now);
         self.meter_if_due(now);
-        let (lanes, mut effects) = self.lanes();
-        lanes.iter_mut().for_each(|lane| lane.end_stale(now, &mut effects));
+        self.end_stale(now);
         let flushing = self.measure_flush(now);
         self.lanes.iter_mut().for_each(|lane| lane.begin_flush(now, flushing.end, flushing.is_put_off));
         self.turn = Turn::Flushing(flushing);

@@ -70,6 +70,11 @@ impl Breaker {
         }
     }
 
+    /// Whether a probe is under way.
+    pub(crate) const fn is_probing(&self) -> bool {
+        matches!(self.state, State::Probing { .. })
+    }
+
     /// Whether [`Breaker::take_probe`] would say yes.
     pub(crate) fn is_probe_due(&self, now: Instant) -> bool {
         matches!(self.state, State::Open { probe_at, .. } if now >= probe_at)
@@ -104,7 +109,7 @@ impl Breaker {
     /// A freeze has cut into the probe under way: where handlers are shorter than answers take, that would happen to every
     /// probe.
     pub(crate) fn on_probe_frozen(&mut self) {
-        self.is_cut_off |= matches!(self.state, State::Probing { .. });
+        self.is_cut_off |= self.is_probing();
     }
 
     /// An invocation ends with a probe under way: whether it waits for the answer. Asked once for each.

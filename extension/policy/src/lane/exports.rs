@@ -50,7 +50,7 @@ impl<B: Clone> Lane<B> {
         effects.ledger.exports += 1;
         let took = (flight.waits == 0).then(|| now.since(flight.launched));
         self.meter_request(took, answer.outcome, effects);
-        let awake = flight.awake(now);
+        let (awake, is_probe) = (flight.awake(now), flight.is_probe);
         let mut batch = flight.batch;
         match answer.outcome {
             Outcome::Lost => {
@@ -60,10 +60,10 @@ impl<B: Clone> Lane<B> {
                     batch.was_cut_off = true;
                 }
                 if core::mem::replace(&mut batch.was_lost, true) {
-                    self.count_failure(now, effects);
+                    self.count_failure(now, is_probe, effects);
                     self.retry_later(now, batch, None, effects);
                 } else {
-                    self.breaker.on_probe_lost(now);
+                    self.note_lost(now, is_probe);
                     self.outbox.put_back(batch);
                 }
             }
@@ -78,7 +78,7 @@ impl<B: Clone> Lane<B> {
                 self.on_delivered(&batch, rejected, effects);
             }
             Outcome::Retry { after } => {
-                self.count_failure(now, effects);
+                self.count_failure(now, is_probe, effects);
                 self.retry_later(now, batch, after, effects);
             }
             Outcome::TooLarge => {
@@ -115,6 +115,7 @@ impl<B: Clone> Lane<B> {
         self.outbox.put_back(batch);
         self.outbox.leave_alone(now + REFUSED_PAUSE);
         self.breaker.on_refusal(now, REFUSED_PAUSE);
+        self.outbox.flights_mut().forget_probes();
         if !self.said.statuses.contains(&status) {
             self.said.statuses.push(status);
             effects.say(Notice::Refused { signal: self.id.signal, status });
@@ -154,17 +155,28 @@ impl<B: Clone> Lane<B> {
         self.was_vain = false;
         self.flush.is_answered = true;
         if self.breaker.on_success() == Change::Closed {
+            self.outbox.flights_mut().forget_probes();
             effects.say(Notice::BackendBack(self.id.signal));
         }
     }
 
-    pub(super) fn count_failure(&mut self, now: Instant, effects: &mut Effects<'_, B>) {
-        if self.breaker.on_failure(now) != Change::Opened {
+    /// A request has failed. While the backend counts as down, only its probe tells anything of it: what was under way before must
+    /// not make way for a second probe beside that.
+    pub(super) fn count_failure(&mut self, now: Instant, is_probe: bool, effects: &mut Effects<'_, B>) {
+        let is_verdict = is_probe || self.breaker.is_closed();
+        if !is_verdict || self.breaker.on_failure(now) != Change::Opened {
             return;
         }
         effects.say(Notice::BackendDown(self.id.signal));
         for id in self.outbox.flights().ids(|_| true) {
             self.cancel(id, effects);
+        }
+    }
+
+    /// A request has ended without a verdict; where it was the probe, another one may go out.
+    fn note_lost(&mut self, now: Instant, is_probe: bool) {
+        if is_probe {
+            self.breaker.on_probe_lost(now);
         }
     }
 
@@ -182,13 +194,14 @@ impl<B: Clone> Lane<B> {
         }
     }
 
-    /// Takes an export back into the outbox without counting it as a failed try. The backend may have it.
-    fn cancel(&mut self, id: BatchId, effects: &mut Effects<'_, B>) {
-        if let Some(mut flight) = self.outbox.flights_mut().land(id) {
-            effects.outputs.push_back(Output::Cancel(id));
-            flight.batch.is_doubtful = true;
-            self.outbox.put_back(flight.batch);
-        }
+    /// Takes an export back into the outbox without counting it as a failed try, and says whether it was the probe. The backend may
+    /// have it.
+    fn cancel(&mut self, id: BatchId, effects: &mut Effects<'_, B>) -> bool {
+        let Some(mut flight) = self.outbox.flights_mut().land(id) else { return false };
+        effects.outputs.push_back(Output::Cancel(id));
+        flight.batch.is_doubtful = true;
+        self.outbox.put_back(flight.batch);
+        flight.is_probe
     }
 
     /// Gives up on exports whose time is over. Not to be called while everything may be frozen.
@@ -198,21 +211,23 @@ impl<B: Clone> Lane<B> {
             let Some(mut flight) = self.outbox.flights_mut().land(id) else { continue };
             effects.outputs.push_back(Output::Cancel(id));
             flight.batch.is_doubtful = true;
+            let is_probe = flight.is_probe;
             if flight.due <= now {
                 self.retry_later(now, flight.batch, None, effects);
-                self.count_failure(now, effects);
+                self.count_failure(now, is_probe, effects);
             } else if flight.grace_end.is_some_and(|end| end <= now) {
                 // Nobody knows whether it arrived; OTLP is at-least-once, and this is not the backend's failure. Where
                 // nobody ever waits for an answer, nothing else would tell that none comes.
                 let is_again = core::mem::replace(&mut flight.batch.was_cut_off, true) && !self.holds;
                 self.note_swallowed();
-                self.breaker.on_probe_lost(now);
+                self.note_lost(now, is_probe);
                 self.outbox.put_back(flight.batch);
                 if is_again {
-                    self.count_failure(now, effects);
+                    self.count_failure(now, is_probe, effects);
                 }
             } else {
                 flight.batch.was_lost = true;
+                self.note_lost(now, is_probe);
                 self.outbox.put_back(flight.batch);
             }
         }
@@ -228,8 +243,8 @@ impl<B: Clone> Lane<B> {
             flight.waits >= WAITS_MAX && now.since(flight.launched) >= most
         };
         for id in self.outbox.flights().ids(is_stale) {
-            self.cancel(id, effects);
-            self.count_failure(now, effects);
+            let is_probe = self.cancel(id, effects);
+            self.count_failure(now, is_probe, effects);
         }
     }
 

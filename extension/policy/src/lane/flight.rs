@@ -110,6 +110,11 @@ pub(crate) struct Flights<B> {
 }
 
 impl<B: Clone> Flights<B> {
+    /// What is under way was sent to find nothing out: that is known, or another request is to find it out.
+    pub(crate) fn forget_probes(&mut self) {
+        self.flying.iter_mut().for_each(|flight| flight.is_probe = false);
+    }
+
     pub(crate) const fn new(slots: usize) -> Self {
         Self { slots, flying: Vec::new() }
     }

@@ -122,7 +122,7 @@ impl<B: Clone> Lane<B> {
                 if self.has_probe() {
                     self.breaker.on_vain_wait();
                 } else if self.has_awaited() && !is_cut {
-                    self.count_failure(now, effects);
+                    self.count_failure(now, false, effects);
                 }
             }
         }
@@ -143,7 +143,7 @@ impl<B: Clone> Lane<B> {
         self.has_probe() && self.breaker.takes_wait()
     }
 
-    fn has_probe(&self) -> bool {
+    pub(super) fn has_probe(&self) -> bool {
         self.outbox.flights().iter().any(|flight| flight.is_probe)
     }
 

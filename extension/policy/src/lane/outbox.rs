@@ -251,8 +251,11 @@ impl<B: Clone> Outbox<B> {
         Some(batch)
     }
 
-    /// Encoded bytes of the batch that [`Outbox::give_oldest`] would give, where it is cut already.
-    pub(crate) fn oldest_size(&self) -> Option<usize> {
+    /// Encoded bytes of the batch that [`Outbox::give_oldest`] would give.
+    pub(crate) fn oldest_size(&mut self) -> Option<usize> {
+        if self.ready.is_empty() {
+            self.seal(false);
+        }
         self.ready.front().map(|batch| batch.size)
     }
 

@@ -43,8 +43,8 @@ impl<B: Clone> Lane<B> {
         self.shelf.is_empty()
     }
 
-    /// Encoded bytes of the batch that [`Lane::park_oldest`] would put on disk, where it is cut already.
-    pub(crate) fn oldest_size(&self) -> Option<usize> {
+    /// Encoded bytes of the batch that [`Lane::park_oldest`] would put on disk.
+    pub(crate) fn oldest_size(&mut self) -> Option<usize> {
         self.outbox.oldest_size()
     }
 

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use policy::{
-    Agent, BatchId, Config, Destinations, Duration, FlushMode, Input, Instant, Invoke, Kind, LaneId,
-    Measuring, Notice, Outcome, Output, Parcel, Place, Receipt, Shutdown, ShutdownReason, Signal, Span,
-    SpoolMode, UnixNanos,
+    Agent, BatchId, Bounds, Config, Destinations, DropReason, Duration, EndStatus, Ending, FlushMode, Input,
+    Instant, Invoke, Kind, LaneId, Measuring, Notice, Outcome, Output, Parcel, Place, PlatformEvent, Receipt,
+    Response, Shutdown, ShutdownReason, Signal, Span, SpoolMode, UnixNanos,
 };
 
 use crate::made;
-use crate::story::MS;
+use crate::story::{MS, share};
+
+mod isolated;
 
 const DELIVERED: Outcome = Outcome::Delivered { rejected: 0 };
 
@@ -28,7 +30,11 @@ struct World {
 
 impl World {
     fn new(config: Config) -> Self {
-        let agent = Agent::new(Config { flush: FlushMode::End, measuring: Measuring::OFF, ..config });
+        Self::with(Config { flush: FlushMode::End, ..config })
+    }
+
+    fn with(config: Config) -> Self {
+        let agent = Agent::new(Config { measuring: Measuring::OFF, ..config });
         let mut world = Self {
             agent,
             now: 0,
@@ -130,6 +136,28 @@ impl World {
         }));
     }
 
+    /// The platform says that the invocation of this number took 5 ms.
+    fn tell_done(&mut self, number: u64) {
+        let duration = Some(Duration::from_millis(5));
+        self.hear(Input::Platform(PlatformEvent::RuntimeDone {
+            request_id: format!("r-{number}").as_str().into(),
+            at: UnixNanos(self.now),
+            ending: Ending { status: EndStatus::Success, error_type: None },
+            duration,
+            produced_bytes: None,
+            response: Response::default(),
+        }));
+    }
+
+    /// Where handlers are brief, the function says nothing of its end, and data leaves beside the next invocation: then `/next`
+    /// is asked as soon as no traces are left to send, which are answered at once.
+    fn is_asked_early(&mut self) -> bool {
+        let before = self.asked;
+        self.invoke_after(20_000);
+        self.answer(Signal::Traces, DELIVERED);
+        self.asked > before
+    }
+
     /// The function says that it is done.
     fn done(&mut self) {
         self.hear(Input::Flush { request_id: None });
@@ -160,6 +188,19 @@ impl World {
             self.hear(Input::Exported { id: *id, outcome, raw_bytes: 1, sent_bytes: 1 });
         }
         with_it.iter().map(|(_, items)| items).sum()
+    }
+
+    /// The backend of `signal` refuses until it counts as down.
+    fn fall_ill(&mut self, signal: Signal) {
+        self.invoke();
+        self.send(signal, &[100]);
+        for _ in 0..3 {
+            self.done();
+            self.invoke();
+            self.answer(signal, Outcome::Retry { after: None });
+        }
+        self.done();
+        assert!(self.said.contains(&Notice::BackendDown(signal)), "{:?}", self.said);
     }
 
     /// Items that are with the backend of each signal.

@@ -166,3 +166,59 @@ fn a_probe_takes_what_was_sent_least_often() {
     let sizes: Vec<_> = rig.lane.outbox.flights().iter().map(|flight| flight.batch.size).collect();
     assert_eq!(sizes, [200]);
 }
+
+/// Three requests under way, and flushes in vain: the oldest is the probe. Whatever becomes of another request, no second probe is
+/// sent beside it. When the oldest is moved to another connection, the next probe is sent.
+#[test]
+fn while_a_probe_is_under_way_no_other_request_sends_a_second_one() {
+    for outcome in [Outcome::Lost, Outcome::Retry { after: None }] {
+        let mut rig = Rig::new(true);
+        let [oldest, other, ..] = [(); 3].map(|()| {
+            rig.now = rig.now + MS;
+            rig.launch()
+        });
+        for _ in 0..3 {
+            assert!(rig.flush(false));
+            let held = rig.lane.flush.end.since(rig.now);
+            rig.end_flush(held, false);
+        }
+        assert!(!rig.lane.is_well());
+        rig.answer(other, outcome);
+        rig.now = rig.now + SECOND;
+        assert_eq!(rig.launch_what_waits(), None, "{outcome:?}");
+        rig.expire();
+        assert!(rig.launch_what_waits().is_some(), "{outcome:?}: {oldest:?} was given up");
+    }
+}
+
+/// A refusal sets when the next probe is sent. What was under way as one before is none any more.
+#[test]
+fn after_a_refusal_what_was_a_probe_before_sends_no_second_one() {
+    // `None`: it is without an answer for too long.
+    for outcome in [Some(Outcome::Lost), Some(Outcome::Retry { after: None }), None] {
+        let mut rig = Rig::new(true);
+        let [oldest, other] = [(); 2].map(|()| rig.launch());
+        for _ in 0..3 {
+            assert!(rig.flush(false));
+            let held = rig.lane.flush.end.since(rig.now);
+            rig.end_flush(held, false);
+        }
+        rig.answer(other, Outcome::Refused { status: 401 });
+        rig.now = rig.now + SECOND * 60;
+        let probe = rig.launch_what_waits();
+        assert!(probe.is_some(), "a minute is over");
+        rig.accept(1, 100);
+        match outcome {
+            Some(outcome) => rig.answer(oldest, outcome),
+            None => {
+                (0..5).for_each(|_| rig.wait(MS));
+                let (now, (lane, mut effects)) = (rig.now, rig.parts());
+                lane.end_stale(now, &mut effects);
+            }
+        }
+        let is_over = rig.lane.outbox.flights().iter().all(|flight| flight.batch.id != oldest);
+        assert!(is_over, "{outcome:?}");
+        rig.now = rig.now + SECOND;
+        assert_eq!(rig.launch_what_waits(), None, "{outcome:?}: {probe:?} is under way");
+    }
+}
