@@ -7,6 +7,7 @@ mod black_box {
     mod abuse;
     mod announced;
     mod answers;
+    mod attacked;
     mod backend;
     mod bounds;
     mod calls;

@@ -205,8 +205,10 @@ impl Driver {
             self.agent.handle(self.clock.now(), Input::Restored { seed });
             self.carry_out();
         }
-        if matches!(input, Input::Shutdown(_)) {
-            self.exporter.on_shutdown();
+        match &input {
+            Input::Invoke(_) => self.exporter.on_invoke(),
+            Input::Shutdown(_) => self.exporter.on_shutdown(),
+            _ => {}
         }
         let now = self.clock.now();
         if matches!(input, Input::Received(_) | Input::Announced(_) | Input::Logged { .. }) {

@@ -69,10 +69,14 @@ struct Running {
 }
 
 impl Running {
+    fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed)
+    }
+
     /// It was let go of before it was answered; nothing is said of the backend where it was not asked.
     fn note_cancelled(&self, backends: &[Backend]) {
         let health = &backends[self.backend].health;
-        if self.is_waiting.load(Ordering::Relaxed) {
+        if self.is_waiting() {
             let failure = Some(Failure::of(Cause::SecretUnread));
             health.note(self.signal, Outcome::Refused { status: 0 }, failure);
         } else {
@@ -188,6 +192,9 @@ impl Exporter {
 
     /// Fields for a log line about the backend of `signal`: its host, and why the last request failed.
     pub fn about(&self, signal: Signal) -> serde_json::Value {
+        let waiting =
+            self.running.values().filter(|running| running.signal == signal && running.is_waiting());
+        waiting.for_each(|running| running.note_cancelled(&self.backends));
         let route = self.routes.get(&LaneId::of(signal));
         route.map_or_else(|| serde_json::json!({}), |route| self.backends[route.backend].health.about(signal))
     }
@@ -212,6 +219,11 @@ impl Exporter {
     pub fn on_restored(&mut self) {
         self.routes.values().filter_map(|route| route.signer.as_ref()).for_each(Signer::begin_anew);
         self.secrets.iter().for_each(Secrets::begin_anew);
+    }
+
+    /// An invocation begins, perhaps after a freeze.
+    pub fn on_invoke(&self) {
+        self.secrets.iter().for_each(Secrets::on_invoke);
     }
 
     /// SHUTDOWN has come: what is not tried now is not tried.

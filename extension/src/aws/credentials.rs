@@ -12,8 +12,8 @@ use crate::clock::patiently;
 use crate::lambda;
 use crate::log;
 
-/// The platform's API is in the same sandbox: it is waited for so many half seconds.
-const FETCH_STEPS: u32 = 3;
+/// The platform's API is in the same sandbox: it is waited for so many half seconds, fewer than a flush has.
+const FETCH_STEPS: u32 = 1;
 /// Where it did not answer, it is asked again after this.
 const FETCH_AGAIN: Duration = Duration::from_secs(2);
 /// What expires within this time is fetched anew.

@@ -1,7 +1,9 @@
 //! Headers whose values are secrets: read from AWS when the first request needs them, kept in memory, and read again when the
 //! backend refuses them.
 //!
-//! Each secret is read by a task of its own. Requests wait for it, and whoever cancels one of them cancels no reading.
+//! Each secret is read by a task of its own. Requests wait for it, and whoever cancels one of them cancels no reading. A freeze may
+//! have lost a reading, or its answer lies in the socket: where one takes long, a second begins with the next invocation, and the first
+//! that ends well counts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,8 +25,12 @@ use crate::settings::{SecretHeader, TlsFiles, Vaults};
 const STEPS: u32 = 10;
 /// A secret that the backend refuses is read again this often at most, for each signal.
 const AGAIN: Duration = Duration::from_secs(60);
+/// A reading that has taken so long may be lost.
+const LONG: Duration = Duration::from_secs(1);
+/// Readings of one secret at once.
+const READINGS_MAX: usize = 3;
 /// After a failure that may be passing; doubled up to [`AGAIN`].
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(250);
 /// After one that somebody has to mend: less than the minute after which the agent asks again.
 const PAUSE_REFUSED: Duration = Duration::from_secs(50);
 /// More than any answer with a secret in it: those have 64 KiB.
@@ -53,8 +59,10 @@ struct Cell {
 #[derive(Default)]
 struct State {
     value: Option<String>,
-    /// The task that reads it now.
-    reading: Option<AbortHandle>,
+    /// The tasks that read it now: their numbers, when they began, and themselves.
+    readings: Vec<(u64, UnixNanos, AbortHandle)>,
+    /// Readings begun.
+    begun: u64,
     /// Why it was not read last.
     failure: Option<Failed>,
     /// When it was read again because the backend had refused it to a signal.
@@ -88,11 +96,11 @@ impl Cell {
             ended.as_mut().enable();
             {
                 let state = self.state();
-                match (&state.value, &state.reading, &state.failure) {
-                    (_, Some(_), _) => {}
-                    (Some(value), None, _) => return Ok(value.clone()),
-                    (None, None, Some(failed)) => return Err(failed.missing.clone()),
-                    (None, None, None) => return Err(Missing::unavailable("NotRead")),
+                match (&state.value, &state.failure) {
+                    _ if !state.readings.is_empty() => {}
+                    (Some(value), _) => return Ok(value.clone()),
+                    (None, Some(failed)) => return Err(failed.missing.clone()),
+                    (None, None) => return Err(Missing::unavailable("NotRead")),
                 }
             }
             ended.await;
@@ -164,18 +172,27 @@ impl Secrets {
         is_new
     }
 
-    /// SHUTDOWN: this is the last chance, whatever was before.
-    pub(super) fn begin_last(&self) {
-        for (reference, cell) in self.cells().iter() {
-            let was_reading = {
-                let mut state = cell.state();
-                (state.failure, state.renewed_at) = (None, Default::default());
-                state.reading.take().inspect(AbortHandle::abort).is_some()
-            };
-            if was_reading {
-                self.begin(reference, cell);
+    /// An invocation begins: a reading that takes long may have been lost in the freeze before it.
+    pub(super) fn on_invoke(&self) {
+        let cells: Vec<_> =
+            self.cells().iter().map(|(reference, cell)| (reference.clone(), cell.clone())).collect();
+        for (reference, cell) in cells {
+            let state = cell.state();
+            let newest = state.readings.last().map(|(_, begun_at, _)| *begun_at);
+            let is_long = newest.is_some_and(|at| self.clock.wall().since(at) >= LONG);
+            if is_long && state.readings.len() < READINGS_MAX {
+                self.spawn(&reference, &cell, state);
             }
         }
+    }
+
+    /// SHUTDOWN: this is the last chance, whatever was before.
+    pub(super) fn begin_last(&self) {
+        for cell in self.cells().values() {
+            let mut state = cell.state();
+            (state.failure, state.renewed_at) = (None, Default::default());
+        }
+        self.on_invoke();
     }
 
     /// A snapshot was restored: what was read for it may be old.
@@ -194,28 +211,35 @@ impl Secrets {
 
     /// Begins to read a secret, unless somebody does, or it failed just now; whether it is being read.
     fn begin(&self, reference: &SecretRef, cell: &Arc<Cell>) -> bool {
-        let mut state = cell.state();
-        if state.reading.is_some() {
+        let state = cell.state();
+        if !state.readings.is_empty() {
             return true;
         }
         if state.failure.as_ref().is_some_and(|failed| self.clock.wall() < failed.again_at) {
             return false;
         }
-        let (own, reference, of) = (self.clone(), reference.clone(), cell.clone());
-        let reading = tokio::spawn(async move {
-            let read = patiently(STEPS, own.ask(&reference)).await;
-            own.end(&reference, &of, read.unwrap_or_else(|| Err(Missing::unavailable("NoAnswer"))));
-        });
-        state.reading = Some(reading.abort_handle());
+        self.spawn(reference, cell, state);
         true
     }
 
-    fn end(&self, reference: &SecretRef, cell: &Cell, read: Result<String, Missing>) {
+    fn spawn(&self, reference: &SecretRef, cell: &Arc<Cell>, mut state: MutexGuard<'_, State>) {
+        state.begun += 1;
+        let number = state.begun;
+        let (own, reference, of) = (self.clone(), reference.clone(), cell.clone());
+        let reading = tokio::spawn(async move {
+            let read = patiently(STEPS, own.ask(&reference)).await;
+            own.end(number, &reference, &of, read.unwrap_or_else(|| Err(Missing::unavailable("NoAnswer"))));
+        });
+        state.readings.push((number, self.clock.wall(), reading.abort_handle()));
+    }
+
+    fn end(&self, number: u64, reference: &SecretRef, cell: &Cell, read: Result<String, Missing>) {
         let mut state = cell.state();
-        state.reading = None;
+        state.readings.retain(|(other, _, _)| *other != number);
         match read {
             Ok(value) => {
                 state.failure = None;
+                state.readings.drain(..).for_each(|(_, _, reading)| reading.abort());
                 let old = state.value.replace(value);
                 if old.is_some() && old != state.value {
                     let fields = serde_json::json!({ "secret": reference.to_string() });

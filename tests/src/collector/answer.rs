@@ -27,6 +27,8 @@ pub enum Answer {
     Strict,
     /// What an endpoint of AWS's says to it, by its signature.
     Aws(Endpoint),
+    /// The same, after a wait.
+    AwsAfter(Duration, Endpoint),
     /// The head goes back at once, and of the body one byte after each of these pauses; a stopped backend ends it.
     Dripping(Duration, Reply),
     /// The request is read and nothing goes back until [`super::Collector::release`] answers 200, or for ever.

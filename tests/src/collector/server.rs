@@ -162,6 +162,10 @@ impl Server {
                 (Answer::Strict, Decoded::Undecodable(_)) => Answer::status(400),
                 (Answer::Strict, _) => Answer::ok(),
                 (Answer::Aws(endpoint), _) => endpoint.answer(&request),
+                (Answer::AwsAfter(wait, endpoint), _) => match endpoint.answer(&request) {
+                    Answer::Reply(reply) => Answer::After(wait, reply),
+                    other => other,
+                },
                 (answer, _) => answer,
             };
             self.record(request);
@@ -223,7 +227,9 @@ impl Server {
             }
             Answer::Raw(bytes) => return connection.write(bytes).map(|()| false),
             // The first has become one of the others; see above.
-            Answer::Strict | Answer::Aws(_) | Answer::Close | Answer::Reset(_) => return Ok(false),
+            Answer::Strict | Answer::Aws(_) | Answer::AwsAfter(..) | Answer::Close | Answer::Reset(_) => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }

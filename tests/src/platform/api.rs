@@ -299,6 +299,10 @@ fn credentials(state: &mut State, index: usize) -> Response {
     }
     let role = if state.roles.len() > 1 { state.roles.pop_front() } else { state.roles.front().cloned() };
     let Some(role) = role else { return error(500, "InternalServerError") };
+    // One of this name stands for a failure of the platform.
+    if role.key_id.starts_with("AKIAFAIL") {
+        return error(500, "InternalServerError");
+    }
     let answer = json!({
         "AccessKeyId": role.key_id,
         "SecretAccessKey": role.secret_key,
