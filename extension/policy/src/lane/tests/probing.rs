@@ -168,7 +168,7 @@ fn a_probe_takes_what_was_sent_least_often() {
 }
 
 /// Three requests under way, and flushes in vain: the oldest is the probe. Whatever becomes of another request, no second probe is
-/// sent beside it. When the oldest is moved to another connection, the next probe is sent.
+/// sent beside it. When the oldest is given up, the next probe is sent.
 #[test]
 fn while_a_probe_is_under_way_no_other_request_sends_a_second_one() {
     for outcome in [Outcome::Lost, Outcome::Retry { after: None }] {
@@ -186,6 +186,7 @@ fn while_a_probe_is_under_way_no_other_request_sends_a_second_one() {
         rig.answer(other, outcome);
         rig.now = rig.now + SECOND;
         assert_eq!(rig.launch_what_waits(), None, "{outcome:?}");
+        rig.now = rig.now + SECOND * 10;
         rig.expire();
         assert!(rig.launch_what_waits().is_some(), "{outcome:?}: {oldest:?} was given up");
     }
