@@ -122,6 +122,11 @@ impl Faults {
         faults.limited(rng)
     }
 
+    /// Whether an answer may ask for a pause.
+    pub(crate) const fn asks_to_be_left_alone(&self) -> bool {
+        self.asks_for_patience || self.answers_401
+    }
+
     /// Some faults hide all others if they are as frequent.
     fn limited(self, rng: &mut Rng) -> Self {
         let refuses_subscription = self.refuses_subscription && rng.below(2) == 0;

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use policy::Signal;
 use simulation::{Coverage, Served, Story, World, open};
 
 /// Seeds run by `make test`: within half a minute; `make sim N=…` runs more.
@@ -76,8 +77,8 @@ const MENDED: [(u64, &str); 56] = [
     (294_887, "the begin of a retry was taken for that of a first try with time left"),
     (299_076, "the begin of a first try was taken for that of its retry"),
 ];
-/// Seeds that are lived twice, with ill lanes beside that of the spans and without.
-const COMPARED: u64 = 1_500;
+/// Seeds that are lived twice for each lane, with ill lanes beside it and without.
+const COMPARED: [(Signal, u64); 3] = [(Signal::Traces, 1_500), (Signal::Metrics, 750), (Signal::Logs, 750)];
 /// `/next` may be asked so many nanoseconds later for them.
 const LATER_MAX: u64 = 1_000_000;
 /// Seeds that fail before a run ends early.
@@ -222,33 +223,47 @@ fn a_flush_sends_what_fits_into_its_time() {
     assert!(late * 20 < invocations, "{late} of {invocations}");
 }
 
-/// The same seed with metrics and logs at backends that are ill, and without them.
+/// The same seed with ill lanes beside the one that is looked at, and without them: `SIM_LANE=0` for the traces, 1 for metrics and
+/// 2 for logs shows one.
 #[test]
 fn a_lane_that_is_well_is_served_as_if_it_were_alone() {
+    let lane = variable("SIM_LANE").and_then(|lane| COMPARED.get(lane as usize));
     if let Some(seed) = variable("SIM_SEED") {
-        World::compared(seed, variable("SIM_ALONE").is_some()).aloud().run();
+        let (subject, _) = *lane.unwrap_or(&COMPARED[0]);
+        World::compared(seed, subject, variable("SIM_ALONE").is_some()).aloud().run();
         return;
     }
     keep_messages();
-    let runs = variable("SIM_RUNS").unwrap_or(COMPARED).min(COMPARED);
-    let (mut differ, mut invocations) = (Vec::new(), 0);
+    COMPARED.into_iter().for_each(|(subject, seeds)| compare(subject, seeds));
+}
+
+fn compare(subject: Signal, seeds: u64) {
+    let runs = variable("SIM_RUNS").unwrap_or(seeds).min(seeds);
+    let (mut differ, mut invocations, mut served) = (Vec::new(), 0, 0);
     for seed in 0..runs {
         // Promises that a world breaks are found by the others.
-        let live = |is_alone| std::panic::catch_unwind(|| World::compared(seed, is_alone).run()).ok();
+        let live =
+            |is_alone| std::panic::catch_unwind(|| World::compared(seed, subject, is_alone).run()).ok();
         let Some((together, alone)) = live(false).zip(live(true)) else { continue };
         invocations += alone.served.len();
+        let items = |served: &Served| served.items[subject as usize];
+        served += alone.served.last().map_or(0, items);
         let both = together.served.iter().zip(&alone.served);
         let is_same =
-            |(one, other): (&Served, &Served)| one.spans == other.spans && one.at <= other.at + LATER_MAX;
+            |(one, other): (&Served, &Served)| items(one) == items(other) && one.at <= other.at + LATER_MAX;
         if together.served.len() != alone.served.len() || !both.clone().all(is_same) {
             let first = both.clone().position(|pair| !is_same(pair));
             differ.push((seed, first, first.map(|at| (together.served[at], alone.served[at]))));
         }
     }
     // The hook of all tests of this process keeps the messages of panics.
-    println!("{invocations} times compared; {} of {runs} seeds differ: {differ:?}", differ.len());
+    println!(
+        "{subject:?}: {invocations} times compared, {served} items; {} of {runs} seeds differ: {differ:?}",
+        differ.len()
+    );
     assert!(invocations as u64 > runs * 10, "{invocations} invocations prove too little");
-    assert!(differ.is_empty(), "what a lane is given depends on others");
+    assert!(served > runs * 10, "{served} items prove too little");
+    assert!(differ.is_empty(), "what {subject:?} are given depends on others");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod choices;
 mod delivery;
 mod ending;
 mod invoking;
+mod lane;
 mod logged;
 mod making;
 mod metered;
@@ -30,7 +31,7 @@ use std::rc::Rc;
 
 use policy::{
     Agent, Config, FlushMode, Guarded, InitType, Input, Instant, Invoke, Ledger, Parcel, PlatformEvent,
-    PlatformSpan, Receipt, RequestId, Rng, ShutdownReason, SpoolMode, UnixNanos,
+    PlatformSpan, Receipt, RequestId, Rng, ShutdownReason, Signal, SpoolMode, UnixNanos,
 };
 
 use super::checks;
@@ -45,11 +46,11 @@ use announced::Announced;
 use budget::{Costs, Held};
 use choices::Choices;
 use delivery::Deliveries;
+use lane::Lanes;
 use logged::Logged;
 use metered::Metered;
 use network::Network;
 use others::Others;
-use room::Before;
 use roots::Roots;
 use spooled::Spooled;
 use truth::Truth;
@@ -124,8 +125,8 @@ pub struct Story {
 pub struct Served {
     /// Nanoseconds.
     pub at: u64,
-    /// Spans of the function and spans made that the backend had.
-    pub spans: usize,
+    /// What the backend of each signal had: spans, of the function and made; invocations and calls that were counted; log records.
+    pub items: [u64; Signal::ALL.len()],
 }
 
 impl Story {
@@ -210,6 +211,7 @@ pub struct World {
     /// What was served before each `/next`.
     served: Vec<Served>,
     deliveries: Deliveries,
+    lanes: Lanes,
     choices: Choices,
     truth: Truth,
     /// Roots at the backend.
@@ -259,7 +261,7 @@ pub struct World {
     /// Spans of cold starts that the backend has, by id.
     cold_starts: BTreeSet<[u8; 8]>,
     /// When the last four invocations of this process began: what had come into its books, and the time.
-    before: [(u64, u64); 4],
+    before: [([u64; Signal::ALL.len()], u64); 4],
     lines: Vec<String>,
     is_aloud: bool,
     /// Whether its function says when it is done.
@@ -309,6 +311,7 @@ impl World {
             self.check_announced();
             self.check_logs();
             self.leave_deliveries();
+            self.leave_lanes();
         }
         self.coverage.add("invocation", self.invocations);
         let (copies, ledger) = (self.copies(), *self.agent.ledger());
@@ -364,11 +367,13 @@ impl World {
             println!("{:>9.3} ms  <- {}", self.now as f64 / MS as f64, telling::brief(&input));
         }
         let full_before = self.given_up();
-        let before = Before::of(&self.agent, &input);
+        let before = self.before_step(&input);
         let books_before = self.agent.ledger().spans;
         self.held_before = self.agent.ledger().held;
         self.note_spool_input(&input);
         self.note_choice_before(&input);
+        self.begin_lanes(&input);
+        let is_invoke = matches!(input, Input::Invoke(_));
         self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {
             assert!(!self.has_exited, "an output after Exit: {output:?}");
@@ -384,6 +389,7 @@ impl World {
         self.spend(self.character.cpu.0);
         self.check_held_bytes();
         checks::after_step(&self.agent, self.config.is_managed());
+        self.check_lanes(is_invoke);
         self.check_requests();
         self.check_reason_to_hold();
         self.note_regarded_as_over();

@@ -15,6 +15,8 @@ use super::roots::{Root, invocation_of};
 
 /// Bytes a second that a narrow backend takes.
 const NARROW: u64 = 100_000;
+/// An answer takes this where nothing that happens may change when others come.
+const STEADY: u64 = 5 * MS;
 /// A connection that is refused tells so after this.
 const REFUSED: u64 = MS / 10;
 
@@ -31,6 +33,7 @@ impl World {
         let reply = self.reply_to(signal, &entries);
         self.say(&format!("export {:?} {} of {count}: {:?}", signal, id.number, reply.outcome));
         self.check_patience_kept(&entries);
+        self.check_turn_of(signal);
         self.note_launched(&entries);
         self.send(id, signal, entries, reply);
     }
@@ -53,8 +56,13 @@ impl World {
             return row.reply(self.invocations, entries.len());
         }
         let faults = self.faults_of(signal);
+        let is_steady = self.others.is_steady(signal);
         let dice = self.dice(signal);
-        let takes = if faults.is_slow { dice.below(3_000) * MS } else { (2 + dice.below(20)) * MS };
+        let takes = match faults.is_slow {
+            true => dice.below(3_000) * MS,
+            false if is_steady => STEADY,
+            false => (2 + dice.below(20)) * MS,
+        };
         let takes = if faults.is_narrow { self.pass_through(signal, entries) } else { takes };
         let (what, outcome, takes, keeps) = fault_in(&faults, self.dice(signal), takes, entries)
             .unwrap_or_else(|| {

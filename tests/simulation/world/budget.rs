@@ -30,8 +30,8 @@ pub(super) struct Held {
     /// When anything first said that the function is done, and when something did that the agent has to believe.
     may_end_at: Option<u64>,
     done_at: Option<u64>,
-    /// The invocation in which the agent last said that the backend is back.
-    pub(super) back_in: u64,
+    /// The invocation in which the agent last said that the backend of a signal is back.
+    pub(super) back_in: [u64; Signal::ALL.len()],
     /// Whether a request has been through a wait in this process.
     has_frozen: bool,
     /// Our CPU time when it began.
@@ -86,9 +86,8 @@ impl World {
         let (begun_at, cpu_before) = (self.now, self.cpu_spent);
         let kept = Held { down, is_unheard, begins_unheard, back_in, has_frozen, ..Held::default() };
         self.held = Held { begun_at, cpu_before, ..kept };
-        let spans = &self.agent.ledger().spans;
         self.network.live_mut().for_each(|request| request.waits += 1);
-        let came = spans.received + spans.recovered + spans.made;
+        let came = Signal::ALL.map(|signal| self.came(signal));
         self.before = [self.before[1], self.before[2], self.before[3], (came, self.now)];
         let Some(life) = self.truth.life(number) else { return };
         let (may, must) = (life.known_at.is_some(), life.done_told.is_some());
@@ -316,8 +315,19 @@ impl World {
         }
     }
 
-    /// Whether something may still be here that came before the last four invocations, although the backend has been well.
-    fn may_be_left(&self) -> bool {
+    /// Items of `signal` that have come into the books of this process.
+    fn came(&self, signal: Signal) -> u64 {
+        let books = self.agent.ledger().of(signal);
+        books.received + books.recovered + books.made
+    }
+
+    /// Whether something of `signal` may still be here that came before the last four invocations, although its backend has been
+    /// well.
+    fn may_be_left(&self, signal: Signal) -> bool {
+        if !self.recovers(signal) || self.is_left_alone(signal) {
+            return true;
+        }
+        let (is_down, index) = (self.held.down[signal as usize], signal as usize);
         // Where nothing tells of ends, no invocation is held, and what is left over leaves when there is time.
         let is_unknown = self.row.is_some() || self.faults.has_no_telemetry;
         // What is larger than all that may be held has no claim to room beside what is ill.
@@ -334,6 +344,10 @@ impl World {
         if (is_let_go && (is_brief || is_much)) || (is_brief && is_much) || is_in_pieces {
             return true;
         }
+        // No invocation is held for it: brief handlers have time for little, and many pieces take long.
+        if (is_brief || self.faults.answers_413) && signal != HOLDER {
+            return true;
+        }
         // What went to the disk is read back beside the handlers, record by record: brief ones have time for a few each.
         if is_brief && !self.disk.found().is_empty() {
             return true;
@@ -347,49 +361,68 @@ impl World {
             return true;
         }
         // A probe is waited for after ever more invocations that do without, and no other is answered there.
-        if self.held.is_down() && is_brief && self.faults.freezes_machine {
+        if is_down && is_brief && self.faults.freezes_machine {
             return true;
         }
         // Some invocations must follow on the one in which it was found well.
-        if self.invocations < self.held.back_in + 4 {
+        if self.invocations < self.held.back_in[index] + 4 {
             return true;
         }
         // The backend has asked for patience, in an answer that was read after the respite: what it has asked for is sent beside
         // the invocations that follow.
         let since = if self.config.is_managed() { self.now } else { self.before[0].1 };
-        if since < self.deliveries.retries_until[HOLDER as usize] {
+        if since < self.deliveries.retries_until[index] {
             return true;
         }
         // The probe was sent before the last four began, and its answer takes longer than they did all together.
         let is_on_its_way =
             |request: &Request| request.launched <= self.before[0].1 && request.will_be_answered();
-        if self.held.is_down() && self.network.awaited().any(is_on_its_way) {
+        let mut own = self.network.live().filter(|request| request.id.lane.signal == signal);
+        if is_down && own.any(is_on_its_way) {
             return true;
         }
         // A probe that freezes have cut off is followed by a pause of the breaker's, 30 s at the most; whether it was given up,
         // or its connection broke after the thaw. The answer to the next one comes in a freeze where handlers are brief, and is
         // read in one of the invocations that follow.
-        let failed_at = self.cancelled_at.max(self.deliveries.excused_at[HOLDER as usize]);
-        self.held.is_down() && (if is_brief { since } else { self.now }) < failed_at + 31_000 * MS
+        let failed_at = self.cancelled_at.max(self.deliveries.excused_at[index]);
+        is_down && (if is_brief { since } else { self.now }) < failed_at + 31_000 * MS
     }
 
     /// The backend has been well for some invocations: nothing that came before the last four is still here.
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
-        if self.may_be_left() {
-            return;
+        for signal in Signal::ALL {
+            if self.may_be_left(signal) {
+                continue;
+            }
+            self.coverage.note(match signal {
+                Signal::Traces => "drained before SHUTDOWN",
+                Signal::Metrics => "metrics drained before SHUTDOWN",
+                Signal::Logs => "logs drained before SHUTDOWN",
+            });
+            let (books, held) = (self.agent.ledger().of(signal), self.waiting_items(signal));
+            let (held, came) = (held + self.disk.parked(signal), self.came(signal));
+            // There, points are made once a second, and the last ones may be with their backend.
+            let is_beating = self.config.is_managed() && signal == Signal::Metrics;
+            let held = if is_beating { held - self.under_way(signal) } else { held };
+            let came_before = if self.config.is_managed() { came } else { self.before[0].0[signal as usize] };
+            let newest = came - came_before;
+            assert!(
+                held <= newest,
+                "{held} held, {newest} new: the backend of {signal:?} is well and was not found: {books:?}"
+            );
         }
-        self.coverage.note("drained before SHUTDOWN");
+        if !self.may_be_left(Signal::Traces) {
+            self.check_old_spans();
+        }
+    }
+
+    /// Spans that came before the last four invocations are delivered, or counted.
+    fn check_old_spans(&self) {
         let spans = &self.agent.ledger().spans;
         // What waits to be judged may wait for the end of its invocation.
         let unjudged = self.agent.unjudged_spans();
-        let (held, came) = (spans.held() - unjudged, spans.received + spans.recovered + spans.made);
-        let (came_before, last) = if self.config.is_managed() { (came, u64::MAX) } else { self.before[0] };
-        let newest = came - came_before;
-        assert!(
-            held <= newest,
-            "{held} held, {newest} new: the backend is well and was not found: {spans:?}"
-        );
+        let last = if self.config.is_managed() { u64::MAX } else { self.before[0].1 };
         let dropped = self.dropped_before + spans.dropped.iter().sum::<u64>();
         let is_old = |(id, at): &(&u64, &u64)| **at <= last && !self.delivered.contains(*id);
         let old = self.accepted.iter().filter(is_old).count() as u64;

@@ -11,9 +11,9 @@ use super::network::HOLDER;
 use super::{Event, World};
 
 /// A pause that is shorter than this may be ended by a new invocation, whoever asked for it.
-const PAUSE_ENDED: u64 = 2_000 * MS;
+pub(super) const PAUSE_ENDED: u64 = 2_000 * MS;
 /// No pause is longer, whatever the backend asks for.
-const ASKED_MAX: u64 = 300_000 * MS;
+pub(super) const ASKED_MAX: u64 = 300_000 * MS;
 /// A failure before this is forgotten.
 const LATELY: u64 = 60_000 * MS;
 /// Data may be older than the bound by the time in which one invocation ends.

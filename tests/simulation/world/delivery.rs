@@ -9,6 +9,7 @@ use super::super::checks::is_on;
 use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
 use super::super::function::MS;
 use super::World;
+use super::lane::REFUSED;
 use super::network::Request;
 
 /// After a thaw, answers are read within 5 ms in this world, and no request is given up before this time awake:
@@ -182,6 +183,7 @@ impl World {
 
     /// An answer, or the loss of one, is about to reach the agent.
     pub(super) fn note_answer(&mut self, request: &Request) {
+        self.note_verdict(request);
         let then: fn(&mut Self, &Item<'_>) = match request.reply.outcome {
             Outcome::Delivered { .. } => |world, item| {
                 let delivery = world.deliveries.items.entry(item.name()).or_default();
@@ -207,6 +209,7 @@ impl World {
         let pause = match request.reply.outcome {
             Outcome::Delivered { .. } => return self.note_time_of(request),
             Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
+            Outcome::Refused { .. } => REFUSED,
             _ => OWN_PAUSE_MAX,
         };
         if let Outcome::Retry { after: Some(_) } = request.reply.outcome {
@@ -252,6 +255,7 @@ impl World {
             awake / 1_000
         );
         self.note_given_up(&request.entries);
+        self.note_failed(request.id.lane.signal);
         self.coverage.note("request given up");
         let until = &mut self.deliveries.retries_until[signal];
         *until = (*until).max(self.now + OWN_PAUSE_MAX);

@@ -1,41 +1,56 @@
 //! What must be true of a world that has ended: nothing is lost without a reason, every invocation has a root.
 
-use policy::{Signal, SpoolMode};
+use policy::{DropReason, Signal, SpoolMode};
 
 use super::super::function::MS;
 use super::World;
-use super::network::{HOLDER, Request};
+use super::network::Request;
 
 /// SHUTDOWN's flush ends so long before the kill.
 const SHUTDOWN_SAFETY: u64 = 200 * MS;
 
 impl World {
-    /// The process leaves: where the backend has been well since SHUTDOWN, it leaves nothing.
+    /// The process leaves: where the backend of a lane has been well since SHUTDOWN, it leaves nothing of that.
     pub(super) fn check_left(&mut self) {
+        Signal::ALL.into_iter().for_each(|signal| self.check_left_of(signal));
+    }
+
+    fn check_left_of(&mut self, signal: Signal) {
         let bounds = self.config.bounds;
         let has_room = self.disk.parked_bytes() + bounds.batch_bytes < bounds.spooled_bytes / 3;
         let is_usable =
             self.config.spool != SpoolMode::Off && !self.is_disk_useless() && !self.faults.sends_outsize;
-        let dropped = self.agent.ledger().spans.dropped_for(policy::DropReason::Shutdown);
-        assert!(dropped == 0 || !is_usable || !has_room, "{dropped} dropped at the end, with room on disk");
-        let too_large = self.agent.ledger().spans.dropped_for(policy::DropReason::TooLarge);
-        assert_eq!(too_large, 0, "given up as too large, and this backend takes three at a time");
+        let books = *self.agent.ledger().of(signal);
+        let dropped = books.dropped_for(DropReason::Shutdown);
+        assert!(
+            dropped == 0 || !is_usable || !has_room,
+            "{dropped} {signal:?} dropped at the end, with room on disk"
+        );
         // An answer that takes longer than SHUTDOWN does is no fault of anyone.
-        if !self.is_well_at_last || self.row.is_some() || self.is_last_try_dead() {
+        if !self.is_well_at_last || self.row.is_some() || self.is_last_try_dead(signal) {
+            return;
+        }
+        // Who asks for patience, or refuses the key, with an answer that is still on its way, gets it.
+        let is_hasty =
+            self.others.backend(signal).is_some_and(|backend| backend.faults.asks_to_be_left_alone());
+        if is_hasty || !self.recovers(signal) {
             return;
         }
         self.coverage.note("faults end with SHUTDOWN");
-        let spans = &self.agent.ledger().spans;
-        let left = spans.dropped_for(policy::DropReason::Shutdown) + spans.held();
-        assert_eq!(left, 0, "the backend was well in SHUTDOWN, and data was left: {spans:?}");
+        let left = books.dropped_for(DropReason::Shutdown) + books.held();
+        assert!(
+            left <= self.made_at_last(signal),
+            "the backend was well in SHUTDOWN, and data was left: {signal:?} {books:?}"
+        );
     }
 
     /// A request of SHUTDOWN is on a connection that has died without a sign, and there was no time for another one by what
     /// answers had taken: nobody could know that none would come.
-    fn is_last_try_dead(&self) -> bool {
-        let (end, slowest) = (self.deadline - SHUTDOWN_SAFETY, self.deliveries.slowest[HOLDER as usize]);
+    fn is_last_try_dead(&self, signal: Signal) -> bool {
+        let (end, slowest) = (self.deadline - SHUTDOWN_SAFETY, self.deliveries.slowest[signal as usize]);
         let is_sole_chance = |request: &Request| request.launched + 2 * slowest >= end;
-        self.network.awaited().any(|request| request.is_on_dead && is_sole_chance(request))
+        let mut own = self.network.live().filter(|request| request.id.lane.signal == signal);
+        own.any(|request| request.is_on_dead && is_sole_chance(request))
     }
 
     pub(super) fn check_end(&self) {
@@ -46,19 +61,21 @@ impl World {
             self.processes > 1 || spans.received == self.accepted.len() as u64,
             "accepted and not in the books"
         );
-        assert_eq!(
-            spans.held(),
-            self.disk.parked(Signal::Traces),
-            "held after the end, and not on disk: {spans:?}"
-        );
+        for signal in Signal::ALL {
+            let (held, parked) = (ledger.of(signal).held(), self.disk.parked(signal));
+            assert_eq!(held, parked, "{signal:?} held after the end, and on disk");
+        }
         self.check_losses(dropped);
         let is_calm = self.row.is_none() && self.invocations >= self.healthy_from + super::HEALTHY;
         if is_calm {
-            let left = spans.dropped_for(policy::DropReason::Shutdown) + spans.held();
-            assert_eq!(
-                left, 0,
-                "the backend has been well for some invocations, and data was left: {spans:?}"
-            );
+            for signal in Signal::ALL.into_iter().filter(|signal| self.recovers(*signal)) {
+                let books = ledger.of(signal);
+                let left = books.dropped_for(DropReason::Shutdown) + books.held();
+                assert!(
+                    left <= self.made_at_last(signal),
+                    "the backend has been well for some invocations, and data was left: {signal:?} {books:?}"
+                );
+            }
         }
         // What could not be written when an earlier process left.
         let could_lose = self.faults.disk_fails && self.processes > 1;

@@ -37,6 +37,11 @@ impl Logged {
         self.told.get(&id).map_or(0, |(_, count)| u64::from(*count))
     }
 
+    /// Log records that the backend has.
+    pub(super) fn arrived(&self) -> u64 {
+        self.delivered.iter().map(|id| self.count(*id)).sum()
+    }
+
     /// A process leaves with these books.
     pub(super) fn leave(&mut self, ledger: &Ledger) {
         self.dropped_before += ledger.logs.dropped.iter().sum::<u64>();

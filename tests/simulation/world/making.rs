@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use policy::sampling::Sampling;
-use policy::{Agent, Config, Duration, FlushMode, InitType, Measuring, Rng, SpoolMode};
+use policy::{Agent, Config, Duration, FlushMode, InitType, Measuring, Rng, Signal, SpoolMode};
 
 use super::super::bounds;
 use super::super::coverage::Coverage;
@@ -18,6 +18,7 @@ use super::announced::Announced;
 use super::budget::{Costs, Held};
 use super::choices::Choices;
 use super::delivery::Deliveries;
+use super::lane::Lanes;
 use super::logged::Logged;
 use super::metered::Metered;
 use super::network::Network;
@@ -29,6 +30,8 @@ use super::{HEALTHY, World};
 
 /// One seed of so many is the world of an uneven function: too rare among all others.
 const UNEVEN_EVERY: u64 = 40;
+/// And of one whose spans are refused until their key is repaired.
+const REFUSED_EVERY: u64 = 40;
 
 impl World {
     /// The world that `seed` decides.
@@ -37,7 +40,8 @@ impl World {
             return Self::uneven(seed);
         }
         let mut rng = Rng::new(seed);
-        let faults = Faults::pick(&mut rng);
+        let answers_401 = seed % REFUSED_EVERY == REFUSED_EVERY / 2 - 1;
+        let faults = Faults { answers_401, ..Faults::pick(&mut rng) };
         let flush = [FlushMode::End, FlushMode::Continuous, FlushMode::Adaptive][rng.below(3) as usize];
         let invocations = 3 + rng.below(60);
         let spool = [SpoolMode::Off, SpoolMode::Outage, SpoolMode::Always][rng.below(3) as usize];
@@ -69,9 +73,10 @@ impl World {
         self
     }
 
-    /// A world whose spans have a backend that may be ill, and whose metrics and logs have their own, which are: or the same
-    /// without them, `is_alone`. Nothing else that happens depends on what they do.
-    pub fn compared(seed: u64, is_alone: bool) -> Self {
+    /// A world whose spans have a backend that may be ill, and whose metrics and logs have their own: `subject`, where it is one of
+    /// them, is well, and what is left is ill; or the same without what is left, `is_alone`. Nothing else that happens depends on
+    /// what that does.
+    pub fn compared(seed: u64, subject: Signal, is_alone: bool) -> Self {
         let mut rng = Rng::new(seed);
         let faults = Faults {
             is_tight: false,
@@ -95,8 +100,11 @@ impl World {
         // Room is shared, up to what each has a claim to: here nothing runs out of it.
         world.config.bounds.spooled_bytes = 1 << 30;
         world.config.bounds.held_bytes = 1 << 30;
-        let others = if is_alone { Others::alone(seed) } else { Others::ill(seed) };
-        let mut world = world.with(character).beside(others);
+        if subject == Signal::Metrics {
+            // They tell of the other lanes: how many points there are must not decide how many requests they take.
+            (world.config.bounds.batch_bytes, world.config.bounds.batch_items) = (1 << 20, 1 << 16);
+        }
+        let mut world = world.with(character).beside(Others::compared(seed, subject, is_alone));
         world.network.part();
         world.is_compared = true;
         world
@@ -223,6 +231,7 @@ impl World {
             is_compared: false,
             served: Vec::new(),
             deliveries: Deliveries::default(),
+            lanes: Lanes::default(),
             choices: Choices::default(),
             truth: Truth::default(),
             roots: Roots::default(),
@@ -257,7 +266,7 @@ impl World {
             late: 0,
             busy_until: 0,
             cold_starts: BTreeSet::new(),
-            before: [(0, 0); 4],
+            before: Default::default(),
             lines: Vec::new(),
             is_aloud: false,
             asks_for_flush: false,

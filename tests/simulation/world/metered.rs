@@ -42,6 +42,12 @@ impl Metered {
         self.is_incomplete |= dropped > 0 || books.held() > 0;
     }
 
+    /// Invocations and calls that were counted.
+    pub(super) fn counted(&self) -> u64 {
+        let ends = [Metric::Invocations, Metric::Errors, Metric::Timeouts].map(|end| self.count(end));
+        ends.iter().sum::<u64>() + self.client_calls
+    }
+
     fn count(&self, metric: Metric) -> u64 {
         self.counts.get(&metric).copied().unwrap_or_default()
     }

@@ -8,6 +8,8 @@ use super::network::HOLDER;
 
 /// One seed of so many is such a world.
 const EVERY: u64 = 4;
+/// One of so many is one whose spans have the ill backend, for good.
+const WITHOUT_SPANS_EVERY: u64 = 40;
 
 /// A backend beside that of the spans.
 #[derive(Clone, Debug)]
@@ -22,22 +24,28 @@ pub(super) struct Backend {
 /// See the module. Without a backend of its own, a signal goes where the spans go.
 #[derive(Clone, Debug)]
 pub(super) struct Others {
-    /// By signal; none of its own for what an invocation may be held for.
+    /// By signal; at most in one world of many one of its own for what an invocation may be held for.
     backends: [Option<Backend>; Signal::ALL.len()],
     /// Which signals go anywhere.
     pub(super) destinations: Destinations,
     /// What happens at these backends must not change what happens elsewhere.
     rng: Rng,
+    /// Nor at the other of them, in a world that is compared: by signal.
+    apart: Option<[Rng; Signal::ALL.len()]>,
 }
 
 impl Others {
     /// All signals go to one place, or to backends with the same faults.
     pub(super) fn none(seed: u64) -> Self {
-        Self { backends: Default::default(), destinations: Destinations::ALL, rng: Rng::new(seed) }
+        let destinations = Destinations::ALL;
+        Self { backends: Default::default(), destinations, rng: Rng::new(seed), apart: None }
     }
 
     /// One to three lanes; what is beside the spans has its own faults, and at times is dead for good.
     pub(super) fn pick(seed: u64) -> Self {
+        if seed % WITHOUT_SPANS_EVERY == WITHOUT_SPANS_EVERY / 2 + 3 {
+            return Self::without_spans(seed);
+        }
         let mut rng = Rng::new(seed ^ 0x1a5e_0000);
         if rng.below(EVERY) > 0 {
             return Self::none(seed);
@@ -46,6 +54,17 @@ impl Others {
         let has = |rng: &mut Rng| rng.below(4) > 0;
         others.destinations = Destinations { traces: true, metrics: has(&mut rng), logs: has(&mut rng) };
         others
+    }
+
+    /// Three lanes, of which that of the spans is ill for good, in a way of its own.
+    fn without_spans(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x1a5e_0002);
+        let mut on = || rng.below(2) == 0;
+        let faults =
+            Faults { refuses: on(), hangs: on(), answers_503: on(), answers_401: on(), ..Faults::default() };
+        let backend = |faults, is_dead| Some(Backend { faults, is_dead, busy_until: 0 });
+        let well = || backend(Faults::default(), false);
+        Self { backends: [backend(faults, true), well(), well()], ..Self::none(seed) }
     }
 
     /// Three lanes, of which two are ill in their own ways.
@@ -60,10 +79,18 @@ impl Others {
         Self { backends, ..Self::none(seed) }
     }
 
-    /// The spans alone.
-    pub(super) fn alone(seed: u64) -> Self {
-        let destinations = Destinations { traces: true, metrics: false, logs: false };
-        Self { destinations, ..Self::none(seed) }
+    /// Beside the spans, whose backend may be ill, and `subject`, which is well where it is not them: lanes that are ill, or none
+    /// (`is_alone`).
+    pub(super) fn compared(seed: u64, subject: Signal, is_alone: bool) -> Self {
+        let mut others = Self::ill(seed);
+        if let Some(own) = &mut others.backends[subject as usize] {
+            (own.faults, own.is_dead) = (Faults::default(), false);
+        }
+        let has = |signal| !is_alone || signal == subject;
+        others.destinations =
+            Destinations { traces: true, metrics: has(Signal::Metrics), logs: has(Signal::Logs) };
+        others.apart = Some(Signal::ALL.map(|signal| Rng::new(seed ^ (0xa9a7 << signal as u32))));
+        others
     }
 
     /// Whether a signal has a backend of its own.
@@ -76,6 +103,12 @@ impl Others {
         self.backends[signal as usize].as_ref()
     }
 
+    /// Whether answers take the same time each: two worlds that are compared differ in what metrics tell of the lanes, and so in
+    /// how many requests they take.
+    pub(super) fn is_steady(&self, signal: Signal) -> bool {
+        self.apart.is_some() && signal != HOLDER
+    }
+
     pub(super) fn busy_until(&mut self, signal: Signal) -> Option<&mut u64> {
         self.backends[signal as usize].as_mut().map(|backend| &mut backend.busy_until)
     }
@@ -84,6 +117,10 @@ impl Others {
 impl World {
     /// What decides for the backend of `signal`.
     pub(super) fn dice(&mut self, signal: Signal) -> &mut Rng {
-        if signal != HOLDER && self.others.is_any() { &mut self.others.rng } else { &mut self.rng }
+        match &mut self.others.apart {
+            _ if signal == HOLDER || !self.others.backends.iter().any(Option::is_some) => &mut self.rng,
+            Some(apart) => &mut apart[signal as usize],
+            None => &mut self.others.rng,
+        }
     }
 }

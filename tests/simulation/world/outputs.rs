@@ -19,6 +19,7 @@ impl World {
                 self.note_parking(&entries);
                 self.coverage.note(if fails { "disk fails" } else { "parked" });
                 let place = (!fails).then(|| self.disk.park(&entries));
+                self.note_claim(lane.signal, place, &entries);
                 if fails {
                     self.note_unwritten(&entries);
                 }
@@ -31,6 +32,7 @@ impl World {
             }
             Output::Unpark { lane, place } => {
                 self.check_unpark(lane.signal);
+                self.lanes.claims.remove(&place);
                 let mut receipt = self.disk.unpark(place, &mut self.made);
                 let is_lost = self.faults_now().disk_fails && self.rng.below(10) == 0;
                 self.coverage.note(if is_lost { "spool unreadable" } else { "unparked" });
@@ -74,15 +76,17 @@ impl World {
         match notice {
             Notice::Summary(_) => return self.say("summary"),
             Notice::BackendDown(signal) => {
+                self.check_down(*signal);
                 self.held.down[*signal as usize] = true;
                 self.deliveries.excused_at[*signal as usize] = self.now;
                 self.coverage.note("breaker opened");
             }
             Notice::BackendBack(signal) => {
+                self.check_back(*signal);
                 self.held.down[*signal as usize] = false;
+                self.held.back_in[*signal as usize] = self.invocations;
                 if *signal == HOLDER {
                     self.held.was_down = false;
-                    self.held.back_in = self.invocations;
                 }
                 self.coverage.note("breaker closed again");
             }
@@ -97,7 +101,9 @@ impl World {
         self.check_kept();
         self.asked_at = self.now;
         if self.processes == 1 {
-            self.served.push(Served { at: self.now, spans: self.delivered.len() + self.ids.len() });
+            let spans = (self.delivered.len() + self.ids.len()) as u64;
+            let items = [spans, self.metered.counted(), self.logged.arrived()];
+            self.served.push(Served { at: self.now, items });
         }
         self.is_planned = false;
         self.note_next();

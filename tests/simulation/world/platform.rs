@@ -205,7 +205,7 @@ impl World {
         self.note_thaw();
         self.say(&format!("SHUTDOWN {reason:?}"));
         // Who has asked for patience, with an answer that is still on its way, gets it.
-        let is_hasty = self.faults.shuts_down_abruptly || self.faults.asks_for_patience;
+        let is_hasty = self.faults.shuts_down_abruptly || self.faults.asks_to_be_left_alone();
         self.is_well_at_last = !is_hasty && self.rng.below(2) == 0;
         let allowed =
             if self.faults_now().shuts_down_abruptly { self.rng.below(2_000) * MS } else { SHUTDOWN_TIME };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use policy::{Entry, FlushMode, Input, Receipt, Signal, SpoolMode};
+use policy::{Entry, FlushMode, Input, Signal, SpoolMode};
 
 use super::super::disk::Body;
 use super::super::function::MS;
@@ -108,19 +108,17 @@ impl World {
         if self.held.is_new || !is_meant || !has_room || is_capped || may_fail || self.faults.sends_outsize {
             return;
         }
-        let being_read = |event: &Event| match event {
-            Event::Spool(Input::Unparked { receipt: Receipt { spans, .. }, .. }) => spans.len() as u64,
-            _ => 0,
-        };
-        let elsewhere = self.disk.parked(Signal::Traces)
-            + self.pending.values().map(being_read).sum::<u64>()
-            + self.network.live().flat_map(|request| request.entries.iter()).map(spans).sum::<u64>()
-            + self.agent.unjudged_spans();
-        let held = self.agent.held_items(Signal::Traces);
-        assert!(held <= elsewhere, "{held} held, and {elsewhere} of them with the backend or on disk");
+        for signal in Signal::ALL {
+            let being_read = |event: &Event| match event {
+                Event::Spool(Input::Unparked { receipt, .. }) => receipt.count(signal),
+                _ => 0,
+            };
+            let elsewhere = self.pending.values().map(being_read).sum::<u64>() + self.under_way(signal);
+            let held = self.waiting_items(signal);
+            assert!(
+                held <= elsewhere,
+                "{held} {signal:?} held, and {elsewhere} of them with the backend or on the way from the disk"
+            );
+        }
     }
-}
-
-fn spans(entry: &Entry<Body>) -> u64 {
-    if entry.signal == Signal::Traces { entry.count.into() } else { 0 }
 }

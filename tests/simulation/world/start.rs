@@ -151,6 +151,7 @@ impl World {
         self.leave_guarded();
         self.logged.leave(self.agent.ledger());
         self.leave_deliveries();
+        self.leave_lanes();
         self.leave_network();
         // A new process draws its own numbers.
         self.process_seed = self.config.seed ^ (u64::from(self.processes) << 40);
@@ -179,6 +180,7 @@ impl World {
     fn find(&mut self) {
         for parked in self.disk.found() {
             self.coverage.note("found in the spool");
+            self.lanes.claims.insert(parked.place, (parked.lane.signal, parked.size));
             self.step(Input::Found(parked));
         }
     }
