@@ -1,5 +1,7 @@
 //! One backend, or one signal of a backend, is ill: the spans are served as if there were nothing else.
 
+use std::net::TcpListener;
+
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 use tests::collector::{Answer, Collector, Decoded, Request, State};
@@ -148,6 +150,39 @@ fn a_metrics_backend_that_never_answers_costs_nothing() {
 fn a_logs_backend_that_never_answers_costs_nothing() {
     for row in rows(Ill::Logs, || Answer::Hold) {
         assert_spans_are_served(row);
+    }
+}
+
+/// For all invocations together: a backend that hangs costs no more than one ceiling and what its answers may take, one that is
+/// not there next to nothing.
+#[test]
+fn a_trace_backend_that_is_down_costs_one_ceiling_once() {
+    const CEILING_MS: u32 = 3_000;
+    for mode in MODES {
+        for (hangs, ceilings) in [(true, 2), (false, 1)] {
+            let collector = Collector::start();
+            collector.always(Answer::Hold);
+            let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+            let nobody = format!("http://{}", nobody.expect("there is a free port"));
+            let script = Script::new()
+                .env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", if hangs { collector.endpoint() } else { nobody })
+                .env("PREFREEZE_FLUSH_TIMEOUT_MS", CEILING_MS.to_string())
+                .env("PREFREEZE_FLUSH", mode);
+            let world = World { platform: Platform::ready(&script), collector };
+            for number in 1..=INVOCATIONS {
+                let (request_id, root) = (format!("r-{number}"), Ids::new(number));
+                world.invoke(&request_id);
+                world.post_spans([server_span(&request_id, root, &request_id)]);
+                world.platform.wait_next();
+            }
+            let summary = world.close();
+            let held_ms = summary.0["post_runtime_ms"].as_f64().expect("a number");
+            assert!(
+                held_ms < f64::from(ceilings * CEILING_MS),
+                "{mode}, hangs: {hangs}: {held_ms} ms\n{}",
+                summary.0
+            );
+        }
     }
 }
 
