@@ -344,8 +344,8 @@ impl World {
         if (is_let_go && (is_brief || is_much)) || (is_brief && is_much) || is_in_pieces {
             return true;
         }
-        // No invocation is held for it: brief handlers have time for little.
-        if is_brief && signal != HOLDER {
+        // No invocation is held for it: brief handlers have time for little, and many pieces take long.
+        if (is_brief || self.faults.answers_413) && signal != HOLDER {
             return true;
         }
         // What went to the disk is read back beside the handlers, record by record: brief ones have time for a few each.

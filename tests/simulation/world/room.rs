@@ -103,9 +103,14 @@ impl World {
             for other in Signal::ALL.into_iter().filter(|other| *other != signal) {
                 let (old, new) = (before.lanes[other as usize], self.stand_of(other));
                 let gives = old.is_down && new.is_down || old.held.min(new.held) > share;
-                // What the disk does not take is back in the next step.
-                let is_unwritten = |event: &Event| matches!(event, Event::Spool(Input::Parked { lane, place: None }) if lane.signal == other);
-                if self.pending.values().any(is_unwritten) {
+                // What the disk does not take is back in the next step, and what is being read is not here yet.
+                let is_on_its_way = |event: &Event| match event {
+                    Event::Spool(Input::Parked { lane, place: None } | Input::Unparked { lane, .. }) => {
+                        lane.signal == other
+                    }
+                    _ => false,
+                };
+                if self.pending.values().any(is_on_its_way) {
                     continue;
                 }
                 // What has come in this step may have come when room was made.

@@ -116,7 +116,9 @@ fn a_record_leaves_with_the_flush_of_its_invocation_under_its_span() {
     let mut story = Story::new();
     for (id, request_id) in [(1, "r-1"), (2, "r-2")] {
         story.invoke(request_id);
+        let before = story.agent.encoded_bytes();
         story.log(request_id);
+        assert_eq!(story.agent.encoded_bytes() - before, 100, "it waits");
         story.now += 5 * MS;
         story.send(id, request_id);
     }
