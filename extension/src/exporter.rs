@@ -73,8 +73,8 @@ impl Running {
         self.is_waiting.load(Ordering::Relaxed)
     }
 
-    /// It was let go of before it was answered; nothing is said of the backend where it was not asked.
-    fn note_cancelled(&self, backends: &[Backend]) {
+    /// It has no answer, and nobody waits for one any more; that says nothing of the backend where it was not asked.
+    fn note_unanswered(&self, backends: &[Backend]) {
         let health = &backends[self.backend].health;
         if self.is_waiting() {
             let failure = Some(Failure::of(Cause::SecretUnread));
@@ -175,7 +175,7 @@ impl Exporter {
     pub fn cancel(&mut self, id: BatchId) {
         if let Some(running) = self.running.remove(&id) {
             if !running.task.is_finished() {
-                running.note_cancelled(&self.backends);
+                running.note_unanswered(&self.backends);
             }
             running.task.abort();
             self.backends[running.backend].on_cancelled();
@@ -185,7 +185,7 @@ impl Exporter {
     /// The process is about to end: a backend that never answered anything is logged now or never.
     pub fn conclude(&self) {
         for running in self.running.values().filter(|running| !running.task.is_finished()) {
-            running.note_cancelled(&self.backends);
+            running.note_unanswered(&self.backends);
         }
         self.backends.iter().for_each(|backend| backend.health.conclude());
     }
@@ -194,7 +194,7 @@ impl Exporter {
     pub fn about(&self, signal: Signal) -> serde_json::Value {
         let waiting =
             self.running.values().filter(|running| running.signal == signal && running.is_waiting());
-        waiting.for_each(|running| running.note_cancelled(&self.backends));
+        waiting.for_each(|running| running.note_unanswered(&self.backends));
         let route = self.routes.get(&LaneId::of(signal));
         route.map_or_else(|| serde_json::json!({}), |route| self.backends[route.backend].health.about(signal))
     }

@@ -10,25 +10,12 @@ use tests::collector::{Answer, Collector, Reply, Request};
 use tests::otlp::{self, Ids};
 use tests::platform::{Kind, Platform, Reason, Script};
 
+use super::secrets::{NEW, OLD, REFERENCE, manager as vault};
+use super::signed::with_role;
 use super::world::{World, server_span};
-
-const REFERENCE: &str = "secret://arn:aws:secretsmanager:ap-south-1:111122223333:secret:otlp-AbCdEf#api_key";
-const OLD: &str = r#"{"SecretString":"{\"api_key\":\"k3y-old\",\"other\":1}"}"#;
-const NEW: &str = r#"{"SecretString":"{\"api_key\":\"k3y-new\"}"}"#;
 
 fn aws(service: &'static str, region: &'static str, role: &Role, answers: &'static str) -> Endpoint {
     Endpoint { service, region, role: role.clone(), ahead: 0, answers }
-}
-
-fn vault(role: &Role, answers: &'static str) -> Answer {
-    Answer::Aws(aws("secretsmanager", "ap-south-1", role, answers))
-}
-
-fn with_role(script: Script, role: &Role) -> Script {
-    script
-        .env("AWS_ACCESS_KEY_ID", &role.key_id)
-        .env("AWS_SECRET_ACCESS_KEY", &role.secret_key)
-        .env("AWS_SESSION_TOKEN", role.token.clone().unwrap_or_default())
 }
 
 fn bearer(script: Script, collector: &Collector, manager: &Collector) -> Script {
@@ -76,44 +63,32 @@ fn all_signals(world: &World, id: &str, seed: u64) {
     assert_eq!(world.post("/v1/metrics", &otlp::metrics("orders", 1).encode_to_vec()).status, 200);
 }
 
+/// Their requests are under way together, in an invocation or in SHUTDOWN, after which nobody comes.
 #[test]
 fn three_signals_with_one_rotated_key_are_all_sent_again() {
-    let (collector, manager, role) = (Collector::start(), Collector::start(), Role::named("F"));
-    rotating(&manager, &role, vec![]);
-    let platform = Platform::ready(&with_role(bearer(Script::new(), &collector, &manager), &role));
-    let world = World { platform, collector };
-    world.invoke("r-1");
-    all_signals(&world, "r-1", 1);
-    world.platform.wait_next();
-    wants_new(&world.collector);
-    world.invoke("r-2");
-    all_signals(&world, "r-2", 2);
-    world.platform.wait_next();
-    let refused = world.platform.log("export_refused");
-    world.close();
-    let requests = seen(&world.collector);
-    let taken = |path: &str| requests.iter().filter(|row| row.0 == path && row.2 == 200).count();
-    assert_eq!(["/v1/traces", "/v1/logs", "/v1/metrics"].map(taken), [2, 2, 2]);
-    assert!(refused.is_empty());
-}
-
-#[test]
-fn a_key_that_was_rotated_loses_nothing_in_shutdown() {
-    let (collector, manager, role) = (Collector::start(), Collector::start(), Role::named("F"));
-    rotating(&manager, &role, vec![]);
-    let platform = Platform::ready(&with_role(bearer(Script::new(), &collector, &manager), &role));
-    let world = World { platform, collector };
-    world.invoke("r-1");
-    all_signals(&world, "r-1", 1);
-    world.platform.wait_next();
-    wants_new(&world.collector);
-    world.invoke("r-2");
-    all_signals(&world, "r-2", 2);
-    world.end(Reason::Timeout);
-    let requests = seen(&world.collector);
-    let taken = |path: &str| requests.iter().filter(|row| row.0 == path && row.2 == 200).count();
-    let found = ["/v1/traces", "/v1/logs", "/v1/metrics"].map(taken);
-    assert!(found.iter().all(|count| *count >= 2), "{found:?}");
+    for is_cut_off in [false, true] {
+        let (collector, manager, role) = (Collector::start(), Collector::start(), Role::named("F"));
+        rotating(&manager, &role, vec![]);
+        let platform = Platform::ready(&with_role(bearer(Script::new(), &collector, &manager), &role));
+        let world = World { platform, collector };
+        world.invoke("r-1");
+        all_signals(&world, "r-1", 1);
+        world.platform.wait_next();
+        wants_new(&world.collector);
+        world.invoke("r-2");
+        all_signals(&world, "r-2", 2);
+        if is_cut_off {
+            world.end(Reason::Timeout);
+        } else {
+            world.platform.wait_next();
+            world.close();
+        }
+        assert!(world.platform.log("export_refused").is_empty());
+        let requests = seen(&world.collector);
+        let taken = |path: &str| requests.iter().filter(|row| row.0 == path && row.2 == 200).count();
+        let found = ["/v1/traces", "/v1/logs", "/v1/metrics"].map(taken);
+        assert!(found.iter().all(|count| *count >= 2), "{is_cut_off}: {found:?}");
+    }
 }
 
 #[test]

@@ -10,12 +10,13 @@ use tests::platform::{Platform, Reason, Script};
 
 use super::world::World;
 
-const REFERENCE: &str = "secret://arn:aws:secretsmanager:ap-south-1:111122223333:secret:otlp-AbCdEf#api_key";
-const OLD: &str = r#"{"SecretString":"{\"api_key\":\"k3y-old\",\"other\":1}"}"#;
-const NEW: &str = r#"{"SecretString":"{\"api_key\":\"k3y-new\"}"}"#;
+pub(super) const REFERENCE: &str =
+    "secret://arn:aws:secretsmanager:ap-south-1:111122223333:secret:otlp-AbCdEf#api_key";
+pub(super) const OLD: &str = r#"{"SecretString":"{\"api_key\":\"k3y-old\",\"other\":1}"}"#;
+pub(super) const NEW: &str = r#"{"SecretString":"{\"api_key\":\"k3y-new\"}"}"#;
 
 /// Secrets Manager in Mumbai, which answers so to this role.
-fn manager(role: &Role, answers: &'static str) -> Answer {
+pub(super) fn manager(role: &Role, answers: &'static str) -> Answer {
     let (service, region, role) = ("secretsmanager", "ap-south-1", role.clone());
     Answer::Aws(Endpoint { service, region, role, ahead: 0, answers })
 }

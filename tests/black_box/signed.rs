@@ -33,7 +33,7 @@ fn world(
     World { platform, collector }
 }
 
-fn with_role(script: Script, role: &Role) -> Script {
+pub(super) fn with_role(script: Script, role: &Role) -> Script {
     script
         .env("AWS_ACCESS_KEY_ID", &role.key_id)
         .env("AWS_SECRET_ACCESS_KEY", &role.secret_key)

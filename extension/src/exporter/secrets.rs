@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use super::signing::{Signer, ToSign};
 use super::trust;
 use crate::aws::{Missing, SecretRef};
+use crate::caught::caught_async;
 use crate::clock::{Clock, patiently};
 use crate::log::{self, Level};
 use crate::settings::{SecretHeader, TlsFiles, Vaults};
@@ -227,7 +228,8 @@ impl Secrets {
         let number = state.begun;
         let (own, reference, of) = (self.clone(), reference.clone(), cell.clone());
         let reading = tokio::spawn(async move {
-            let read = patiently(STEPS, own.ask(&reference)).await;
+            // However it ends, it ends: requests wait for that.
+            let read = caught_async(patiently(STEPS, own.ask(&reference))).await.unwrap_or_default();
             own.end(number, &reference, &of, read.unwrap_or_else(|| Err(Missing::unavailable("NoAnswer"))));
         });
         state.readings.push((number, self.clock.wall(), reading.abort_handle()));
