@@ -423,7 +423,7 @@ impl Reader {
             Protocol::HttpProtobuf => UrlPath::AsItIs,
             Protocol::Grpc => UrlPath::Method(wire::grpc::path_of(signal)),
         };
-        let of_aws = self.endpoint_of_aws(&name, &text, signal);
+        let of_aws = self.endpoint_of_aws(&text, signal);
         let mut url = match of_aws.unwrap_or_else(|| endpoint::url(&text, path, receivers)) {
             Ok(url) => url,
             Err(reason) => {

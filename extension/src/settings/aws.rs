@@ -62,22 +62,19 @@ enum Auth {
 
 impl Reader {
     /// Whether the endpoint of this signal names AWS's in place of a URL: then that URL.
-    pub(super) fn endpoint_of_aws(
-        &mut self,
-        name: &str,
-        text: &str,
-        signal: Signal,
-    ) -> Option<Result<String, String>> {
+    pub(super) fn endpoint_of_aws(&self, text: &str, signal: Signal) -> Option<Result<String, String>> {
         let region = match text.split_once(':') {
             None if text == "aws" => None,
             Some(("aws", region)) => Some(region),
             _ => return None,
         };
+        let reason = match region {
+            Some(_) => "what follows aws: is no region, such as eu-west-1",
+            None => "aws needs a region: AWS_REGION names none",
+        };
         let Some(region) = region.or_else(|| self.get("AWS_REGION")).filter(|region| is_region(region))
         else {
-            return Some(Err(format!(
-                "it needs a region, as in aws:eu-west-1: {name} and AWS_REGION name none"
-            )));
+            return Some(Err(reason.to_owned()));
         };
         let is_on = |name| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let names =

@@ -77,7 +77,14 @@ fn the_region_is_the_functions_or_the_one_that_is_named() {
         let settings = read(&[(TRACES, text), further]);
         let found = settings.destinations[0].as_ref().map(|to| &*to.url);
         assert_eq!(found, url, "{text} {further:?}");
-        assert_eq!(problems(&settings).len(), usize::from(url.is_none()), "{text} {further:?}");
+        let said = match (url, text) {
+            (Some(_), _) => "",
+            (None, "aws") => ": aws needs a region: AWS_REGION names none",
+            (None, "AWS") => ": not an http:// or https:// URL",
+            (None, _) => ": what follows aws: is no region, such as eu-west-1",
+        };
+        let expected = if said.is_empty() { vec![] } else { vec![format!("{TRACES}{said}")] };
+        assert_eq!(problems(&settings), expected, "{text} {further:?}");
     }
 }
 
