@@ -78,6 +78,8 @@ impl World {
             self.lane(signal).unheard += items;
             return;
         }
+        // The agent reads it after some work of ours.
+        let read_by = now + self.own_work();
         let lane = self.lane(signal);
         let mut is_success = true;
         match request.reply.outcome {
@@ -96,7 +98,7 @@ impl World {
             _ => None,
         };
         if let Some(asked) = asked {
-            lane.perhaps_until = lane.perhaps_until.max(now + asked);
+            lane.perhaps_until = lane.perhaps_until.max(read_by + asked);
             lane.alone_until = if is_dated { lane.alone_until.max(now + asked) } else { lane.alone_until };
         }
         if is_success {
