@@ -186,9 +186,7 @@ impl World {
                 && self.config.cost_cap.is_none()
                 && lane.launched_at < self.lanes.flush_began.unwrap_or(self.lanes.step_began)
                 && self.deliveries.retries_until[signal as usize] <= self.now;
-            // What is judged as an invocation begins is cut into batches when it ends, or when there is enough for one.
-            let is_judged = signal == Signal::Traces && self.config.sampling.is_active();
-            if is_flush || phase == Phase::Running && is_invoke && !is_judged {
+            if is_flush || phase == Phase::Running && is_invoke {
                 self.check_served(signal);
             }
         }
