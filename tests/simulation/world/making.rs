@@ -58,7 +58,9 @@ impl World {
         let modes = (flush, spool, init_type, cost_cap);
         let world = Self::build(seed, rng, faults, modes, sampling::pick(seed), invocations);
         let asks_for_flush = habits.below(4) == 0;
-        Self { asks_for_flush, ..world.with(Character::pick(seed)) }.beside(Others::pick(seed))
+        Self { asks_for_flush, ..world.with(Character::pick(seed)) }
+            .beside(Others::pick(seed))
+            .with_second(seed)
     }
 
     /// The same world with these beside the backend of the spans.
@@ -228,6 +230,8 @@ impl World {
             deadline: 0,
             network: Network::new(handshake, is_split),
             others: Others::none(seed),
+            at: 0,
+            second: None,
             is_compared: false,
             served: Vec::new(),
             deliveries: Deliveries::default(),
