@@ -112,6 +112,24 @@ impl World {
         world
     }
 
+    /// A world that is compared with the same without a second destination, which is ill, and holds no invocation.
+    pub fn compared_beside(seed: u64, is_alone: bool) -> Self {
+        let world = Self::compared(seed, Signal::Traces, true);
+        if is_alone {
+            return world;
+        }
+        let mut rng = Rng::new(seed ^ 0xde57_0001);
+        let faults =
+            std::array::from_fn(|_| Faults { answers_401: rng.below(5) == 0, ..Faults::pick(&mut rng) });
+        let destinations = world.config.destinations;
+        let mut world = world.and_second(Others::second(seed, faults, rng.below(3) == 0), false);
+        world.config.destinations = destinations;
+        world.config.further[0].reaches = destinations;
+        world.config.further[0].signals = destinations;
+        let character = world.character.clone();
+        world.with(character)
+    }
+
     /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
     pub fn narrow(seed: u64) -> Self {
         let faults = Faults { is_narrow: true, sends_much: true, ..Faults::default() };
