@@ -265,7 +265,7 @@ impl World {
         let is_read = |event: &Event| matches!(event, Event::Spool(Input::Unparked { lane, .. }) if lane.signal == HOLDER);
         let reads = self.pending.values().any(is_read);
         // Our own work may keep us from looking at the clock.
-        let slack = MS + self.character.cpu.0 + self.character.cpu.1 * 100;
+        let slack = self.own_work();
         let may_retry = self.deliveries.retries_until[HOLDER as usize] + slack >= self.now;
         let may_retry =
             may_retry || self.second.as_ref().is_some_and(|second| second.may_retry(self.now, slack));
@@ -307,7 +307,7 @@ impl World {
             return;
         }
         // Our own work may keep us from looking at the clock.
-        let slack = MS + self.character.cpu.0 + self.character.cpu.1 * 100;
+        let slack = self.own_work();
         for request in self.network.live() {
             let since = request.launched.max(self.held.begun_at);
             assert!(
@@ -349,7 +349,7 @@ impl World {
             return true;
         }
         // No invocation is held for it: brief handlers have time for little, and many pieces take long.
-        if (is_brief || self.faults.answers_413) && signal != HOLDER {
+        if (is_brief || self.faults.answers_413) && !self.is_held_for(signal) {
             return true;
         }
         // What went to the disk is read back beside the handlers, record by record: brief ones have time for a few each.
@@ -392,6 +392,27 @@ impl World {
         is_down && (if is_brief { since } else { self.now }) < failed_at + 31_000 * MS
     }
 
+    /// Whether an invocation may be held for `signal`, as far as it goes to the destination that is looked at.
+    fn is_held_for(&self, signal: Signal) -> bool {
+        signal == HOLDER && (self.at == 0 || self.second_holds())
+    }
+
+    /// How long our own work may keep us from looking at the clock.
+    pub(super) const fn own_work(&self) -> u64 {
+        MS + self.character.cpu.0 + self.character.cpu.1 * 100
+    }
+
+    /// Items of `signal` in requests whose answers may be lost, as the whole machine was frozen while they were under way.
+    /// No invocation is held for this signal, so nothing but the request's own time-out tells (`check_requests`).
+    fn cut_off(&self, signal: Signal) -> u64 {
+        if !self.faults.freezes_machine || self.is_held_for(signal) {
+            return 0;
+        }
+        let is_cut_off = |request: &&Request| request.id.lane.signal == signal && request.waits > 0;
+        let requests = self.network.live().filter(is_cut_off);
+        requests.flat_map(|request| request.entries.iter()).map(|entry| u64::from(entry.count)).sum()
+    }
+
     /// The backend has been well for some invocations: nothing that came before the last four is still here.
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
@@ -410,6 +431,7 @@ impl World {
             // There, points are made once a second, and the last ones may be with their backend.
             let is_beating = self.config.is_managed() && signal == Signal::Metrics;
             let held = if is_beating { held - self.under_way(signal) } else { held };
+            let held = held.saturating_sub(self.cut_off(signal));
             let came_before = if self.config.is_managed() { came } else { self.before[0].0[signal as usize] };
             let newest = came - came_before;
             assert!(
