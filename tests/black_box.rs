@@ -17,6 +17,7 @@ mod black_box {
     mod completion;
     mod connections;
     mod cost;
+    mod destinations;
     mod done;
     mod emulator;
     mod field;
@@ -39,6 +40,7 @@ mod black_box {
     mod proxies;
     mod receiver;
     mod residency;
+    mod routes;
     mod secrets;
     mod settings;
     mod shutdown;

@@ -4,8 +4,6 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
-use policy::Signal;
-
 use crate::clock::Clock;
 use crate::driver::Inbox;
 use crate::exporter::Exporter;
@@ -53,22 +51,21 @@ async fn look(settings: Settings) -> Diagnosis {
         let path = settings.spool_dir.display();
         let _ = writeln!(text, "the spool's folder {path} cannot be written: {error}");
     }
-    let urls = settings.destinations.each_ref().map(|destination| destination.as_ref().map(|it| it.shown()));
+    let lanes = settings.lanes();
     let exporter = Exporter::new(
-        settings.destinations,
+        settings.routes().map(|(lane, to)| (lane, to.clone())).collect::<Vec<_>>(),
         settings.credentials,
         settings.vaults,
         Inbox::new().0,
         Clock::start(),
     );
-    for (signal, url) in Signal::ALL.into_iter().zip(urls) {
-        let signal_name = crate::log::word(signal);
+    for (name, lane, url) in lanes {
         let Some(url) = url else {
-            let _ = writeln!(text, "{signal_name}: go nowhere (PREFREEZE_EXPORTER_OTLP_ENDPOINT)");
+            let _ = writeln!(text, "{name}: go nowhere (PREFREEZE_EXPORTER_OTLP_ENDPOINT)");
             continue;
         };
-        let _ = write!(text, "{signal_name}: {url}: ");
-        match exporter.probe(signal).await {
+        let _ = write!(text, "{name}: {url}: ");
+        match exporter.probe(lane).await {
             None | Some(Ok(())) => text.push_str("well, an empty request was accepted\n"),
             Some(Err(finding)) => {
                 is_well = false;

@@ -100,6 +100,8 @@ pub struct Driver {
     pub spool: Option<Spool>,
     /// Where the function may send to beside its ports, if it is there.
     pub socket: Option<Socket>,
+    /// The names of the destinations, where there are several.
+    pub destinations: Vec<Arc<str>>,
     /// What backends take in one request: what is read back is cut like what comes in.
     pub request_limits: RequestLimits,
     /// What a killed process left there, until it was read.
@@ -251,7 +253,8 @@ impl Driver {
                 Output::Unpark { lane, place } => self.unpark(lane, place),
                 Output::Export { id, lane, entries, effort } => {
                     if let Some((invocation, spool)) = self.invocation.as_mut().zip(self.spool.as_ref()) {
-                        invocation.on_export(spool, &self.identity, id, &entries);
+                        let is_sole = self.destinations.is_empty();
+                        invocation.on_export(spool, &self.identity, id, &entries, is_sole);
                     }
                     self.exporter.export(id, lane, entries, effort, self.identity.clone());
                 }
@@ -265,7 +268,7 @@ impl Driver {
                         self.exporter.conclude();
                         self.refusals.summarize();
                     }
-                    log::notice(&notice, &self.prices, |signal| self.exporter.about(signal));
+                    log::notice(&notice, &self.prices, &self.destinations, |lane| self.exporter.about(lane));
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
                         self.spool.iter().for_each(log_unrecorded);

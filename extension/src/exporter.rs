@@ -101,7 +101,7 @@ impl Exporter {
     /// and the rest works: a certificate file that cannot be read leaves the built-in roots.
     /// Requests that are signed are signed by `credentials`.
     pub fn new(
-        destinations: [Option<Destination>; Signal::ALL.len()],
+        destinations: impl IntoIterator<Item = (LaneId, Destination)>,
         credentials: Option<aws::Source>,
         vaults: Vaults,
         inbox: Inbox,
@@ -111,9 +111,7 @@ impl Exporter {
         let keeper = credentials.map(Keeper::new);
         // Each backend has a clock of its own, as far as we are told.
         let signer = || keeper.clone().map(|keeper| Signer::new(keeper, clock));
-        let with_lane = Signal::ALL.map(LaneId::of).into_iter().zip(destinations);
-        let routes = with_lane.filter_map(|(lane, destination)| {
-            let destination = destination?;
+        let routes = destinations.into_iter().map(|(lane, destination)| {
             let origin = Origin::of(&destination);
             let known = backends.iter().position(|backend| backend.origin == origin);
             let backend = known.unwrap_or_else(|| {
@@ -122,7 +120,7 @@ impl Exporter {
             });
             let headers = headers(&destination);
             let signer = signer().filter(|_| destination.scope.is_some());
-            Some((lane, Route { destination: Arc::new(destination), headers, backend, signer }))
+            (lane, Route { destination: Arc::new(destination), headers, backend, signer })
         });
         let routes = routes.collect();
         let secrets = signer().map(|signer| Secrets::new(signer, vaults, clock));
@@ -190,13 +188,12 @@ impl Exporter {
         self.backends.iter().for_each(|backend| backend.health.conclude());
     }
 
-    /// Fields for a log line about the backend of `signal`: its host, and why the last request failed.
-    pub fn about(&self, signal: Signal) -> serde_json::Value {
-        let waiting =
-            self.running.values().filter(|running| running.signal == signal && running.is_waiting());
-        waiting.for_each(|running| running.note_unanswered(&self.backends));
-        let route = self.routes.get(&LaneId::of(signal));
-        route.map_or_else(|| serde_json::json!({}), |route| self.backends[route.backend].health.about(signal))
+    /// Fields for a log line about the backend of `lane`: its host, and why the last request failed.
+    pub fn about(&self, lane: LaneId) -> serde_json::Value {
+        let waiting = self.running.iter().filter(|(id, running)| id.lane == lane && running.is_waiting());
+        waiting.for_each(|(_, running)| running.note_unanswered(&self.backends));
+        let about = |route: &Route| self.backends[route.backend].health.about(lane.signal);
+        self.routes.get(&lane).map_or_else(|| serde_json::json!({}), about)
     }
 
     /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
 
 mod aws;
+mod destinations;
 mod endpoint;
 mod guarding;
 mod limits;
@@ -18,10 +19,12 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use policy::{
-    Config, Destinations, FlushMode, Measuring, RequestLimit, Signal, SpoolMode, Temporality, XrayParent,
+    Config, Destinations, FlushMode, LaneId, Measuring, RequestLimit, Signal, SpoolMode, Temporality,
+    XrayParent,
 };
 use wire::key_values;
 use wire::logs::Wanted;
@@ -31,6 +34,8 @@ use crate::aws::{Scope, Source};
 use crate::guarding::Guarding;
 use aws::Making;
 pub use aws::{SecretHeader, Vaults};
+pub use destinations::Beside;
+use destinations::FIRST;
 use endpoint::{UrlPath, shown};
 use proxies::Way;
 use table::{Setting, TABLE};
@@ -42,6 +47,8 @@ pub struct Settings {
     pub policy: Config,
     /// Where each signal goes, in the order of [`Signal::ALL`].
     pub destinations: [Option<Destination>; Signal::ALL.len()],
+    /// Further destinations.
+    pub further: Vec<Beside>,
     /// Who signs requests, where any are signed.
     pub credentials: Option<Source>,
     /// Where secrets are read.
@@ -211,10 +218,13 @@ impl Settings {
         reader.report_unknown();
         let hosts = reader.allowed_hosts();
         let destinations = Signal::ALL.map(|signal| reader.destination(signal, &receivers));
+        let members = reader.members(&receivers);
         let has_secrets = destinations.iter().flatten().any(|destination| !destination.secrets.is_empty());
+        let has_secrets = has_secrets || members.iter().any(destinations::Member::has_secrets);
         let vaults = reader.vaults(hosts.as_ref(), has_secrets);
         let destinations = reader.keep_within(hosts.as_ref(), &vaults, destinations);
-        let policy = reader.policy(&destinations);
+        let further = reader.beside_first(hosts.as_ref(), &vaults, members);
+        let policy = reader.policy(&destinations, &further);
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
         let guarding = Guarding::new(reader.guarding());
@@ -226,11 +236,13 @@ impl Settings {
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let hints = reader.sdk_hints(&receivers);
         let is_signed = |to: &Destination| to.scope.is_some() || !to.secrets.is_empty();
-        let credentials = reader.credentials().filter(|_| destinations.iter().flatten().any(is_signed));
+        let mut all = destinations.iter().chain(further.iter().flat_map(|to| &to.destinations)).flatten();
+        let credentials = reader.credentials().filter(|_| all.any(is_signed));
         let Reader { set, problems, refused } = reader;
         Self {
             policy,
             destinations,
+            further,
             credentials,
             vaults,
             identity,
@@ -274,6 +286,9 @@ impl Settings {
                 destination.as_ref().map_or("nowhere".to_owned(), |destination| shown(&destination.url));
             let _ = writeln!(text, "{signal:?} go to {url}");
         }
+        for to in &self.further {
+            to.describe(&mut text);
+        }
         for problem in &self.problems {
             let _ = writeln!(text, "problem: {problem}");
         }
@@ -295,7 +310,44 @@ impl Settings {
     }
 
     fn goes_nowhere(&self) -> bool {
-        self.destinations.iter().all(Option::is_none)
+        self.routes().next().is_none()
+    }
+
+    /// Where each lane goes.
+    pub fn routes(&self) -> impl Iterator<Item = (LaneId, &Destination)> {
+        let all = std::iter::once(&self.destinations).chain(self.further.iter().map(|to| &to.destinations));
+        (0..).zip(all).flat_map(|(destination, to)| {
+            let lane = move |signal| LaneId { signal, destination };
+            Signal::ALL.map(lane).into_iter().zip(to).filter_map(|(lane, to)| Some((lane, to.as_ref()?)))
+        })
+    }
+
+    /// What people call each lane, and the URL that it goes to: all of the first destination, and those of the others that they
+    /// take.
+    pub fn lanes(&self) -> Vec<(String, LaneId, Option<String>)> {
+        let of_first = Signal::ALL.into_iter().zip(&self.destinations);
+        let mut lanes: Vec<_> = of_first
+            .map(|(signal, to)| {
+                let url = to.as_ref().map(Destination::shown);
+                (crate::log::word(signal).to_owned(), LaneId::of(signal), url)
+            })
+            .collect();
+        let of_others = self.routes().filter(|(lane, _)| lane.destination > 0);
+        lanes.extend(of_others.map(|(lane, to)| {
+            let name = &self.further[usize::from(lane.destination) - 1].name;
+            (format!("{} to {name}", crate::log::word(lane.signal)), lane, Some(to.shown()))
+        }));
+        lanes
+    }
+
+    /// The names of all destinations, where there are several.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        match &self.further[..] {
+            [] => Vec::new(),
+            further => {
+                std::iter::once(FIRST.into()).chain(further.iter().map(|to| to.name.clone())).collect()
+            }
+        }
     }
 }
 
@@ -475,7 +527,11 @@ impl Reader {
         headers
     }
 
-    fn policy(&mut self, destinations: &[Option<Destination>; Signal::ALL.len()]) -> Config {
+    fn policy(
+        &mut self,
+        destinations: &[Option<Destination>; Signal::ALL.len()],
+        further: &[Beside],
+    ) -> Config {
         let flush = [
             ("end", FlushMode::End),
             ("continuous", FlushMode::Continuous),
@@ -508,6 +564,7 @@ impl Reader {
             prices: self.prices(),
             sampling: self.sampling(),
             destinations: Destinations { traces, metrics, logs },
+            further: further.iter().map(|to| to.told.clone()).collect(),
             expects_spans: self.expects_spans(),
             bounds: self.bounds(default.bounds),
             request_limits: destinations.each_ref().map(limit),

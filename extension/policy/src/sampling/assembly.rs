@@ -19,6 +19,7 @@ use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
 use crate::account::INVOCATION_MAX;
 use crate::facts::Body;
+use crate::routing::Router;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
@@ -75,6 +76,11 @@ impl<B: Body> Assembly<B> {
             has_ended: false,
             rulings: Rulings::new(),
         }
+    }
+
+    /// The same, where there are several destinations.
+    pub(crate) fn routed(self, router: Router) -> Self {
+        Self { judge: self.judge.routed(router), ..self }
     }
 
     /// Memory of what waits: encoded bytes and bookkeeping.
@@ -198,7 +204,7 @@ impl<B: Body> Assembly<B> {
         }
         for items in traces.into_values() {
             let verdict = self.judge.recovered(&items);
-            self.rulings.keep(items, verdict);
+            self.rulings.keep(items, verdict, self.judge.router());
         }
     }
 
@@ -314,14 +320,16 @@ impl<B: Body> Assembly<B> {
     /// A late span goes the way of its trace; one that failed is kept whatever became of the others.
     fn follow(&mut self, judged: &Judged, item: Item<B>) {
         if judged.verdict.decision.is_keep() {
-            let stamp = judged.verdict.stamp(&item, false);
-            self.rulings.keep_late(item, stamp);
+            let router = self.judge.router();
+            let routes = router.late(judged.routes, &item);
+            self.rulings.keep_late(item, Verdict { routes, ..judged.verdict }, router);
         } else if item.is_failure() {
             let trace_id = item.trace_id();
-            let verdict = self.judge.revise(judged.verdict, Decision::Error);
+            let routes = self.judge.router().late(judged.routes, &item);
+            let verdict = Verdict { routes, ..self.judge.revise(judged.verdict, Decision::Error) };
             if verdict.decision.is_keep() {
                 self.judged.settle(trace_id, verdict);
-                self.rulings.keep(alloc::vec![item], verdict);
+                self.rulings.keep(alloc::vec![item], verdict, self.judge.router());
             } else {
                 self.rulings.leave_out_late(item);
             }
@@ -342,7 +350,9 @@ impl<B: Body> Assembly<B> {
         let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
         let mut word = self.words.on(&invocations);
         word.is_final |= is_nobodys;
-        let verdict = self.judge.judge(now, &fragment.items, &word);
+        let mut verdict = self.judge.judge(now, &fragment.items, &word);
+        let before = self.judged.routes(trace_id);
+        verdict.routes = self.judge.router().after(before, &fragment.items, verdict.routes);
         let is_settled = verdict.decision.is_keep() || word.is_final;
         if is_early && !is_settled {
             return false;
@@ -374,7 +384,7 @@ impl<B: Body> Assembly<B> {
         self.judged.settle(trace_id, verdict);
         let Some(fragment) = self.fragments.take(trace_id) else { return };
         if verdict.decision.is_keep() {
-            self.rulings.keep(fragment.items, verdict);
+            self.rulings.keep(fragment.items, verdict, self.judge.router());
         } else {
             self.rulings.leave_out(fragment.items, verdict.decision);
         }

@@ -32,7 +32,15 @@ impl policy::Body for Body {
     fn resource(&self, key: &str) -> Option<Fact<'_>> {
         let span = self.chunk.places().spans.get(self.span? as usize)?;
         let group = self.chunk.places().scopes.get(span.scope as usize)?.group;
-        let resource = self.chunk.places().groups.get(group as usize)?.resource?;
+        self.resource_at(group as usize, key)
+    }
+
+    fn resources(&self) -> usize {
+        if self.span.is_some() { 0 } else { self.chunk.places().groups.len() }
+    }
+
+    fn resource_at(&self, index: usize, key: &str) -> Option<Fact<'_>> {
+        let resource = self.chunk.places().groups.get(index)?.resource?;
         let [value] = values(content(self.chunk.slice(resource)), RESOURCE_ATTRIBUTES, [key]);
         fact(value?)
     }
