@@ -97,6 +97,13 @@ impl Queue {
         Self { endpoint, bytes_max: MESSAGE_BYTES_MAX, kept: Arc::default() }
     }
 
+    /// The same in another region.
+    #[must_use]
+    pub fn in_region(mut self, region: &'static str) -> Self {
+        self.endpoint.region = region;
+        self
+    }
+
     /// The same with `MaximumMessageSize` set.
     #[must_use]
     pub fn with_bytes_max(self, bytes_max: usize) -> Self {
