@@ -1,7 +1,7 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
 .PHONY: help build test check counts counts-write fmt demo sim mutants soak outages fuzz foreign bench layer layer-test deploy-test reproduce release dashboards size clean deny \
-        deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
+        deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ForwarderFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 XTASK  := cargo run --quiet --package layer-build --
@@ -173,6 +173,9 @@ build-AuthorizeFunction:
 
 build-ReconcileFunction:
 	$(XTASK) function reconcile --target $(SAM_ARCH) --into "$(ARTIFACTS_DIR)"
+
+build-ForwarderFunction:
+	$(XTASK) function forwarder --target $(SAM_ARCH) --into "$(ARTIFACTS_DIR)"
 
 build-ReceiptFunction: # awslambdaric is part of the managed runtime
 	grep -v awslambdaric examples/payments/receipt/requirements.txt | python3 -m pip install --quiet --no-compile \

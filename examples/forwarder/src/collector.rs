@@ -129,7 +129,7 @@ fn pack(parcels: &[Parcel<'_>]) -> Vec<u8> {
     packed.finish().expect("memory takes it")
 }
 
-/// `name=value,name=value`, as `OTEL_EXPORTER_OTLP_HEADERS` has it, without percent-encoding.
+/// `name=value,name=value` with values percent-encoded, as `OTEL_EXPORTER_OTLP_HEADERS` has it.
 fn headers(text: &str) -> Result<HeaderMap, BoxError> {
     let mut headers = HeaderMap::new();
     for member in text.split(',').map(str::trim).filter(|member| !member.is_empty()) {
@@ -137,11 +137,24 @@ fn headers(text: &str) -> Result<HeaderMap, BoxError> {
             member.split_once('=').ok_or("COLLECTOR_HEADERS must be name=value,name=value")?;
         // Not with the reason: that would quote what may be a secret.
         let bad = |_| "COLLECTOR_HEADERS has a member that is no header";
-        let mut value = HeaderValue::from_str(value.trim()).map_err(|_| bad(()))?;
+        let mut value = HeaderValue::from_bytes(&decoded(value.trim())).map_err(|_| bad(()))?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad(()))?, value);
     }
     Ok(headers)
+}
+
+/// With each `%` and two digits as the byte that they are; any other `%` is itself.
+fn decoded(value: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), value.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = after.first_chunk::<2>().filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| str::from_utf8(digits).ok());
+        let encoded = digits.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(encoded.unwrap_or(*byte));
+        rest = if encoded.is_some() { &after[2..] } else { after };
+    }
+    bytes
 }
 
 fn error_type(error: &reqwest::Error) -> String {
@@ -179,8 +192,12 @@ mod tests {
 
     #[test]
     fn headers_are_read_and_never_shown() {
-        let found = headers(" authorization = Bearer s3cret=,x-tenant=a ").expect("headers");
+        let found = headers(" authorization = Bearer%20s3cret=,x-tenant=a%,x-b=%2C ").expect("headers");
         assert_eq!(found["authorization"].to_str().ok(), Some("Bearer s3cret="));
+        assert_eq!(
+            (&found["x-tenant"], &found["x-b"]),
+            (&"a%".parse().expect("one"), &",".parse().expect("one"))
+        );
         assert!(!format!("{found:?}").contains("s3cret"));
         assert!(headers("").expect("none").is_empty());
         for text in ["a", "a b=c", "a=\u{1}s3cret"] {
