@@ -20,7 +20,7 @@ use telemetry::Telemetry;
 
 use crate::event::Message;
 
-/// After the first delivery; after the second twice as long, and so on.
+/// After the first delivery; after the second twice as long, and so on. `RETRY_DELAY_S` overrides it.
 const DELAY: Duration = Duration::from_secs(30);
 /// A collector that is back after hours is found within this time.
 const DELAY_MAX: Duration = Duration::from_secs(900);
@@ -32,12 +32,19 @@ const CALL_MAX: usize = 10;
 pub(crate) struct Queue {
     sqs: Client,
     url: String,
+    delay: Duration,
 }
 
 impl Queue {
     pub(crate) async fn from_env() -> Result<Self, Box<dyn Error + Send + Sync>> {
         let url = env::var("QUEUE_URL").map_err(|_| "QUEUE_URL must name the queue of the telemetry")?;
-        Ok(Self { sqs: client().await, url })
+        let delay = match env::var("RETRY_DELAY_S") {
+            Ok(seconds) => {
+                Duration::from_secs(seconds.parse().map_err(|_| "RETRY_DELAY_S must be a number")?)
+            }
+            Err(_) => DELAY,
+        };
+        Ok(Self { sqs: client().await, url, delay })
     }
 
     /// Delays the next delivery of `messages`: a collector that is down should not use up their deliveries. Where that fails,
@@ -56,7 +63,8 @@ impl Queue {
                 ],
             );
             let entries = messages.iter().enumerate().map(|(index, message)| {
-                let seconds = i32::try_from(delay(message.deliveries()).as_secs()).unwrap_or(i32::MAX);
+                let seconds = delay(self.delay, message.deliveries()).as_secs();
+                let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
                 let entry = Entry::builder().id(index.to_string()).receipt_handle(&message.receipt_handle);
                 entry.visibility_timeout(seconds).build().expect("id and receipt are set")
             });
@@ -86,8 +94,8 @@ async fn client() -> Client {
     Client::new(&Box::pin(config.load()).await)
 }
 
-fn delay(deliveries: u32) -> Duration {
-    DELAY.saturating_mul(deliveries.max(1)).min(DELAY_MAX)
+fn delay(first: Duration, deliveries: u32) -> Duration {
+    first.saturating_mul(deliveries.max(1)).min(DELAY_MAX)
 }
 
 #[cfg(test)]
@@ -97,7 +105,7 @@ mod tests {
     #[test]
     fn each_delivery_waits_longer() {
         assert_eq!(
-            [0, 1, 2, 5, 30, 31, u32::MAX].map(|count| delay(count).as_secs()),
+            [0, 1, 2, 5, 30, 31, u32::MAX].map(|count| delay(DELAY, count).as_secs()),
             [30, 30, 60, 150, 900, 900, 900]
         );
     }
