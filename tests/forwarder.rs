@@ -276,3 +276,27 @@ async fn a_batch_that_comes_twice_is_sent_on_once() {
     assert_eq!(world.forward(&[of_span(2), of_span(1)], 1).await, [0; 0]);
     assert_eq!(world.names(), names(0..3));
 }
+
+/// `forwarder redrive`, as a person runs it with credentials of one's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redrive_moves_dead_letters_back() {
+    let (sqs, role) = (Collector::start(), Role::named("PERSON"));
+    let queue = Queue::of(role.clone());
+    let answering = queue.clone();
+    sqs.always(Answer::read(move |request| answering.answer(request)));
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(binary());
+        command.args(arguments).env("AWS_REGION", "eu-west-1").env("AWS_ENDPOINT_URL_SQS", sqs.endpoint());
+        command.env("AWS_ACCESS_KEY_ID", &role.key_id).env("AWS_SECRET_ACCESS_KEY", &role.secret_key);
+        command.env("AWS_SESSION_TOKEN", role.token.as_deref().unwrap_or_default());
+        command.output().expect("it runs")
+    };
+    let arn = "arn:aws:sqs:eu-west-1:111122223333:telemetry-dlq";
+    let output = run(&["redrive", arn]);
+    assert!(output.status.success(), "{output:?}");
+    let expected = ("StartMessageMoveTask".to_owned(), json!({ "SourceArn": arn }));
+    assert_eq!((queue.refused(), queue.calls()), (vec![], vec![expected]));
+    for arguments in [&["redrive"][..], &["drive", arn], &["redrive", arn, "more"]] {
+        assert!(!run(arguments).status.success(), "{arguments:?}");
+    }
+}
