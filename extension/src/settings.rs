@@ -9,6 +9,7 @@ mod guarding;
 mod limits;
 mod prices;
 mod proxies;
+mod queue;
 mod residency;
 mod sampling;
 mod sdk;
@@ -30,7 +31,7 @@ use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
 
-use crate::aws::{Scope, Source};
+use crate::aws::{Queue, Scope, Source};
 use crate::guarding::Guarding;
 use aws::Making;
 pub use aws::{SecretHeader, Vaults};
@@ -128,12 +129,14 @@ pub struct Destination {
     pub proxy: Option<String>,
     /// The most that the backend takes in one request, where that is known.
     pub limit: RequestLimit,
+    /// The queue that requests are put into, where the URL is that of SQS.
+    pub queue: Option<Queue>,
 }
 
 impl Destination {
     /// Its URL, for people: without what may be secret in it.
     pub fn shown(&self) -> String {
-        shown(&self.url)
+        self.queue.as_ref().map_or_else(|| shown(&self.url), |queue| format!("sqs:{}", queue.url))
     }
 }
 
@@ -282,8 +285,7 @@ impl Settings {
             }
         }
         for (signal, destination) in Signal::ALL.iter().zip(&self.destinations) {
-            let url =
-                destination.as_ref().map_or("nowhere".to_owned(), |destination| shown(&destination.url));
+            let url = destination.as_ref().map_or("nowhere".to_owned(), Destination::shown);
             let _ = writeln!(text, "{signal:?} go to {url}");
         }
         for to in &self.further {
@@ -465,6 +467,9 @@ impl Reader {
     fn destination(&mut self, signal: Signal, receivers: &Receivers) -> Option<Destination> {
         let name = self.form("PREFREEZE_EXPORTER_OTLP_ENDPOINT", signal);
         let text = self.get(&name)?.to_owned();
+        if let Some(queue) = text.strip_prefix(queue::PREFIX) {
+            return self.queue(signal, &name, queue);
+        }
         let protocol = self.form("PREFREEZE_EXPORTER_OTLP_PROTOCOL", signal);
         let protocols = [("http/protobuf", Protocol::HttpProtobuf), ("grpc", Protocol::Grpc)];
         let protocol = self.word(&protocol, Protocol::HttpProtobuf, &protocols);
@@ -490,19 +495,36 @@ impl Reader {
         let making = Making { protocol, packing, headers, secrets: Vec::new(), scope: None };
         let Making { protocol, packing, headers, secrets, scope } =
             self.suit_aws(signal, &mut url, making)?;
-        // A relative path begins in the function's package, as those of other files.
+        let tls = self.tls_files(signal);
+        let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
+        let limit = limits::of(&url, signal);
+        let queue = None;
+        Some(Destination {
+            url,
+            headers,
+            secrets,
+            scope,
+            protocol,
+            packing,
+            tls,
+            is_direct,
+            proxy,
+            limit,
+            queue,
+        })
+    }
+
+    /// A relative path begins in the function's package, as those of other files.
+    fn tls_files(&self, signal: Signal) -> TlsFiles {
         let path = |name| {
             let path = self.get(&self.form(name, signal))?;
             Some(self.package().join(path).to_string_lossy().into_owned())
         };
-        let tls = TlsFiles {
+        TlsFiles {
             certificate: path("PREFREEZE_EXPORTER_OTLP_CERTIFICATE"),
             client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
             client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
-        };
-        let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
-        let limit = limits::of(&url, signal);
-        Some(Destination { url, headers, secrets, scope, protocol, packing, tls, is_direct, proxy, limit })
+        }
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {

@@ -54,6 +54,8 @@ pub(super) enum Cause {
     NoTransactionSearch,
     Unsigned,
     SecretUnread,
+    QueueNotFound,
+    QueueDenied,
     RefusedOtherwise,
 }
 
@@ -71,7 +73,7 @@ impl Cause {
 
 /// Every cause in the order of [`Cause`]: its name in a line, and what happened. What to do is on the page on
 /// troubleshooting.
-const TABLE: [(Cause, &str, &str); 39] = [
+const TABLE: [(Cause, &str, &str); 41] = [
     (Cause::NameNotFound, "name_not_found", "the name of the backend's host cannot be resolved"),
     (Cause::ConnectionRefused, "connection_refused", "nothing listens on the backend's port"),
     (Cause::HostUnreachable, "host_unreachable", "there is no network route to the backend"),
@@ -178,6 +180,16 @@ const TABLE: [(Cause, &str, &str); 39] = [
     ),
     (Cause::Unsigned, "unsigned", "there are no credentials to sign requests to AWS with"),
     (Cause::SecretUnread, "secret_unread", "the secret that a header refers to was not read"),
+    (
+        Cause::QueueNotFound,
+        "queue_not_found",
+        "SQS has no such queue in the region and the account that the endpoint names",
+    ),
+    (
+        Cause::QueueDenied,
+        "queue_denied",
+        "the function's role may not send to the queue: it needs sqs:SendMessage, and kms:GenerateDataKey and kms:Decrypt for a key of your own",
+    ),
     (Cause::RefusedOtherwise, "refused", "the backend refused the request"),
 ];
 
