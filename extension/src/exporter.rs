@@ -335,7 +335,8 @@ impl Sender {
             }
         }
         let (client, url, now) = (&self.client, &destination.url[..], self.clock.wall());
-        let request = Request { client, url, headers, packing, body, now };
+        let is_proxied = destination.proxy.is_some();
+        let request = Request { client, url, headers, packing, body, now, is_proxied };
         let signed_by = signed.as_ref().zip(self.route.signer.as_ref());
         let ended = match destination.protocol {
             Protocol::HttpProtobuf => post(request, signed_by).await,
@@ -375,6 +376,8 @@ struct Request<'a> {
     packing: Packing,
     body: Bytes,
     now: UnixNanos,
+    /// Whether it goes through a proxy.
+    is_proxied: bool,
 }
 
 /// How a try has ended: for the agent, and for people.
@@ -396,14 +399,14 @@ impl Ended {
     }
 
     /// Nothing was answered.
-    fn unanswered(error: &reqwest::Error) -> Self {
+    fn unanswered(error: &reqwest::Error, is_proxied: bool) -> Self {
         let outcome = match error {
             // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
             _ if error.is_builder() => return Self::unusable(),
             _ if error.is_connect() => Outcome::Retry { after: None },
             _ => Outcome::Lost,
         };
-        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect())))
+        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect(), is_proxied)))
     }
 
     /// No request could be made.
@@ -413,14 +416,14 @@ impl Ended {
 }
 
 async fn post(request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended {
-    let Request { client, url, mut headers, packing, body, now } = request;
+    let Request { client, url, mut headers, packing, body, now, is_proxied } = request;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
     if let Some(name) = packing.name() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
     let mut response = match client.post(url).headers(headers).body(body).send().await {
         Ok(response) => response,
-        Err(error) => return Ended::unanswered(&error),
+        Err(error) => return Ended::unanswered(&error, is_proxied),
     };
     let status = response.status().as_u16();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -440,16 +443,16 @@ async fn post(request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended
         body: &answer,
     };
     let outcome = answer.outcome(now);
-    let failure = |cause| Some(Failure { status: Some(status), ..Failure::of(cause) });
-    if answer.is_web_page() && (200..300).contains(&status) {
-        return Ended::new(outcome, failure(Cause::NotOtlp));
+    if let Some(denial) = answer.denial() {
+        return Ended::new(outcome, Some(Failure::denied(denial, status)));
     }
     let refusal =
         signed.and_then(|(signed, signer)| signer.refusal(signed, status, date.as_deref(), answer.body));
     match refusal {
         // Held, as with a key that is refused: somebody may switch it on.
         Some(Refusal::NoTransactionSearch) => {
-            Ended::new(Outcome::Refused { status }, failure(Cause::NoTransactionSearch))
+            let failure = Failure { status: Some(status), ..Failure::of(Cause::NoTransactionSearch) };
+            Ended::new(Outcome::Refused { status }, Some(failure))
         }
         _ => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
     }

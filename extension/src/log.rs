@@ -109,7 +109,7 @@ fn lane_notice(notice: &Notice, about: impl Fn(Signal) -> Value) {
         Notice::Refused { signal, status } => say(
             Level::Error,
             "export_refused",
-            "the backend refuses the key, it has no right to this, or it could not be read; data is kept, and it is tried again once a minute",
+            "the backend, or a proxy before it, refuses the key, it has no right to this, or it could not be read; data is kept, and it is tried again once a minute",
             with_status(about(*signal), *signal, *status),
         ),
         Notice::PartlyRejected(signal) => say(
