@@ -41,6 +41,12 @@ use crate::clock::{Clock, NEXT_FIRST, pause};
 use crate::driver::{Inbox, Message};
 use crate::settings::{Destination, Packing, Protocol, Vaults};
 
+/// What of the files for TLS of `destination` is of no use, and why: the variable that names it, and a reason. For people: the
+/// extension itself reads them when it first needs them.
+pub fn unusable_files(destination: &Destination) -> Vec<(&'static str, String)> {
+    trust::unusable(&destination.tls)
+}
+
 /// Answers are read up to here; a backend that says more says nothing that matters.
 const ANSWER_MAX: usize = 64 << 10;
 

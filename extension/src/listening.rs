@@ -73,7 +73,7 @@ impl Listening {
         for hint in &settings.hints {
             log::degraded(
                 "sdk_elsewhere",
-                "the function's OpenTelemetry SDK sends its data past Prefreeze",
+                "the function's OpenTelemetry SDK may send its data past Prefreeze",
                 hint,
             );
         }

@@ -338,6 +338,10 @@ fn the_doctor_names_what_is_wrong_with_settings() {
         ("OTEL_RESOURCE_ATTRIBUTES", "a", "all of it is discarded"),
         ("PREFREEZE_SAMPLING_RULES_FILE", "none.json", "the file cannot be read"),
         ("PREFREEZE_SPOOL_DIR", "/proc/prefreeze", "cannot be written"),
+        ("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", "/none.pem", "the file holds no readable certificate"),
+        ("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", "/none.pem", "the file holds no readable key"),
+        ("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/none.pem", "of no use without"),
+        ("prefreeze_flush", "end", "in capitals"),
     ];
     for (name, value, said) in rows {
         let (text, code) = doctor(&good().env(name, value), &[]);
