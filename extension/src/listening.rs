@@ -156,6 +156,7 @@ fn driver(
             clock,
         ),
         identity: Arc::<Identity>::new(identity),
+        measured_as: None,
         next,
         emf_namespace: settings.emf_namespace,
         prices,
