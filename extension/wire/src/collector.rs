@@ -63,11 +63,12 @@ impl Answer<'_> {
     }
 
     /// Whether a person with a browser was meant, or markup that is no answer of OTLP: neither its protobuf nor its JSON can
-    /// begin with `<`, whatever the answer is called.
+    /// begin with `<`, whatever the answer is called. Who says `protobuf` has a receiver of OTLP, and is believed.
     fn is_web_page(&self) -> bool {
         let media_type = self.content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
-        let is_html = |media_type: &str| media_type.eq_ignore_ascii_case("text/html");
-        media_type.is_some_and(is_html) || text_of(self.body).first() == Some(&b'<')
+        let media_type = media_type.unwrap_or_default().to_ascii_lowercase();
+        let is_markup = text_of(self.body).first() == Some(&b'<');
+        media_type == "text/html" || is_markup && !media_type.ends_with("protobuf")
     }
 
     /// The items that a partial success refuses, in protobuf or in JSON: some backends answer in JSON whatever they
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn a_partial_success_says_how_many_were_refused_in_every_content_type() {
         let protobuf = otlp::success(3, "too old");
-        let rows: [(Option<&str>, &[u8], Outcome); 24] = [
+        let rows: [(Option<&str>, &[u8], Outcome); 25] = [
             (Some("application/x-protobuf"), &protobuf, Outcome::Delivered { rejected: 3 }),
             (None, &protobuf, Outcome::Delivered { rejected: 3 }),
             (Some(""), &protobuf, Outcome::Delivered { rejected: 3 }),
@@ -276,6 +277,7 @@ mod tests {
             (Some("text/HTML"), b"", Outcome::Retry { after: None }),
             (None, b"\xef\xbb\xbf <!-- portal --><html>", Outcome::Retry { after: None }),
             (Some("application/xml"), b"<Error/>", Outcome::Retry { after: None }),
+            (Some("application/x-protobuf"), b"<html>thanks</html>", Outcome::Delivered { rejected: 0 }),
             (None, b"", Outcome::Delivered { rejected: 0 }),
             (Some("text/html; charset=utf-8"), b"<!DOCTYPE html>", Outcome::Retry { after: None }),
             (None, b"\n<!doctype html><title>Log in</title>", Outcome::Retry { after: None }),
