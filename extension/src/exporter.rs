@@ -42,6 +42,12 @@ use crate::clock::{Clock, NEXT_FIRST, pause};
 use crate::driver::{Inbox, Message};
 use crate::settings::{Destination, Packing, Protocol, Vaults};
 
+/// What of the files for TLS of `destination` is of no use, and why: the variable that names it, and a reason. For people: the
+/// extension itself reads them when it first needs them.
+pub fn unusable_files(destination: &Destination) -> Vec<(&'static str, String)> {
+    trust::unusable(&destination.tls)
+}
+
 /// Answers are read up to here; a backend that says more says nothing that matters.
 const ANSWER_MAX: usize = 64 << 10;
 
@@ -354,7 +360,8 @@ impl Sender {
             }
         }
         let (client, url, now) = (&self.client, &destination.url[..], self.clock.wall());
-        let request = Request { client, url, headers, packing, body, now };
+        let is_proxied = destination.proxy.is_some();
+        let request = Request { client, url, headers, packing, body, now, is_proxied };
         let signed_by = signed.as_ref().zip(self.route.signer.as_ref());
         let ended = match destination.protocol {
             _ if destination.queue.is_some() => put(request, signed_by).await,
@@ -397,6 +404,8 @@ struct Request<'a> {
     packing: Packing,
     body: Bytes,
     now: UnixNanos,
+    /// Whether it goes through a proxy.
+    is_proxied: bool,
 }
 
 /// How a try has ended: for the agent, and for people.
@@ -418,14 +427,14 @@ impl Ended {
     }
 
     /// Nothing was answered.
-    fn unanswered(error: &reqwest::Error) -> Self {
+    fn unanswered(error: &reqwest::Error, is_proxied: bool) -> Self {
         let outcome = match error {
             // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
             _ if error.is_builder() => return Self::unusable(),
             _ if error.is_connect() => Outcome::Retry { after: None },
             _ => Outcome::Lost,
         };
-        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect())))
+        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect(), is_proxied)))
     }
 
     /// No request could be made.
@@ -451,14 +460,14 @@ async fn post(mut request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> E
         body: &answered.body,
     };
     let outcome = answer.outcome(now);
-    let failure = |cause| Some(Failure { status: Some(status), ..Failure::of(cause) });
-    if answer.is_web_page() && (200..300).contains(&status) {
-        return Ended::new(outcome, failure(Cause::NotOtlp));
+    if let Some(denial) = answer.denial() {
+        return Ended::new(outcome, Some(Failure::denied(denial, status)));
     }
     match answered.refusal(signed) {
         // Held, as with a key that is refused: somebody may switch it on.
         Some(Refusal::NoTransactionSearch) => {
-            Ended::new(Outcome::Refused { status }, failure(Cause::NoTransactionSearch))
+            let failure = Failure { status: Some(status), ..Failure::of(Cause::NoTransactionSearch) };
+            Ended::new(Outcome::Refused { status }, Some(failure))
         }
         refusal => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
     }
@@ -493,10 +502,10 @@ impl Answered {
 
 /// Sends a request and reads its answer; how it has ended where there is none.
 async fn exchange(request: Request<'_>, content_type: &'static str) -> Result<Answered, Ended> {
-    let Request { client, url, mut headers, body, .. } = request;
+    let Request { client, url, mut headers, body, is_proxied, .. } = request;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     let sent = client.post(url).headers(headers).body(body).send().await;
-    let mut response = sent.map_err(|error| Ended::unanswered(&error))?;
+    let mut response = sent.map_err(|error| Ended::unanswered(&error, is_proxied))?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, retry_after) = (response.status().as_u16(), text(RETRY_AFTER));
     let (content_type, date) = (text(CONTENT_TYPE), text(DATE));

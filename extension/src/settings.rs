@@ -364,6 +364,13 @@ impl Setting {
     }
 }
 
+/// Whether a variable is meant for us by its prefix, in whatever case.
+fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+}
+
+const PREFIX: &str = "PREFREEZE_";
+
 /// `PREFREEZE_EXPORTER_OTLP_X` as `PREFREEZE_EXPORTER_OTLP_TRACES_X`.
 fn for_signal(name: &str, signal: Signal) -> String {
     let word = match signal {
@@ -383,6 +390,9 @@ const fn path_of(signal: Signal) -> &'static str {
     }
 }
 
+const CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CERTIFICATE";
+const CLIENT_CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+const CLIENT_KEY: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_KEY";
 const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 /// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
 /// megabyte, and is there twice while it is read or packed; and the allocator leaves gaps, a tenth of what is held.
@@ -418,10 +428,12 @@ impl Reader {
             TABLE.iter().any(|setting| setting.name == name)
                 || TABLE.iter().any(|setting| setting.per_signal && setting.names().contains(name))
         };
-        let ours = self.set.keys().filter(|name| name.starts_with("PREFREEZE_"));
+        let ours = self.set.keys().filter(|name| is_ours(name));
         let unknown: Vec<_> = ours.filter(|name| !is_known(name)).cloned().collect();
         for name in unknown {
-            self.problem(&name, "no such setting");
+            let is_small = is_known(&name.to_ascii_uppercase());
+            let reason = if is_small { "names of settings are in capitals" } else { "no such setting" };
+            self.problem(&name, reason);
         }
     }
 
@@ -515,16 +527,29 @@ impl Reader {
     }
 
     /// A relative path begins in the function's package, as those of other files.
-    fn tls_files(&self, signal: Signal) -> TlsFiles {
+    fn tls_files(&mut self, signal: Signal) -> TlsFiles {
         let path = |name| {
             let path = self.get(&self.form(name, signal))?;
             Some(self.package().join(path).to_string_lossy().into_owned())
         };
-        TlsFiles {
-            certificate: path("PREFREEZE_EXPORTER_OTLP_CERTIFICATE"),
-            client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
-            client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
-        }
+        let tls = TlsFiles {
+            certificate: path(CERTIFICATE),
+            client_certificate: path(CLIENT_CERTIFICATE),
+            client_key: path(CLIENT_KEY),
+        };
+        self.report_half_identity(&tls, signal);
+        tls
+    }
+
+    /// A client certificate is of no use without its key, and the reverse.
+    fn report_half_identity(&mut self, tls: &TlsFiles, signal: Signal) {
+        let (has, lacks) = match (&tls.client_certificate, &tls.client_key) {
+            (Some(_), None) => (CLIENT_CERTIFICATE, CLIENT_KEY),
+            (None, Some(_)) => (CLIENT_KEY, CLIENT_CERTIFICATE),
+            _ => return,
+        };
+        let name = self.form(has, signal);
+        self.problem(&name, format!("of no use without {lacks}"));
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {

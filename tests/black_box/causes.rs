@@ -73,7 +73,7 @@ fn over_tls(script: Script, words: &'static [u8]) -> (Kept, Script) {
     (none(), script.env(ENDPOINT, format!("https://localhost:{}", parrot(words, false))))
 }
 
-const CASES: [Case; 33] = [
+const CASES: [Case; 40] = [
     case("a name that is not there", "name_not_found", None, |script| {
         (none(), script.env(ENDPOINT, "http://backend.invalid:4318"))
     }),
@@ -170,6 +170,35 @@ const CASES: [Case; 33] = [
     case("a login page", "not_otlp", Some(200), |script| {
         let page = Reply::new(200).header("Content-Type", "text/html; charset=utf-8").body("<html>Log in");
         answering(script, Answer::Reply(page))
+    }),
+    case("markup under another name", "not_otlp", Some(200), |script| {
+        let page = Reply::new(200).header("Content-Type", "text/plain").body("<?xml version=\"1.0\"?><html>");
+        answering(script, Answer::Reply(page))
+    }),
+    case("a network that wants a login", "not_otlp", Some(511), |script| {
+        answering(script, Answer::status(511))
+    }),
+    case("a gateway whose function has failed", "error_in_success", Some(200), |script| {
+        let body = r#"{"errorMessage":"x","errorType":"Error"}"#;
+        answering(
+            script,
+            Answer::Reply(Reply::new(200).header("Content-Type", "application/json").body(body)),
+        )
+    }),
+    case("http:// to a port with TLS that answers", "tls_expected", Some(400), |script| {
+        let words = "Client sent an HTTP request to an HTTPS server.\n";
+        answering(script, Answer::Reply(Reply::new(400).body(words)))
+    }),
+    case("an address that nobody reaches behind Cloudflare", "unavailable", Some(521), |script| {
+        answering(script, Answer::status(521))
+    }),
+    case("a proxy that answers 407 itself", "proxy_authentication", Some(407), |script| {
+        answering(script, Answer::status(407))
+    }),
+    case("a proxy for plain HTTP on which nothing listens", "proxy_failed", None, |script| {
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+        let proxy = format!("http://127.0.0.1:{}", port.expect("a free port").port());
+        (none(), script.env(ENDPOINT, "http://backend.invalid").env("HTTP_PROXY", proxy))
     }),
     case("a balancer before a gRPC backend", "unavailable", Some(503), |script| {
         let words = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
@@ -309,6 +338,10 @@ fn the_doctor_names_what_is_wrong_with_settings() {
         ("OTEL_RESOURCE_ATTRIBUTES", "a", "all of it is discarded"),
         ("PREFREEZE_SAMPLING_RULES_FILE", "none.json", "the file cannot be read"),
         ("PREFREEZE_SPOOL_DIR", "/proc/prefreeze", "cannot be written"),
+        ("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", "/none.pem", "the file holds no readable certificate"),
+        ("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", "/none.pem", "the file holds no readable key"),
+        ("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/none.pem", "of no use without"),
+        ("prefreeze_flush", "end", "in capitals"),
     ];
     for (name, value, said) in rows {
         let (text, code) = doctor(&good().env(name, value), &[]);

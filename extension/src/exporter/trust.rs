@@ -41,6 +41,28 @@ pub(super) fn tls(files: &TlsFiles) -> rustls::ClientConfig {
     }
 }
 
+/// What of these files is of no use, and why: the variable that names it, and a reason.
+pub(super) fn unusable(files: &TlsFiles) -> Vec<(&'static str, String)> {
+    let mut unusable = Vec::new();
+    if files.certificate.as_ref().is_some_and(|path| certificates(path).is_empty()) {
+        let reason = "the file holds no readable certificate; the built-in roots are used";
+        unusable.push(("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", reason.to_owned()));
+    }
+    if let Some(path) = &files.client_certificate
+        && certificates(path).is_empty()
+    {
+        let reason = "the file holds no readable certificate; none is sent";
+        unusable.push(("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", reason.to_owned()));
+    }
+    if let Some(path) = &files.client_key
+        && PrivateKeyDer::from_pem_file(path).is_err()
+    {
+        let reason = "the file holds no readable key; no certificate is sent";
+        unusable.push(("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", reason.to_owned()));
+    }
+    unusable
+}
+
 /// The readable certificates of a PEM file.
 fn certificates(path: &str) -> Vec<CertificateDer<'static>> {
     let read = CertificateDer::pem_file_iter(path);

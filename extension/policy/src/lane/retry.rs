@@ -52,9 +52,10 @@ pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// How long to leave a batch alone after its `attempts`th failure.
 ///
 /// Shape: what the backend asked for, five minutes at the most; else 50 ms doubled per attempt with up to half of
-/// it as jitter, two seconds at the most.
+/// it as jitter, two seconds at the most. Who asks for less than the first of our own pauses has asked for none: `0`, and a date that
+/// has passed because its clock is behind ours, would be an invitation to a thousand requests a second.
 pub(crate) fn pause(attempts: u32, asked: Option<Duration>, rng: &mut Rng) -> Duration {
-    if let Some(asked) = asked {
+    if let Some(asked) = asked.filter(|asked| *asked >= BACKOFF_FIRST) {
         return asked.min(ASKED_PAUSE_MAX);
     }
     let base = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(OWN_PAUSE_MAX);
@@ -69,11 +70,15 @@ mod tests {
     #[test]
     fn pauses_double_and_respect_the_backend() {
         let mut rng = Rng::new(1);
-        for (attempts, floor_ms) in [(1, 50), (2, 100), (3, 200), (6, 1_600)] {
-            let floor = Duration::from_millis(floor_ms);
-            let pause = pause(attempts, None, &mut rng);
-            assert!(pause >= floor && pause <= floor * 3 / 2, "{attempts}: {pause:?}");
+        let next_to_nothing = Duration::from_nanos(49_999_999);
+        for asked in [None, Some(Duration::ZERO), Some(next_to_nothing)] {
+            for (attempts, floor_ms) in [(1, 50), (2, 100), (3, 200), (6, 1_600)] {
+                let floor = Duration::from_millis(floor_ms);
+                let pause = pause(attempts, asked, &mut rng);
+                assert!(pause >= floor && pause <= floor * 3 / 2, "{attempts}, {asked:?}: {pause:?}");
+            }
         }
+        assert_eq!(pause(9, Some(BACKOFF_FIRST), &mut rng), BACKOFF_FIRST);
         assert_eq!(pause(1, Some(Duration::from_secs(7)), &mut rng), Duration::from_secs(7));
         assert_eq!(pause(90, None, &mut rng), OWN_PAUSE_MAX);
         assert_eq!(pause(1, Some(Duration::from_secs(90_000)), &mut rng), ASKED_PAUSE_MAX);
