@@ -114,7 +114,8 @@ impl World {
 
     /// A world that is compared with the same without a second destination, which is ill, and holds no invocation.
     pub fn compared_beside(seed: u64, is_alone: bool) -> Self {
-        let world = Self::compared(seed, Signal::Traces, true);
+        let mut world = Self::compared(seed, Signal::Traces, true);
+        world.faults.sends_outsize = false;
         if is_alone {
             return world;
         }
