@@ -115,7 +115,8 @@ impl World {
     /// A world that is compared with the same without a second destination, which is ill, and holds no invocation.
     pub fn compared_beside(seed: u64, is_alone: bool) -> Self {
         let mut world = Self::compared(seed, Signal::Traces, true);
-        world.faults.sends_outsize = false;
+        // A lane that is ill, and has another destination beside it, has its data put on disk before each freeze.
+        world.faults = Faults { sends_outsize: false, ..world.faults.with_well_backend() };
         if is_alone {
             return world;
         }
