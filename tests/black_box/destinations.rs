@@ -7,6 +7,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tests::collector::{Answer, Collector, Request, State};
 use tests::otlp::{self, Ids, SpanExt};
+use tests::platform::events::{now_unix_ms, runtime_done};
 use tests::platform::{Platform, Reason, Script};
 
 use super::world::{Summary, World, server_span, span};
@@ -321,6 +322,27 @@ fn what_a_kill_has_cut_off_from_its_root_stays_in_its_place() {
     let first = pair.world.collector.requests();
     assert!(!first.iter().any(|request| holds(request, "payment")), "{:?}", names(&pair.world.collector));
     assert!(names(&pair.other).contains(&"payment part".to_owned()), "{:?}", names(&pair.other));
+}
+
+/// That an invocation failed may be told after its spans have left: a destination that takes failures gets them all the same.
+#[test]
+fn failures_that_are_told_late_are_at_the_destination_of_failures_as_a_whole() {
+    let pair = Pair::start(json!({ "spans": "failures" }), |script| script.env("PREFREEZE_FLUSH", "end"));
+    let ends = ["success", "timeout", "error"];
+    for (number, end) in (1..).zip(ends) {
+        invoke(&pair.world, number);
+        pair.world.platform.post_telemetry(&[runtime_done(now_unix_ms(), &format!("r-{number}"), end, 12.5)]);
+    }
+    invoke(&pair.world, 4);
+    pair.world.runtime_done("r-4");
+    let (summary, lanes) = pair.close();
+    // What is made here of a time-out comes beside these.
+    let own = |collector| -> Vec<String> {
+        names(collector).into_iter().filter(|name| name == "child" || name.starts_with("r-")).collect()
+    };
+    assert_eq!(own(&pair.world.collector).len(), 4 * SPANS, "{}", summary.0);
+    let expected = ["child", "child", "child", "child", "r-2", "r-3"];
+    assert_eq!(own(&pair.other), expected, "with all that belongs to them: {lanes:?}");
 }
 
 #[test]

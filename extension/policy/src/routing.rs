@@ -200,6 +200,13 @@ impl Router {
         }
     }
 
+    /// Those of `matched` that take failures alone.
+    pub(crate) fn of_failures(&self, matched: Routes) -> Routes {
+        let reached = matched.within(self.reached[Signal::Traces as usize]);
+        let of_them = (1..).zip(self.further.iter()).filter(|(_, to)| to.takes == Takes::Failures);
+        of_them.fold(Routes::NONE, |all, (number, _)| all.and(Routes::one(number))).within(reached)
+    }
+
     /// The numbers of `shares`, each with its threshold.
     pub(crate) fn thresholds(&self, shares: Routes) -> impl Iterator<Item = (Routes, Threshold)> {
         let of_them = (1..).zip(self.further.iter()).filter(move |(number, _)| shares.has(*number));

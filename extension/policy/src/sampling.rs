@@ -15,6 +15,7 @@
 
 mod adaptive;
 mod assembly;
+mod awaiting;
 mod bucket;
 mod fragments;
 mod item;

@@ -100,7 +100,7 @@ impl World {
     pub(super) fn note_received(&mut self, body: &Body) {
         if body.id >= ANNOUNCED {
             return if self.at == 0 {
-                self.note_closed(body)
+                self.note_closed(body);
             };
         }
         assert!(self.accepted.contains_key(&body.id), "a span that nobody sent");

@@ -114,6 +114,6 @@ impl World {
         // What a killed process held in memory is gone: log records are no spans, and are not on record.
         let killed = if self.kills > 0 { self.logged.held_before } else { 0 };
         let read = logs.held();
-        assert!(lost <= dropped + killed + read, "{lost} log records lost, {dropped} counted: {:?}", logs);
+        assert!(lost <= dropped + killed + read, "{lost} log records lost, {dropped} counted: {logs:?}");
     }
 }

@@ -114,7 +114,9 @@ impl World {
 
     /// A world that is compared with the same without a second destination, which is ill, and holds no invocation.
     pub fn compared_beside(seed: u64, is_alone: bool) -> Self {
-        let world = Self::compared(seed, Signal::Traces, true);
+        let mut world = Self::compared(seed, Signal::Traces, true);
+        // A lane that is ill, and has another destination beside it, has its data put on disk before each freeze.
+        world.faults = Faults { sends_outsize: false, ..world.faults.with_well_backend() };
         if is_alone {
             return world;
         }

@@ -95,6 +95,15 @@ impl<B: Body> Rulings<B> {
         }
     }
 
+    /// Sends `items` to `routes`, which have not had them with the others.
+    pub(super) fn send_again(&mut self, items: Vec<Item<B>>, verdict: Verdict, routes: Routes) {
+        let root = local_root(&items);
+        for (index, item) in items.into_iter().enumerate() {
+            let stamp = verdict.stamp(&item, Some(index) == root);
+            self.kept.push(Kept { entry: item.into_entry(stamp), routes, is_again: true });
+        }
+    }
+
     /// Leaves `items` out, all of one trace.
     pub(super) fn leave_out(&mut self, items: Vec<Item<B>>, decision: Decision) {
         self.decisions.push(decision);
