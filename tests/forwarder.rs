@@ -12,7 +12,7 @@ use sandbox::{FunctionSpec, InvokeRequest, Lambda, LambdaConfig};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use tests::aws::Role;
-use tests::collector::{Answer, Collector, Decoded, Request, SpanSeen};
+use tests::collector::{Answer, Collector, Decoded, Reply, Request, SpanSeen};
 use tests::otlp::{Ids, logs, metrics, span, traces};
 use tests::queue::{Message, Queue};
 
@@ -182,6 +182,17 @@ fn counted(spans: &[SpanSeen]) -> Option<i64> {
     }
 }
 
+/// The status counts, whatever comes of the body; what part of it the collector rejects is rejected for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_does_not_come_back() {
+    for answer in [Answer::CutShort, Answer::partial_success(2, "too old"), Answer::status(202)] {
+        let world = World::start().await;
+        world.collector.answer([answer.clone()]);
+        assert_eq!(world.forward(&of_spans(3), 1).await, [0; 0], "{answer:?}");
+        assert_eq!(world.collector.requests().len(), 1, "{answer:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_collector_does_not_take_now_comes_back_later() {
     for answer in [
@@ -208,6 +219,15 @@ async fn what_a_collector_does_not_take_now_comes_back_later() {
         expected.sort();
         assert_eq!(world.names(), expected, "each once: {answer:?}");
     }
+}
+
+/// A login page says 200 to everything, and has taken nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_page_is_no_collector() {
+    let world = World::start().await;
+    let page = Reply::new(200).header("Content-Type", "text/html; charset=utf-8").body("<!doctype html>");
+    world.collector.always(Answer::Reply(page));
+    assert_eq!(world.forward(&of_spans(3), 1).await, [0, 1, 2]);
 }
 
 /// Of ten messages one is no OTLP: the collector refuses whatever it is in.

@@ -32,7 +32,7 @@ pub(crate) struct Collector {
 /// What an answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It has arrived. What a partial success refuses is refused for good.
+    /// It has arrived. What a partial success refuses is refused for good, and counted.
     Delivered,
     /// The collector does not take it now: nothing is wrong with it.
     Later,
@@ -67,12 +67,17 @@ impl Collector {
         let count = i64::try_from(parcels.len()).unwrap_or(i64::MAX);
         cx.span().set_attribute(KeyValue::new("forwarder.messages", count));
         let verdict = match self.ask(signal, pack(parcels), left).await {
-            Ok(status) => {
-                let code = i64::from(status.as_u16());
-                cx.span().set_attribute(KeyValue::new("http.response.status_code", code));
-                let verdict = verdict(status);
+            Ok(answer) => {
+                let code = answer.status.as_u16();
+                cx.span().set_attribute(KeyValue::new("http.response.status_code", i64::from(code)));
+                if answer.rejected > 0 {
+                    let rejected = i64::try_from(answer.rejected).unwrap_or(i64::MAX);
+                    cx.span().set_attribute(KeyValue::new("forwarder.items.rejected", rejected));
+                    eprintln!("the collector rejects {rejected} items of {}", signal.path());
+                }
+                let verdict = answer.verdict();
                 if verdict != Verdict::Delivered {
-                    telemetry::fail(&cx.span(), status.as_u16().to_string(), "");
+                    telemetry::fail(&cx.span(), code.to_string(), "");
                 }
                 verdict
             }
@@ -85,14 +90,16 @@ impl Collector {
         verdict
     }
 
-    async fn ask(&self, signal: Signal, body: Vec<u8>, left: Duration) -> reqwest::Result<StatusCode> {
+    async fn ask(&self, signal: Signal, body: Vec<u8>, left: Duration) -> reqwest::Result<Answer> {
         let request = self.http.post(self.url(signal)).timeout(self.timeout.min(left)).body(body);
         let request = request.header(CONTENT_TYPE, "application/x-protobuf").header(CONTENT_ENCODING, "gzip");
         let response = request.send().await?;
         let status = response.status();
-        // To its end, so that the connection can be used again; what it says is not logged, for it may quote data.
-        response.bytes().await?;
-        Ok(status)
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_web_page = content_type.is_some_and(|value| value.trim_start().starts_with("text/html"));
+        // The status was said: a body that breaks off takes nothing back. It is not logged, for it may quote data.
+        let body = response.bytes().await.unwrap_or_default();
+        Ok(Answer { status, is_web_page, rejected: rejected(&body) })
     }
 
     fn url(&self, signal: Signal) -> Url {
@@ -110,14 +117,40 @@ impl Collector {
     }
 }
 
-/// What a status says of the messages in a request. Only what is surely their own fault makes them suspects: a wrong key or
-/// path is mended elsewhere, and they wait for that.
-fn verdict(status: StatusCode) -> Verdict {
-    match status.as_u16() {
-        200..=299 => Verdict::Delivered,
-        400 | 413 | 415 | 422 => Verdict::Refused,
-        _ => Verdict::Later,
+/// What the collector has said.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    status: StatusCode,
+    /// It is from a login page or a user interface, and none of them took the data.
+    is_web_page: bool,
+    /// Items that a partial success refuses.
+    rejected: u64,
+}
+
+impl Answer {
+    /// What it says of the messages in a request. Only what is surely their own fault makes them suspects: a wrong key or path is
+    /// mended elsewhere, and they wait for that.
+    fn verdict(self) -> Verdict {
+        match self.status.as_u16() {
+            _ if self.is_web_page => Verdict::Later,
+            200..=299 => Verdict::Delivered,
+            400 | 413 | 415 | 422 => Verdict::Refused,
+            _ => Verdict::Later,
+        }
     }
+}
+
+/// `partial_success.rejected_spans`, and the same field of metrics and logs: the first of the first. Anything else rejects nothing.
+fn rejected(answer: &[u8]) -> u64 {
+    let Some([0x0A, _, 0x08, digits @ ..]) = answer.get(..answer.len().min(16)) else { return 0 };
+    let mut number = 0;
+    for (place, byte) in digits.iter().enumerate().take(9) {
+        number |= u64::from(byte & 0x7F) << (7 * place);
+        if byte & 0x80 == 0 {
+            return number;
+        }
+    }
+    0
 }
 
 /// One request of all, packed. Not their packed forms one behind the other: not every server reads the second.
@@ -186,7 +219,25 @@ mod tests {
             (500, Verdict::Later),
             (503, Verdict::Later),
         ] {
-            assert_eq!(verdict(StatusCode::from_u16(status).expect("a status")), expected, "{status}");
+            let status = StatusCode::from_u16(status).expect("a status");
+            let answer = Answer { status, is_web_page: false, rejected: 0 };
+            assert_eq!(answer.verdict(), expected, "{status}");
+            assert_eq!(Answer { is_web_page: true, ..answer }.verdict(), Verdict::Later, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_partial_success_says_how_many_were_rejected() {
+        for (answer, expected) in [
+            (&b""[..], 0),
+            (b"\x0A\x02\x08\x03", 3),
+            (b"\x0A\x03\x08\xAC\x02", 300),
+            (b"\x0A\x0C\x08\x01\x12\x07too old", 1),
+            (b"\x0A\x09\x12\x07too old", 0),
+            (b"\x0A\x02\x08\xFF", 0),
+            (b"{\"partialSuccess\":{}}", 0),
+        ] {
+            assert_eq!(rejected(answer), expected, "{answer:?}");
         }
     }
 

@@ -31,6 +31,8 @@ use crate::{
 
 /// What is kept of an invocation's time for the answer, for what it postpones, and for its own spans.
 const RESERVE: Duration = Duration::from_secs(5);
+/// Of that for what it postpones. Without an answer, the whole batch would come back.
+const POSTPONING: Duration = Duration::from_secs(3);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Error> {
@@ -89,7 +91,10 @@ impl Forwarder {
         let delivery = Delivery::new(&self.telemetry, &self.collector, &self.seen, left);
         let outcome = delivery.deliver(batch).await;
         outcome.record(&Context::current().span(), batch.records.len());
-        self.queue.postpone(&self.telemetry, &outcome.failed).await;
+        let postponed = self.queue.postpone(&self.telemetry, &outcome.failed);
+        if tokio::time::timeout(POSTPONING, postponed).await.is_err() {
+            eprintln!("messages not postponed: SQS did not answer in time");
+        }
         BatchResponse::of(&outcome.failed)
     }
 }

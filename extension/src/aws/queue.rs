@@ -24,6 +24,9 @@ const PACKED_BYTES_MAX: usize = 786_000;
 /// Metrics and log records are carried as they came and cannot be cut when they leave. They are cut to this when they
 /// come: packing makes them no larger than a message has room for, whatever they are.
 pub const QUEUE_ITEMS_BYTES: usize = 780_000;
+/// Spans are cut to this when they leave: what is usual packs to an eighth of it, and so into one message. What does not is parted
+/// once more.
+pub const QUEUE_SPANS_BYTES: usize = 2 << 20;
 /// The longest name of a service that is sent beside.
 const SERVICE_NAME_BYTES_MAX: usize = 255;
 

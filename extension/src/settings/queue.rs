@@ -4,7 +4,7 @@ use policy::{RequestLimit, Signal};
 
 use super::proxies::Way;
 use super::{Destination, Packing, Protocol, Reader, endpoint};
-use crate::aws::{QUEUE_ITEMS_BYTES, Queue};
+use crate::aws::{QUEUE_ITEMS_BYTES, QUEUE_SPANS_BYTES, Queue};
 
 /// What such an endpoint begins with.
 pub(super) const PREFIX: &str = "sqs:";
@@ -39,11 +39,11 @@ impl Reader {
         };
         let protocol = Protocol::HttpProtobuf;
         let Way { is_direct, proxy } = self.way_to(name, &url, protocol);
-        let limit = match signal {
-            // They are carried each by itself, and are cut when they leave.
-            Signal::Traces => RequestLimit::NONE,
-            Signal::Metrics | Signal::Logs => RequestLimit { bytes: QUEUE_ITEMS_BYTES, ..RequestLimit::NONE },
+        let bytes = match signal {
+            Signal::Traces => QUEUE_SPANS_BYTES,
+            Signal::Metrics | Signal::Logs => QUEUE_ITEMS_BYTES,
         };
+        let limit = RequestLimit { bytes, ..RequestLimit::NONE };
         Some(Destination {
             url,
             headers: Vec::new(),
@@ -113,8 +113,8 @@ mod tests {
             assert_eq!(to.shown(), "sqs:https://sqs.eu-west-1.amazonaws.com/111122223333/telemetry");
             let scope = to.scope.as_ref().map(|scope| (&*scope.service, &*scope.region));
             assert_eq!((scope, to.packing), (Some(("sqs", "eu-west-1")), Packing::Gzip));
-            let is_cut = to.limit.bytes == QUEUE_ITEMS_BYTES;
-            assert_eq!(is_cut, signal != Signal::Traces, "spans can be parted when they leave");
+            let most = if signal == Signal::Traces { QUEUE_SPANS_BYTES } else { QUEUE_ITEMS_BYTES };
+            assert_eq!(to.limit.bytes, most);
         }
         let page = settings.describe();
         assert!(page.contains("Logs go to sqs:https://sqs.eu-west-1.amazonaws.com/111122223333/telemetry\n"));
