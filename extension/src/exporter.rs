@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use tokio::task::AbortHandle;
 use wire::collector::Answer;
@@ -434,6 +434,7 @@ async fn post(request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended
     let status = response.status().as_u16();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (retry_after, content_type, date) = (text(RETRY_AFTER), text(CONTENT_TYPE), text(DATE));
+    let location = text(LOCATION);
     let mut answer = Vec::new();
     while answer.len() < ANSWER_MAX {
         match response.chunk().await {
@@ -460,8 +461,22 @@ async fn post(request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended
             let failure = Failure { status: Some(status), ..Failure::of(Cause::NoTransactionSearch) };
             Ended::new(Outcome::Refused { status }, Some(failure))
         }
-        _ => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
+        _ => {
+            let mut ended = Ended { refusal, ..Ended::answered(outcome, status, answer.body) };
+            if let Some(failure) = ended.failure.as_mut().filter(|failure| failure.cause == Cause::Redirected)
+            {
+                failure.detail = location.as_deref().and_then(place_of).unwrap_or_default();
+            }
+            ended
+        }
     }
+}
+
+/// Where a redirect leads: its scheme, host and port, for people. What is behind them may be a secret.
+fn place_of(location: &str) -> Option<String> {
+    let uri: http::Uri = location.parse().ok()?;
+    let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("to {}://{}{port}", uri.scheme_str()?, uri.host()?))
 }
 
 fn headers(destination: &Destination) -> HeaderMap {

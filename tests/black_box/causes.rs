@@ -262,6 +262,30 @@ fn each_cause_is_named_with_its_host_and_status_the_first_time() {
     }
 }
 
+/// A redirect is named by its host: what is behind it may be a secret.
+#[test]
+fn where_a_redirect_leads_is_told_as_far_as_it_is_no_secret() {
+    let rows = [
+        ("https://u:pw@login.example.com:8443/x?token=SECRET", "to https://login.example.com:8443".into()),
+        ("https://backend/v1/traces", "to https://backend".into()),
+        ("/elsewhere/SECRET", Value::Null),
+        ("nonsense SECRET", Value::Null),
+    ];
+    for (location, expected) in rows {
+        let collector = Collector::start();
+        collector.always(Answer::Reply(Reply::new(301).header("Location", location)));
+        let platform = Platform::ready(&Script::new().env(ENDPOINT, collector.endpoint()));
+        platform.answer_next(&Invoke::new("r-1", LONG));
+        let request = traces([server_span("r-1", Ids::new(1), "r-1")]);
+        assert_eq!(platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf()).status, 200);
+        platform.wait_next();
+        platform.spin_down();
+        let lines = platform.log("export_rejected");
+        assert_eq!((lines.len(), &lines[0]["error"]), (1, &expected), "{location}: {lines:?}");
+        assert!(!format!("{lines:?}").contains("SECRET"), "{lines:?}");
+    }
+}
+
 /// One invocation, and no other: what never answered anything is named at the end, if not before.
 #[test]
 fn a_backend_that_never_answers_is_named_after_a_single_invocation() {
