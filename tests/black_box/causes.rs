@@ -390,3 +390,27 @@ fn the_doctor_reads_variables_from_a_file() {
         assert_eq!(doctor(&script, arguments).1, Some(2), "{arguments:?}");
     }
 }
+
+/// The backend need not ask for it today: "everything is well" would last until it does.
+#[test]
+fn the_doctor_names_a_key_of_another_certificate() {
+    let (collector, one, other) = (Collector::start(), TlsBackend::start(false), TlsBackend::start(false));
+    let script = Script::new();
+    let path = |name: &str| script.scratch().join(name);
+    one.write_client(&path("certificate.pem"), &path("key.pem"));
+    other.write_client(&path("other.pem"), &path("other-key.pem"));
+    for (key, said, code) in
+        [("key.pem", "everything is well", 0), ("other-key.pem", "do not go together", 1)]
+    {
+        let variables = [
+            (ENDPOINT, collector.endpoint()),
+            ("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", path("certificate.pem").display().to_string()),
+            ("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", path(key).display().to_string()),
+        ];
+        let file = variables.map(|(name, value)| format!("{name}={value}\n")).concat();
+        std::fs::write(path("function.env"), file).expect("the folder can be written");
+        let (text, exit) = doctor(&script, &["--env-file", &path("function.env").display().to_string()]);
+        assert!(text.contains(said), "{key}: {text}");
+        assert_eq!(exit, Some(code), "{key}: {text}");
+    }
+}
