@@ -211,16 +211,20 @@ impl<B: Clone> Lanes<B> {
         (lane.is_well() || self.is_last) && self.room.is_within_share(lane.held_bytes() + more)
     }
 
-    /// Puts the oldest batch that is not in flight on disk, of those first that others need not make room for; false when
-    /// there is none, or no room.
+    /// Puts the oldest batch that is not in flight on disk, of those that others need not make room for, or where none of
+    /// these waits, of the others. A lane that has used its part of the disk does not keep the next one from its own.
+    /// False when there is none, or no room.
     pub(crate) fn park_for_room(&mut self, effects: &mut Effects<'_, B>) -> bool {
         let waiting = self
             .all
             .iter()
             .enumerate()
             .filter_map(|(index, lane)| Some((self.is_protected(lane), lane.oldest()?, index)));
-        let Some((_, _, index)) = waiting.min() else { return false };
-        self.park_oldest(index, true, effects)
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.sort_unstable();
+        let is_protected = waiting.first().is_some_and(|(is_protected, ..)| *is_protected);
+        let mut candidates = waiting.into_iter().filter(|(is, ..)| *is == is_protected);
+        candidates.any(|(.., index)| self.park_oldest(index, true, effects))
     }
 
     /// Puts everything on disk that is not in flight, while there is room.

@@ -263,7 +263,7 @@ impl World {
         let is_read = |event: &Event| matches!(event, Event::Spool(Input::Unparked { lane, .. }) if lane.signal == HOLDER);
         let reads = self.pending.values().any(is_read);
         // Our own work may keep us from looking at the clock.
-        let slack = MS + self.character.cpu.0 + self.character.cpu.1 * 100;
+        let slack = self.own_work();
         let may_retry = self.deliveries.retries_until[HOLDER as usize] + slack >= self.now;
         assert!(is_asked || reads || may_retry, "an invocation is held, and nothing is under way");
     }
@@ -303,7 +303,7 @@ impl World {
             return;
         }
         // Our own work may keep us from looking at the clock.
-        let slack = MS + self.character.cpu.0 + self.character.cpu.1 * 100;
+        let slack = self.own_work();
         for request in self.network.live() {
             let since = request.launched.max(self.held.begun_at);
             assert!(
@@ -388,6 +388,22 @@ impl World {
         is_down && (if is_brief { since } else { self.now }) < failed_at + 31_000 * MS
     }
 
+    /// How long our own work may keep us from looking at the clock.
+    pub(super) const fn own_work(&self) -> u64 {
+        MS + self.character.cpu.0 + self.character.cpu.1 * 100
+    }
+
+    /// Items of `signal` in requests whose answers may be lost, as the whole machine was frozen while they were under way.
+    /// No invocation is held for this signal, so nothing but the request's own time-out tells (`check_requests`).
+    fn cut_off(&self, signal: Signal) -> u64 {
+        if !self.faults.freezes_machine || signal == HOLDER {
+            return 0;
+        }
+        let is_cut_off = |request: &&Request| request.id.lane.signal == signal && request.waits > 0;
+        let requests = self.network.live().filter(is_cut_off);
+        requests.flat_map(|request| request.entries.iter()).map(|entry| u64::from(entry.count)).sum()
+    }
+
     /// The backend has been well for some invocations: nothing that came before the last four is still here.
     /// (Two that end within a millisecond may have frozen the requests that carried what was left.)
     pub(super) fn check_drained(&mut self) {
@@ -405,6 +421,7 @@ impl World {
             // There, points are made once a second, and the last ones may be with their backend.
             let is_beating = self.config.is_managed() && signal == Signal::Metrics;
             let held = if is_beating { held - self.under_way(signal) } else { held };
+            let held = held.saturating_sub(self.cut_off(signal));
             let came_before = if self.config.is_managed() { came } else { self.before[0].0[signal as usize] };
             let newest = came - came_before;
             assert!(

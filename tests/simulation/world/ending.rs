@@ -8,6 +8,8 @@ use super::network::Request;
 
 /// SHUTDOWN's flush ends so long before the kill.
 const SHUTDOWN_SAFETY: u64 = 200 * MS;
+/// What comes so shortly before that end may find no time for the requests that it needs.
+const TOO_LATE: u64 = 50 * MS;
 
 impl World {
     /// The process leaves: where the backend of a lane has been well since SHUTDOWN, it leaves nothing of that.
@@ -39,7 +41,7 @@ impl World {
         self.coverage.note("faults end with SHUTDOWN");
         let left = books.dropped_for(DropReason::Shutdown) + books.held();
         assert!(
-            left <= self.made_at_last(signal),
+            left <= self.made_at_last(signal) + self.came_too_late(signal),
             "the backend was well in SHUTDOWN, and data was left: {signal:?} {books:?}"
         );
     }
@@ -51,6 +53,13 @@ impl World {
         let is_sole_chance = |request: &Request| request.launched + 2 * slowest >= end;
         let mut own = self.network.live().filter(|request| request.id.lane.signal == signal);
         own.any(|request| request.is_on_dead && is_sole_chance(request))
+    }
+
+    /// Spans that came just before nothing was sent any more.
+    fn came_too_late(&self, signal: Signal) -> u64 {
+        let since = self.deadline - SHUTDOWN_SAFETY - TOO_LATE;
+        let late = self.accepted.values().filter(|at| **at >= since).count() as u64;
+        if signal == Signal::Traces { late } else { 0 }
     }
 
     pub(super) fn check_end(&self) {
@@ -72,7 +81,7 @@ impl World {
                 let books = ledger.of(signal);
                 let left = books.dropped_for(DropReason::Shutdown) + books.held();
                 assert!(
-                    left <= self.made_at_last(signal),
+                    left <= self.made_at_last(signal) + self.came_too_late(signal),
                     "the backend has been well for some invocations, and data was left: {signal:?} {books:?}"
                 );
             }

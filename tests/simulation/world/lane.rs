@@ -78,6 +78,8 @@ impl World {
             self.lane(signal).unheard += items;
             return;
         }
+        // The agent reads it after some work of ours.
+        let read_by = now + self.own_work();
         let lane = self.lane(signal);
         let mut is_success = true;
         match request.reply.outcome {
@@ -96,7 +98,7 @@ impl World {
             _ => None,
         };
         if let Some(asked) = asked {
-            lane.perhaps_until = lane.perhaps_until.max(now + asked);
+            lane.perhaps_until = lane.perhaps_until.max(read_by + asked);
             lane.alone_until = if is_dated { lane.alone_until.max(now + asked) } else { lane.alone_until };
         }
         if is_success {
@@ -184,9 +186,7 @@ impl World {
                 && self.config.cost_cap.is_none()
                 && lane.launched_at < self.lanes.flush_began.unwrap_or(self.lanes.step_began)
                 && self.deliveries.retries_until[signal as usize] <= self.now;
-            // What is judged as an invocation begins is cut into batches when it ends, or when there is enough for one.
-            let is_judged = signal == Signal::Traces && self.config.sampling.is_active();
-            if is_flush || phase == Phase::Running && is_invoke && !is_judged {
+            if is_flush || phase == Phase::Running && is_invoke {
                 self.check_served(signal);
             }
         }

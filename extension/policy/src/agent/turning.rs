@@ -103,9 +103,10 @@ impl<B: Body> Agent<B> {
         self.logs.begin(&invoke.request_id, invoke.received_at);
         self.pace.on_invoke(now);
         self.try_disk_again();
-        self.lanes.iter_mut().for_each(Lane::begin_invocation);
         self.hold = Some(Hold::new(now, deadline, &invoke));
         self.begin_judging(now, &invoke);
+        // What has just been judged goes out beside the handler, with what was left before.
+        self.lanes.iter_mut().for_each(Lane::begin_invocation);
         let deadline_at = Some(invoke.deadline_at);
         self.account.begin(now, &self.config, invoke, deadline_at);
         self.hear_of_end(now);

@@ -306,6 +306,31 @@ fn to_the_disk_goes_what_others_need_no_room_for() {
     assert_eq!(parked.collect::<Vec<_>>(), [OfMetrics, Logs, Traces]);
 }
 
+/// Traces are ill and older, and have all of the disk that is not kept for the others. That part is for the metrics, if they
+/// have to make room; if they have not, nothing of theirs goes there in place of what is ill.
+#[test]
+fn a_lane_whose_part_of_the_disk_is_full_does_not_keep_another_from_its_own() {
+    for (are_metrics_ill, parked) in [(true, Some(OfMetrics)), (false, None)] {
+        let mut world = World::new();
+        world.park(Traces, 48_000);
+        world.fail(Traces, 3_000);
+        world.now = world.now + Duration::from_secs(1);
+        if are_metrics_ill {
+            world.fail(OfMetrics, 1_000);
+        } else {
+            world.accept(OfMetrics, 1_000);
+        }
+        world.outputs.clear();
+        let (lanes, mut effects) = world.parts();
+        assert_eq!(lanes.park_for_room(&mut effects), parked.is_some(), "metrics are ill: {are_metrics_ill}");
+        let went = world.outputs.iter().find_map(|output| match output {
+            Output::Park { lane, .. } => Some(lane.signal),
+            _ => None,
+        });
+        assert_eq!(went, parked, "metrics are ill: {are_metrics_ill}");
+    }
+}
+
 /// In SHUTDOWN all that a lane has is tried, whatever is believed of its backend: it keeps its share.
 #[test]
 fn at_last_others_make_room_for_an_ill_lane() {
