@@ -307,7 +307,8 @@ impl Sender {
             (Some(refusal), Some(signed), Some(signer)) => signer.mend(refusal, signed).await,
             _ => false,
         };
-        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
+        // 407 is of a proxy, which is not sent the key.
+        let is_refused = matches!(ended.outcome, Outcome::Refused { status } if status != 407);
         let may_help = may_help
             || match &self.secrets {
                 Some(secrets) if is_refused => secrets.renew(&used, self.signal).await,
