@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use tokio::task::AbortHandle;
 use wire::collector::Answer;
@@ -320,7 +320,8 @@ impl Sender {
             (Some(refusal), Some(signed), Some(signer)) => signer.mend(refusal, signed).await,
             _ => false,
         };
-        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
+        // 407 is of a proxy, which is not sent the key.
+        let is_refused = matches!(ended.outcome, Outcome::Refused { status } if status != 407);
         let may_help = may_help
             || match &self.secrets {
                 Some(secrets) if is_refused => secrets.renew(&used, self.signal).await,
@@ -469,8 +470,22 @@ async fn post(mut request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> E
             let failure = Failure { status: Some(status), ..Failure::of(Cause::NoTransactionSearch) };
             Ended::new(Outcome::Refused { status }, Some(failure))
         }
-        refusal => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
+        refusal => {
+            let mut ended = Ended { refusal, ..Ended::answered(outcome, status, answer.body) };
+            if let Some(failure) = ended.failure.as_mut().filter(|failure| failure.cause == Cause::Redirected)
+            {
+                failure.detail = answered.location.as_deref().and_then(place_of).unwrap_or_default();
+            }
+            ended
+        }
     }
+}
+
+/// Where a redirect leads: its scheme, host and port, for people. What is behind them may be a secret.
+fn place_of(location: &str) -> Option<String> {
+    let uri: http::Uri = location.parse().ok()?;
+    let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("to {}://{}{port}", uri.scheme_str()?, uri.host()?))
 }
 
 /// Puts one message into a queue.
@@ -488,6 +503,7 @@ struct Answered {
     retry_after: Option<String>,
     content_type: Option<String>,
     date: Option<String>,
+    location: Option<String>,
     /// Or its beginning.
     body: Vec<u8>,
 }
@@ -508,7 +524,7 @@ async fn exchange(request: Request<'_>, content_type: &'static str) -> Result<An
     let mut response = sent.map_err(|error| Ended::unanswered(&error, is_proxied))?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, retry_after) = (response.status().as_u16(), text(RETRY_AFTER));
-    let (content_type, date) = (text(CONTENT_TYPE), text(DATE));
+    let (content_type, date, location) = (text(CONTENT_TYPE), text(DATE), text(LOCATION));
     let mut body = Vec::new();
     while body.len() < ANSWER_MAX {
         match response.chunk().await {
@@ -517,7 +533,7 @@ async fn exchange(request: Request<'_>, content_type: &'static str) -> Result<An
             Ok(None) | Err(_) => break,
         }
     }
-    Ok(Answered { status, retry_after, content_type, date, body })
+    Ok(Answered { status, retry_after, content_type, date, location, body })
 }
 
 fn headers(destination: &Destination) -> HeaderMap {

@@ -566,6 +566,11 @@ impl Reader {
                     let reason = "is a placeholder that nothing has replaced";
                     self.problem(&name, format!("member {} {reason}", index + 1));
                 }
+                Ok((key, value)) if is_of_protobuf(&key, &value) => {}
+                Ok((key, _)) if FRAMING.iter().any(|name| name.eq_ignore_ascii_case(&key)) => {
+                    let reason = "tells how a request is made, which Prefreeze does itself";
+                    self.problem(&name, format!("member {} {reason}", index + 1));
+                }
                 Ok((key, value)) if is_header(&key, &value) => headers.push((key, value)),
                 Ok(_) => self.problem(&name, format!("member {} is not a valid header", index + 1)),
                 Err(bad) => self.problem(&name, bad.to_string()),
@@ -742,6 +747,25 @@ impl Reader {
 fn is_placeholder(value: &str) -> bool {
     let holds = |begin: &str, end: &str| value.split_once(begin).is_some_and(|(_, rest)| rest.contains(end));
     holds("${", "}") || holds("{{resolve:", "}}")
+}
+
+/// Headers that say where a request ends and what its bytes are: another word for it would break each request.
+const FRAMING: [&str; 10] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What pages of backends give along with a key, and is so anyway.
+fn is_of_protobuf(name: &str, value: &str) -> bool {
+    name.eq_ignore_ascii_case("content-type") && value.eq_ignore_ascii_case("application/x-protobuf")
 }
 
 fn is_header(name: &str, value: &str) -> bool {

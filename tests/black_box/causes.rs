@@ -262,6 +262,30 @@ fn each_cause_is_named_with_its_host_and_status_the_first_time() {
     }
 }
 
+/// A redirect is named by its host: what is behind it may be a secret.
+#[test]
+fn where_a_redirect_leads_is_told_as_far_as_it_is_no_secret() {
+    let rows = [
+        ("https://u:pw@login.example.com:8443/x?token=SECRET", "to https://login.example.com:8443".into()),
+        ("https://backend/v1/traces", "to https://backend".into()),
+        ("/elsewhere/SECRET", Value::Null),
+        ("nonsense SECRET", Value::Null),
+    ];
+    for (location, expected) in rows {
+        let collector = Collector::start();
+        collector.always(Answer::Reply(Reply::new(301).header("Location", location)));
+        let platform = Platform::ready(&Script::new().env(ENDPOINT, collector.endpoint()));
+        platform.answer_next(&Invoke::new("r-1", LONG));
+        let request = traces([server_span("r-1", Ids::new(1), "r-1")]);
+        assert_eq!(platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf()).status, 200);
+        platform.wait_next();
+        platform.spin_down();
+        let lines = platform.log("export_rejected");
+        assert_eq!((lines.len(), &lines[0]["error"]), (1, &expected), "{location}: {lines:?}");
+        assert!(!format!("{lines:?}").contains("SECRET"), "{lines:?}");
+    }
+}
+
 /// One invocation, and no other: what never answered anything is named at the end, if not before.
 #[test]
 fn a_backend_that_never_answers_is_named_after_a_single_invocation() {
@@ -364,5 +388,29 @@ fn the_doctor_reads_variables_from_a_file() {
     assert_eq!((text.matches("well, an empty request").count(), code), (3, Some(0)), "{text}");
     for arguments in [&["--env-file"][..], &["--env-file", "/none"], &["--fast"]] {
         assert_eq!(doctor(&script, arguments).1, Some(2), "{arguments:?}");
+    }
+}
+
+/// The backend need not ask for it today: "everything is well" would last until it does.
+#[test]
+fn the_doctor_names_a_key_of_another_certificate() {
+    let (collector, one, other) = (Collector::start(), TlsBackend::start(false), TlsBackend::start(false));
+    let script = Script::new();
+    let path = |name: &str| script.scratch().join(name);
+    one.write_client(&path("certificate.pem"), &path("key.pem"));
+    other.write_client(&path("other.pem"), &path("other-key.pem"));
+    for (key, said, code) in
+        [("key.pem", "everything is well", 0), ("other-key.pem", "do not go together", 1)]
+    {
+        let variables = [
+            (ENDPOINT, collector.endpoint()),
+            ("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", path("certificate.pem").display().to_string()),
+            ("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", path(key).display().to_string()),
+        ];
+        let file = variables.map(|(name, value)| format!("{name}={value}\n")).concat();
+        std::fs::write(path("function.env"), file).expect("the folder can be written");
+        let (text, exit) = doctor(&script, &["--env-file", &path("function.env").display().to_string()]);
+        assert!(text.contains(said), "{key}: {text}");
+        assert_eq!(exit, Some(code), "{key}: {text}");
     }
 }

@@ -138,7 +138,7 @@ const TABLE: [(Cause, &str, &str); 44] = [
     (
         Cause::TlsUnknownIssuer,
         "tls_unknown_issuer",
-        "the backend's certificate was not issued by a known authority; PREFREEZE_EXPORTER_OTLP_CERTIFICATE adds one",
+        "the backend's certificate was not issued by a known authority, or the backend does not send the certificates between; PREFREEZE_EXPORTER_OTLP_CERTIFICATE adds one",
     ),
     (Cause::TlsWrongName, "tls_wrong_name", "the backend's certificate is for another host name"),
     (Cause::TlsExpired, "tls_expired", "the backend's certificate has expired"),

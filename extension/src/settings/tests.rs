@@ -435,3 +435,23 @@ fn small_mistakes_are_named_or_meant_well() {
         assert_eq!(traces_url(&[(BASE, url)]).as_deref(), Some("https://backend/v1/traces"));
     }
 }
+
+/// `content-length` in the headers would cut each request short, and the rest of it would be the next one.
+#[test]
+fn headers_that_frame_a_request_are_ours() {
+    let rows = [
+        ("content-length=5", 1),
+        ("Transfer-Encoding=chunked", 1),
+        ("content-encoding=gzip", 1),
+        ("Content-Type=application/json", 1),
+        ("Content-Type=application/x-protobuf", 0),
+        ("Expect=100-continue", 1),
+    ];
+    for (member, problems) in rows {
+        let variables = [(BASE, "http://c"), ("PREFREEZE_EXPORTER_OTLP_HEADERS", &format!("a=1,{member}"))];
+        let settings = read(&variables);
+        assert_eq!(settings.problems.len(), problems, "{member}: {:?}", settings.problems);
+        let to = settings.destinations[0].as_ref().expect("it goes somewhere");
+        assert_eq!(to.headers, [("a".to_owned(), "1".to_owned())], "{member}");
+    }
+}

@@ -14,7 +14,7 @@ pub enum Outcome {
     /// A connection broke before an answer came. It may have died during a freeze, so the first time this
     /// happens to a batch it is sent again at once, on a fresh connection, and it is nobody's failure.
     Lost,
-    /// Worth another try: 429, 502, 503, 504, or the backend could not be reached.
+    /// Worth another try: 429, 502, 503, 504 and their like, or the backend could not be reached.
     ///
     /// # Source
     /// <https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes>
@@ -24,7 +24,7 @@ pub enum Outcome {
     },
     /// 413: the same data in smaller pieces may pass.
     TooLarge,
-    /// 401, 403, and gRPC's UNAUTHENTICATED and PERMISSION_DENIED: the key is wrong, or has no right to this. What was sent is
+    /// 401, 403, a proxy's 407, and gRPC's UNAUTHENTICATED and PERMISSION_DENIED: the key is wrong, or has no right to this. What was sent is
     /// as good as ever: it passes when the key is repaired or rotated.
     Refused {
         /// The HTTP status, or gRPC's, which is below 17.
