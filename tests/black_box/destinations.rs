@@ -117,9 +117,12 @@ fn nobody() -> String {
     format!("http://{}", free.expect("there is a free port"))
 }
 
+/// What a destination does, and how it answers; `None`: nobody listens there.
+type Ill = (&'static str, Option<fn() -> Answer>);
+
 #[test]
 fn a_destination_that_is_ill_costs_the_other_nothing() {
-    let rows: [(&str, Option<fn() -> Answer>); 4] = [
+    let rows: [Ill; 4] = [
         ("refuses", None),
         ("hangs", Some(|| Answer::Hold)),
         ("resets", Some(|| Answer::Reset(usize::MAX))),
