@@ -20,6 +20,9 @@ const SPANS: usize = 3;
 const CEILING_MS: &str = "30000";
 const MODES: [&str; 3] = ["end", "adaptive", "continuous"];
 
+/// What a backend answers.
+type Choose = fn() -> Answer;
+
 /// The first destination, and another one beside it.
 struct Pair {
     world: World,
@@ -117,12 +120,9 @@ fn nobody() -> String {
     format!("http://{}", free.expect("there is a free port"))
 }
 
-/// What a destination does, and how it answers; `None`: nobody listens there.
-type Ill = (&'static str, Option<fn() -> Answer>);
-
 #[test]
 fn a_destination_that_is_ill_costs_the_other_nothing() {
-    let rows: [Ill; 4] = [
+    let rows: [(&str, Option<Choose>); 4] = [
         ("refuses", None),
         ("hangs", Some(|| Answer::Hold)),
         ("resets", Some(|| Answer::Reset(usize::MAX))),
