@@ -57,14 +57,18 @@ pub(crate) struct Scope {
 /// A span: its field in the `ScopeSpans`, tag and all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanAt {
-    pub(crate) scope: u32,
     pub(crate) field: Stretch,
+    pub(crate) scope: u16,
+    /// How long its tag and its length are.
+    pub(crate) head: u8,
     /// `None` where they have to be looked for.
     pub(crate) attributes: Option<AttributesAt>,
+    pub(crate) name: TextAt,
+    pub(crate) trace_state: TextAt,
 }
 
-/// Where a span's attributes are in its message, if they are as every SDK sends them: one after the other, behind the
-/// texts that are asked for. They are most of a span, and it is asked for them several times, and for its texts.
+/// Where a span's attributes are in its message, if they are as every SDK sends them: one after the other. They are most of
+/// a span, and it is asked for them several times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttributesAt {
     start: NonZeroU16,
@@ -78,10 +82,34 @@ impl AttributesAt {
         Some(Self { start, end: u16::try_from(range.end).ok()? })
     }
 
-    /// What stands before the attributes of `span`, and the attributes.
-    pub(crate) fn split(self, span: &[u8]) -> (&[u8], &[u8]) {
-        let (start, end) = (usize::from(self.start.get()), usize::from(self.end));
-        (&span[..start], &span[start..end])
+    /// The attributes of `span`.
+    pub(crate) fn of(self, span: &[u8]) -> &[u8] {
+        &span[usize::from(self.start.get())..usize::from(self.end)]
+    }
+}
+
+/// Where a text of a span is in its message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextAt {
+    start: u16,
+    len: u16,
+}
+
+impl TextAt {
+    /// Beyond what two bytes can count: it has to be looked for.
+    const FAR: Self = Self { start: u16::MAX, len: u16::MAX };
+
+    pub(crate) fn new(range: Range<usize>) -> Self {
+        match (u16::try_from(range.start), u16::try_from(range.len())) {
+            (Ok(start), Ok(len)) => Self { start, len },
+            _ => Self::FAR,
+        }
+    }
+
+    /// The text in `span`; an empty one where it has none, and `None` where it has to be looked for.
+    pub(crate) fn of(self, span: &[u8]) -> Option<&[u8]> {
+        let start = usize::from(self.start);
+        (self != Self::FAR).then(|| &span[start..start + usize::from(self.len)])
     }
 }
 
