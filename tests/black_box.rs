@@ -17,6 +17,7 @@ mod black_box {
     mod completion;
     mod connections;
     mod cost;
+    mod destinations;
     mod done;
     mod emulator;
     mod field;
@@ -40,6 +41,7 @@ mod black_box {
     mod queue;
     mod receiver;
     mod residency;
+    mod routes;
     mod secrets;
     mod settings;
     mod shutdown;

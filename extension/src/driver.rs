@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::{
-    Agent, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Phase, Place, Prices, Receipt,
-    RequestLimits,
+    Agent, Content, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Phase, Place, Prices,
+    Receipt, RequestLimits, Temporality,
 };
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
@@ -86,6 +86,8 @@ pub struct Driver {
     pub exporter: Exporter,
     /// Completes resources; replaced, never changed, once an export holds it.
     pub identity: Arc<Identity>,
+    /// The same of metrics of our own, as it was when the first of them left: see [`Driver::identity_of`].
+    pub measured_as: Option<Arc<Identity>>,
     /// Told once for each `/next` that may be asked.
     pub next: mpsc::UnboundedSender<()>,
     /// Under which names CloudWatch keeps metrics that are written as lines.
@@ -100,6 +102,8 @@ pub struct Driver {
     pub spool: Option<Spool>,
     /// Where the function may send to beside its ports, if it is there.
     pub socket: Option<Socket>,
+    /// The names of the destinations, where there are several.
+    pub destinations: Vec<Arc<str>>,
     /// What backends take in one request: what is read back is cut like what comes in.
     pub request_limits: RequestLimits,
     /// What a killed process left there, until it was read.
@@ -201,6 +205,7 @@ impl Driver {
             if !self.names_instance {
                 instance::name(Arc::make_mut(&mut self.identity), seed);
             }
+            self.measured_as = None;
             self.exporter.on_restored();
             self.agent.handle(self.clock.now(), Input::Restored { seed });
             self.carry_out();
@@ -250,10 +255,12 @@ impl Driver {
                 Output::Park { lane, entries } => self.park(lane, &entries),
                 Output::Unpark { lane, place } => self.unpark(lane, place),
                 Output::Export { id, lane, entries, effort } => {
+                    let identity = self.identity_of(&entries);
                     if let Some((invocation, spool)) = self.invocation.as_mut().zip(self.spool.as_ref()) {
-                        invocation.on_export(spool, &self.identity, id, &entries);
+                        let is_sole = self.destinations.is_empty();
+                        invocation.on_export(spool, &identity, id, &entries, is_sole);
                     }
-                    self.exporter.export(id, lane, entries, effort, self.identity.clone());
+                    self.exporter.export(id, lane, entries, effort, identity);
                 }
                 Output::LeftOut(bodies) => wire::otlp::leave_out(bodies),
                 Output::Cancel(id) => self.exporter.cancel(id),
@@ -265,7 +272,7 @@ impl Driver {
                         self.exporter.conclude();
                         self.refusals.summarize();
                     }
-                    log::notice(&notice, &self.prices, |signal| self.exporter.about(signal));
+                    log::notice(&notice, &self.prices, &self.destinations, |lane| self.exporter.about(lane));
                     if matches!(notice, Notice::Summary(_)) {
                         self.guarding.summarize();
                         self.spool.iter().for_each(log_unrecorded);
@@ -284,9 +291,30 @@ impl Driver {
         }
     }
 
-    fn park(&self, lane: LaneId, entries: &[Entry<Body>]) {
+    /// Who the resource of `entries` names.
+    ///
+    /// What the function calls itself is known when its first spans come, and may change with each request. Stores keep
+    /// series by resource: a total would be counted once under each name. So metrics of our own keep the name that they had
+    /// first; deltas, which add up under any, wait for the function's.
+    fn identity_of(&mut self, entries: &[Entry<Body>]) -> Arc<Identity> {
+        let measured = entries.iter().find_map(|entry| match &entry.content {
+            Content::Measured(measured) => Some(measured),
+            _ => None,
+        });
+        let Some(measured) = measured else { return self.identity.clone() };
+        if let Some(identity) = &self.measured_as {
+            return identity.clone();
+        }
+        if measured.temporality == Temporality::Cumulative || self.identity.is_observed() {
+            self.measured_as = Some(self.identity.clone());
+        }
+        self.identity.clone()
+    }
+
+    fn park(&mut self, lane: LaneId, entries: &[Entry<Body>]) {
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
-        let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, &self.identity, take);
+        let identity = self.identity_of(entries);
+        let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, &identity, take);
         let spool = self.spool.as_ref();
         let place = spool.and_then(|spool| spool.write_pieces(Kind::Parked(lane), count, pieces));
         self.inbox.send(Message::Input(Input::Parked { lane, place }));

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use tokio::task::AbortHandle;
 use wire::collector::Answer;
@@ -41,6 +41,12 @@ use crate::caught::caught_async;
 use crate::clock::{Clock, NEXT_FIRST, pause};
 use crate::driver::{Inbox, Message};
 use crate::settings::{Destination, Packing, Protocol, Vaults};
+
+/// What of the files for TLS of `destination` is of no use, and why: the variable that names it, and a reason. For people: the
+/// extension itself reads them when it first needs them.
+pub fn unusable_files(destination: &Destination) -> Vec<(&'static str, String)> {
+    trust::unusable(&destination.tls)
+}
 
 /// Answers are read up to here; a backend that says more says nothing that matters.
 const ANSWER_MAX: usize = 64 << 10;
@@ -102,7 +108,7 @@ impl Exporter {
     /// and the rest works: a certificate file that cannot be read leaves the built-in roots.
     /// Requests that are signed are signed by `credentials`.
     pub fn new(
-        destinations: [Option<Destination>; Signal::ALL.len()],
+        destinations: impl IntoIterator<Item = (LaneId, Destination)>,
         credentials: Option<aws::Source>,
         vaults: Vaults,
         inbox: Inbox,
@@ -112,9 +118,7 @@ impl Exporter {
         let keeper = credentials.map(Keeper::new);
         // Each backend has a clock of its own, as far as we are told.
         let signer = || keeper.clone().map(|keeper| Signer::new(keeper, clock));
-        let with_lane = Signal::ALL.map(LaneId::of).into_iter().zip(destinations);
-        let routes = with_lane.filter_map(|(lane, destination)| {
-            let destination = destination?;
+        let routes = destinations.into_iter().map(|(lane, destination)| {
             let origin = Origin::of(&destination);
             let known = backends.iter().position(|backend| backend.origin == origin);
             let backend = known.unwrap_or_else(|| {
@@ -123,7 +127,7 @@ impl Exporter {
             });
             let headers = headers(&destination);
             let signer = signer().filter(|_| destination.scope.is_some());
-            Some((lane, Route { destination: Arc::new(destination), headers, backend, signer }))
+            (lane, Route { destination: Arc::new(destination), headers, backend, signer })
         });
         let routes = routes.collect();
         let secrets = signer().map(|signer| Secrets::new(signer, vaults, clock));
@@ -191,13 +195,12 @@ impl Exporter {
         self.backends.iter().for_each(|backend| backend.health.conclude());
     }
 
-    /// Fields for a log line about the backend of `signal`: its host, and why the last request failed.
-    pub fn about(&self, signal: Signal) -> serde_json::Value {
-        let waiting =
-            self.running.values().filter(|running| running.signal == signal && running.is_waiting());
-        waiting.for_each(|running| running.note_unanswered(&self.backends));
-        let route = self.routes.get(&LaneId::of(signal));
-        route.map_or_else(|| serde_json::json!({}), |route| self.backends[route.backend].health.about(signal))
+    /// Fields for a log line about the backend of `lane`: its host, and why the last request failed.
+    pub fn about(&self, lane: LaneId) -> serde_json::Value {
+        let waiting = self.running.iter().filter(|(id, running)| id.lane == lane && running.is_waiting());
+        waiting.for_each(|(_, running)| running.note_unanswered(&self.backends));
+        let about = |route: &Route| self.backends[route.backend].health.about(lane.signal);
+        self.routes.get(&lane).map_or_else(|| serde_json::json!({}), about)
     }
 
     /// Opens a connection to the backend of `lane`, for the exports to come. Nobody waits for it, and a failure is
@@ -317,7 +320,8 @@ impl Sender {
             (Some(refusal), Some(signed), Some(signer)) => signer.mend(refusal, signed).await,
             _ => false,
         };
-        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
+        // 407 is of a proxy, which is not sent the key.
+        let is_refused = matches!(ended.outcome, Outcome::Refused { status } if status != 407);
         let may_help = may_help
             || match &self.secrets {
                 Some(secrets) if is_refused => secrets.renew(&used, self.signal).await,
@@ -357,7 +361,8 @@ impl Sender {
             }
         }
         let (client, url, now) = (&self.client, &destination.url[..], self.clock.wall());
-        let request = Request { client, url, headers, packing, body, now };
+        let is_proxied = destination.proxy.is_some();
+        let request = Request { client, url, headers, packing, body, now, is_proxied };
         let signed_by = signed.as_ref().zip(self.route.signer.as_ref());
         let ended = match destination.protocol {
             _ if destination.queue.is_some() => put(request, signed_by).await,
@@ -400,6 +405,8 @@ struct Request<'a> {
     packing: Packing,
     body: Bytes,
     now: UnixNanos,
+    /// Whether it goes through a proxy.
+    is_proxied: bool,
 }
 
 /// How a try has ended: for the agent, and for people.
@@ -421,14 +428,14 @@ impl Ended {
     }
 
     /// Nothing was answered.
-    fn unanswered(error: &reqwest::Error) -> Self {
+    fn unanswered(error: &reqwest::Error, is_proxied: bool) -> Self {
         let outcome = match error {
             // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
             _ if error.is_builder() => return Self::unusable(),
             _ if error.is_connect() => Outcome::Retry { after: None },
             _ => Outcome::Lost,
         };
-        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect())))
+        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect(), is_proxied)))
     }
 
     /// No request could be made.
@@ -454,17 +461,31 @@ async fn post(mut request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> E
         body: &answered.body,
     };
     let outcome = answer.outcome(now);
-    let failure = |cause| Some(Failure { status: Some(status), ..Failure::of(cause) });
-    if answer.is_web_page() && (200..300).contains(&status) {
-        return Ended::new(outcome, failure(Cause::NotOtlp));
+    if let Some(denial) = answer.denial() {
+        return Ended::new(outcome, Some(Failure::denied(denial, status)));
     }
     match answered.refusal(signed) {
         // Held, as with a key that is refused: somebody may switch it on.
         Some(Refusal::NoTransactionSearch) => {
-            Ended::new(Outcome::Refused { status }, failure(Cause::NoTransactionSearch))
+            let failure = Failure { status: Some(status), ..Failure::of(Cause::NoTransactionSearch) };
+            Ended::new(Outcome::Refused { status }, Some(failure))
         }
-        refusal => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
+        refusal => {
+            let mut ended = Ended { refusal, ..Ended::answered(outcome, status, answer.body) };
+            if let Some(failure) = ended.failure.as_mut().filter(|failure| failure.cause == Cause::Redirected)
+            {
+                failure.detail = answered.location.as_deref().and_then(place_of).unwrap_or_default();
+            }
+            ended
+        }
     }
+}
+
+/// Where a redirect leads: its scheme, host and port, for people. What is behind them may be a secret.
+fn place_of(location: &str) -> Option<String> {
+    let uri: http::Uri = location.parse().ok()?;
+    let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("to {}://{}{port}", uri.scheme_str()?, uri.host()?))
 }
 
 /// Puts one message into a queue.
@@ -482,6 +503,7 @@ struct Answered {
     retry_after: Option<String>,
     content_type: Option<String>,
     date: Option<String>,
+    location: Option<String>,
     /// Or its beginning.
     body: Vec<u8>,
 }
@@ -496,13 +518,13 @@ impl Answered {
 
 /// Sends a request and reads its answer; how it has ended where there is none.
 async fn exchange(request: Request<'_>, content_type: &'static str) -> Result<Answered, Ended> {
-    let Request { client, url, mut headers, body, .. } = request;
+    let Request { client, url, mut headers, body, is_proxied, .. } = request;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     let sent = client.post(url).headers(headers).body(body).send().await;
-    let mut response = sent.map_err(|error| Ended::unanswered(&error))?;
+    let mut response = sent.map_err(|error| Ended::unanswered(&error, is_proxied))?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, retry_after) = (response.status().as_u16(), text(RETRY_AFTER));
-    let (content_type, date) = (text(CONTENT_TYPE), text(DATE));
+    let (content_type, date, location) = (text(CONTENT_TYPE), text(DATE), text(LOCATION));
     let mut body = Vec::new();
     while body.len() < ANSWER_MAX {
         match response.chunk().await {
@@ -511,7 +533,7 @@ async fn exchange(request: Request<'_>, content_type: &'static str) -> Result<An
             Ok(None) | Err(_) => break,
         }
     }
-    Ok(Answered { status, retry_after, content_type, date, body })
+    Ok(Answered { status, retry_after, content_type, date, location, body })
 }
 
 fn headers(destination: &Destination) -> HeaderMap {

@@ -45,7 +45,7 @@ impl Listening {
             spool: records.clone(),
             guarding: settings.guarding.clone(),
             max_body: settings.max_body,
-            request_limits: settings.policy.request_limits,
+            request_limits: settings.policy.parcel_limits(),
             refusals: refusals.clone(),
         };
         let socket = intake.listen(ports, settings.receivers.socket.as_deref()).await;
@@ -73,7 +73,7 @@ impl Listening {
         for hint in &settings.hints {
             log::degraded(
                 "sdk_elsewhere",
-                "the function's OpenTelemetry SDK sends its data past Prefreeze",
+                "the function's OpenTelemetry SDK may send its data past Prefreeze",
                 hint,
             );
         }
@@ -127,6 +127,8 @@ fn driver(
     spool: Option<Spool>,
 ) -> Box<Driver> {
     let records_invocations = settings.policy.spool == SpoolMode::Always;
+    let routes: Vec<_> = settings.routes().map(|(lane, to)| (lane, to.clone())).collect();
+    let (destinations, request_limits) = (settings.names(), settings.policy.parcel_limits());
     let mut policy = settings.policy;
     policy.seed = clock.seed();
     if registration.is_managed {
@@ -134,8 +136,9 @@ fn driver(
     }
     let is_snapshot = policy.init_type == InitType::SnapStart;
     let recovery = spool.clone().filter(Spool::has_unread);
-    let recovery =
-        recovery.map(|spool| Recovery::new(spool, policy.bounds.held_bytes / 2, policy.request_limits));
+    let recovery = recovery.map(|spool| {
+        Recovery::new(spool, policy.bounds.held_bytes / 2, request_limits).parted(!destinations.is_empty())
+    });
     let (function_name, prices) = (policy.function_name.clone(), policy.prices.clone());
     let mut identity = settings.identity;
     if !settings.names_instance {
@@ -145,17 +148,13 @@ fn driver(
         identity.set_if_missing("cloud.account.id", account);
     }
     Box::new(Driver {
-        request_limits: policy.request_limits,
+        request_limits,
+        destinations,
         agent: Agent::<Body>::new(policy),
         clock,
-        exporter: Exporter::new(
-            settings.destinations,
-            settings.credentials,
-            settings.vaults,
-            inbox.clone(),
-            clock,
-        ),
+        exporter: Exporter::new(routes, settings.credentials, settings.vaults, inbox.clone(), clock),
         identity: Arc::<Identity>::new(identity),
+        measured_as: None,
         next,
         emf_namespace: settings.emf_namespace,
         prices,

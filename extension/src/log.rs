@@ -1,9 +1,10 @@
 //! The extension's own voice: one JSON line per thing worth saying, never one per span or batch.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use policy::sampling::Decision;
-use policy::{ByteCost, DropReason, Ledger, Notice, Prices, Signal};
+use policy::{ByteCost, DropReason, LaneId, Ledger, Notice, Prices, Signal};
 use serde_json::{Map, Value, json};
 
 /// How much a line matters.
@@ -63,8 +64,9 @@ pub fn refused(refusal: &dyn std::fmt::Display) {
     say(Level::Error, "destination_refused", message, json!({ "error": refusal.to_string() }));
 }
 
-/// Words policy's notices. `about` has what is known of a backend: its host, and why the last request failed.
-pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Signal) -> Value) {
+/// Words policy's notices. `destinations` are the names of all, where there are several; `about` has what is known of a
+/// backend: its host, and why the last request failed.
+pub fn notice(notice: &Notice, prices: &Prices, destinations: &[Arc<str>], about: impl Fn(LaneId) -> Value) {
     match notice {
         Notice::NoMetrics(status) => say(
             Level::Info,
@@ -87,105 +89,112 @@ pub fn notice(notice: &Notice, prices: &Prices, about: impl Fn(Signal) -> Value)
             json!({ "spans": spans }),
         ),
         Notice::Summary(ledger) => summary(ledger, prices),
-        of_lane => lane_notice(of_lane, about),
+        Notice::NoDestination(signal) => say(
+            Level::Warn,
+            "no_destination",
+            "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
+            json!({ "signal": word(*signal) }),
+        ),
+        Notice::OutboxFull(signal) => say(
+            Level::Warn,
+            "outbox_full",
+            "the bound on kept data is reached; the least valuable is dropped and counted",
+            json!({ "signal": word(*signal) }),
+        ),
+        of_lane => lane_notice(of_lane, destinations, about),
     }
 }
 
 /// Words what a lane has to say.
-fn lane_notice(notice: &Notice, about: impl Fn(Signal) -> Value) {
+fn lane_notice(notice: &Notice, destinations: &[Arc<str>], about: impl Fn(LaneId) -> Value) {
+    let named = |mut fields: Value, lane: &LaneId| {
+        fields["signal"] = word(lane.signal).into();
+        if let Some(name) = destinations.get(usize::from(lane.destination)) {
+            fields["destination"] = (**name).into();
+        }
+        fields
+    };
+    let with_status = |lane: &LaneId, status: u16| {
+        let mut fields = named(about(*lane), lane);
+        fields["status"] = status.into();
+        fields
+    };
     match notice {
-        Notice::NoDestination(signal) => say_of(
-            Level::Warn,
-            *signal,
-            "no_destination",
-            "data arrives and is dropped: no usable endpoint is set for it (PREFREEZE_EXPORTER_OTLP_ENDPOINT)",
-        ),
-        Notice::Rejected { signal, status } => say(
+        Notice::Rejected { lane, status } => say(
             Level::Error,
             "export_rejected",
             "the backend refused a request for good; its content is dropped and counted",
-            with_status(about(*signal), *signal, *status),
+            with_status(lane, *status),
         ),
-        Notice::Refused { signal, status } => say(
+        Notice::Refused { lane, status } => say(
             Level::Error,
             "export_refused",
-            "the backend refuses the key, it has no right to this, or it could not be read; data is kept, and it is tried again once a minute",
-            with_status(about(*signal), *signal, *status),
+            "the backend, or a proxy before it, refuses the key, it has no right to this, or it could not be read; data is kept, and it is tried again once a minute",
+            with_status(lane, *status),
         ),
-        Notice::PartlyRejected(signal) => say(
+        Notice::PartlyRejected(lane) => say(
             Level::Warn,
             "export_partly_rejected",
             "the backend accepted a request but not all of its content",
-            with_signal(about(*signal), *signal),
+            named(about(*lane), lane),
         ),
-        Notice::TooLarge(signal) => say(
+        Notice::TooLarge(lane) => say(
             Level::Error,
             "export_too_large",
             "the backend refuses even a single item as too large; it is dropped and counted",
-            with_signal(about(*signal), *signal),
+            named(about(*lane), lane),
         ),
-        Notice::SpoolUnreadable(signal) => say_of(
+        Notice::SpoolUnreadable(lane) => say(
             Level::Warn,
-            *signal,
             "spool_unreadable",
             "what was put on disk cannot be read back; it is dropped and counted",
+            named(json!({}), lane),
         ),
-        Notice::BackendDown(signal) => say(
+        Notice::BackendDown(lane) => say(
             Level::Warn,
             "backend_down",
             "requests of this signal fail one after the other; its data is kept, and functions do not wait for it",
-            with_signal(about(*signal), *signal),
+            named(about(*lane), lane),
         ),
-        Notice::BackendBack(signal) => {
-            say_of(Level::Info, *signal, "backend_back", "the backend answers again");
+        Notice::BackendBack(lane) => {
+            say(Level::Info, "backend_back", "the backend answers again", named(json!({}), lane));
         }
-        Notice::OutboxFull(signal) => say_of(
-            Level::Warn,
-            *signal,
-            "outbox_full",
-            "the bound on kept data is reached; the least valuable is dropped and counted",
-        ),
-        Notice::NoMetrics(_)
-        | Notice::CostCapReached
-        | Notice::SpoolUnusable
-        | Notice::Recovered(_)
-        | Notice::Summary(_) => {}
+        Notice::LaneSummary(lane, books) => {
+            let mut fields = json!({
+                "taken": books.taken,
+                "exported": books.delivered,
+                "dropped": dropped(&books.dropped),
+                "held": books.held(),
+            });
+            fields = named(fields, lane);
+            say(Level::Info, "destination_summary", "what went to this destination, in items", fields);
+        }
+        _ => {}
     }
 }
 
-fn with_signal(mut fields: Value, signal: Signal) -> Value {
-    fields["signal"] = word(signal).into();
-    fields
-}
-
-fn with_status(fields: Value, signal: Signal, status: u16) -> Value {
-    let mut fields = with_signal(fields, signal);
-    fields["status"] = status.into();
-    fields
-}
-
-/// A line of one signal.
-fn say_of(level: Level, signal: Signal, event: &str, message: &str) {
-    say(level, event, message, json!({ "signal": word(signal) }));
+/// How many were given up, by the reasons for which any were.
+fn dropped(counts: &[u64; DropReason::ALL.len()]) -> Map<String, Value> {
+    let counted = DropReason::ALL.into_iter().zip(counts).filter(|(_, count)| **count > 0);
+    counted.map(|(reason, count)| (reason.as_str().into(), (*count).into())).collect()
 }
 
 fn summary(ledger: &Ledger, prices: &Prices) {
     let counts = |signal| {
         let counts = ledger.of(signal);
-        let dropped: Map<String, Value> = DropReason::ALL
-            .into_iter()
-            .filter(|reason| counts.dropped_for(*reason) > 0)
-            .map(|reason| (reason.as_str().into(), counts.dropped_for(reason).into()))
-            .collect();
-        json!({
+        let mut fields = json!({
             "received": counts.received,
             "recovered": counts.recovered,
             "made": counts.made,
             "exported": counts.delivered,
             "sampled_out": counts.sampled_out,
-            "dropped": dropped,
+            "dropped": dropped(&counts.dropped),
             "held": counts.held(),
-        })
+        });
+        if counts.copied > 0 {
+            fields["copied"] = counts.copied.into();
+        }
+        fields
     };
     let mut fields = counts(Signal::Traces);
     fields["metrics"] = counts(Signal::Metrics);

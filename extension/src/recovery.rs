@@ -23,6 +23,8 @@ pub struct Recovery {
     room: usize,
     /// What backends take in one request.
     limits: RequestLimits,
+    /// Whether there are several destinations: then what was accepted is told of as such, so that each gets what is for it.
+    is_parted: bool,
     state: State,
 }
 
@@ -31,6 +33,8 @@ enum State {
     Finding(Vec<Leftover>),
     /// Records are read.
     Reading(Reading),
+    /// What was accepted, and found no room at once, is read at last: what of it has no room goes back to the disk.
+    Rest(VecDeque<Place>),
     Done,
 }
 
@@ -44,6 +48,8 @@ struct Reading {
     announced: Vec<Span<Body>>,
     /// What is not read now. It is told of at the end: nobody else takes it while it is searched.
     on_disk: Vec<Parked>,
+    /// The same of what was accepted, where there are several destinations.
+    rest: VecDeque<Place>,
 }
 
 /// One piece of work.
@@ -80,7 +86,12 @@ impl Recovery {
     /// The recovery of what is in `spool`, of which at most `max` bytes are read into memory at once, in parcels within the
     /// `limits` of backends.
     pub const fn new(spool: Spool, max: usize, limits: RequestLimits) -> Self {
-        Self { spool, room: max, limits, state: State::Finding(Vec::new()) }
+        Self { spool, room: max, limits, is_parted: false, state: State::Finding(Vec::new()) }
+    }
+
+    /// The same, where there are several destinations.
+    pub fn parted(self, is_parted: bool) -> Self {
+        Self { is_parted, ..self }
     }
 
     /// Does a piece of it: inputs for the agent, perhaps none yet; `None` when nothing is left to do.
@@ -101,8 +112,16 @@ impl Recovery {
                     self.state = State::Reading(reading);
                     Some(Vec::new())
                 }
-                None => Some(reading.recovered()),
+                None => {
+                    self.state = State::Rest(std::mem::take(&mut reading.rest));
+                    Some(reading.recovered())
+                }
             },
+            State::Rest(mut rest) => {
+                let left = Input::Left(read(&self.spool, rest.pop_front()?, &self.limits));
+                self.state = State::Rest(rest);
+                Some(vec![left])
+            }
             State::Done => None,
         }
     }
@@ -129,6 +148,7 @@ impl Recovery {
             for left in std::mem::take(&mut part.accepted) {
                 match left.kind {
                     _ if self.has_room(&left) => reading.jobs.push_back(Job::Accepted(index, left.place)),
+                    Kind::Accepted(_) if self.is_parted => reading.rest.push_back(left.place),
                     Kind::Accepted(signal) => on_disk.push(parked(left, LaneId::of(signal))),
                     _ => {}
                 }
@@ -144,7 +164,8 @@ impl Recovery {
             }
         }
         let spans = on_disk.iter().filter(|parked| parked.lane.signal == Signal::Traces);
-        reading.jobs.extend(spans.map(|parked| Job::Ended(parked.place)));
+        let places = spans.map(|parked| parked.place).chain(reading.rest.iter().copied());
+        reading.jobs.extend(places.map(Job::Ended));
         reading.on_disk = on_disk;
         reading
     }

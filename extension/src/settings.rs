@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the file that the ban points to")]
 
 mod aws;
+mod destinations;
 mod endpoint;
 mod guarding;
 mod limits;
@@ -19,10 +20,12 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use policy::{
-    Config, Destinations, FlushMode, Measuring, RequestLimit, Signal, SpoolMode, Temporality, XrayParent,
+    Config, Destinations, FlushMode, LaneId, Measuring, RequestLimit, Signal, SpoolMode, Temporality,
+    XrayParent,
 };
 use wire::key_values;
 use wire::logs::Wanted;
@@ -32,6 +35,8 @@ use crate::aws::{Queue, Scope, Source};
 use crate::guarding::Guarding;
 use aws::Making;
 pub use aws::{SecretHeader, Vaults};
+pub use destinations::Beside;
+use destinations::FIRST;
 use endpoint::{UrlPath, shown};
 use proxies::Way;
 use table::{Setting, TABLE};
@@ -43,6 +48,8 @@ pub struct Settings {
     pub policy: Config,
     /// Where each signal goes, in the order of [`Signal::ALL`].
     pub destinations: [Option<Destination>; Signal::ALL.len()],
+    /// Further destinations.
+    pub further: Vec<Beside>,
     /// Who signs requests, where any are signed.
     pub credentials: Option<Source>,
     /// Where secrets are read.
@@ -214,10 +221,13 @@ impl Settings {
         reader.report_unknown();
         let hosts = reader.allowed_hosts();
         let destinations = Signal::ALL.map(|signal| reader.destination(signal, &receivers));
+        let members = reader.members(&receivers);
         let has_secrets = destinations.iter().flatten().any(|destination| !destination.secrets.is_empty());
+        let has_secrets = has_secrets || members.iter().any(destinations::Member::has_secrets);
         let vaults = reader.vaults(hosts.as_ref(), has_secrets);
         let destinations = reader.keep_within(hosts.as_ref(), &vaults, destinations);
-        let policy = reader.policy(&destinations);
+        let further = reader.beside_first(hosts.as_ref(), &vaults, members);
+        let policy = reader.policy(&destinations, &further);
         let max_body =
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
         let guarding = Guarding::new(reader.guarding());
@@ -229,11 +239,13 @@ impl Settings {
         let emf_namespace = reader.get("PREFREEZE_METRICS_EMF_NAMESPACE").unwrap_or("Prefreeze").to_owned();
         let hints = reader.sdk_hints(&receivers);
         let is_signed = |to: &Destination| to.scope.is_some() || !to.secrets.is_empty();
-        let credentials = reader.credentials().filter(|_| destinations.iter().flatten().any(is_signed));
+        let mut all = destinations.iter().chain(further.iter().flat_map(|to| &to.destinations)).flatten();
+        let credentials = reader.credentials().filter(|_| all.any(is_signed));
         let Reader { set, problems, refused } = reader;
         Self {
             policy,
             destinations,
+            further,
             credentials,
             vaults,
             identity,
@@ -276,6 +288,9 @@ impl Settings {
             let url = destination.as_ref().map_or("nowhere".to_owned(), Destination::shown);
             let _ = writeln!(text, "{signal:?} go to {url}");
         }
+        for to in &self.further {
+            to.describe(&mut text);
+        }
         for problem in &self.problems {
             let _ = writeln!(text, "problem: {problem}");
         }
@@ -297,7 +312,44 @@ impl Settings {
     }
 
     fn goes_nowhere(&self) -> bool {
-        self.destinations.iter().all(Option::is_none)
+        self.routes().next().is_none()
+    }
+
+    /// Where each lane goes.
+    pub fn routes(&self) -> impl Iterator<Item = (LaneId, &Destination)> {
+        let all = std::iter::once(&self.destinations).chain(self.further.iter().map(|to| &to.destinations));
+        (0..).zip(all).flat_map(|(destination, to)| {
+            let lane = move |signal| LaneId { signal, destination };
+            Signal::ALL.map(lane).into_iter().zip(to).filter_map(|(lane, to)| Some((lane, to.as_ref()?)))
+        })
+    }
+
+    /// What people call each lane, and the URL that it goes to: all of the first destination, and those of the others that they
+    /// take.
+    pub fn lanes(&self) -> Vec<(String, LaneId, Option<String>)> {
+        let of_first = Signal::ALL.into_iter().zip(&self.destinations);
+        let mut lanes: Vec<_> = of_first
+            .map(|(signal, to)| {
+                let url = to.as_ref().map(Destination::shown);
+                (crate::log::word(signal).to_owned(), LaneId::of(signal), url)
+            })
+            .collect();
+        let of_others = self.routes().filter(|(lane, _)| lane.destination > 0);
+        lanes.extend(of_others.map(|(lane, to)| {
+            let name = &self.further[usize::from(lane.destination) - 1].name;
+            (format!("{} to {name}", crate::log::word(lane.signal)), lane, Some(to.shown()))
+        }));
+        lanes
+    }
+
+    /// The names of all destinations, where there are several.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        match &self.further[..] {
+            [] => Vec::new(),
+            further => {
+                std::iter::once(FIRST.into()).chain(further.iter().map(|to| to.name.clone())).collect()
+            }
+        }
     }
 }
 
@@ -311,6 +363,13 @@ impl Setting {
         names
     }
 }
+
+/// Whether a variable is meant for us by its prefix, in whatever case.
+fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+}
+
+const PREFIX: &str = "PREFREEZE_";
 
 /// `PREFREEZE_EXPORTER_OTLP_X` as `PREFREEZE_EXPORTER_OTLP_TRACES_X`.
 fn for_signal(name: &str, signal: Signal) -> String {
@@ -331,6 +390,9 @@ const fn path_of(signal: Signal) -> &'static str {
     }
 }
 
+const CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CERTIFICATE";
+const CLIENT_CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+const CLIENT_KEY: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_KEY";
 const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 /// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
 /// megabyte, and is there twice while it is read or packed; and the allocator leaves gaps, a tenth of what is held.
@@ -366,10 +428,12 @@ impl Reader {
             TABLE.iter().any(|setting| setting.name == name)
                 || TABLE.iter().any(|setting| setting.per_signal && setting.names().contains(name))
         };
-        let ours = self.set.keys().filter(|name| name.starts_with("PREFREEZE_"));
+        let ours = self.set.keys().filter(|name| is_ours(name));
         let unknown: Vec<_> = ours.filter(|name| !is_known(name)).cloned().collect();
         for name in unknown {
-            self.problem(&name, "no such setting");
+            let is_small = is_known(&name.to_ascii_uppercase());
+            let reason = if is_small { "names of settings are in capitals" } else { "no such setting" };
+            self.problem(&name, reason);
         }
     }
 
@@ -463,16 +527,29 @@ impl Reader {
     }
 
     /// A relative path begins in the function's package, as those of other files.
-    fn tls_files(&self, signal: Signal) -> TlsFiles {
+    fn tls_files(&mut self, signal: Signal) -> TlsFiles {
         let path = |name| {
             let path = self.get(&self.form(name, signal))?;
             Some(self.package().join(path).to_string_lossy().into_owned())
         };
-        TlsFiles {
-            certificate: path("PREFREEZE_EXPORTER_OTLP_CERTIFICATE"),
-            client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
-            client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
-        }
+        let tls = TlsFiles {
+            certificate: path(CERTIFICATE),
+            client_certificate: path(CLIENT_CERTIFICATE),
+            client_key: path(CLIENT_KEY),
+        };
+        self.report_half_identity(&tls, signal);
+        tls
+    }
+
+    /// A client certificate is of no use without its key, and the reverse.
+    fn report_half_identity(&mut self, tls: &TlsFiles, signal: Signal) {
+        let (has, lacks) = match (&tls.client_certificate, &tls.client_key) {
+            (Some(_), None) => (CLIENT_CERTIFICATE, CLIENT_KEY),
+            (None, Some(_)) => (CLIENT_KEY, CLIENT_CERTIFICATE),
+            _ => return,
+        };
+        let name = self.form(has, signal);
+        self.problem(&name, format!("of no use without {lacks}"));
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
@@ -489,6 +566,11 @@ impl Reader {
                     let reason = "is a placeholder that nothing has replaced";
                     self.problem(&name, format!("member {} {reason}", index + 1));
                 }
+                Ok((key, value)) if is_of_protobuf(&key, &value) => {}
+                Ok((key, _)) if FRAMING.iter().any(|name| name.eq_ignore_ascii_case(&key)) => {
+                    let reason = "tells how a request is made, which Prefreeze does itself";
+                    self.problem(&name, format!("member {} {reason}", index + 1));
+                }
                 Ok((key, value)) if is_header(&key, &value) => headers.push((key, value)),
                 Ok(_) => self.problem(&name, format!("member {} is not a valid header", index + 1)),
                 Err(bad) => self.problem(&name, bad.to_string()),
@@ -497,7 +579,11 @@ impl Reader {
         headers
     }
 
-    fn policy(&mut self, destinations: &[Option<Destination>; Signal::ALL.len()]) -> Config {
+    fn policy(
+        &mut self,
+        destinations: &[Option<Destination>; Signal::ALL.len()],
+        further: &[Beside],
+    ) -> Config {
         let flush = [
             ("end", FlushMode::End),
             ("continuous", FlushMode::Continuous),
@@ -530,6 +616,7 @@ impl Reader {
             prices: self.prices(),
             sampling: self.sampling(),
             destinations: Destinations { traces, metrics, logs },
+            further: further.iter().map(|to| to.told.clone()).collect(),
             expects_spans: self.expects_spans(),
             bounds: self.bounds(default.bounds),
             request_limits: destinations.each_ref().map(limit),
@@ -660,6 +747,25 @@ impl Reader {
 fn is_placeholder(value: &str) -> bool {
     let holds = |begin: &str, end: &str| value.split_once(begin).is_some_and(|(_, rest)| rest.contains(end));
     holds("${", "}") || holds("{{resolve:", "}}")
+}
+
+/// Headers that say where a request ends and what its bytes are: another word for it would break each request.
+const FRAMING: [&str; 10] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What pages of backends give along with a key, and is so anyway.
+fn is_of_protobuf(name: &str, value: &str) -> bool {
+    name.eq_ignore_ascii_case("content-type") && value.eq_ignore_ascii_case("application/x-protobuf")
 }
 
 fn is_header(name: &str, value: &str) -> bool {

@@ -177,7 +177,8 @@ impl Summary {
 
     #[track_caller]
     fn assert_balanced(&self) {
-        let came = self.count("received") + self.count("recovered") + self.count("made");
+        let copied = self.0["copied"].as_u64().unwrap_or(0);
+        let came = self.count("received") + self.count("recovered") + self.count("made") + copied;
         let went = self.count("exported") + self.count("sampled_out") + self.count("held") + self.dropped();
         assert_eq!(came, went, "the books do not balance: {}", self.0);
     }

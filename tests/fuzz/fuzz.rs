@@ -61,6 +61,7 @@ fn entries(spans: Vec<policy::Span<Body>>) -> Vec<Entry<Body>> {
         is_precious: false,
         content: Content::Received(span.body),
         stamp: None,
+        shared: None,
     };
     spans.into_iter().map(entry).collect()
 }
@@ -175,7 +176,15 @@ fn what_is_split_or_grouped_is_spliced_as_a_decoder_reads_it() {
 fn check_closed(body: &Body) {
     let (closed, size) = body.closed(UnixNanos(7), "timeout").expect("it is a span");
     let content = Content::Received(closed);
-    let entry = Entry { signal: Signal::Traces, count: 1, size, is_precious: true, content, stamp: None };
+    let entry = Entry {
+        signal: Signal::Traces,
+        count: 1,
+        size,
+        is_precious: true,
+        content,
+        stamp: None,
+        shared: None,
+    };
     let bytes = request(&[entry], &Identity::default());
     let request = ExportTraceServiceRequest::decode(&bytes[..]).expect("closing a span does not spoil it");
     let span = &request.resource_spans[0].scope_spans[0].spans[0];
@@ -298,6 +307,7 @@ fn metrics_and_logs_that_are_taken_can_be_read() {
                     is_precious: false,
                     content: Content::Received(parcel.body),
                     stamp: None,
+                    shared: None,
                 })
                 .collect();
             assert!(decodes(&request(&held, &Identity::default())), "what was taken can be read: {signal:?}");

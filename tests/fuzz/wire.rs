@@ -28,7 +28,7 @@ const LOGS: &[u8] = br#"[{"time":"2026-11-22T07:58:30.000Z","type":"platform.sta
     {"type":"platform.logsDropped","record":{"reason":"slow","droppedRecords":3,"droppedBytes":100}}]"#;
 
 fn entry<B>(signal: Signal, count: u32, size: u32, content: Content<B>) -> Entry<B> {
-    Entry { signal, count, size, is_precious: false, content, stamp: None }
+    Entry { signal, count, size, is_precious: false, content, stamp: None, shared: None }
 }
 
 #[test]

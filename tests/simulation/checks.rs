@@ -12,7 +12,7 @@ pub(crate) fn after_step(agent: &Agent<Body>, is_managed: bool) {
         let counts = agent.ledger().of(signal);
         let gone = counts.delivered + counts.sampled_out + counts.dropped.iter().sum::<u64>();
         assert!(
-            gone <= counts.received + counts.recovered + counts.made,
+            gone <= counts.received + counts.recovered + counts.made + counts.copied,
             "{signal:?}: more went than came: {counts:?}"
         );
         assert_eq!(
@@ -20,6 +20,10 @@ pub(crate) fn after_step(agent: &Agent<Body>, is_managed: bool) {
             agent.held_items(signal),
             "{signal:?}: the books do not balance: {counts:?}"
         );
+    }
+    for lane in agent.lane_ids() {
+        let (books, held) = agent.lane_books(lane).expect("it is there");
+        assert_eq!(books.held(), held, "{lane:?}: the books of the lane do not balance: {books:?}");
     }
     let may_freeze = agent.phase() == Phase::Waiting && !is_managed;
     if may_freeze || agent.phase() == Phase::Exited {

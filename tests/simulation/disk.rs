@@ -115,7 +115,7 @@ impl Drop for Held {
         let mut disk = self.disk.0.borrow_mut();
         // A killed process settles nothing.
         if !disk.is_dying && self.facts.keeps.is_none() {
-            disk.accepted.remove(&self.facts.id);
+            disk.let_go(self.facts.id);
             if self.facts.id < LOGGED {
                 disk.released.push((self.facts.id, self.facts.is_error));
             }
@@ -127,10 +127,15 @@ impl Drop for Held {
 struct Records {
     /// Accepted and still held by someone, where everything accepted is recorded; with their place in the order.
     accepted: BTreeMap<u64, (u64, Span<Facts>)>,
+    /// How many more bodies of such a span there are: what is read back for one destination another may hold yet.
+    again: BTreeMap<u64, u32>,
     /// The last place in that order, and where the running invocation was put on record.
     order: u64,
     begun: u64,
     parked: BTreeMap<u64, Vec<Piece>>,
+    /// The places of what is owed to the second destination, and which one is looked at.
+    of_second: BTreeSet<u64>,
+    at: u8,
     /// Records of metrics and logs that were read back.
     bundles: Vec<Vec<Piece>>,
     /// Spans whose body was let go since the last look, and whether each is an error.
@@ -211,7 +216,28 @@ pub(crate) const MADE: u64 = 1 << 60;
 /// For records of metrics and logs that were read back.
 pub(crate) const BUNDLED: u64 = 1 << 61;
 
+impl Records {
+    /// A body of this span is let go of.
+    fn let_go(&mut self, id: u64) {
+        match self.again.get_mut(&id) {
+            Some(again) if *again > 0 => *again -= 1,
+            _ => drop(self.accepted.remove(&id)),
+        }
+    }
+
+    /// What is in parked records of the destination that is looked at.
+    fn looked_at(&self) -> impl Iterator<Item = &Piece> {
+        let is_it = |place: &u64| self.of_second.contains(place) == (self.at == 1);
+        self.parked.iter().filter(move |(place, _)| is_it(place)).flat_map(|(_, pieces)| pieces)
+    }
+}
+
 impl Disk {
+    /// Looks at what is owed to this destination.
+    pub(crate) fn look_at(&self, destination: u8) {
+        self.0.borrow_mut().at = destination;
+    }
+
     /// A body that is not on record yet.
     pub(crate) fn body(&self, facts: Facts) -> Body {
         Body(Rc::new(Held { facts, disk: self.clone() }))
@@ -223,7 +249,9 @@ impl Disk {
         let mut disk = self.0.borrow_mut();
         disk.order += 1;
         let order = disk.order;
-        disk.accepted.insert(span.body.id, (order, record));
+        if disk.accepted.insert(span.body.id, (order, record)).is_some() {
+            *disk.again.entry(span.body.id).or_default() += 1;
+        }
     }
 
     /// Spans whose body was let go since the last call, and whether each is an error.
@@ -244,7 +272,7 @@ impl Disk {
     }
 
     /// Writes a record.
-    pub(crate) fn park(&self, entries: &[Entry<Body>]) -> Place {
+    pub(crate) fn park(&self, entries: &[Entry<Body>], destination: u8) -> Place {
         let mut disk = self.0.borrow_mut();
         let mut pieces = Vec::new();
         for entry in entries {
@@ -263,6 +291,9 @@ impl Disk {
         disk.places += 1;
         let place = disk.places;
         disk.parked.insert(place, pieces);
+        if destination > 0 {
+            disk.of_second.insert(place);
+        }
         Place(place)
     }
 
@@ -314,7 +345,8 @@ impl Disk {
     /// most. The rest is left to be found, and what it tells the end of is announced no more.
     pub(crate) fn recovered(&self, max: usize) -> Recovered {
         let (mut records, begun) = {
-            let disk = self.0.borrow();
+            let mut disk = self.0.borrow_mut();
+            disk.again.clear();
             (disk.accepted.values().cloned().collect::<Vec<_>>(), disk.begun)
         };
         records.sort_by_key(|(order, _)| *order);
@@ -356,7 +388,10 @@ impl Disk {
         let disk = self.0.borrow();
         let parked = disk.parked.iter().map(|(place, pieces)| Parked {
             place: Place(*place),
-            lane: LaneId::of(pieces.first().map_or(Signal::Traces, Piece::signal)),
+            lane: LaneId {
+                signal: pieces.first().map_or(Signal::Traces, Piece::signal),
+                destination: u8::from(disk.of_second.contains(place)),
+            },
             count: pieces.iter().map(Piece::count).sum(),
             size: pieces.iter().map(Piece::size).sum(),
         });
@@ -366,7 +401,7 @@ impl Disk {
     /// Items of `signal` in parked records.
     pub(crate) fn parked(&self, signal: Signal) -> u64 {
         let disk = self.0.borrow();
-        let of_signal = disk.parked.values().flatten().filter(|piece| piece.signal() == signal);
+        let of_signal = disk.looked_at().filter(|piece| piece.signal() == signal);
         of_signal.map(Piece::count).sum()
     }
 
@@ -378,7 +413,8 @@ impl Disk {
     /// Whether `id` is in a parked record.
     pub(crate) fn has_parked(&self, id: u64) -> bool {
         let disk = self.0.borrow();
-        disk.parked.values().flatten().any(|piece| match piece {
+        let mut looked_at = disk.looked_at();
+        looked_at.any(|piece| match piece {
             Piece::Received(Facts { id: other, .. }, _) | Piece::Logged(other, ..) => *other == id,
             Piece::Made(_) | Piece::Metered(..) => false,
         })
@@ -387,7 +423,7 @@ impl Disk {
     /// The spans of the function in parked records.
     pub(crate) fn parked_spans(&self) -> BTreeSet<u64> {
         let disk = self.0.borrow();
-        let spans = disk.parked.values().flatten().filter_map(|piece| match piece {
+        let spans = disk.looked_at().filter_map(|piece| match piece {
             Piece::Received(facts, _) => Some(facts.id),
             _ => None,
         });

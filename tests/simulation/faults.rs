@@ -122,6 +122,25 @@ impl Faults {
         faults.limited(rng)
     }
 
+    /// The same with a backend that is well.
+    pub(crate) fn with_well_backend(self) -> Self {
+        Self {
+            refuses: false,
+            hangs: false,
+            is_slow: false,
+            is_narrow: false,
+            answers_503: false,
+            asks_for_patience: false,
+            answers_400: false,
+            answers_413: false,
+            answers_401: false,
+            takes_part: false,
+            breaks_connections: false,
+            loses_answers: false,
+            ..self
+        }
+    }
+
     /// Whether an answer may ask for a pause.
     pub(crate) const fn asks_to_be_left_alone(&self) -> bool {
         self.asks_for_patience || self.answers_401

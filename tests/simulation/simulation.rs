@@ -83,6 +83,8 @@ const MENDED: [(u64, &str); 60] = [
 ];
 /// Seeds that are lived twice for each lane, with ill lanes beside it and without.
 const COMPARED: [(Signal, u64); 3] = [(Signal::Traces, 1_500), (Signal::Metrics, 750), (Signal::Logs, 750)];
+/// The same with a second destination beside the first.
+const BESIDE: u64 = 1_000;
 /// `/next` may be asked so many nanoseconds later for them.
 const LATER_MAX: u64 = 1_000_000;
 /// Seeds that fail before a run ends early.
@@ -238,16 +240,27 @@ fn a_lane_that_is_well_is_served_as_if_it_were_alone() {
         return;
     }
     keep_messages();
-    COMPARED.into_iter().for_each(|(subject, seeds)| compare(subject, seeds));
+    COMPARED.into_iter().for_each(|(subject, seeds)| compare(subject, seeds, World::compared));
 }
 
-fn compare(subject: Signal, seeds: u64) {
+/// The same seed with a second destination that is ill, and without it: `SIM_SEED` and `SIM_ALONE` show one.
+#[test]
+fn a_destination_is_served_as_if_it_were_alone() {
+    let live = |seed, _, is_alone| World::compared_beside(seed, is_alone);
+    if let Some(seed) = variable("SIM_SEED") {
+        live(seed, Signal::Traces, variable("SIM_ALONE").is_some()).aloud().run();
+        return;
+    }
+    keep_messages();
+    compare(Signal::Traces, BESIDE, live);
+}
+
+fn compare(subject: Signal, seeds: u64, world: fn(u64, Signal, bool) -> World) {
     let runs = variable("SIM_RUNS").unwrap_or(seeds).min(seeds);
     let (mut differ, mut invocations, mut served) = (Vec::new(), 0, 0);
     for seed in 0..runs {
         // Promises that a world breaks are found by the others.
-        let live =
-            |is_alone| std::panic::catch_unwind(|| World::compared(seed, subject, is_alone).run()).ok();
+        let live = |is_alone| std::panic::catch_unwind(|| world(seed, subject, is_alone).run()).ok();
         let Some((together, alone)) = live(false).zip(live(true)) else { continue };
         invocations += alone.served.len();
         let items = |served: &Served| served.items[subject as usize];

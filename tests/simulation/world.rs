@@ -2,6 +2,7 @@
 
 mod announced;
 mod backend;
+mod beside;
 mod budget;
 mod choices;
 mod delivery;
@@ -43,6 +44,7 @@ use super::function::spans::Bodies;
 use super::function::{Deed, MS, Plan};
 use super::row::Row;
 use announced::Announced;
+use beside::View;
 use budget::{Costs, Held};
 use choices::Choices;
 use delivery::Deliveries;
@@ -206,6 +208,9 @@ pub struct World {
     deadline: u64,
     network: Network,
     others: Others,
+    /// Which destination is looked at, and what is known of the other, if there is a second one.
+    at: u8,
+    second: Option<View>,
     /// Whether this world is compared with another: what happens to one request must not shift what happens to others.
     is_compared: bool,
     /// What was served before each `/next`.
@@ -310,8 +315,7 @@ impl World {
             self.check_metrics();
             self.check_announced();
             self.check_logs();
-            self.leave_deliveries();
-            self.leave_lanes();
+            self.leave_all();
         }
         self.coverage.add("invocation", self.invocations);
         let (copies, ledger) = (self.copies(), *self.agent.ledger());
@@ -372,7 +376,7 @@ impl World {
         self.held_before = self.agent.ledger().held;
         self.note_spool_input(&input);
         self.note_choice_before(&input);
-        self.begin_lanes(&input);
+        self.each_destination(|world| world.begin_lanes(&input));
         let is_invoke = matches!(input, Input::Invoke(_));
         self.agent.handle(Instant::from_nanos(self.monotonic()), input);
         while let Some(output) = self.agent.poll() {
@@ -389,7 +393,7 @@ impl World {
         self.spend(self.character.cpu.0);
         self.check_held_bytes();
         checks::after_step(&self.agent, self.config.is_managed());
-        self.check_lanes(is_invoke);
+        self.each_destination(|world| world.check_lanes(is_invoke));
         self.check_requests();
         self.check_reason_to_hold();
         self.note_regarded_as_over();

@@ -10,6 +10,7 @@ mod holding;
 mod logging;
 mod managed;
 mod metering;
+mod routing;
 mod sampling;
 mod spooling;
 mod turning;
@@ -27,12 +28,13 @@ use crate::facts::Body;
 use crate::io::{Input, Output, Receipt};
 use crate::lane::{Answer, Effects, Lane, Window};
 use crate::lanes::Lanes;
-use crate::ledger::{DropReason, Ledger};
+use crate::ledger::Ledger;
 use crate::lifecycle::Phase;
 use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::pace::Pace;
 use crate::platform::{Invoke, PlatformEvent, Shutdown, Subscription};
+use crate::routing::Router;
 use crate::sampling::Assembly;
 use crate::span::Signal;
 use crate::stand_ins::StandIns;
@@ -52,6 +54,7 @@ pub struct Agent<B> {
     assembly: Option<Assembly<B>>,
     stand_ins: StandIns,
     lanes: Lanes<B>,
+    router: Router,
     pace: Pace,
     cap: Cap,
     ledger: Ledger,
@@ -92,6 +95,7 @@ impl<B: Body> Agent<B> {
             assembly: Self::assembly(&config),
             stand_ins: StandIns::default(),
             lanes: Lanes::new(&config),
+            router: Router::new(&config),
             pace: Pace::default(),
             cap: Cap::new(config.cost_cap),
             ledger: Ledger::default(),
@@ -150,6 +154,7 @@ impl<B: Body> Agent<B> {
                 let begun = invoke.map(|invoke| (invoke, seed));
                 self.on_recovered(now, begun, earlier, receipt, announced);
             }
+            Input::Left(receipt) => self.on_left(now, receipt),
             Input::Exported { id, outcome, raw_bytes, sent_bytes } => {
                 let (lanes, mut effects) = self.lanes();
                 if let Some(lane) = lanes.get_mut(id.lane) {
@@ -276,7 +281,7 @@ impl<B: Body> Agent<B> {
     /// Items of `signal` that are held: must equal what the books say ([`crate::ledger::Counts::held`]).
     pub fn held_items(&self, signal: Signal) -> u64 {
         let waiting = self.unjudged(signal) + self.waiting_logs(signal);
-        self.lanes.of(signal).map(Lane::held_items).unwrap_or_default() + waiting
+        self.lanes.sum(signal, Lane::held_items) + waiting
     }
 
     /// Spans that wait to be judged: they can be sent, and put on disk, when that is done.
@@ -302,7 +307,7 @@ impl<B: Body> Agent<B> {
             Signal::Metrics => 0,
             Signal::Logs => self.logs.held_bytes(),
         };
-        self.lanes.of(signal).map(Lane::held_bytes).unwrap_or_default() + beside
+        self.lanes.sum(signal, |lane| lane.held_bytes() as u64) as usize + beside
     }
 
     /// Of all, the encoded bytes: what requests must be held for at the least. It costs a look at each batch that waits.
@@ -326,7 +331,7 @@ impl<B: Body> Agent<B> {
         for signal in Signal::ALL {
             self.ledger.of_mut(signal).received += receipt.count(signal);
         }
-        self.drop_replaced(&mut receipt, StandIns::replace);
+        self.drop_replaced(&mut receipt);
         for span in &receipt.spans {
             self.account.on_span(now, &self.config, span);
             self.announced.on_span(span);
@@ -365,21 +370,6 @@ impl<B: Body> Agent<B> {
     fn store(&mut self, now: Instant, entry: Entry<B>) {
         self.queue(now, entry);
         self.make_room(now);
-    }
-
-    fn queue(&mut self, now: Instant, entry: Entry<B>) {
-        let (signal, count) = (entry.signal, u64::from(entry.count));
-        if !self.lanes.accept(now, entry) {
-            self.go_nowhere(signal, count);
-        }
-    }
-
-    /// There is no lane for `count` items.
-    fn go_nowhere(&mut self, signal: Signal, count: u64) {
-        self.ledger.drop(signal, DropReason::NoDestination, count);
-        if !core::mem::replace(&mut self.said.no_destination[signal as usize], true) {
-            self.say(Notice::NoDestination(signal));
-        }
     }
 
     fn say(&mut self, notice: Notice) {

@@ -1,11 +1,14 @@
 //! Settings that cannot be wrong: what reaches policy has been checked.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::metrics::measuring::Measuring;
 use crate::metrics::prices::{Architecture, Prices};
 use crate::platform::InitType;
+use crate::sampling::rules::Condition;
 use crate::sampling::settings::Sampling;
+use crate::sampling::threshold::Ratio;
 use crate::span::Signal;
 use crate::time::Duration;
 
@@ -134,11 +137,13 @@ pub struct Config {
     pub prices: Prices,
     /// Which traces are kept.
     pub sampling: Sampling,
-    /// Which signals have somewhere to go.
+    /// Which signals the first destination takes.
     pub destinations: Destinations,
+    /// Further destinations, [`FURTHER_MAX`] at most.
+    pub further: Vec<Further>,
     /// How much may be held.
     pub bounds: Bounds,
-    /// What the backend of each signal takes in one request.
+    /// What the first backend of each signal takes in one request; metrics and logs are cut by what each of theirs takes.
     pub request_limits: RequestLimits,
     /// Whether the environment's variables say that the function runs an OpenTelemetry SDK: its own span is awaited
     /// before one is made in its place.
@@ -158,7 +163,45 @@ pub struct Destinations {
     pub logs: bool,
 }
 
+/// Destinations beside the first that there may be: [`crate::Routes`] has a bit for each.
+pub const FURTHER_MAX: usize = 7;
+
+/// A destination beside the first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Further {
+    /// What lines and metrics call it.
+    pub name: Arc<str>,
+    /// Which signals are for it.
+    pub signals: Destinations,
+    /// Which of these can be sent there: not those that have nowhere to go, or may not go there.
+    pub reaches: Destinations,
+    /// What it takes in one request.
+    pub limits: RequestLimits,
+    /// Whether an invocation may be held for it.
+    pub holds: bool,
+    /// What is for it: all of this holds for the span that stands for the invocation, or the resource of metrics and logs.
+    pub when: Vec<Condition>,
+    /// What it takes of the traces that are for it.
+    pub takes: Takes,
+    /// Whether what is for it goes nowhere else.
+    pub is_exclusive: bool,
+}
+
+/// What a destination takes of the traces that are for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Takes {
+    /// All that sampling keeps.
+    #[default]
+    Kept,
+    /// Failures.
+    Failures,
+    /// This share of what sampling keeps, by the randomness of each trace.
+    Share(Ratio),
+}
+
 impl Destinations {
+    /// A backend for no signal.
+    pub const NONE: Self = Self { traces: false, metrics: false, logs: false };
     /// A backend for every signal.
     pub const ALL: Self = Self { traces: true, metrics: true, logs: true };
 
@@ -173,9 +216,26 @@ impl Destinations {
 }
 
 impl Config {
-    /// How much may be held, and what of it in one request to the backend of `signal`.
-    pub(crate) fn bounds_of(&self, signal: Signal) -> Bounds {
-        let (bounds, limit) = (self.bounds, self.request_limits[signal as usize]);
+    /// Whether anything of `signal` can be sent anywhere.
+    pub fn sends(&self, signal: Signal) -> bool {
+        self.destinations.has(signal) || self.further.iter().any(|to| to.reaches.has(signal))
+    }
+
+    /// What all backends of each signal take in one request: metrics and logs are cut to that when they come.
+    pub fn parcel_limits(&self) -> RequestLimits {
+        self.further.iter().fold(self.request_limits, |limits, to| {
+            core::array::from_fn(|signal| RequestLimit {
+                bytes: limits[signal].bytes.min(to.limits[signal].bytes),
+                items: limits[signal].items.min(to.limits[signal].items),
+            })
+        })
+    }
+
+    /// How much may be held, and what of it in one request of `signal` to this destination.
+    pub(crate) fn bounds_of(&self, signal: Signal, destination: u8) -> Bounds {
+        let further = usize::from(destination).checked_sub(1).and_then(|index| self.further.get(index));
+        let limits = further.map_or(&self.request_limits, |to| &to.limits);
+        let (bounds, limit) = (self.bounds, limits[signal as usize]);
         // Resources and envelopes are not counted in what a batch has: an eighth is for them.
         let batch_bytes = bounds.batch_bytes.min(limit.bytes - limit.bytes / 8);
         Bounds { batch_bytes, batch_items: bounds.batch_items.min(limit.items), ..bounds }
@@ -209,6 +269,7 @@ impl Default for Config {
             prices: Prices::listed(512 << 20, Architecture::X86),
             sampling: Sampling::default(),
             destinations: Destinations::ALL,
+            further: Vec::new(),
             bounds: Bounds {
                 held_bytes: 32 << 20,
                 spooled_bytes: 64 << 20,
@@ -243,7 +304,7 @@ mod tests {
         let few = RequestLimit { items: 5_000, ..RequestLimit::NONE };
         let config = Config { request_limits: [RequestLimit::NONE, limit, few], ..Config::default() };
         let of = |signal| {
-            let bounds = config.bounds_of(signal);
+            let bounds = config.bounds_of(signal, 0);
             (bounds.batch_bytes, bounds.batch_items, bounds.held_bytes)
         };
         assert_eq!(of(Signal::Traces), (4 << 20, 8_192, 32 << 20));

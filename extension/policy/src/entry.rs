@@ -7,6 +7,7 @@ use crate::config::BOOKKEEPING_BYTES;
 use crate::metrics::Measured;
 use crate::sampling::Decision;
 use crate::sampling::trace_state::ThresholdEdit;
+use crate::shared::Shared;
 use crate::span::{PlatformSpan, Signal};
 
 /// One thing waiting to be sent.
@@ -24,6 +25,8 @@ pub struct Entry<B> {
     pub content: Content<B>,
     /// What sampling has to write into it; `None` to leave it as it is. Boxed, because most have none.
     pub stamp: Option<Box<Stamp>>,
+    /// Where several lanes hold it: how many do.
+    pub shared: Option<Arc<Shared>>,
 }
 
 /// What is written into a span that sampling has kept.
@@ -68,6 +71,14 @@ impl<B> Entry<B> {
     }
 
     /// The function's own bytes, if it is of these.
+    pub(crate) const fn body(&self) -> Option<&B> {
+        match &self.content {
+            Content::Received(body) => Some(body),
+            Content::Made(_) | Content::Measured(_) => None,
+        }
+    }
+
+    /// The same.
     pub(crate) const fn body_mut(&mut self) -> Option<&mut B> {
         match &mut self.content {
             Content::Received(body) => Some(body),
@@ -83,6 +94,7 @@ impl<B> Entry<B> {
             is_precious: true,
             content: Content::Made(Arc::new(span)),
             stamp: None,
+            shared: None,
         }
     }
 
@@ -95,6 +107,7 @@ impl<B> Entry<B> {
             is_precious: true,
             content: Content::Measured(Arc::new(measured)),
             stamp: None,
+            shared: None,
         }
     }
 }
@@ -123,6 +136,7 @@ mod tests {
             is_precious: false,
             content: content.clone(),
             stamp: None,
+            shared: None,
         };
         assert_eq!([0, 1, 1_000].map(|size| entry(size).held()), [128, 129, 1_128]);
         assert!(!entry(1).is_measured());

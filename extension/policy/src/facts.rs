@@ -51,6 +51,16 @@ pub trait Body: Clone {
         None
     }
 
+    /// How many resources a body of metrics or logs has.
+    fn resources(&self) -> usize {
+        0
+    }
+
+    /// The attribute of this key of one of them, counted from 0.
+    fn resource_at(&self, _index: usize, _key: &str) -> Option<Fact<'_>> {
+        None
+    }
+
     /// The same log records, those without a span of their own under this one, and their size; `None` where that
     /// changes nothing.
     fn placed(&self, _trace_id: &TraceId, _span_id: &SpanId) -> Option<(Self, u32)> {

@@ -90,6 +90,8 @@ pub enum Input<B> {
         /// Spans that it had announced and not ended.
         announced: Vec<Span<B>>,
     },
+    /// More of what that process had accepted: where there are several destinations, each gets what is for it.
+    Left(Receipt<B>),
     /// An export has ended.
     Exported {
         /// Which.
@@ -140,6 +142,7 @@ impl<B> Receipt<B> {
             is_precious: span.is_error,
             content: Content::Received(span.body),
             stamp: None,
+            shared: None,
         });
         let parcels = self.parcels.into_iter().map(|parcel| Entry {
             signal: parcel.signal,
@@ -148,6 +151,7 @@ impl<B> Receipt<B> {
             is_precious: false,
             content: Content::Received(parcel.body),
             stamp: None,
+            shared: None,
         });
         spans.chain(parcels)
     }

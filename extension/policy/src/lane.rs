@@ -22,10 +22,11 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::io::Output;
-use crate::ledger::{DropReason, Ledger};
+use crate::ledger::{DropReason, LaneBooks, Ledger};
 use crate::metrics::Metrics;
 use crate::notice::Notice;
 use crate::rng::Rng;
+use crate::shared::Twice;
 use crate::span::Signal;
 use crate::time::{Duration, Instant};
 
@@ -114,6 +115,9 @@ pub(crate) struct Lane<B> {
     swallows: u8,
     flush: Flush,
     said: Said,
+    books: LaneBooks,
+    /// Whether its signal goes nowhere else.
+    is_sole: bool,
 }
 
 impl<B: Clone> Lane<B> {
@@ -124,7 +128,7 @@ impl<B: Clone> Lane<B> {
             holds,
             timeout: config.export_timeouts[id.signal as usize],
             ceiling: config.flush_ceiling,
-            outbox: Outbox::new(id, config.bounds_of(id.signal), share),
+            outbox: Outbox::new(id, config.bounds_of(id.signal, id.destination), share),
             shelf: Shelf::new(),
             breaker: Breaker::new(),
             speed: Speed::default(),
@@ -134,7 +138,29 @@ impl<B: Clone> Lane<B> {
             swallows: 0,
             flush: Flush::default(),
             said: Said::default(),
+            books: LaneBooks::default(),
+            is_sole: true,
         }
+    }
+
+    /// The same, where others may hold one copy of what it holds, and its signal may go elsewhere, too.
+    pub(crate) fn sharing(self, twice: Twice, is_sole: bool) -> Self {
+        Self { outbox: self.outbox.sharing(twice), is_sole, ..self }
+    }
+
+    /// Whether its signal goes nowhere else.
+    pub(crate) const fn is_sole(&self) -> bool {
+        self.is_sole
+    }
+
+    pub(crate) const fn books(&self) -> &LaneBooks {
+        &self.books
+    }
+
+    /// So many items of it are given up for `reason`; those of its signal count them, too.
+    pub(crate) fn drop(&mut self, ledger: &mut Ledger, reason: DropReason, count: u64) {
+        ledger.drop(self.id.signal, reason, count);
+        self.books.dropped[reason as usize] += count;
     }
 
     /// The function's own bytes in all that is held in memory.
@@ -166,6 +192,7 @@ impl<B: Clone> Lane<B> {
 
     /// Takes `entry` in. Making room is the caller's next step.
     pub(crate) fn accept(&mut self, now: Instant, entry: Entry<B>) {
+        self.books.taken += u64::from(entry.count);
         let source = Source::of(&entry);
         if self.outbox.is_outsize(entry.held()) {
             // Nothing else has to go to the disk with it.
@@ -335,7 +362,7 @@ impl<B: Clone> Lane<B> {
     }
 
     fn give_up(&mut self, batch: &Batch<B>, reason: DropReason, effects: &mut Effects<'_, B>) {
-        effects.ledger.drop(self.id.signal, reason, batch.count);
+        self.drop(effects.ledger, reason, batch.count);
         self.outbox.forget(batch);
     }
 }

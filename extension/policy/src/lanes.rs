@@ -7,6 +7,8 @@ use crate::entry::Entry;
 use crate::lane::shelf::Place;
 use crate::lane::{Effects, Lane, LaneId, Window};
 use crate::room::Room;
+use crate::routing::Routes;
+use crate::shared::{Shared, Twice};
 use crate::span::Signal;
 use crate::time::{Duration, Instant};
 
@@ -16,6 +18,8 @@ pub(crate) struct Lanes<B> {
     /// In the order in which they are served.
     all: Vec<Lane<B>>,
     room: Room,
+    /// What counts twice in what they hold.
+    twice: Twice,
     /// SHUTDOWN has begun: each lane tries all that it has, whatever is believed of its backend.
     is_last: bool,
 }
@@ -30,14 +34,31 @@ pub(crate) enum Unwritten {
 }
 
 impl<B: Clone> Lanes<B> {
-    /// A lane for each signal that has somewhere to go. An invocation may be held for traces; for metrics and logs only
-    /// where no traces are sent: nobody waits longer because a second backend does not answer.
+    /// A lane for each signal and each destination that it goes to. An invocation may be held for traces; for metrics and logs
+    /// only where no traces are sent: nobody waits longer because a second backend does not answer.
+    ///
+    /// Each lane has a claim to what its signal has: what several destinations are sent is held once.
     pub(crate) fn new(config: &Config) -> Self {
-        let signals = Signal::ALL.into_iter().filter(|signal| config.destinations.has(*signal));
-        let holds = |signal| signal == Signal::Traces || !config.destinations.has(Signal::Traces);
-        let room = Room::new(config.bounds, signals.clone().count(), config.spool != SpoolMode::Off);
-        let lane = |signal| Lane::new(LaneId::of(signal), config, room.share(), holds(signal));
-        Self { all: signals.map(lane).collect(), room, is_last: false }
+        let signals = Signal::ALL.into_iter().filter(|signal| config.sends(*signal));
+        let ids: Vec<_> = signals.clone().flat_map(|signal| Self::ids(config, signal)).collect();
+        let room = Room::new(config.bounds, signals.count(), ids.len(), config.spool != SpoolMode::Off);
+        let twice = Twice::default();
+        let lane = |id: &LaneId| {
+            let is_meant = id.signal == Signal::Traces || !config.sends(Signal::Traces);
+            let further = usize::from(id.destination).checked_sub(1).map(|index| &config.further[index]);
+            let lane = Lane::new(*id, config, room.share(), is_meant && further.is_none_or(|to| to.holds));
+            let is_sole = ids.iter().filter(|other| other.signal == id.signal).count() == 1;
+            if config.further.is_empty() { lane } else { lane.sharing(twice.clone(), is_sole) }
+        };
+        Self { all: ids.iter().map(lane).collect(), room, twice: twice.clone(), is_last: false }
+    }
+
+    /// The lanes of `signal`, in the order of their destinations.
+    fn ids(config: &Config, signal: Signal) -> impl Iterator<Item = LaneId> {
+        let first = config.destinations.has(signal).then_some(0);
+        let further = (1..).zip(&config.further).filter(move |(_, to)| to.reaches.has(signal));
+        let destinations = first.into_iter().chain(further.map(|(number, _)| number));
+        destinations.map(move |destination| LaneId { signal, destination })
     }
 
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Lane<B>> {
@@ -58,9 +79,14 @@ impl<B: Clone> Lanes<B> {
         self.all.iter_mut().find(|lane| lane.id() == id)
     }
 
-    /// The lane of `signal`, if it goes anywhere.
-    pub(crate) fn of(&self, signal: Signal) -> Option<&Lane<B>> {
-        self.all.iter().find(|lane| lane.signal() == signal)
+    /// The lanes of `signal`.
+    pub(crate) fn of(&self, signal: Signal) -> impl Iterator<Item = &Lane<B>> {
+        self.all.iter().filter(move |lane| lane.signal() == signal)
+    }
+
+    /// Of all lanes of `signal` together.
+    pub(crate) fn sum(&self, signal: Signal, items: impl Fn(&Lane<B>) -> u64) -> u64 {
+        self.of(signal).map(items).sum()
     }
 
     pub(crate) const fn room(&self) -> &Room {
@@ -71,20 +97,32 @@ impl<B: Clone> Lanes<B> {
         &mut self.room
     }
 
-    /// Takes `entry` in; false where it goes nowhere. Making room is the caller's next step.
-    pub(crate) fn accept(&mut self, now: Instant, entry: Entry<B>) -> bool {
-        let lane = self.all.iter_mut().find(|lane| lane.signal() == entry.signal);
-        lane.map(|lane| lane.accept(now, entry)).is_some()
+    /// Takes `entry` in by each lane among `routes`, and says how many these are. Making room is the caller's next step.
+    pub(crate) fn accept(&mut self, now: Instant, mut entry: Entry<B>, routes: Routes) -> u64 {
+        let signal = entry.signal;
+        let mut lanes =
+            self.all.iter_mut().filter(|lane| lane.signal() == signal && routes.has(lane.id().destination));
+        let Some(mut last) = lanes.next() else { return 0 };
+        let mut count = 1;
+        for next in lanes {
+            if entry.shared.is_none() {
+                entry.shared = Some(Shared::new(entry.size));
+            }
+            last.accept(now, entry.clone());
+            (last, count) = (next, count + 1);
+        }
+        last.accept(now, entry);
+        count
     }
 
     /// Memory that is held, inside of lanes and outside.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.all.iter().map(Lane::held_bytes).sum::<usize>() + self.room.beside()
+        self.all.iter().map(Lane::held_bytes).sum::<usize>() - self.twice.bytes() + self.room.beside()
     }
 
     /// Encoded bytes of what the lanes hold.
     pub(crate) fn encoded_bytes(&self) -> usize {
-        self.all.iter().map(Lane::encoded_bytes).sum()
+        self.all.iter().map(Lane::encoded_bytes).sum::<usize>() - self.twice.bytes()
     }
 
     /// Bytes on disk.
@@ -187,14 +225,14 @@ impl<B: Clone> Lanes<B> {
 
     /// What is larger than all that may be held goes straight to the disk, and is read back when nothing else is held; where
     /// the disk has no room for it either, it is given up, and nothing else has to go for it. Gives back what was.
-    pub(crate) fn settle_outsize(&mut self, effects: &mut Effects<'_, B>) -> Vec<(Signal, u64)> {
+    pub(crate) fn settle_outsize(&mut self, effects: &mut Effects<'_, B>) -> Vec<(LaneId, u64)> {
         let mut given_up = Vec::new();
         for index in 0..self.all.len() {
             while let Some(batch) = self.all[index].give_outsize() {
                 if self.has_disk(index, batch.size) {
                     self.all[index].park_outsize(batch, effects);
                 } else {
-                    given_up.push((self.all[index].signal(), batch.count));
+                    given_up.push((self.all[index].id(), batch.count));
                 }
             }
         }
@@ -227,6 +265,15 @@ impl<B: Clone> Lanes<B> {
         candidates.any(|(.., index)| self.park_oldest(index, true, effects))
     }
 
+    /// The same of lanes that are ill, where there are others: what these had would be sent to them again after a kill, for the
+    /// sake of what the ill ones have not.
+    pub(crate) fn park_ill(&mut self, effects: &mut Effects<'_, B>) {
+        for index in 0..self.all.len() {
+            let is_beside_others = !self.all[index].is_sole();
+            while is_beside_others && !self.all[index].is_well() && self.park_oldest(index, false, effects) {}
+        }
+    }
+
     /// Puts everything on disk that is not in flight, while there is room.
     pub(crate) fn park_all(&mut self, effects: &mut Effects<'_, B>) {
         for index in 0..self.all.len() {
@@ -253,20 +300,19 @@ impl<B: Clone> Lanes<B> {
 
     /// Gives up what is least valuable: plain entries before failures, of the lane that holds most first, and nothing of a
     /// lane that others make room for before all is gone of those that they do not.
-    pub(crate) fn evict(&mut self) -> Option<(Signal, u64)> {
+    pub(crate) fn evict(&mut self) -> Option<(LaneId, u64)> {
         self.evict_of(false).or_else(|| self.evict_of(true))
     }
 
     /// The same where `waiting` bytes beside the lanes need the room, which will be of the lane of `signal`: as long as that gives
     /// nothing for the others even with them, lanes that do give go first.
-    pub(crate) fn evict_for(&mut self, signal: Signal, waiting: usize) -> Option<(Signal, u64)> {
-        let lane = self.of(signal)?;
-        let is_protected = self.is_protected_with(lane, waiting);
+    pub(crate) fn evict_for(&mut self, signal: Signal, waiting: usize) -> Option<(LaneId, u64)> {
+        let is_protected = self.of(signal).any(|lane| self.is_protected_with(lane, waiting));
         if is_protected { self.evict_of(false) } else { None }
     }
 
     /// Gives up what is least valuable of lanes that give nothing for the others (`is_protected`), or of those that do.
-    fn evict_of(&mut self, is_protected: bool) -> Option<(Signal, u64)> {
+    fn evict_of(&mut self, is_protected: bool) -> Option<(LaneId, u64)> {
         for only_plain in [true, false] {
             let mut order: Vec<_> = (0..self.all.len())
                 .filter(|index| self.is_protected(&self.all[*index]) == is_protected)
@@ -274,7 +320,7 @@ impl<B: Clone> Lanes<B> {
             order.sort_by_key(|index| core::cmp::Reverse(self.all[*index].waiting_bytes()));
             let given = order.into_iter().find_map(|index| {
                 let lane = &mut self.all[index];
-                lane.evict(only_plain).map(|count| (lane.signal(), count))
+                lane.evict(only_plain).map(|count| (lane.id(), count))
             });
             if given.is_some() {
                 return given;

@@ -1,4 +1,4 @@
-//! The books: received + recovered + made = delivered + sampled out + dropped + held, for every signal, at every step.
+//! The books: received + recovered + made + copied = delivered + sampled out + dropped + held, for every signal, at every step.
 
 use crate::guarded::Guarded;
 use crate::sampling::Decision;
@@ -63,9 +63,11 @@ pub struct Counts {
     pub recovered: u64,
     /// Made here from the platform's events, or closed here because the function died.
     pub made: u64,
+    /// Counted once more for each further destination that they go to.
+    pub copied: u64,
     /// Acknowledged by the backend.
     pub delivered: u64,
-    /// Left out by a sampling decision.
+    /// Left out by a sampling decision, or because no destination takes such.
     pub sampled_out: u64,
     /// Given up, by [`DropReason`] in the order of [`DropReason::ALL`].
     pub dropped: [u64; DropReason::ALL.len()],
@@ -75,12 +77,30 @@ impl Counts {
     /// What must still be held: everything that came in and did not go anywhere.
     pub fn held(&self) -> u64 {
         let gone = self.delivered + self.sampled_out + self.dropped.iter().sum::<u64>();
-        (self.received + self.recovered + self.made).saturating_sub(gone)
+        (self.received + self.recovered + self.made + self.copied).saturating_sub(gone)
     }
 
     /// How many were given up for `reason`.
     pub const fn dropped_for(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
+    }
+}
+
+/// The books of one lane, in items; those of its signal have them, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneBooks {
+    /// Handed to this lane.
+    pub taken: u64,
+    /// Acknowledged by its backend.
+    pub delivered: u64,
+    /// Given up, by [`DropReason`] in the order of [`DropReason::ALL`].
+    pub dropped: [u64; DropReason::ALL.len()],
+}
+
+impl LaneBooks {
+    /// What it must still hold.
+    pub fn held(&self) -> u64 {
+        self.taken.saturating_sub(self.delivered + self.dropped.iter().sum::<u64>())
     }
 }
 

@@ -37,7 +37,9 @@ mod pace;
 mod platform;
 mod rng;
 mod room;
+mod routing;
 pub mod sampling;
+mod shared;
 mod span;
 mod stand_ins;
 mod time;
@@ -45,8 +47,8 @@ mod turn;
 
 pub use agent::Agent;
 pub use config::{
-    BOOKKEEPING_BYTES, Bounds, Config, Destinations, FlushMode, RequestLimit, RequestLimits, SpoolMode,
-    XrayParent,
+    BOOKKEEPING_BYTES, Bounds, Config, Destinations, FURTHER_MAX, FlushMode, Further, RequestLimit,
+    RequestLimits, SpoolMode, Takes, XrayParent,
 };
 pub use entry::{Content, Entry, Stamp};
 pub use facts::{Body, Fact};
@@ -56,7 +58,7 @@ pub use lane::batch::BatchId;
 pub use lane::retry::Outcome;
 pub use lane::shelf::{Parked, Place};
 pub use lane::{Effort, LaneId};
-pub use ledger::{Counts, DropReason, Ledger};
+pub use ledger::{Counts, DropReason, LaneBooks, Ledger};
 pub use lifecycle::{Event, Phase};
 pub use metrics::{
     Architecture, Attributes, Buckets, ByteCost, Cost, Definition, Histogram, Instrument, Measured,
@@ -68,5 +70,7 @@ pub use platform::{
     Subscription, Usage, XrayContext,
 };
 pub use rng::Rng;
+pub use routing::Routes;
+pub use shared::Shared;
 pub use span::{Kind, Link, Parcel, PlatformSpan, RequestId, Signal, Span, SpanId, TraceId, Value};
 pub use time::{Duration, Instant, UnixNanos};

@@ -14,8 +14,9 @@ mod totals;
 
 use crate::config::Config;
 use crate::facts::Body;
+use crate::lane::LaneId;
 use crate::platform::{PlatformEvent, Shutdown};
-use crate::span::{PlatformSpan, RequestId, Span};
+use crate::span::{PlatformSpan, RequestId, Signal, Span};
 use crate::time::{Duration, Instant, UnixNanos};
 
 use faas::Faas;
@@ -25,7 +26,7 @@ use totals::Totals;
 pub use cost::Cost;
 pub use histogram::{Buckets, Histogram};
 pub use measuring::{Measuring, Temporality};
-pub(crate) use own::{Gauges, Own};
+pub(crate) use own::{Gauges, LaneGauges, Own};
 pub use prices::{Architecture, ByteCost, Prices};
 pub use series::{Attributes, Measured, Point, Reading};
 pub use table::{Definition, Instrument, Metric};
@@ -83,14 +84,14 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(config: &Config) -> Self {
         let mut measuring = config.measuring;
-        measuring.otlp &= config.destinations.metrics;
+        measuring.otlp &= config.sends(Signal::Metrics);
         Self {
             store: Store::new(measuring.series_max, measuring.explicit_buckets),
             totals: (measuring.otlp && measuring.temporality == Temporality::Cumulative)
                 .then(|| Totals::new(measuring.series_max)),
             measuring,
             faas: Faas::default(),
-            own: Own::default(),
+            own: Own::of(&config.further),
             last: None,
             times: Times::default(),
             has_news: false,
@@ -186,6 +187,11 @@ impl Metrics {
     /// Billed time so far, and our share in it, as far as they are measured.
     pub(crate) const fn billed(&self) -> (Duration, Duration) {
         self.faas.billed()
+    }
+
+    /// A request of a lane ended after `took`, in a failure of `class` if in one.
+    pub(crate) fn on_request(&mut self, lane: LaneId, took: Duration, class: Option<&str>) {
+        self.own.on_request(&mut self.store, lane, took, class);
     }
 
     /// For what only the agent sees happen.

@@ -1,6 +1,7 @@
 //! Room: how much all lanes may hold together, in memory and on disk, and what goes first when that runs out.
 //!
-//! Each lane has a claim to its share of memory: the bound, parted evenly. What one does not need, others may use. A lane
+//! Each lane has a claim to the share of its signal in memory: the bound, parted evenly. What several destinations are sent is
+//! held once, and counts once; the disk has a copy for each. What one does not need, others may use. A lane
 //! whose backend is well and that keeps within its share gives nothing for the others: one that is ill must not cost it
 //! anything. On disk, half of each share is kept for its lane, while that holds anything. Among the rest what is least
 //! valuable goes first, wherever it is.
@@ -11,6 +12,7 @@ use crate::config::Bounds;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     bounds: Bounds,
+    signals: usize,
     lanes: usize,
     /// Memory that is held outside of the lanes and counts against the same bound.
     beside: usize,
@@ -19,9 +21,9 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Room for so many lanes.
-    pub(crate) const fn new(bounds: Bounds, lanes: usize, has_disk: bool) -> Self {
-        Self { bounds, lanes, beside: 0, is_disk_usable: has_disk }
+    /// Room for so many lanes of so many signals.
+    pub(crate) const fn new(bounds: Bounds, signals: usize, lanes: usize, has_disk: bool) -> Self {
+        Self { bounds, signals, lanes, beside: 0, is_disk_usable: has_disk }
     }
 
     /// So much is held outside.
@@ -33,9 +35,9 @@ impl Room {
         self.beside
     }
 
-    /// What each lane has a claim to.
+    /// What each lane has a claim to: those of one signal to the same, since what several destinations are sent is held once.
     pub(crate) const fn share(&self) -> usize {
-        match self.bounds.held_bytes.checked_div(self.lanes) {
+        match self.bounds.held_bytes.checked_div(self.signals) {
             Some(share) => share,
             None => self.bounds.held_bytes,
         }
@@ -86,7 +88,7 @@ mod tests {
     fn room(lanes: usize) -> Room {
         let usual = Config::default().bounds;
         let bounds = Bounds { held_bytes: 9_000, spooled_bytes: 600, batch_bytes: 5, ..usual };
-        Room::new(bounds, lanes, true)
+        Room::new(bounds, lanes, lanes, true)
     }
 
     #[test]

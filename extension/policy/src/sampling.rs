@@ -15,6 +15,7 @@
 
 mod adaptive;
 mod assembly;
+mod awaiting;
 mod bucket;
 mod fragments;
 mod item;
@@ -24,11 +25,11 @@ mod matching;
 mod operations;
 mod rare;
 mod recent;
-mod rules;
+pub(crate) mod rules;
 mod rulings;
 pub(crate) mod settings;
 mod slow;
-mod threshold;
+pub(crate) mod threshold;
 pub mod trace_state;
 mod tries;
 mod words;
@@ -38,6 +39,7 @@ pub(crate) use item::Item;
 pub use judge::{Judge, Verdict};
 pub(crate) use judged::Owner;
 pub use rules::{Action, Condition, LooksAt, Pattern, Rule, Test};
+pub(crate) use rulings::Kept;
 pub use settings::{Sampling, Slow};
 pub use threshold::{Randomness, Ratio, Threshold};
 

@@ -24,6 +24,8 @@ struct Made {
     trace_id: TraceId,
     span_id: SpanId,
     _record: Option<Keepsake>,
+    /// Whether it goes nowhere else: then it need not be on record when it is delivered.
+    is_sole: bool,
 }
 
 impl OnRecord {
@@ -41,7 +43,14 @@ impl OnRecord {
 
     /// A request leaves: the root that was made may be in it. One that ended before this invocation began is of an
     /// earlier try under the same id.
-    pub fn on_export(&mut self, spool: &Spool, identity: &Identity, id: BatchId, entries: &[Entry<Body>]) {
+    pub fn on_export(
+        &mut self,
+        spool: &Spool,
+        identity: &Identity,
+        id: BatchId,
+        entries: &[Entry<Body>],
+        is_sole: bool,
+    ) {
         let mut made = entries.iter().filter_map(|entry| match &entry.content {
             Content::Made(span) if span.invocation() == Some(&self.request_id) => Some((entry, span)),
             _ => None,
@@ -54,7 +63,7 @@ impl OnRecord {
         }
         let record = request(std::slice::from_ref(entry), identity);
         let _record = spool.keep(Kind::Accepted(Signal::Traces), 1, &record);
-        self.made = Some(Made { id, trace_id, span_id, _record });
+        self.made = Some(Made { id, trace_id, span_id, _record, is_sole });
     }
 
     /// The root that `input` delivers, if it was made: then it need not be sent by the next process.
@@ -73,8 +82,8 @@ impl OnRecord {
         {
             let record = Root::new(&self.request_id, &trace_id, &span_id).encode();
             self.root = spool.keep(Kind::Rooted, 1, &record);
-            // What is delivered is on record as a root, and not to be sent any more.
-            self.made.take_if(|_| made.is_some());
+            // What is delivered is on record as a root, and not to be sent any more; another destination may not have it.
+            self.made.take_if(|own| made.is_some() && own.is_sole);
         }
     }
 }

@@ -48,12 +48,14 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         prices: config.prices.clone(),
         agent: Agent::new(config),
         clock,
-        exporter: Exporter::new([None, None, None], None, Vaults::default(), inbox.clone(), clock),
+        exporter: Exporter::new([], None, Vaults::default(), inbox.clone(), clock),
         identity: Arc::default(),
+        measured_as: None,
         next: mpsc::unbounded_channel().0,
         emf_namespace: String::new(),
         function_name: "orders".into(),
         inbox: inbox.clone(),
+        destinations: Vec::new(),
         request_limits: UNLIMITED,
         spool: Some(spool),
         socket: None,
@@ -267,7 +269,7 @@ fn a_kill_while_the_made_root_is_under_way_makes_no_failure_of_a_success() {
             flying = Some(id);
             let (invocation, spool) =
                 (driver.invocation.as_mut().expect("it is on record"), driver.spool.as_ref());
-            invocation.on_export(spool.expect("a spool"), &driver.identity, id, &entries);
+            invocation.on_export(spool.expect("a spool"), &driver.identity, id, &entries, true);
             made = entries.iter().find_map(|entry| match &entry.content {
                 Content::Made(span) => Some(span.clone()),
                 _ => None,

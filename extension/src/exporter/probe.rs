@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::{Effort, LaneId, Signal};
+use policy::{Effort, LaneId};
 use wire::otlp::Identity;
 
 use super::Exporter;
@@ -33,9 +33,9 @@ impl From<Failure> for Finding {
 }
 
 impl Exporter {
-    /// Sends an empty request of `signal`; `None` where it goes nowhere.
-    pub async fn probe(&self, signal: Signal) -> Option<Result<(), Finding>> {
-        let route = self.routes.get(&LaneId::of(signal))?.clone();
+    /// Sends an empty request of `lane`; `None` where that goes nowhere.
+    pub async fn probe(&self, lane: LaneId) -> Option<Result<(), Finding>> {
+        let route = self.routes.get(&lane)?.clone();
         let backend = &self.backends[route.backend];
         let Some(client) = backend.client() else {
             let sentence = "no client could be made: see the certificate settings";
@@ -46,7 +46,7 @@ impl Exporter {
                 detail: String::new(),
             }));
         };
-        let sender = self.sender(signal, route, client, backend.agreement.clone());
+        let sender = self.sender(lane.signal, route, client, backend.agreement.clone());
         let identity = Identity::default();
         let ended = within(PATIENCE, sender.deliver(&[], &identity, Effort::Least)).await;
         let failure = match ended {

@@ -127,7 +127,7 @@ impl Reader {
         !strange.is_empty()
     }
 
-    fn refuse(&mut self, name: &str, reason: String) {
+    pub(super) fn refuse(&mut self, name: &str, reason: String) {
         let refusal = Problem { name: name.to_owned(), reason };
         if !self.refused.contains(&refusal) {
             self.refused.push(refusal);

@@ -91,7 +91,7 @@ impl Reader {
     }
 
     /// A file of the function's package: a path that is not absolute begins there.
-    fn read_file(&self, path: &str) -> std::io::Result<String> {
+    pub(super) fn read_file(&self, path: &str) -> std::io::Result<String> {
         let file = std::fs::File::open(self.package().join(path))?;
         let mut text = String::new();
         let read = file.take(FILE_MAX + 1).read_to_string(&mut text)?;

@@ -22,7 +22,7 @@ const PLAIN: Setting =
     Setting { name: "", kind: "", default: "", help: "", per_signal: false, is_secret: false };
 
 /// Every variable of Prefreeze. Those of the platform and of OpenTelemetry that are read too: [`FOREIGN`].
-pub(super) static TABLE: [Setting; 54] = [
+pub(super) static TABLE: [Setting; 56] = [
     Setting {
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
@@ -317,6 +317,21 @@ pub(super) static TABLE: [Setting; 54] = [
         kind: "host, .ending, region",
         default: "all",
         help: "Where data may go, separated by commas: hosts, endings such as `.example.in`, AWS regions such as `ap-south-1`. A destination or proxy that is not among them gets nothing; see [privacy](privacy.md).",
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_DESTINATIONS",
+        kind: "JSON list",
+        default: "none",
+        help: "Further destinations beside the one above, up to seven: each with `name`, `endpoint`, `headers` and so on, what is for it (`signals`, `match`, `spans`), whether that goes nowhere else (`only`), and whether invocations may be held for it (`hold`); see [routing](routing.md).",
+        is_secret: true,
+        ..PLAIN
+    },
+    Setting {
+        name: "PREFREEZE_DESTINATIONS_FILE",
+        kind: "path",
+        default: "none",
+        help: "The same list in a file of the function's package.",
         ..PLAIN
     },
     Setting {

@@ -91,7 +91,11 @@ fn rule(index: usize, value: &Value) -> Result<Rule, BadRule> {
     Ok(Rule { name: name.into(), when, looks_at, then, even_failures })
 }
 
-fn conditions(place: &str, value: &Value) -> Result<Vec<Condition>, BadRule> {
+/// The conditions of a rule's `match`, which stands at `place`.
+///
+/// # Errors
+/// With the first thing that is wrong in it.
+pub fn conditions(place: &str, value: &Value) -> Result<Vec<Condition>, BadRule> {
     let mut conditions = Vec::new();
     for (key, value) in object(place, value)? {
         let at = format!("{place}.{key}");

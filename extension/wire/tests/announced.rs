@@ -57,7 +57,15 @@ fn bodies(announcement: &ExportTraceServiceRequest) -> Vec<policy::Span<Body>> {
 
 fn sent(body: Body, size: u32) -> ExportTraceServiceRequest {
     let content = Content::Received(body);
-    let entry = Entry { signal: Signal::Traces, count: 1, size, is_precious: true, content, stamp: None };
+    let entry = Entry {
+        signal: Signal::Traces,
+        count: 1,
+        size,
+        is_precious: true,
+        content,
+        stamp: None,
+        shared: None,
+    };
     let bytes = request(&[entry], &Identity::default());
     ExportTraceServiceRequest::decode(bytes.as_slice()).expect("what is spliced is a valid request")
 }

@@ -111,7 +111,7 @@ fn parcels(signal: Signal, sent: &impl Message, limit: RequestLimit) -> Vec<Parc
 fn leaving(parcel: &Parcel<Body>) -> Vec<u8> {
     let content = Content::Received(parcel.body.clone());
     let Parcel { signal, count, size, .. } = *parcel;
-    let entry = Entry { signal, count, size, is_precious: false, content, stamp: None };
+    let entry = Entry { signal, count, size, is_precious: false, content, stamp: None, shared: None };
     request(&[entry], &Identity::default())
 }
 

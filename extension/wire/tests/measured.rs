@@ -52,7 +52,15 @@ fn encode(measured: Measured) -> Vec<u8> {
     let mut identity = Identity::default();
     identity.set("service.name", "payments");
     request(
-        &[Entry { signal: Signal::Metrics, count, size: 1, is_precious: true, content, stamp: None }],
+        &[Entry {
+            signal: Signal::Metrics,
+            count,
+            size: 1,
+            is_precious: true,
+            content,
+            stamp: None,
+            shared: None,
+        }],
         &identity,
     )
 }

@@ -28,6 +28,7 @@ fn entries(request: &ExportTraceServiceRequest) -> Vec<Entry<Body>> {
         is_precious: span.is_error,
         content: Content::Received(span.body),
         stamp: None,
+        shared: None,
     };
     scanned.receipt.spans.into_iter().map(entry).collect()
 }
@@ -320,6 +321,7 @@ fn fields_of_the_future_pass_through() {
         is_precious: false,
         content: Content::Received(span.body),
         stamp: None,
+        shared: None,
     };
     assert_eq!(request(&[entry], &Identity::default()), sent, "nothing to complete: byte for byte");
 }
@@ -347,6 +349,7 @@ fn a_span_made_here_says_everything_it_holds() {
         is_precious: true,
         content: Content::Made(made.into()),
         stamp: None,
+        shared: None,
     };
     let spliced = decode(&request(&[entry], &identity));
     let (resource, scope, _, span) = flat(&spliced).remove(0);
@@ -391,8 +394,15 @@ fn metrics_and_logs_are_counted_and_passed_on_whole() {
         let mut parcels = scan(signal, &sent).expect("valid").receipt.parcels;
         assert_eq!((parcels.len(), parcels[0].count), (1, count), "{signal:?}");
         let content = Content::Received(parcels.remove(0).body);
-        let entry =
-            Entry { signal, count, size: sent.len() as u32, is_precious: false, content, stamp: None };
+        let entry = Entry {
+            signal,
+            count,
+            size: sent.len() as u32,
+            is_precious: false,
+            content,
+            stamp: None,
+            shared: None,
+        };
         assert_eq!(request(&[entry], &Identity::default()), sent);
     }
 }
@@ -492,6 +502,7 @@ fn a_resource_in_several_fields_is_completed_once() {
                 is_precious: false,
                 content: Content::Received(span.body),
                 stamp: None,
+                shared: None,
             })
             .collect();
         let sent = decode(&request(&entries, &identity));

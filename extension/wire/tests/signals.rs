@@ -86,6 +86,7 @@ fn passed_on(signal: Signal, sent: Vec<u8>, identity: &Identity) -> (Vec<u8>, u3
             is_precious: false,
             content: Content::Received(parcel.body),
             stamp: None,
+            shared: None,
         })
         .collect();
     (request(&entries, identity), count)

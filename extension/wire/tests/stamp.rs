@@ -27,6 +27,7 @@ fn entries(request: &ExportTraceServiceRequest, stamps: &[Option<Stamp>]) -> Vec
         is_precious: span.is_error,
         content: Content::Received(span.body),
         stamp: stamp.map(Box::new),
+        shared: None,
     };
     spans.into_iter().zip(stamps).map(entry).collect()
 }
@@ -162,6 +163,7 @@ fn fields_of_the_future_stay_byte_for_byte_beside_a_stamp() {
         is_precious: false,
         content: Content::Received(received.remove(0).body),
         stamp: Some(Box::new(Stamp { threshold, reason: None })),
+        shared: None,
     };
     let old: Vec<u8> = [&future[..], &state, &future].concat();
     let new: Vec<u8> = [&future[..], &wrap(0x1a, b"ot=th:8,a=1"), &future].concat();

@@ -98,6 +98,7 @@ fn entry(span: Span<Body>) -> Entry<Body> {
         is_precious: span.is_error,
         content: Content::Received(span.body),
         stamp: None,
+        shared: None,
     }
 }
 

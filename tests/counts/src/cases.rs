@@ -84,6 +84,7 @@ fn entry(span: Span<Body>) -> Entry<Body> {
         is_precious,
         content: Content::Received(span.body),
         stamp: None,
+        shared: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Input, Kind, Phase, Span, SpanId, SpoolMode, UnixNanos};
+use policy::{Input, Kind, Phase, Signal, Span, SpanId, SpoolMode, UnixNanos};
 
 use super::super::disk::Body;
 use super::super::function::{Fate, MS};
@@ -140,7 +140,7 @@ impl World {
             is_due && begun.closed == 0 && !self.disk.has_parked(*id)
         };
         let lost: Vec<_> = self.announced.begun.iter().filter(|(id, begun)| is_lost(id, begun)).collect();
-        let dropped = self.dropped_before + self.agent.ledger().spans.dropped.iter().sum::<u64>();
+        let dropped = self.dropped_before + self.books(Signal::Traces).dropped.iter().sum::<u64>();
         assert!(lost.len() as u64 <= dropped, "never closed: {lost:?}, {dropped} counted");
     }
 }

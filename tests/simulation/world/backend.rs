@@ -12,6 +12,7 @@ use super::World;
 use super::logged::Place;
 use super::network::Reply;
 use super::roots::{Root, invocation_of};
+use super::telling::Lane;
 
 /// Bytes a second that a narrow backend takes.
 const NARROW: u64 = 100_000;
@@ -31,7 +32,7 @@ impl World {
         let bytes: u64 = entries.iter().map(|entry| u64::from(entry.size)).sum();
         self.spend(bytes * self.character.cpu.1 / 1_000);
         let reply = self.reply_to(signal, &entries);
-        self.say(&format!("export {:?} {} of {count}: {:?}", signal, id.number, reply.outcome));
+        self.say(&format!("export {:?} {} of {count}: {:?}", Lane(id.lane), id.number, reply.outcome));
         self.check_patience_kept(&entries);
         self.check_turn_of(signal);
         self.note_launched(&entries);
@@ -72,6 +73,9 @@ impl World {
         if self.others.backend(signal).is_some_and(|backend| backend.is_dead) {
             self.coverage.note("backend of one signal is dead for good");
         }
+        if self.at == 1 {
+            self.coverage.note("second destination");
+        }
         if self.others.is_any() {
             self.coverage.note("backends with faults of their own");
         }
@@ -95,10 +99,15 @@ impl World {
     /// The backend has a span of the function, for the first time.
     pub(super) fn note_received(&mut self, body: &Body) {
         if body.id >= ANNOUNCED {
-            return self.note_closed(body);
+            return if self.at == 0 {
+                self.note_closed(body);
+            };
         }
         assert!(self.accepted.contains_key(&body.id), "a span that nobody sent");
         self.delivered.insert(body.id);
+        if self.at == 1 {
+            return;
+        }
         self.note_own_root(body);
     }
 

@@ -87,8 +87,10 @@ impl World {
         let kept = Held { down, is_unheard, begins_unheard, back_in, has_frozen, ..Held::default() };
         self.held = Held { begun_at, cpu_before, ..kept };
         self.network.live_mut().for_each(|request| request.waits += 1);
-        let came = Signal::ALL.map(|signal| self.came(signal));
-        self.before = [self.before[1], self.before[2], self.before[3], (came, self.now)];
+        self.each_destination(|world| {
+            let came = Signal::ALL.map(|signal| world.came(signal));
+            world.before = [world.before[1], world.before[2], world.before[3], (came, world.now)];
+        });
         let Some(life) = self.truth.life(number) else { return };
         let (may, must) = (life.known_at.is_some(), life.done_told.is_some());
         if may {
@@ -152,7 +154,7 @@ impl World {
         if is_certain && self.held.done_at.is_none() {
             self.held.done_at = Some(now);
             self.held.receives = self.receiving > self.stalled;
-            self.held.was_down = self.held.is_down();
+            self.held.was_down = self.are_holders_down();
         }
     }
 
@@ -207,7 +209,7 @@ impl World {
             return;
         }
         // An end that is told by what another span stands for is not heard.
-        let is_told = self.agent.ledger().spans.dropped_for(DropReason::Replaced) > 0;
+        let is_told = self.books(Signal::Traces).dropped_for(DropReason::Replaced) > 0;
         let is_over = now >= patience || is_told;
         assert!(is_over, "/next was asked {} ms before anything told of the end", (patience - now) / MS);
     }
@@ -265,6 +267,8 @@ impl World {
         // Our own work may keep us from looking at the clock.
         let slack = self.own_work();
         let may_retry = self.deliveries.retries_until[HOLDER as usize] + slack >= self.now;
+        let may_retry =
+            may_retry || self.second.as_ref().is_some_and(|second| second.may_retry(self.now, slack));
         assert!(is_asked || reads || may_retry, "an invocation is held, and nothing is under way");
     }
 
@@ -317,7 +321,7 @@ impl World {
 
     /// Items of `signal` that have come into the books of this process.
     fn came(&self, signal: Signal) -> u64 {
-        let books = self.agent.ledger().of(signal);
+        let books = self.books(signal);
         books.received + books.recovered + books.made
     }
 
@@ -345,7 +349,7 @@ impl World {
             return true;
         }
         // No invocation is held for it: brief handlers have time for little, and many pieces take long.
-        if (is_brief || self.faults.answers_413) && signal != HOLDER {
+        if (is_brief || self.faults.answers_413) && !self.is_held_for(signal) {
             return true;
         }
         // What went to the disk is read back beside the handlers, record by record: brief ones have time for a few each.
@@ -388,6 +392,11 @@ impl World {
         is_down && (if is_brief { since } else { self.now }) < failed_at + 31_000 * MS
     }
 
+    /// Whether an invocation may be held for `signal`, as far as it goes to the destination that is looked at.
+    fn is_held_for(&self, signal: Signal) -> bool {
+        signal == HOLDER && (self.at == 0 || self.second_holds())
+    }
+
     /// How long our own work may keep us from looking at the clock.
     pub(super) const fn own_work(&self) -> u64 {
         MS + self.character.cpu.0 + self.character.cpu.1 * 100
@@ -396,7 +405,7 @@ impl World {
     /// Items of `signal` in requests whose answers may be lost, as the whole machine was frozen while they were under way.
     /// No invocation is held for this signal, so nothing but the request's own time-out tells (`check_requests`).
     fn cut_off(&self, signal: Signal) -> u64 {
-        if !self.faults.freezes_machine || signal == HOLDER {
+        if !self.faults.freezes_machine || self.is_held_for(signal) {
             return 0;
         }
         let is_cut_off = |request: &&Request| request.id.lane.signal == signal && request.waits > 0;
@@ -412,11 +421,12 @@ impl World {
                 continue;
             }
             self.coverage.note(match signal {
+                _ if self.at == 1 => "second destination drained before SHUTDOWN",
                 Signal::Traces => "drained before SHUTDOWN",
                 Signal::Metrics => "metrics drained before SHUTDOWN",
                 Signal::Logs => "logs drained before SHUTDOWN",
             });
-            let (books, held) = (self.agent.ledger().of(signal), self.waiting_items(signal));
+            let (books, held) = (self.books(signal), self.waiting_items(signal));
             let (held, came) = (held + self.disk.parked(signal), self.came(signal));
             // There, points are made once a second, and the last ones may be with their backend.
             let is_beating = self.config.is_managed() && signal == Signal::Metrics;
@@ -429,14 +439,14 @@ impl World {
                 "{held} held, {newest} new: the backend of {signal:?} is well and was not found: {books:?}"
             );
         }
-        if !self.may_be_left(Signal::Traces) {
+        if self.at == 0 && !self.may_be_left(Signal::Traces) {
             self.check_old_spans();
         }
     }
 
     /// Spans that came before the last four invocations are delivered, or counted.
     fn check_old_spans(&self) {
-        let spans = &self.agent.ledger().spans;
+        let spans = &self.books(Signal::Traces);
         // What waits to be judged may wait for the end of its invocation.
         let unjudged = self.agent.unjudged_spans();
         let last = if self.config.is_managed() { u64::MAX } else { self.before[0].1 };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase, Receipt};
+use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase, Receipt, Signal};
 
 use super::super::disk::{Body, LOGGED};
 use super::super::function::MS;
@@ -25,7 +25,7 @@ pub(super) struct Choices {
     /// Spans that are being written to the disk, record by record.
     parking: VecDeque<Vec<u64>>,
     /// Spans that the backend has asked to leave alone, and until when.
-    patience: BTreeMap<u64, u64>,
+    patience: BTreeMap<(u8, u64), u64>,
     /// Given up for want of room, and replaced, before the step.
     before: [u64; 2],
     /// The spans of the request that is being handed over.
@@ -40,7 +40,7 @@ pub(super) struct Choices {
 
 impl World {
     pub(super) fn note_choice_before(&mut self, input: &Input<Body>) {
-        let spans = &self.agent.ledger().spans;
+        let spans = &self.books(Signal::Traces);
         self.choices.before =
             [DropReason::OutboxFull, DropReason::Replaced].map(|why| spans.dropped_for(why));
         self.choices.arriving = match input {
@@ -69,7 +69,7 @@ impl World {
     pub(super) fn note_parking(&mut self, entries: &[Entry<Body>]) {
         let ids: Vec<u64> = spans_of(entries).collect();
         for id in &ids {
-            self.choices.patience.remove(id);
+            self.choices.patience.remove(&(self.at, *id));
         }
         self.choices.parking.push_back(ids);
     }
@@ -81,14 +81,14 @@ impl World {
             return;
         }
         let until = self.now + after.min(ASKED_MAX);
-        self.choices.patience.extend(spans_of(entries).map(|id| (id, until)));
+        self.choices.patience.extend(spans_of(entries).map(|id| ((self.at, id), until)));
     }
 
     /// These are sent: not before the backend wants them.
     pub(super) fn check_patience_kept(&mut self, entries: &[Entry<Body>]) {
         let is_last = matches!(self.agent.phase(), Phase::Draining | Phase::Exited) || self.kills > 0;
         for id in spans_of(entries) {
-            let until = self.choices.patience.remove(&id).unwrap_or_default();
+            let until = self.choices.patience.remove(&(self.at, id)).unwrap_or_default();
             assert!(
                 is_last || self.now + PAUSE_ENDED >= until,
                 "span {id} is sent {} ms before the backend wants it",
@@ -106,10 +106,11 @@ impl World {
 
     /// What had to go for want of room was plain, or nothing plain was left.
     pub(super) fn check_value(&mut self) {
-        let spans = &self.agent.ledger().spans;
+        let spans = &self.books(Signal::Traces);
         let now = [DropReason::OutboxFull, DropReason::Replaced].map(|why| spans.dropped_for(why));
         let is_sole = now[0] > self.choices.before[0] && now[1] == self.choices.before[1];
         let is_off = self.config.sampling.is_active() || self.faults.sends_outsize || self.faults.announces;
+        let is_off = is_off || self.second.is_some();
         if !is_sole || self.choices.arriving.is_empty() || is_off {
             return;
         }
@@ -152,7 +153,8 @@ impl World {
         let is_well =
             !(has_failed || self.held.is_down() || faults.is_slow || faults.is_narrow || faults.hangs);
         let is_free = self.config.cost_cap.is_none() && !self.config.sampling.is_active();
-        let is_plain = !(faults.is_tight || faults.sends_outsize || faults.stalls_in_sending);
+        let is_plain =
+            !(faults.is_tight || faults.sends_outsize || faults.stalls_in_sending || self.second.is_some());
         // What the backend had asked to be left alone with can first be sent beside this invocation, and the request that offers
         // it is without an answer as long as it may be held.
         let is_untried = self.deliveries.asked_until[HOLDER as usize] >= self.asked_at

@@ -61,8 +61,8 @@ pub(super) struct Deliveries {
     points: BTreeMap<usize, Arc<Measured>>,
     /// Items that this process has sent again after an answer was lost; and after any answer was, which includes those
     /// that have been refused since.
-    resent: u64,
-    resent_in_doubt: u64,
+    pub(super) resent: u64,
+    pub(super) resent_in_doubt: u64,
     /// Spans that a killed process had put on disk without knowing so, and that were recovered besides.
     twofold: BTreeSet<u64>,
     /// Items whose request has ended without an answer in this process.
@@ -280,6 +280,8 @@ impl World {
             }
             match item {
                 Item::Received(body) => world.note_received(body),
+                // The truth of each is found out at the first destination.
+                _ if world.at == 1 => {}
                 Item::Made(span) => world.note_made(span),
                 Item::Logs(id, placed) => world.note_logs(*id, *placed),
                 Item::Points(points) => world.note_measured(points),
@@ -289,14 +291,15 @@ impl World {
 
     /// These are recovered.
     pub(super) fn note_recovered<'a>(&mut self, spans: impl Iterator<Item = &'a Span<Body>>) {
-        let parked = self.disk.parked_spans();
-        let ids = spans.map(|span| span.body.id).filter(|id| parked.contains(id));
-        self.deliveries.twofold = ids.collect();
+        let ids: Vec<u64> = spans.map(|span| span.body.id).collect();
+        self.each_destination(|world| {
+            let parked = world.disk.parked_spans();
+            world.deliveries.twofold = ids.iter().copied().filter(|id| parked.contains(id)).collect();
+        });
     }
 
     /// A process leaves: the next one does not know what it had sent.
     pub(super) fn leave_deliveries(&mut self) {
-        self.check_resent();
         self.deliveries.unanswered.clear();
         self.deliveries.twofold.clear();
         self.deliveries.slowest = Default::default();
@@ -317,8 +320,12 @@ impl World {
         if !is_on("resent") {
             return;
         }
-        let (counted, least, most) =
-            (self.agent.ledger().resent, self.deliveries.resent, self.deliveries.resent_in_doubt);
+        let counted = self.agent.ledger().resent;
+        let (mut least, mut most) = (self.deliveries.resent, self.deliveries.resent_in_doubt);
+        if let Some(second) = &self.second {
+            let of_second = second.resent();
+            (least, most) = (least + of_second.0, most + of_second.1);
+        }
         assert!(
             least <= counted && counted <= most,
             "{counted} items were sent again by the books, {least} to {most} in truth"

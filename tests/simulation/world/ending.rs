@@ -22,7 +22,7 @@ impl World {
         let has_room = self.disk.parked_bytes() + bounds.batch_bytes < bounds.spooled_bytes / 3;
         let is_usable =
             self.config.spool != SpoolMode::Off && !self.is_disk_useless() && !self.faults.sends_outsize;
-        let books = *self.agent.ledger().of(signal);
+        let books = self.books(signal);
         let dropped = books.dropped_for(DropReason::Shutdown);
         assert!(
             dropped == 0 || !is_usable || !has_room,
@@ -62,23 +62,27 @@ impl World {
         if signal == Signal::Traces { late } else { 0 }
     }
 
-    pub(super) fn check_end(&self) {
-        let ledger = self.agent.ledger();
-        let spans = &ledger.spans;
+    /// The same of each destination.
+    pub(super) fn check_end(&mut self) {
+        self.each_destination(Self::check_end_of_one);
+    }
+
+    fn check_end_of_one(&mut self) {
+        let spans = self.books(Signal::Traces);
         let dropped: u64 = self.dropped_before + spans.dropped.iter().sum::<u64>();
         assert!(
             self.processes > 1 || spans.received == self.accepted.len() as u64,
             "accepted and not in the books"
         );
         for signal in Signal::ALL {
-            let (held, parked) = (ledger.of(signal).held(), self.disk.parked(signal));
+            let (held, parked) = (self.books(signal).held(), self.disk.parked(signal));
             assert_eq!(held, parked, "{signal:?} held after the end, and on disk");
         }
         self.check_losses(dropped);
         let is_calm = self.row.is_none() && self.invocations >= self.healthy_from + super::HEALTHY;
         if is_calm {
             for signal in Signal::ALL.into_iter().filter(|signal| self.recovers(*signal)) {
-                let books = ledger.of(signal);
+                let books = self.books(signal);
                 let left = books.dropped_for(DropReason::Shutdown) + books.held();
                 assert!(
                     left <= self.made_at_last(signal) + self.came_too_late(signal),
@@ -93,7 +97,7 @@ impl World {
             self.config.is_managed() && (self.faults.has_no_telemetry || self.faults.loses_telemetry);
         let left_out = self.sampled_out_before + spans.sampled_out;
         let is_all_there = dropped == 0 && left_out == 0 && spans.held() == 0 && self.kills == 0;
-        if is_all_there && !is_untold && !could_lose {
+        if is_all_there && !is_untold && !could_lose && self.at == 0 {
             self.check_all_have_roots();
         }
     }
@@ -106,7 +110,7 @@ impl World {
         }
         let is_lost = |id: &&u64| !self.delivered.contains(id) && !self.disk.has_parked(**id);
         let lost = self.accepted.keys().filter(is_lost).count() as u64;
-        let spans = &self.agent.ledger().spans;
+        let spans = self.books(Signal::Traces);
         let left_out = self.sampled_out_before + spans.sampled_out;
         assert!(lost <= dropped + left_out, "{lost} lost, {dropped} and {left_out} counted: {spans:?}");
         let lost: Vec<_> = self.worth_keeping.iter().filter(|(id, _)| is_lost(id)).collect();

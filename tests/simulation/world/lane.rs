@@ -156,7 +156,8 @@ impl World {
     /// A step begins.
     pub(super) fn begin_lanes(&mut self, input: &Input<Body>) {
         self.lanes.step_began = self.now;
-        if !matches!(input, Input::Exported { .. }) {
+        let is_own = |input: &Input<Body>| matches!(input, Input::Exported { id, .. } if id.lane.destination == self.at);
+        if !is_own(input) {
             self.lanes.answered = None;
         }
         self.lanes.held_before = Signal::ALL.map(|signal| self.waiting_items(signal));
@@ -209,7 +210,7 @@ impl World {
 
     /// These go to the disk: where others hold anything, half of an even share of it is kept for each of them.
     pub(super) fn note_claim(&mut self, signal: Signal, place: Option<Place>, entries: &[Entry<Body>]) {
-        let Some(place) = place else { return };
+        let Some(place) = place.filter(|_| self.second.is_none()) else { return };
         let size = entries.iter().map(|entry| entry.size as usize).sum();
         self.lanes.claims.insert(place, (signal, size));
         let count = Signal::ALL.into_iter().filter(|signal| self.config.destinations.has(*signal)).count();
@@ -254,13 +255,13 @@ impl World {
             Signal::Logs => self.agent.unplaced_logs(),
             Signal::Metrics => 0,
         };
-        self.agent.held_items(signal).saturating_sub(self.disk.parked(signal) + elsewhere)
+        self.held_items(signal).saturating_sub(self.disk.parked(signal) + elsewhere)
     }
 
     /// A process leaves: its books say of each lane what its backend has said.
     pub(super) fn leave_lanes(&mut self) {
         for signal in Signal::ALL {
-            let (books, lane) = (self.agent.ledger().of(signal), self.lanes.by_signal[signal as usize]);
+            let (books, lane) = (self.books(signal), self.lanes.by_signal[signal as usize]);
             let [rejected, partly_rejected, too_large] =
                 [DropReason::Rejected, DropReason::PartlyRejected, DropReason::TooLarge]
                     .map(|reason| books.dropped_for(reason));

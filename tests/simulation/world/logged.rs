@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Input, Ledger, Parcel, Receipt, RequestId, SpanId, SpoolMode, TraceId};
+use policy::{Input, Ledger, Parcel, Receipt, RequestId, Signal, SpanId, SpoolMode, TraceId};
 
 use super::super::disk::Body;
 use super::super::function::MS;
@@ -109,15 +109,11 @@ impl World {
             .filter(|(id, _)| is_lost(id))
             .map(|(_, (_, count))| u64::from(*count))
             .sum();
-        let ledger = self.agent.ledger();
-        let dropped = self.logged.dropped_before + ledger.logs.dropped.iter().sum::<u64>();
+        let logs = self.books(Signal::Logs);
+        let dropped = self.logged.dropped_before + logs.dropped.iter().sum::<u64>();
         // What a killed process held in memory is gone: log records are no spans, and are not on record.
         let killed = if self.kills > 0 { self.logged.held_before } else { 0 };
-        let read = ledger.logs.held();
-        assert!(
-            lost <= dropped + killed + read,
-            "{lost} log records lost, {dropped} counted: {:?}",
-            ledger.logs
-        );
+        let read = logs.held();
+        assert!(lost <= dropped + killed + read, "{lost} log records lost, {dropped} counted: {logs:?}");
     }
 }

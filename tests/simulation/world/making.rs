@@ -58,7 +58,9 @@ impl World {
         let modes = (flush, spool, init_type, cost_cap);
         let world = Self::build(seed, rng, faults, modes, sampling::pick(seed), invocations);
         let asks_for_flush = habits.below(4) == 0;
-        Self { asks_for_flush, ..world.with(Character::pick(seed)) }.beside(Others::pick(seed))
+        Self { asks_for_flush, ..world.with(Character::pick(seed)) }
+            .beside(Others::pick(seed))
+            .with_second(seed)
     }
 
     /// The same world with these beside the backend of the spans.
@@ -108,6 +110,26 @@ impl World {
         world.network.part();
         world.is_compared = true;
         world
+    }
+
+    /// A world that is compared with the same without a second destination, which is ill, and holds no invocation.
+    pub fn compared_beside(seed: u64, is_alone: bool) -> Self {
+        let mut world = Self::compared(seed, Signal::Traces, true);
+        // A lane that is ill, and has another destination beside it, has its data put on disk before each freeze.
+        world.faults = Faults { sends_outsize: false, ..world.faults.with_well_backend() };
+        if is_alone {
+            return world;
+        }
+        let mut rng = Rng::new(seed ^ 0xde57_0001);
+        let faults =
+            std::array::from_fn(|_| Faults { answers_401: rng.below(5) == 0, ..Faults::pick(&mut rng) });
+        let destinations = world.config.destinations;
+        let mut world = world.and_second(Others::second(seed, faults, rng.below(3) == 0), false);
+        world.config.destinations = destinations;
+        world.config.further[0].reaches = destinations;
+        world.config.further[0].signals = destinations;
+        let character = world.character.clone();
+        world.with(character)
     }
 
     /// A world in which the function sends much in every other invocation, and the backend takes it slowly.
@@ -228,6 +250,8 @@ impl World {
             deadline: 0,
             network: Network::new(handshake, is_split),
             others: Others::none(seed),
+            at: 0,
+            second: None,
             is_compared: false,
             served: Vec::new(),
             deliveries: Deliveries::default(),

@@ -7,6 +7,7 @@ use policy::{BatchId, Entry, Outcome, Signal};
 
 use super::super::disk::Body;
 use super::super::function::MS;
+use super::telling::Lane;
 use super::{Event, World};
 
 /// Only for requests of this signal an invocation may be held.
@@ -81,6 +82,8 @@ pub(super) struct Network {
     /// How long a handshake takes, and whether each signal has a backend of its own.
     handshake: u64,
     is_split: bool,
+    /// The destination that is looked at.
+    at: u8,
 }
 
 impl Network {
@@ -93,8 +96,18 @@ impl Network {
         self.is_split = true;
     }
 
-    /// Requests of which the agent expects an answer.
+    /// Looks at the requests to this destination.
+    pub(super) const fn look_at(&mut self, destination: u8) {
+        self.at = destination;
+    }
+
+    /// Requests to this destination of which the agent expects an answer.
     pub(super) fn live(&self) -> impl Iterator<Item = &Request> {
+        self.live_of_all().filter(|request| request.id.lane.destination == self.at)
+    }
+
+    /// The same of all destinations.
+    pub(super) fn live_of_all(&self) -> impl Iterator<Item = &Request> {
         self.requests.values().filter(|request| !request.is_over)
     }
 
@@ -105,7 +118,7 @@ impl Network {
 
     /// Of those that are live, such as an invocation may be held for.
     pub(super) fn awaited(&self) -> impl Iterator<Item = &Request> {
-        self.live().filter(|request| request.id.lane.signal == HOLDER)
+        self.live_of_all().filter(|request| request.id.lane.signal == HOLDER)
     }
 
     pub(super) fn live_mut(&mut self) -> impl Iterator<Item = &mut Request> {
@@ -120,7 +133,8 @@ impl Network {
     }
 
     const fn pool(&self, signal: Signal) -> usize {
-        if self.is_split { signal as usize } else { 0 }
+        let own = if self.is_split { signal as usize } else { 0 };
+        own + self.at as usize * Signal::ALL.len()
     }
 
     const fn next(&mut self) -> u64 {
@@ -247,7 +261,9 @@ impl World {
         let Some(request) = self.network.requests.get_mut(&serial) else { return };
         request.is_taken = true;
         let request = request.clone();
-        self.take_in(&request.entries[..request.reply.keeps]);
+        self.look_at(request.id.lane.destination, |world| {
+            world.take_in(&request.entries[..request.reply.keeps]);
+        });
         if request.is_over {
             self.coverage.note("request arrives after its end");
             self.network.requests.remove(&serial);
@@ -259,10 +275,10 @@ impl World {
     /// An answer arrives while the machine is frozen, and nobody is there to receive it.
     pub(super) fn lose_answer(&mut self, serial: u64) {
         self.coverage.note("answer lost in a freeze");
-        let Some(signal) = self.network.requests.get(&serial).map(|request| request.id.lane.signal) else {
+        let Some(lane) = self.network.requests.get(&serial).map(|request| request.id.lane) else {
             return;
         };
-        let is_reset = self.dice(signal).below(2) == 0;
+        let is_reset = self.look_at(lane.destination, |world| world.dice(lane.signal).below(2) == 0);
         let Some(request) = self.network.requests.get_mut(&serial) else { return };
         request.reply.outcome = Outcome::Lost;
         request.reply.takes = None;
@@ -282,7 +298,7 @@ impl World {
         } else {
             self.network.free_link(request.link);
         }
-        self.note_answer(&request);
+        self.look_at(request.id.lane.destination, |world| world.note_answer(&request));
         let (id, outcome) = (request.id, request.reply.outcome);
         // From here on only the agent holds what was sent.
         drop(request);
@@ -292,7 +308,7 @@ impl World {
     /// The agent lets go of a request.
     pub(super) fn cancel(&mut self, id: BatchId) {
         self.cancelled_at = self.now;
-        self.say(&format!("cancel {:?} {}", id.lane.signal, id.number));
+        self.say(&format!("cancel {:?} {}", Lane(id.lane), id.number));
         let Some(serial) = self.network.live_serial(id) else {
             panic!("{id:?} is cancelled, and not under way")
         };
@@ -310,7 +326,9 @@ impl World {
     pub(super) fn leave_network(&mut self) {
         for (_, request) in std::mem::take(&mut self.network.requests) {
             if !request.is_taken && request.written_at <= self.now {
-                self.take_in(&request.entries[..request.reply.keeps]);
+                self.look_at(request.id.lane.destination, |world| {
+                    world.take_in(&request.entries[..request.reply.keeps]);
+                });
             }
         }
         self.network.links.clear();

@@ -67,6 +67,12 @@ impl Others {
         Self { backends: [backend(faults, true), well(), well()], ..Self::none(seed) }
     }
 
+    /// The backends of a second destination.
+    pub(super) fn second(seed: u64, faults: [Faults; Signal::ALL.len()], is_dead: bool) -> Self {
+        let backends = faults.map(|faults| Some(Backend { faults, is_dead, busy_until: 0 }));
+        Self { backends, ..Self::none(seed ^ 0x5ec0_0000) }
+    }
+
     /// Three lanes, of which two are ill in their own ways.
     pub(super) fn ill(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x1a5e_0001);
@@ -118,6 +124,7 @@ impl World {
     /// What decides for the backend of `signal`.
     pub(super) fn dice(&mut self, signal: Signal) -> &mut Rng {
         match &mut self.others.apart {
+            _ if self.at == 1 => &mut self.others.rng,
             _ if signal == HOLDER || !self.others.backends.iter().any(Option::is_some) => &mut self.rng,
             Some(apart) => &mut apart[signal as usize],
             None => &mut self.others.rng,

@@ -198,7 +198,7 @@ impl World {
             }
             return self.later(self.now + 10 * MS, Event::Shutdown(reason));
         }
-        self.check_drained();
+        self.each_destination(Self::check_drained);
         self.is_asked = false;
         self.note_shutdown();
         self.choices.waited = self.now - self.asked_at;

@@ -72,7 +72,7 @@ impl World {
 
     fn stand_of(&self, signal: Signal) -> LaneBefore {
         LaneBefore {
-            given_up: self.agent.ledger().of(signal).dropped_for(DropReason::OutboxFull),
+            given_up: self.books(signal).dropped_for(DropReason::OutboxFull),
             came: items_of(&self.agent, signal),
             held: self.agent.held_bytes_of(signal),
             waiting: self.waiting_items(signal).saturating_sub(self.under_way(signal)),
@@ -132,6 +132,10 @@ impl World {
     /// Some more had to: then memory was full, and the disk was of no use, or not nearly empty either.
     pub(super) fn check_full(&mut self, before: &Before) {
         self.coverage.note("outbox full");
+        if self.second.is_some() {
+            // What one of them gives up, the other may hold: it makes no room.
+            return self.coverage.note("outbox full beside a second destination");
+        }
         self.check_protected(before);
         let bounds = self.config.bounds;
         let may_be_outsize = self.faults.sends_outsize;
@@ -156,7 +160,7 @@ impl World {
     /// No more is held than may be, but for what is with the backend.
     pub(super) fn check_held_bytes(&self) {
         let held = |entry: &policy::Entry<_>| entry.size as usize + policy::BOOKKEEPING_BYTES;
-        let requests = self.network.live().flat_map(|request| request.entries.iter());
+        let requests = self.network.live_of_all().flat_map(|request| request.entries.iter());
         let in_flight: usize = requests.map(held).sum();
         let most = self.config.bounds.held_bytes + in_flight;
         assert!(self.agent.held_bytes() <= most, "{} bytes are held, {most} may be", self.agent.held_bytes());

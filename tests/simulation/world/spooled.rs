@@ -31,7 +31,9 @@ impl World {
     pub(super) fn note_spool_input(&mut self, input: &Input<Body>) {
         match input {
             Input::Invoke(_) | Input::Shutdown(_) => self.spooled.is_crowded = Default::default(),
-            Input::Exported { id, .. } => self.spooled.is_crowded[id.lane.signal as usize] = false,
+            Input::Exported { id, .. } if id.lane.destination == 0 => {
+                self.spooled.is_crowded[id.lane.signal as usize] = false;
+            }
             _ => {}
         }
         (self.spooled.has_parked, self.spooled.was_empty) = (false, self.agent.held_bytes() == 0);
@@ -77,6 +79,10 @@ impl World {
 
     /// Something is read back: not what went there for want of room, while nothing has made any.
     pub(super) fn check_unpark(&self, signal: Signal) {
+        // What each has of the memory that they share, nobody knows here.
+        if self.second.is_some() {
+            return;
+        }
         // What is parked at the end of a flush, and what is larger than memory, is not there for want of room.
         let is_other = self.config.spool == SpoolMode::Outage || self.faults.sends_outsize;
         // What comes back is sent at once where nothing else waits.

@@ -2,11 +2,12 @@
 
 use policy::{
     Agent, Config, EndStatus, Ending, InitPhase, InitType, Input, PlatformEvent, Receipt, ShutdownReason,
-    SpoolMode, Subscription, UnixNanos,
+    Signal, SpoolMode, Subscription, UnixNanos,
 };
 
 use super::super::function::spans::of_init;
 use super::super::function::{MS, TIMEOUT};
+use super::beside::View;
 use super::budget::Costs;
 use super::choices::Choices;
 use super::invoking::INIT_AGAIN;
@@ -22,6 +23,7 @@ impl World {
         self.processes += 1;
         self.held = Held::of_a_new_process();
         self.before = Default::default();
+        self.second.iter_mut().for_each(View::begin_process);
         self.tell_init();
         if self.faults.refuses_subscription {
             self.coverage.note("subscription refused");
@@ -127,7 +129,8 @@ impl World {
         self.in_progress = in_progress;
         self.note_deaths_of_a_kill();
         // As much as half of memory takes is told of at once.
-        let is_much = self.config.spool == SpoolMode::Always && self.rng.below(3) == 0;
+        let is_much =
+            self.config.spool == SpoolMode::Always && self.rng.below(3) == 0 && self.second.is_none();
         let max = if is_much { self.rng.below(4) as usize } else { usize::MAX };
         let left = disk.recovered(max);
         self.note_recovered(left.earlier.iter().chain(&left.since));
@@ -145,13 +148,15 @@ impl World {
 
     /// Nothing of the old process is left but its books.
     fn replace(&mut self) {
-        self.sampled_out_before += self.agent.ledger().spans.sampled_out;
-        self.dropped_before += self.agent.ledger().spans.dropped.iter().sum::<u64>();
+        self.each_destination(|world| {
+            let spans = world.books(Signal::Traces);
+            world.sampled_out_before += spans.sampled_out;
+            world.dropped_before += spans.dropped.iter().sum::<u64>();
+        });
         self.metered.leave(self.agent.ledger());
         self.leave_guarded();
         self.logged.leave(self.agent.ledger());
-        self.leave_deliveries();
-        self.leave_lanes();
+        self.leave_all();
         self.leave_network();
         // A new process draws its own numbers.
         self.process_seed = self.config.seed ^ (u64::from(self.processes) << 40);
@@ -180,7 +185,9 @@ impl World {
     fn find(&mut self) {
         for parked in self.disk.found() {
             self.coverage.note("found in the spool");
-            self.lanes.claims.insert(parked.place, (parked.lane.signal, parked.size));
+            self.look_at(parked.lane.destination, |world| {
+                world.lanes.claims.insert(parked.place, (parked.lane.signal, parked.size));
+            });
             self.step(Input::Found(parked));
         }
     }

@@ -1,8 +1,22 @@
 //! What a world tells aloud of what happens in it.
 
-use policy::{Counts, Input, Receipt};
+use std::fmt;
+
+use policy::{Counts, Input, LaneId, Receipt};
 
 use super::super::disk::Body;
+
+/// A lane as stories call it.
+pub(super) struct Lane(pub(super) LaneId);
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.destination {
+            0 => write!(f, "{:?}", self.0.signal),
+            other => write!(f, "{:?}/{other}", self.0.signal),
+        }
+    }
+}
 
 /// An input in a few words, for a story that is told aloud.
 pub(super) fn brief(input: &Input<Body>) -> String {
@@ -18,10 +32,11 @@ pub(super) fn brief(input: &Input<Body>) -> String {
         Input::Rooted { request_id, span_id, .. } => format!("the root of {request_id} is {span_id:?}"),
         Input::Platform(event) => format!("{event:?}"),
         Input::Exported { id, outcome, .. } => {
-            format!("answer {:?} {} {outcome:?}", id.lane.signal, id.number)
+            format!("answer {:?} {} {outcome:?}", Lane(id.lane), id.number)
         }
         Input::Shutdown(shutdown) => format!("SHUTDOWN {:?}", shutdown.reason),
         Input::Parked { place, .. } => format!("parked {place:?}"),
+        Input::Left(receipt) => format!("left {:?}", ids(receipt)),
         Input::Found(parked) => format!("{parked:?}"),
         Input::Logged { request_id, receipt } => format!("logs {request_id:?} {}", receipt.parcels.len()),
         Input::Announced(spans) => {
@@ -40,7 +55,7 @@ pub(super) fn brief(input: &Input<Body>) -> String {
 
 /// The books in a line.
 pub(super) fn told(counts: &Counts) -> String {
-    let Counts { received, recovered, made, delivered, sampled_out, dropped } = counts;
+    let Counts { received, recovered, made, delivered, sampled_out, dropped, .. } = counts;
     format!(
         "came {received} + {recovered} + {made}, delivered {delivered}, left out {sampled_out}, dropped {dropped:?}"
     )

@@ -82,15 +82,20 @@ impl<B: Body> Agent<B> {
         }
     }
 
-    /// Takes out of `receipt` what `is_replaced` says was sent already, as it was when its function died.
-    pub(super) fn drop_replaced(
-        &mut self,
+    /// Takes out of `receipt` what `is_replaced` says was sent already, as it was when its function died, and says how much.
+    pub(super) fn take_replaced(
+        &self,
         receipt: &mut Receipt<B>,
         is_replaced: impl Fn(&StandIns, &Span<B>) -> bool,
-    ) {
+    ) -> u64 {
         let before = receipt.spans.len();
         receipt.spans.retain(|span| !is_replaced(&self.stand_ins, span));
-        let replaced = (before - receipt.spans.len()) as u64;
+        (before - receipt.spans.len()) as u64
+    }
+
+    /// The same of what the function has just sent.
+    pub(super) fn drop_replaced(&mut self, receipt: &mut Receipt<B>) {
+        let replaced = self.take_replaced(receipt, StandIns::replace);
         self.ledger.drop(Signal::Traces, DropReason::Replaced, replaced);
     }
 }

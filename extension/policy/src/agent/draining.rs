@@ -47,7 +47,7 @@ impl<B: Body> Agent<B> {
         if self.decide(now, false) == Decision::Close {
             self.close_all(now);
         }
-        if self.lanes.of(Signal::Metrics).is_none_or(Lane::is_all_sent) {
+        if self.lanes.of(Signal::Metrics).all(Lane::is_all_sent) {
             self.meter_news(now);
         }
         if now < end {
@@ -116,6 +116,10 @@ impl<B: Body> Agent<B> {
         self.turn.enter(Event::Drained, Turn::Exited);
         self.ledger.flush_mode_changes = self.pace.changes();
         self.ledger.is_continuous = self.pace.is_continuous();
+        if !self.router.is_sole() {
+            let summary = |lane: &Lane<B>| Output::Say(Notice::LaneSummary(lane.id(), *lane.books()));
+            self.outputs.extend(self.lanes.iter().map(summary));
+        }
         self.say(Notice::Summary(Box::new(self.ledger)));
         self.outputs.push_back(Output::Exit);
     }

@@ -1,12 +1,13 @@
 //! Metrics on their way out: when points are made, and with what they leave.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::entry::Entry;
 use crate::facts::Body;
 use crate::io::Output;
 use crate::lane::Lane;
-use crate::metrics::{Gauges, Own};
+use crate::metrics::{Gauges, LaneGauges, Own};
 use crate::span::Signal;
 use crate::time::{Duration, Instant};
 
@@ -54,7 +55,7 @@ impl<B: Body> Agent<B> {
         if self.metrics.has_otlp() {
             let measured = self.metrics.for_backend(measured);
             let fitting = self.config.bounds.held_bytes / PIECES_HELD / POINT_BYTES;
-            let limit = self.config.request_limits[Signal::Metrics as usize];
+            let limit = self.config.parcel_limits()[Signal::Metrics as usize];
             let fitting = fitting.min(limit.items).min(limit.bytes / POINT_BYTES);
             for piece in measured.pieces(fitting.clamp(1, PIECE_POINTS)) {
                 let entry = Entry::measured(piece);
@@ -65,17 +66,28 @@ impl<B: Body> Agent<B> {
     }
 
     fn gauges(&self) -> Gauges {
-        let of = |signal, items: fn(&Lane<B>) -> u64| self.lanes.of(signal).map(items).unwrap_or_default();
-        let in_memory = |signal| of(signal, Lane::items_in_memory) + self.unjudged(signal);
+        let of = |items: fn(&Lane<B>) -> u64| Signal::ALL.map(|signal| self.lanes.sum(signal, items));
+        let mut in_memory = of(Lane::items_in_memory);
+        for signal in Signal::ALL {
+            in_memory[signal as usize] += self.unjudged(signal);
+        }
+        let lane = |lane: &Lane<B>| LaneGauges {
+            id: lane.id(),
+            books: *lane.books(),
+            held: lane.held_items(),
+            in_flight: lane.items_in_flight(),
+            spooled: lane.items_on_disk(),
+        };
         Gauges {
             ledger: self.ledger,
-            in_memory: Signal::ALL.map(in_memory),
-            in_flight: Signal::ALL.map(|signal| of(signal, Lane::items_in_flight)),
-            spooled: Signal::ALL.map(|signal| of(signal, Lane::items_on_disk)),
+            in_memory,
+            in_flight: of(Lane::items_in_flight),
+            spooled: of(Lane::items_on_disk),
             spooled_bytes: self.lanes.spooled_bytes() as u64,
             is_continuous: self.pace.is_continuous(),
             flush_changes: self.pace.changes(),
             cost: self.config.prices.of(&self.ledger),
+            lanes: if self.router.is_sole() { Vec::new() } else { self.lanes.iter().map(lane).collect() },
         }
     }
 

@@ -10,6 +10,7 @@ use crate::facts::Body;
 use crate::io::{Output, Receipt};
 use crate::lifecycle::Phase;
 use crate::platform::{Invoke, PlatformEvent, ShutdownReason};
+use crate::routing::Router;
 use crate::sampling::{Assembly, Circumstances, Item, Overlap, Owner, failure_of};
 use crate::span::{PlatformSpan, RequestId, Signal, Span, TraceId};
 use crate::time::Instant;
@@ -32,8 +33,10 @@ fn named_traces<B>(spans: &[Span<B>]) -> BTreeMap<TraceId, Option<RequestId>> {
 impl<B: Body> Agent<B> {
     /// Nothing is judged where everything is kept, or where spans go nowhere.
     pub(super) fn assembly(config: &Config) -> Option<Assembly<B>> {
-        let is_needed = config.sampling.is_active() && config.destinations.has(Signal::Traces);
-        is_needed.then(|| Assembly::new(config.sampling.clone()))
+        let router = Router::new(config);
+        let is_needed = config.sampling.is_active() || router.asks_traces();
+        (is_needed && config.sends(Signal::Traces))
+            .then(|| Assembly::new(config.sampling.clone()).routed(router))
     }
 
     /// Items of `signal` that wait to be judged.
@@ -215,7 +218,7 @@ impl<B: Body> Agent<B> {
             self.ledger.decisions[decision as usize] += 1;
         }
         self.tell_left_out(rulings.left_out_bodies);
-        rulings.kept.into_iter().for_each(|entry| self.queue(now, entry));
+        rulings.kept.into_iter().for_each(|kept| self.queue_kept(now, kept));
     }
 
     /// Where everything accepted is on record, what is left out should not come back after a kill: a record holds a whole

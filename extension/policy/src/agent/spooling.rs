@@ -31,10 +31,8 @@ impl<B: Body> Agent<B> {
             self.say(Notice::SpoolUnusable);
         }
         match unwritten {
-            Unwritten::GivenUp(count) if is_end => {
-                self.ledger.drop(lane.signal, DropReason::Shutdown, count);
-            }
-            Unwritten::GivenUp(count) => self.drop_for_room(lane.signal, count),
+            Unwritten::GivenUp(count) if is_end => self.drop_of(lane, DropReason::Shutdown, count),
+            Unwritten::GivenUp(count) => self.evict_of(lane, count),
             Unwritten::Readmitted => self.make_room(now),
         }
     }
@@ -71,7 +69,8 @@ impl<B: Body> Agent<B> {
         let (lanes, mut effects) = self.lanes();
         let Some(lane) = lanes.get_mut(id) else { return };
         let Some(taken) = lane.on_read(receipt.count(id.signal), &mut effects) else { return };
-        self.drop_replaced(&mut receipt, StandIns::replace_read);
+        let replaced = self.take_replaced(&mut receipt, StandIns::replace_read);
+        self.drop_of(id, DropReason::Replaced, replaced);
         let entries = receipt.into_entries().collect();
         if let Some(lane) = self.lanes.get_mut(id) {
             lane.take_back(now, taken, entries);
@@ -111,14 +110,25 @@ impl<B: Body> Agent<B> {
         self.lanes.iter_mut().for_each(Lane::seal);
     }
 
+    pub(super) fn on_left(&mut self, now: Instant, receipt: Receipt<B>) {
+        for signal in Signal::ALL {
+            self.ledger.of_mut(signal).recovered += receipt.count(signal);
+        }
+        self.keep_recovered(now, receipt);
+        self.lanes.iter_mut().for_each(Lane::seal);
+    }
+
     /// What is unsent at the end goes into the spool: after a reset the next process finds it there.
     pub(super) fn keep_the_rest(&mut self) {
         self.lanes.iter_mut().for_each(Lane::gather);
         self.park_all();
-        for lane in self.lanes.iter_mut() {
-            let left = lane.give_up_the_rest();
-            self.ledger.drop(lane.signal(), DropReason::Shutdown, left);
-        }
+        self.lanes.iter_mut().for_each(|lane| lane.give_up_the_rest(&mut self.ledger));
+    }
+
+    /// The same of what destinations hold that are ill.
+    pub(super) fn park_ill(&mut self) {
+        let (lanes, mut effects) = self.lanes();
+        lanes.park_ill(&mut effects);
     }
 
     /// Puts everything on disk that waits, while there is room.
@@ -154,8 +164,8 @@ impl<B: Body> Agent<B> {
             return;
         }
         let (lanes, mut effects) = self.lanes();
-        for (signal, count) in lanes.settle_outsize(&mut effects) {
-            self.drop_for_room(signal, count);
+        for (lane, count) in lanes.settle_outsize(&mut effects) {
+            self.evict_of(lane, count);
         }
     }
 
@@ -183,14 +193,24 @@ impl<B: Body> Agent<B> {
         self.note_evicted(given)
     }
 
-    fn note_evicted(&mut self, given: Option<(Signal, u64)>) -> bool {
-        let Some((signal, count)) = given else { return false };
-        self.drop_for_room(signal, count);
+    fn note_evicted(&mut self, given: Option<(LaneId, u64)>) -> bool {
+        let Some((lane, count)) = given else { return false };
+        self.evict_of(lane, count);
         true
     }
 
+    fn evict_of(&mut self, lane: LaneId, count: u64) {
+        self.drop_of(lane, DropReason::OutboxFull, count);
+        self.say_full(lane.signal, count);
+    }
+
+    /// What waited to be judged had to go.
     pub(super) fn drop_for_room(&mut self, signal: Signal, count: u64) {
         self.ledger.drop(signal, DropReason::OutboxFull, count);
+        self.say_full(signal, count);
+    }
+
+    fn say_full(&mut self, signal: Signal, count: u64) {
         if count > 0 && !core::mem::replace(&mut self.said.outbox_full, true) {
             self.say(Notice::OutboxFull(signal));
         }

@@ -219,6 +219,8 @@ impl<B: Body> Agent<B> {
         let parks = self.config.spool == SpoolMode::Outage;
         if flushing.is_some_and(|flushing| parks && !flushing.is_put_off) {
             self.park_all();
+        } else if flushing.is_some() && self.config.spool == SpoolMode::Always {
+            self.park_ill();
         }
         self.note_asked(now);
         self.asked_at = now;

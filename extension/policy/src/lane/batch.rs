@@ -180,8 +180,15 @@ mod tests {
     /// A batch of three entries that has been through everything.
     fn tried(number: u64) -> Batch<()> {
         let content = Content::Received(());
-        let entry =
-            Entry { signal: Signal::Traces, count: 1, size: 10, is_precious: false, content, stamp: None };
+        let entry = Entry {
+            signal: Signal::Traces,
+            count: 1,
+            size: 10,
+            is_precious: false,
+            content,
+            stamp: None,
+            shared: None,
+        };
         let id = BatchId { lane: LANE, number };
         Batch {
             attempts: 4,

@@ -91,7 +91,7 @@ impl<B: Clone> Lane<B> {
                 if !self.is_without_metrics(&batch, status, effects) && !self.said.statuses.contains(&status)
                 {
                     self.said.statuses.push(status);
-                    effects.say(Notice::Rejected { signal: self.id.signal, status });
+                    effects.say(Notice::Rejected { lane: self.id, status });
                 }
                 self.give_up(&batch, DropReason::Rejected, effects);
             }
@@ -99,12 +99,13 @@ impl<B: Clone> Lane<B> {
     }
 
     fn on_delivered(&mut self, batch: &Batch<B>, rejected: u32, effects: &mut Effects<'_, B>) {
-        let (signal, rejected) = (self.id.signal, u64::from(rejected).min(batch.count));
-        effects.ledger.of_mut(signal).delivered += batch.count - rejected;
+        let rejected = u64::from(rejected).min(batch.count);
+        effects.ledger.of_mut(self.id.signal).delivered += batch.count - rejected;
+        self.books.delivered += batch.count - rejected;
         if rejected > 0 {
-            effects.ledger.drop(signal, DropReason::PartlyRejected, rejected);
+            self.drop(effects.ledger, DropReason::PartlyRejected, rejected);
             if !core::mem::replace(&mut self.said.partly_rejected, true) {
-                effects.say(Notice::PartlyRejected(signal));
+                effects.say(Notice::PartlyRejected(self.id));
             }
         }
         self.outbox.forget(batch);
@@ -118,7 +119,7 @@ impl<B: Clone> Lane<B> {
         self.outbox.flights_mut().forget_probes();
         if !self.said.statuses.contains(&status) {
             self.said.statuses.push(status);
-            effects.say(Notice::Refused { signal: self.id.signal, status });
+            effects.say(Notice::Refused { lane: self.id, status });
         }
     }
 
@@ -126,7 +127,7 @@ impl<B: Clone> Lane<B> {
         if let Err(single) = self.outbox.split(batch) {
             self.give_up(&single, DropReason::TooLarge, effects);
             if !core::mem::replace(&mut self.said.too_large, true) {
-                effects.say(Notice::TooLarge(self.id.signal));
+                effects.say(Notice::TooLarge(self.id));
             }
         }
     }
@@ -156,7 +157,7 @@ impl<B: Clone> Lane<B> {
         self.flush.is_answered = true;
         if self.breaker.on_success() == Change::Closed {
             self.outbox.flights_mut().forget_probes();
-            effects.say(Notice::BackendBack(self.id.signal));
+            effects.say(Notice::BackendBack(self.id));
         }
     }
 
@@ -167,7 +168,7 @@ impl<B: Clone> Lane<B> {
         if !is_verdict || self.breaker.on_failure(now) != Change::Opened {
             return;
         }
-        effects.say(Notice::BackendDown(self.id.signal));
+        effects.say(Notice::BackendDown(self.id));
         for id in self.outbox.flights().ids(|_| true) {
             self.cancel(id, effects);
         }
@@ -186,7 +187,7 @@ impl<B: Clone> Lane<B> {
         if self.breaker.on_failure(now) != Change::Opened {
             return;
         }
-        effects.say(Notice::BackendDown(self.id.signal));
+        effects.say(Notice::BackendDown(self.id));
         let flights = self.outbox.flights_mut();
         if let Some(oldest) = flights.iter_mut().min_by_key(|flight| flight.launched) {
             oldest.is_probe = true;
@@ -381,14 +382,14 @@ impl<B: Clone> Lane<B> {
             Outcome::Rejected { .. } => Some("rejected"),
         };
         if let Some(took) = took {
-            Own::on_request(effects.metrics.store(), self.id.signal, took, class);
+            effects.metrics.on_request(self.id, took, class);
         }
     }
 
     /// Whether a backend that refused this batch does not know metrics at all: then no more are made, and that is no
     /// fault worth an alarm, for nobody had asked for them.
     fn is_without_metrics(&self, batch: &Batch<B>, status: u16, effects: &mut Effects<'_, B>) -> bool {
-        let is_ours = self.id.signal == Signal::Metrics && batch.source == Source::Own;
+        let is_ours = self.is_sole && self.id.signal == Signal::Metrics && batch.source == Source::Own;
         let is_without = is_ours && NO_METRICS.contains(&status);
         if is_without && effects.metrics.has_otlp() {
             effects.metrics.stop_otlp();

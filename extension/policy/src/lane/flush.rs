@@ -31,6 +31,8 @@ pub(super) struct Flush {
     waits_for: WaitsFor,
     /// Whether the data leaves beside the next invocation.
     is_put_off: bool,
+    /// Whether its time is over; that of another lane, which may be waited for longer, need not be.
+    is_over: bool,
 }
 
 impl<B: Clone> Lane<B> {
@@ -54,6 +56,11 @@ impl<B: Clone> Lane<B> {
 
     /// Goes on with it.
     pub(super) fn advance_flush(&mut self, now: Instant, effects: &mut Effects<'_, B>) {
+        self.send_in_flush(now, effects);
+        self.flush.is_over = now >= self.flush.end;
+    }
+
+    fn send_in_flush(&mut self, now: Instant, effects: &mut Effects<'_, B>) {
         let is_well = self.breaker.is_closed();
         if self.flush.waits_for == WaitsFor::CutOff && is_well && !self.flush.is_put_off {
             // The probe was answered: there is no reason to put the rest off.
@@ -96,7 +103,7 @@ impl<B: Clone> Lane<B> {
 
     /// When something is to be done about it, as far as the flush is concerned.
     pub(crate) fn flush_due(&self, now: Instant) -> Option<Instant> {
-        let end = self.is_awaited(now).then_some(self.flush.end);
+        let end = (!self.flush.is_over && self.is_awaited(now)).then_some(self.flush.end);
         let is_free = self.flush.waits_for == WaitsFor::Everything && self.breaker.is_closed();
         let retry = self.retry_due().filter(|_| is_free);
         end.into_iter().chain(retry).min()

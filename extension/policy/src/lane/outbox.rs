@@ -1,6 +1,7 @@
 //! What one lane holds in memory: queued, cut into batches, in flight.
 
 mod evicting;
+mod holding;
 mod queue;
 
 use alloc::collections::VecDeque;
@@ -13,6 +14,7 @@ use super::flight::Flights;
 use super::speed::PIECE_MIN;
 use crate::config::Bounds;
 use crate::entry::Entry;
+use crate::shared::Twice;
 use crate::time::{Duration, Instant};
 use queue::Queue;
 
@@ -33,6 +35,8 @@ pub(crate) struct Outbox<B> {
     asked: Option<Instant>,
     flights: Flights<B>,
     held: usize,
+    /// Where there are several destinations: what of their bytes counts twice.
+    twice: Option<Twice>,
     last_number: u64,
 }
 
@@ -47,6 +51,7 @@ impl<B: Clone> Outbox<B> {
             asked: None,
             flights: Flights::new(bounds.in_flight),
             held: 0,
+            twice: None,
             last_number: 0,
         }
     }
@@ -54,7 +59,7 @@ impl<B: Clone> Outbox<B> {
     /// Takes `entry` in. Making room is the caller's next step.
     pub(crate) fn push(&mut self, now: Instant, source: Source, entry: Entry<B>) {
         debug_assert!(entry.signal == self.lane.signal, "an entry of another lane");
-        self.held += entry.held();
+        self.hold(core::slice::from_ref(&entry), entry.held());
         self.queues[usize::from(source == Source::Own)].push(now, entry);
     }
 
@@ -74,7 +79,7 @@ impl<B: Clone> Outbox<B> {
             let fits = |size, items| is_doubtful || bounds.fits_batch(share, size, items);
             let entries = queue.take_batch(fits, |_| true);
             let batch = Batch { is_doubtful, ..Batch::new(self.next_id(), source, entries, now) };
-            self.held += batch.held();
+            self.hold(&batch.entries, batch.held());
             self.ready.push_back(batch);
         }
     }
@@ -224,7 +229,7 @@ impl<B: Clone> Outbox<B> {
 
     /// Takes a batch back that had been given away for good.
     pub(crate) fn readmit(&mut self, batch: Batch<B>) {
-        self.held += batch.held();
+        self.hold(&batch.entries, batch.held());
         self.put_back(batch);
     }
 
@@ -271,8 +276,7 @@ impl<B: Clone> Outbox<B> {
 
     /// Lets go of a batch for good.
     pub(crate) fn forget(&mut self, batch: &Batch<B>) {
-        debug_assert!(self.held >= batch.held(), "what is let go of was held");
-        self.held -= batch.held();
+        self.let_go(&batch.entries, batch.held());
     }
 
     /// Joins what waits into as few batches as it fits in: in SHUTDOWN each request of the function becomes a batch
@@ -305,8 +309,9 @@ impl<B: Clone> Outbox<B> {
     pub(crate) fn drain(&mut self) -> Vec<Batch<B>> {
         self.ground();
         self.seal(false);
-        self.held = 0;
-        self.ready.drain(..).collect()
+        let rest: Vec<_> = self.ready.drain(..).collect();
+        rest.iter().for_each(|batch| self.forget(batch));
+        rest
     }
 
     pub(crate) const fn flights(&self) -> &Flights<B> {

@@ -7,7 +7,7 @@ use super::shelf::{Parked, Place, Taken};
 use super::{Effects, Lane};
 use crate::entry::Entry;
 use crate::io::Output;
-use crate::ledger::DropReason;
+use crate::ledger::{DropReason, Ledger};
 use crate::notice::Notice;
 use crate::time::Instant;
 
@@ -85,6 +85,7 @@ impl<B: Clone> Lane<B> {
 
     /// The spool of a killed process holds this.
     pub(crate) fn on_found(&mut self, parked: Parked) {
+        self.books.taken += parked.count;
         self.shelf.add(parked);
     }
 
@@ -122,9 +123,9 @@ impl<B: Clone> Lane<B> {
     pub(crate) fn on_read(&mut self, count: u64, effects: &mut Effects<'_, B>) -> Option<Taken> {
         let taken = self.shelf.taken()?;
         let lost = taken.parked.count.saturating_sub(count);
-        effects.ledger.drop(self.id.signal, DropReason::SpoolUnreadable, lost);
+        self.drop(effects.ledger, DropReason::SpoolUnreadable, lost);
         if lost > 0 && !core::mem::replace(&mut self.said.spool_unreadable, true) {
-            effects.say(Notice::SpoolUnreadable(self.id.signal));
+            effects.say(Notice::SpoolUnreadable(self.id));
         }
         Some(taken)
     }
@@ -147,8 +148,9 @@ impl<B: Clone> Lane<B> {
         self.outbox.gather();
     }
 
-    /// Gives up everything that is left in memory, and says how many items that are.
-    pub(crate) fn give_up_the_rest(&mut self) -> u64 {
-        self.outbox.drain().iter().map(|batch| batch.count).sum()
+    /// Gives up everything that is left in memory.
+    pub(crate) fn give_up_the_rest(&mut self, ledger: &mut Ledger) {
+        let left = self.outbox.drain().iter().map(|batch| batch.count).sum();
+        self.drop(ledger, DropReason::Shutdown, left);
     }
 }

@@ -44,7 +44,7 @@ impl Rig {
 
     fn accept(&mut self, count: usize, size: u32) {
         let (signal, content) = (Signal::Traces, Content::Received(()));
-        let entry = Entry { signal, count: 1, size, is_precious: false, content, stamp: None };
+        let entry = Entry { signal, count: 1, size, is_precious: false, content, stamp: None, shared: None };
         (0..count).for_each(|_| self.lane.accept(self.now, entry.clone()));
     }
 

@@ -53,8 +53,8 @@ impl World {
     fn take(&mut self, signal: Signal, held: usize, is_precious: bool) {
         let size = u32::try_from(held - BOOKKEEPING_BYTES).expect("it is small");
         let content = Content::Received(());
-        let entry = Entry { signal, count: 1, size, is_precious, content, stamp: None };
-        assert!(self.lanes.accept(self.now, entry));
+        let entry = Entry { signal, count: 1, size, is_precious, content, stamp: None, shared: None };
+        assert_eq!(self.lanes.accept(self.now, entry, Routes::FIRST), 1);
     }
 
     /// The same, and it is with the backend.
@@ -96,7 +96,7 @@ impl World {
                 self.advance(signal);
             }
         }
-        assert!(!self.lanes.of(signal).expect("it is there").is_well());
+        assert!(!self.lanes.of(signal).next().expect("it is there").is_well());
         self.outputs.clear();
     }
 
@@ -256,7 +256,7 @@ fn what_fills_all_memory_alone_is_held_there_and_what_is_larger_is_not() {
 
 /// Whose entries go, in which order, until nothing waits.
 fn evicted(world: &mut World) -> Vec<Signal> {
-    core::iter::from_fn(|| world.lanes.evict()).map(|(signal, _)| signal).collect()
+    core::iter::from_fn(|| world.lanes.evict()).map(|(lane, _)| lane.signal).collect()
 }
 
 #[test]
@@ -380,5 +380,5 @@ fn what_could_not_be_written_waits_where_it_can() {
 fn there_is_a_lane_for_each_signal_that_goes_anywhere() {
     let destinations = Destinations { metrics: false, ..Destinations::ALL };
     let lanes = Lanes::<()>::new(&Config { destinations, ..Config::default() });
-    assert_eq!(Signal::ALL.map(|signal| lanes.of(signal).is_some()), [true, false, true]);
+    assert_eq!(Signal::ALL.map(|signal| lanes.of(signal).next().is_some()), [true, false, true]);
 }

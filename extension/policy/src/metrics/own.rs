@@ -1,16 +1,23 @@
 //! What Prefreeze tells of itself: its books, its exports, its flushes.
 
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
 use super::cost::Cost;
 use super::prices::Prices;
 use super::series::{Label, Point, Reading, Store};
 use super::table::Metric;
-use crate::ledger::{Counts, DropReason, Ledger};
+use crate::config::Further;
+use crate::lane::LaneId;
+use crate::ledger::{Counts, DropReason, LaneBooks, Ledger};
 use crate::sampling::Decision;
 use crate::span::Signal;
 use crate::time::Duration;
 
 /// What holds at the moment, beside what has happened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gauges {
     pub(crate) ledger: Ledger,
     /// Items in memory, by signal: waiting and in flight.
@@ -24,6 +31,18 @@ pub(crate) struct Gauges {
     pub(crate) flush_changes: u64,
     /// What everything so far has cost.
     pub(crate) cost: Cost,
+    /// Of each lane, where there are several destinations.
+    pub(crate) lanes: Vec<LaneGauges>,
+}
+
+/// The same of one lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneGauges {
+    pub(crate) id: LaneId,
+    pub(crate) books: LaneBooks,
+    pub(crate) held: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) spooled: u64,
 }
 
 /// What was told last, so that the next points tell what came since.
@@ -32,7 +51,14 @@ pub(crate) struct Own {
     told: Ledger,
     told_changes: u64,
     told_cost: Cost,
+    told_lanes: BTreeMap<LaneId, LaneBooks>,
+    /// The names of the destinations beside the first.
+    further: Vec<Arc<str>>,
 }
+
+/// The key of the destination's name, and the name of the first.
+const DESTINATION: &str = "prefreeze.destination";
+const FIRST: &str = "default";
 
 /// How an exporter of a signal is called in `otel.component.type`.
 const fn component(signal: Signal) -> &'static str {
@@ -61,10 +87,27 @@ const fn word(signal: Signal) -> &'static str {
 }
 
 impl Own {
+    /// Nothing was told; there are these destinations beside the first.
+    pub(super) fn of(further: &[Further]) -> Self {
+        Self { further: further.iter().map(|to| to.name.clone()).collect(), ..Self::default() }
+    }
+
+    /// What a destination is called; `None` of the first.
+    fn further(&self, lane: LaneId) -> Option<&Arc<str>> {
+        self.further.get(usize::from(lane.destination).checked_sub(1)?)
+    }
+
+    /// How the exporter of a lane is called in `otel.component.name`.
+    fn component_name(&self, lane: LaneId) -> Cow<'static, str> {
+        let own = |to: &Arc<str>| Cow::Owned(alloc::format!("{}/{to}", component(lane.signal)));
+        self.further(lane).map_or(Cow::Borrowed(name(lane.signal)), own)
+    }
+
     /// A request ended after `took`, in a failure of `class` if in one.
-    pub(crate) fn on_request(store: &mut Store, signal: Signal, took: Duration, class: Option<&str>) {
+    pub(super) fn on_request(&self, store: &mut Store, lane: LaneId, took: Duration, class: Option<&str>) {
+        let name = self.component_name(lane);
         let both: [Label<'_>; 2] =
-            [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
+            [("otel.component.name", &name), ("otel.component.type", component(lane.signal))];
         let took = took.as_secs_f64();
         match class {
             None => store.measure(Metric::OperationDuration, &both, took),
@@ -86,8 +129,16 @@ impl Own {
     pub(super) fn tell(&mut self, store: &mut Store, gauges: &Gauges, prices: &Prices) {
         let now = gauges.ledger;
         for signal in Signal::ALL {
-            tell_items(store, signal, now.of(signal), self.told.of(signal));
+            let (mut rest, mut told) = (*now.of(signal), *self.told.of(signal));
+            for lane in gauges.lanes.iter().filter(|lane| lane.id.signal == signal) {
+                let told_of_lane = self.told_lanes.get(&lane.id).copied().unwrap_or_default();
+                take_off(&mut rest, &lane.books);
+                take_off(&mut told, &told_of_lane);
+                self.tell_lane(store, lane, &told_of_lane);
+            }
+            tell_items(store, signal, &rest, &told);
         }
+        self.told_lanes.extend(gauges.lanes.iter().map(|lane| (lane.id, lane.books)));
         for (stage, now, told) in
             [("raw", now.raw_bytes, self.told.raw_bytes), ("sent", now.sent_bytes, self.told.sent_bytes)]
         {
@@ -115,9 +166,21 @@ impl Own {
         (self.told, self.told_changes, self.told_cost) = (now, gauges.flush_changes, gauges.cost);
     }
 
+    /// The same of what a lane's backend has taken or refused, where there are several.
+    fn tell_lane(&self, store: &mut Store, lane: &LaneGauges, told: &LaneBooks) {
+        let signal = lane.id.signal;
+        let destination = (DESTINATION, self.further(lane.id).map_or(FIRST, |name| name));
+        let own = [("signal", word(signal)), destination];
+        let name = self.component_name(lane.id);
+        let component = [("otel.component.name", &*name), ("otel.component.type", component(signal))];
+        let delivered = lane.books.delivered - told.delivered;
+        store.count(Metric::Delivered, &own, delivered);
+        let count = |reason: DropReason| lane.books.dropped[reason as usize] - told.dropped[reason as usize];
+        tell_outcome(store, signal, (&own, &component), delivered, count);
+    }
+
     /// Points of what holds.
-    #[expect(clippy::unused_self, reason = "what was told belongs to the same teller as what holds")]
-    pub(super) fn levels(&self, gauges: &Gauges, points: &mut alloc::vec::Vec<Point>) {
+    pub(super) fn levels(&self, gauges: &Gauges, points: &mut Vec<Point>) {
         let mut push = |metric, labels: &[Label<'_>], level: u64| {
             points.push(Point {
                 metric,
@@ -129,10 +192,26 @@ impl Own {
         for (signal, metric) in
             Signal::ALL.into_iter().zip([Metric::SpanInflight, Metric::PointInflight, Metric::LogInflight])
         {
-            let labels = [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
-            push(metric, &labels, gauges.in_flight[signal as usize]);
-            push(Metric::Held, &[("signal", word(signal))], gauges.ledger.of(signal).held());
-            push(Metric::SpoolItems, &[("signal", word(signal))], gauges.spooled[signal as usize]);
+            let own = ("signal", word(signal));
+            let mut held = gauges.ledger.of(signal).held();
+            for lane in gauges.lanes.iter().filter(|lane| lane.id.signal == signal) {
+                let name = self.component_name(lane.id);
+                let labels = [("otel.component.name", &*name), ("otel.component.type", component(signal))];
+                let destination = (DESTINATION, self.further(lane.id).map_or(FIRST, |name| name));
+                push(metric, &labels, lane.in_flight);
+                push(Metric::Held, &[own, destination], lane.held);
+                push(Metric::SpoolItems, &[own, destination], lane.spooled);
+                held = held.saturating_sub(lane.held);
+            }
+            if gauges.lanes.is_empty() {
+                let labels =
+                    [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
+                push(metric, &labels, gauges.in_flight[signal as usize]);
+            }
+            push(Metric::Held, &[own], held);
+            if gauges.lanes.is_empty() {
+                push(Metric::SpoolItems, &[own], gauges.spooled[signal as usize]);
+            }
         }
         let queue = [("otel.component.name", "prefreeze"), ("otel.component.type", "prefreeze_outbox")];
         push(Metric::QueueSize, &queue, gauges.in_memory[Signal::Traces as usize]);
@@ -159,6 +238,14 @@ fn tell_cost(store: &mut Store, prices: &Prices, now: &Cost, told: &Cost) {
     }
 }
 
+/// Takes what a lane has done off the books of its signal.
+fn take_off(counts: &mut Counts, lane: &LaneBooks) {
+    counts.delivered -= lane.delivered;
+    for (count, of_lane) in counts.dropped.iter_mut().zip(lane.dropped) {
+        *count -= of_lane;
+    }
+}
+
 fn tell_items(store: &mut Store, signal: Signal, now: &Counts, told: &Counts) {
     let own = [("signal", word(signal))];
     for (metric, count) in [
@@ -170,132 +257,40 @@ fn tell_items(store: &mut Store, signal: Signal, now: &Counts, told: &Counts) {
     ] {
         store.count(metric, &own, count);
     }
+    let component = [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
+    let delivered = now.delivered - told.delivered;
+    tell_outcome(store, signal, (&own, &component), delivered, |reason| {
+        now.dropped_for(reason) - told.dropped_for(reason)
+    });
+}
+
+/// What a backend took, and what was given up, under our own labels and those of its exporter.
+fn tell_outcome(
+    store: &mut Store,
+    signal: Signal,
+    (own, component): (&[Label<'_>], &[Label<'_>; 2]),
+    delivered: u64,
+    count: impl Fn(DropReason) -> u64,
+) {
     let exported = match signal {
         Signal::Traces => Metric::SpanExported,
         Signal::Metrics => Metric::PointExported,
         Signal::Logs => Metric::LogExported,
     };
-    let component = [("otel.component.name", name(signal)), ("otel.component.type", component(signal))];
-    store.count(exported, &component, now.delivered - told.delivered);
+    store.count(exported, component, delivered);
     for reason in DropReason::ALL {
-        let count = now.dropped_for(reason) - told.dropped_for(reason);
-        store.count(Metric::Dropped, &[own[0], ("reason", reason.as_str())], count);
+        let labels: Vec<_> = own.iter().copied().chain([("reason", reason.as_str())]).collect();
+        store.count(Metric::Dropped, &labels, count(reason));
         // What the backend refused was exported, in OpenTelemetry's words, and failed; the rest never got so far.
         if let DropReason::Rejected | DropReason::PartlyRejected | DropReason::TooLarge = reason {
-            store.count(exported, &[component[0], component[1], ("error.type", reason.as_str())], count);
+            store.count(
+                exported,
+                &[component[0], component[1], ("error.type", reason.as_str())],
+                count(reason),
+            );
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::guarded::Guarded;
-    use crate::metrics::{Architecture, ByteCost};
-    use alloc::string::String;
-    use alloc::vec::Vec;
-
-    /// Books in which every number is another one, `times` as large.
-    fn gauges(times: u64) -> Gauges {
-        let mut number = 0;
-        let mut next = || {
-            number += 1;
-            number * times
-        };
-        let mut counts = || Counts {
-            received: next() + 1_000 * times,
-            recovered: next(),
-            made: next(),
-            delivered: next(),
-            sampled_out: next(),
-            dropped: core::array::from_fn(|_| next()),
-        };
-        let (spans, metrics, logs) = (counts(), counts(), counts());
-        let decisions = core::array::from_fn(|_| next());
-        let guarded = Guarded {
-            redactions: core::array::from_fn(|_| next()),
-            changes: core::array::from_fn(|_| next()),
-            identifiers: next(),
-        };
-        let mut cost = || next() as f64;
-        let mut bytes = || ByteCost { ingestion: cost(), egress: cost(), storage: cost() };
-        let (sent, avoided) = (bytes(), bytes());
-        let cost = Cost { sent, avoided, function: cost(), extension: cost() };
-        let ledger = Ledger {
-            spans,
-            metrics,
-            logs,
-            resent: next(),
-            raw_bytes: next(),
-            sent_bytes: next(),
-            sampled_out_bytes: next(),
-            platform_events_lost: next(),
-            boosts: next() + 100 * times,
-            boosts_ended: next(),
-            decisions,
-            guarded,
-            ..Ledger::default()
-        };
-        Gauges {
-            ledger,
-            in_memory: core::array::from_fn(|_| next()),
-            in_flight: core::array::from_fn(|_| next()),
-            spooled: core::array::from_fn(|_| next()),
-            spooled_bytes: next(),
-            is_continuous: true,
-            flush_changes: next(),
-            cost,
-        }
-    }
-
-    /// The points of counts, as lines.
-    fn told(own: &mut Own, gauges: &Gauges) -> Vec<String> {
-        let mut store = Store::new(200, false);
-        own.tell(&mut store, gauges, &Prices::listed(1 << 29, Architecture::X86));
-        let mut lines: Vec<_> = store.take().iter().map(Point::line).collect();
-        lines.sort();
-        lines
-    }
-
-    #[test]
-    fn what_came_since_the_last_time_is_told() {
-        let (mut whole, mut own) = (Own::default(), Own::default());
-        let first = told(&mut own, &gauges(3));
-        assert_eq!(first, told(&mut Own::default(), &gauges(3)), "the first time, all of it");
-        assert_eq!(told(&mut own, &gauges(3)), Vec::<String>::new(), "nothing has come");
-        assert_eq!(told(&mut own, &gauges(5)), told(&mut whole, &gauges(2)), "five times less three times");
-    }
-
-    #[test]
-    fn each_number_of_the_books_is_told_under_its_name() {
-        let mut own = Own::default();
-        let lines = told(&mut own, &gauges(1)).join("\n");
-        let mut points = Vec::new();
-        own.levels(&gauges(1), &mut points);
-        let levels: Vec<_> = points.iter().map(Point::line).collect();
-        let text = alloc::format!("{lines}\n\n{}\n", levels.join("\n"));
-        assert_eq!(text, include_str!("own.txt"), "what is left is what it says now");
-    }
-
-    #[test]
-    fn a_request_a_retry_and_a_flush_are_measured() {
-        let mut store = Store::new(200, false);
-        let took = Duration::from_millis(1_500);
-        Own::on_request(&mut store, Signal::Traces, took, None);
-        Own::on_request(&mut store, Signal::Logs, took, Some("503"));
-        Own::on_retry(&mut store);
-        Own::on_flush(&mut store, took);
-        let lines: Vec<_> = store.take().iter().map(Point::line).collect();
-        assert_eq!(
-            lines,
-            [
-                "otel.sdk.exporter.operation.duration [otel.component.name=otlp_http_span_exporter/prefreeze, \
-             otel.component.type=otlp_http_span_exporter] 1 values, 1.500000 in all",
-                "otel.sdk.exporter.operation.duration [otel.component.name=otlp_http_log_exporter/prefreeze, \
-             otel.component.type=otlp_http_log_exporter, error.type=503] 1 values, 1.500000 in all",
-                "prefreeze.export.retries [] 1",
-                "prefreeze.flush.duration [] 1 values, 1.500000 in all",
-            ]
-        );
-    }
-}
+mod tests;

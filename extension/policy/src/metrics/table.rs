@@ -174,16 +174,16 @@ table! {
     Made = "prefreeze.items.made" Counter ["{item}"] ["signal"]
         "Items that Prefreeze made itself; these data points among them."
         from "ledger";
-    Delivered = "prefreeze.items.delivered" Counter ["{item}"] ["signal"]
+    Delivered = "prefreeze.items.delivered" Counter ["{item}"] ["signal", "prefreeze.destination"]
         "Items that the backend acknowledged."
         from "ledger";
     SampledOut = "prefreeze.items.sampled_out" Counter ["{item}"] ["signal"]
         "Items left out by a sampling decision."
         from "ledger";
-    Dropped = "prefreeze.items.dropped" Counter ["{item}"] ["signal", "reason"]
+    Dropped = "prefreeze.items.dropped" Counter ["{item}"] ["signal", "prefreeze.destination", "reason"]
         "Items that were given up, and why."
         from "ledger";
-    Held = "prefreeze.items.held" UpDownCounter ["{item}"] ["signal"]
+    Held = "prefreeze.items.held" UpDownCounter ["{item}"] ["signal", "prefreeze.destination"]
         "Items accepted and neither delivered nor given up: in memory, in flight, or in the spool."
         from "ledger";
     ExportBytes = "prefreeze.export.bytes" Counter ["By"] ["stage"]
@@ -204,7 +204,7 @@ table! {
     FlushChanges = "prefreeze.flush.changes" Counter ["{change}"] []
         "How often `adaptive` changed its mind."
         from "flush clock";
-    SpoolItems = "prefreeze.spool.items" UpDownCounter ["{item}"] ["signal"]
+    SpoolItems = "prefreeze.spool.items" UpDownCounter ["{item}"] ["signal", "prefreeze.destination"]
         "Items that are in the spool only, not in memory."
         from "spool";
     SpoolBytes = "prefreeze.spool.bytes" UpDownCounter ["By"] []

@@ -4,11 +4,14 @@
 //! said yet how the invocation ended, it waits a little longer: a crash after the last span must not cost
 //! the trace. What waits so is the first to go when room runs out.
 
+mod awaiting;
+mod settling;
 mod shedding;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::awaiting::Awaiting;
 use super::fragments::{Doubt, Fragments};
 use super::item::Item;
 use super::judge::{Judge, Verdict};
@@ -19,6 +22,7 @@ use super::words::Words;
 use super::{Circumstances, Decision, Sampling};
 use crate::account::INVOCATION_MAX;
 use crate::facts::Body;
+use crate::routing::Router;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
@@ -59,6 +63,7 @@ pub(crate) struct Assembly<B> {
     /// Whether the environment has ended: what still comes is judged at once.
     has_ended: bool,
     rulings: Rulings<B>,
+    awaiting: Awaiting<B>,
 }
 
 impl<B: Body> Assembly<B> {
@@ -74,22 +79,28 @@ impl<B: Body> Assembly<B> {
             is_overlapping: false,
             has_ended: false,
             rulings: Rulings::new(),
+            awaiting: Awaiting::new(),
         }
+    }
+
+    /// The same, where there are several destinations.
+    pub(crate) fn routed(self, router: Router) -> Self {
+        Self { judge: self.judge.routed(router), ..self }
     }
 
     /// Memory of what waits: encoded bytes and bookkeeping.
     pub(crate) const fn size(&self) -> usize {
-        self.fragments.size()
+        self.fragments.size() + self.awaiting.size()
     }
 
     /// Of that, the encoded bytes.
     pub(crate) fn encoded_bytes(&self) -> usize {
-        self.fragments.encoded_bytes()
+        self.fragments.encoded_bytes() + self.awaiting.encoded_bytes()
     }
 
     /// Of that, what would be left out, unless its invocation failed.
     pub(crate) const fn doubted(&self) -> usize {
-        self.fragments.doubted()
+        self.fragments.doubted() + self.awaiting.size()
     }
 
     /// Spans that wait.
@@ -99,7 +110,7 @@ impl<B: Body> Assembly<B> {
 
     /// The function's own bytes in all that waits.
     pub(crate) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut B> {
-        self.fragments.bodies_mut()
+        self.fragments.bodies_mut().chain(self.awaiting.bodies_mut())
     }
 
     /// How often the ratio of an operation rose, and fell back.
@@ -135,6 +146,7 @@ impl<B: Body> Assembly<B> {
         self.words.rename(request_id, &name);
         self.fragments.rename(request_id, &name);
         self.judged.rename(request_id, &name);
+        self.awaiting.rename(request_id, &name);
     }
 
     /// Takes a span in.
@@ -198,7 +210,7 @@ impl<B: Body> Assembly<B> {
         }
         for items in traces.into_values() {
             let verdict = self.judge.recovered(&items);
-            self.rulings.keep(items, verdict);
+            self.rulings.keep(items, verdict, self.judge.router());
         }
     }
 
@@ -211,6 +223,7 @@ impl<B: Body> Assembly<B> {
         if word.is_final {
             let traces = self.fragments.of(Some(&word.request_id), true);
             self.resolve(&word.request_id, word.failure, traces);
+            self.resolve_awaiting(&word.request_id, word.failure);
         }
     }
 
@@ -274,6 +287,7 @@ impl<B: Body> Assembly<B> {
             None => newest >= begun + PATIENCE && now.since(at) >= PATIENCE_MIN,
         });
         self.settle_doubts(None, ripe);
+        self.forget_awaiting(now);
     }
 
     /// The environment ends with a failure of the invocation that began last.
@@ -294,6 +308,7 @@ impl<B: Body> Assembly<B> {
             self.judge_one(now, trace_id, false);
         }
         self.settle_doubts(None, self.fragments.ripe(|_, _, _| true));
+        self.awaiting.forget_all();
     }
 
     /// What came since the last invocation was done, and belongs to none, is of that one if no other follows.
@@ -314,14 +329,17 @@ impl<B: Body> Assembly<B> {
     /// A late span goes the way of its trace; one that failed is kept whatever became of the others.
     fn follow(&mut self, judged: &Judged, item: Item<B>) {
         if judged.verdict.decision.is_keep() {
-            let stamp = judged.verdict.stamp(&item, false);
-            self.rulings.keep_late(item, stamp);
+            self.follow_awaiting(&item);
+            let router = self.judge.router();
+            let routes = router.late(judged.routes, &item);
+            self.rulings.keep_late(item, Verdict { routes, ..judged.verdict }, router);
         } else if item.is_failure() {
             let trace_id = item.trace_id();
-            let verdict = self.judge.revise(judged.verdict, Decision::Error);
+            let routes = self.judge.router().late(judged.routes, &item);
+            let verdict = Verdict { routes, ..self.judge.revise(judged.verdict, Decision::Error) };
             if verdict.decision.is_keep() {
                 self.judged.settle(trace_id, verdict);
-                self.rulings.keep(alloc::vec![item], verdict);
+                self.rulings.keep(alloc::vec![item], verdict, self.judge.router());
             } else {
                 self.rulings.leave_out_late(item);
             }
@@ -342,42 +360,22 @@ impl<B: Body> Assembly<B> {
         let is_nobodys = invocations.is_empty() && !is_early && (!self.is_overlapping || self.has_ended);
         let mut word = self.words.on(&invocations);
         word.is_final |= is_nobodys;
-        let verdict = self.judge.judge(now, &fragment.items, &word);
+        let mut verdict = self.judge.judge(now, &fragment.items, &word);
+        let before = self.judged.routes(trace_id);
+        verdict.routes = self.judge.router().after(before, &fragment.items, verdict.routes);
         let is_settled = verdict.decision.is_keep() || word.is_final;
         if is_early && !is_settled {
             return false;
         }
         self.judged.note(now, trace_id, &fragment.items, (verdict, invocations.clone()));
         if is_settled {
-            self.settle(trace_id, verdict);
+            self.settle_at(Some(now), trace_id, verdict);
         } else {
             let mut open = invocations;
             open.retain(|id| !self.words.is_final(id));
             self.fragments.set(trace_id, open, Some(Doubt { verdict, begun: self.begun, at: now }));
         }
         true
-    }
-
-    /// Settles the doubts of `traces`: they have failed, or they are left out.
-    fn settle_doubts(&mut self, failure: Option<Decision>, traces: Vec<TraceId>) {
-        for trace_id in traces {
-            let Some(doubt) = self.fragments.get(trace_id).and_then(|fragment| fragment.doubt) else {
-                continue;
-            };
-            let verdict = failure.map_or(doubt.verdict, |failure| self.judge.revise(doubt.verdict, failure));
-            self.settle(trace_id, verdict);
-        }
-    }
-
-    /// `verdict` is the last word on what waits of a trace.
-    fn settle(&mut self, trace_id: TraceId, verdict: Verdict) {
-        self.judged.settle(trace_id, verdict);
-        let Some(fragment) = self.fragments.take(trace_id) else { return };
-        if verdict.decision.is_keep() {
-            self.rulings.keep(fragment.items, verdict);
-        } else {
-            self.rulings.leave_out(fragment.items, verdict.decision);
-        }
     }
 }
 

@@ -32,6 +32,11 @@ impl<B: Body> Item<B> {
         }
     }
 
+    /// Whether it is the function's own.
+    pub(crate) const fn is_received(&self) -> bool {
+        matches!(self, Self::Received(_))
+    }
+
     pub(crate) fn parent(&self) -> Option<SpanId> {
         match self {
             Self::Received(span) => span.parent,
@@ -152,7 +157,15 @@ impl<B: Body> Item<B> {
             Self::Received(span) => (span.is_error, Content::Received(span.body)),
             Self::Made(span) => (true, Content::Made(span)),
         };
-        Entry { signal: Signal::Traces, count: 1, size, is_precious, content, stamp: stamp.map(Box::new) }
+        Entry {
+            signal: Signal::Traces,
+            count: 1,
+            size,
+            is_precious,
+            content,
+            stamp: stamp.map(Box::new),
+            shared: None,
+        }
     }
 }
 

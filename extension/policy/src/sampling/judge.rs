@@ -14,6 +14,7 @@ use super::trace_state::{self, Sampled, ThresholdEdit};
 use super::{Circumstances, Decision, Sampling};
 use crate::entry::Stamp;
 use crate::facts::{Body, Fact};
+use crate::routing::{Router, Routes};
 use crate::span::Span;
 use crate::time::Instant;
 
@@ -37,6 +38,8 @@ pub struct Verdict {
     pub randomness: Randomness,
     /// Whether a rule that counts let it pass: then probability says nothing of it.
     pub is_counted: bool,
+    /// The destinations that it is for.
+    pub routes: Routes,
 }
 
 impl Verdict {
@@ -78,6 +81,7 @@ pub struct Judge {
     rare: Rare,
     /// How often the ratio of an operation rose, and fell back.
     turns: (u64, u64),
+    router: Router,
 }
 
 impl Judge {
@@ -94,8 +98,18 @@ impl Judge {
             operations: Operations::new(),
             rare: Rare::new(),
             turns: (0, 0),
+            router: Router::default(),
             sampling,
         }
+    }
+
+    /// The same, where there are several destinations.
+    pub(crate) fn routed(self, router: Router) -> Self {
+        Self { router, ..self }
+    }
+
+    pub(crate) const fn router(&self) -> &Router {
+        &self.router
     }
 
     /// What would become of a trace of which the function did `spans`, as far as the spans can tell.
@@ -138,6 +152,7 @@ impl Judge {
             threshold: self.threshold_for(rule, standing),
             randomness: randomness(items),
             is_counted: false,
+            routes: self.router.of_trace(items, root),
         };
         let word = || items.iter().filter_map(word_of).max();
         let settled = self.settled(now, rule, failure, word, about);
@@ -159,6 +174,7 @@ impl Judge {
             threshold: self.threshold,
             randomness: randomness(items),
             is_counted: false,
+            routes: self.router.of_trace(items, local_root(items).unwrap_or_default()),
         }
     }
 

@@ -7,6 +7,7 @@ use super::judge::Verdict;
 use super::recent::Recent;
 use crate::account::INVOKE_DELAY_MAX;
 use crate::facts::Body;
+use crate::routing::Routes;
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
@@ -33,6 +34,8 @@ pub(super) struct Judged {
     pub(super) invocations: Vec<RequestId>,
     /// The end of its last span: what began later is not a late part of it.
     pub(super) until: UnixNanos,
+    /// Where parts of it go that do not tell themselves: with what one destination has for itself, if it had any.
+    pub(super) routes: Routes,
 }
 
 impl Judged {
@@ -91,6 +94,11 @@ impl JudgedTraces {
         self.recent.peek(&trace_id).map(|judged| &judged.invocations)
     }
 
+    /// Where an earlier part of a trace goes.
+    pub(super) fn routes(&self, trace: TraceId) -> Option<Routes> {
+        self.recent.peek(&trace).map(|judged| judged.routes)
+    }
+
     /// `items` of a trace were judged.
     pub(super) fn note<B: Body>(
         &mut self,
@@ -105,7 +113,9 @@ impl JudgedTraces {
         let ends = items.iter().map(Item::end).filter(|end| *end <= latest);
         let until = ends.max().unwrap_or_default();
         self.latest = self.latest.max(until);
-        self.recent.put(trace_id, Judged { verdict, invocations, until });
+        let before = self.routes(trace_id).filter(|before| before.is_exclusive());
+        let routes = before.unwrap_or(verdict.routes);
+        self.recent.put(trace_id, Judged { verdict, invocations, until, routes });
     }
 
     /// `verdict` is the last word on a trace.

@@ -17,7 +17,7 @@ impl Rule {
 }
 
 impl Condition {
-    fn holds<B: Body>(&self, item: &Item<B>, service: &str) -> bool {
+    pub(crate) fn holds<B: Body>(&self, item: &Item<B>, service: &str) -> bool {
         let is_text = |fact: Option<Fact<'_>>, pattern: &Pattern| {
             fact.and_then(Fact::text).is_some_and(|text| pattern.matches(text))
         };
@@ -37,6 +37,26 @@ impl Condition {
             Self::AtLeast(duration) => item.end().since(item.start()) >= *duration,
             Self::AtMost(duration) => item.end().since(item.start()) <= *duration,
         }
+    }
+
+    /// Whether a resource is so, by its facts; what only a span can be, none is.
+    pub(crate) fn holds_for_resource<'a>(
+        &self,
+        fact: impl Fn(&str) -> Option<Fact<'a>>,
+        service: &str,
+    ) -> bool {
+        match self {
+            Self::Service(pattern) => {
+                pattern.matches(fact("service.name").and_then(Fact::text).unwrap_or(service))
+            }
+            Self::Attribute(key, test) => test.holds(fact(key)),
+            _ => false,
+        }
+    }
+
+    /// Whether it can be asked of metrics and logs.
+    pub const fn is_of_resources(&self) -> bool {
+        matches!(self, Self::Service(_) | Self::Attribute(..))
     }
 }
 

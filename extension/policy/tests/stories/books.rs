@@ -51,8 +51,9 @@ fn what_was_found_on_disk_is_in_the_books_and_what_of_it_is_unreadable_too() {
         1_001,
         Input::Unparked { lane: LaneId::of(Signal::Traces), receipt: Receipt { spans, parcels: Vec::new() } },
     );
-    let lines =
-        said.iter().filter(|output| matches!(output, Output::Say(Notice::SpoolUnreadable(Signal::Traces))));
+    let lines = said.iter().filter(|output| {
+        matches!(output, Output::Say(Notice::SpoolUnreadable(LaneId { signal: Signal::Traces, .. })))
+    });
     assert_eq!(lines.count(), 1);
     let ledger = agent.ledger();
     assert_eq!(ledger.spans.dropped_for(DropReason::SpoolUnreadable), 2);

@@ -200,7 +200,7 @@ impl World {
             self.answer(signal, Outcome::Retry { after: None });
         }
         self.done();
-        assert!(self.said.contains(&Notice::BackendDown(signal)), "{:?}", self.said);
+        assert!(self.said.contains(&Notice::BackendDown(LaneId::of(signal))), "{:?}", self.said);
     }
 
     /// Items that are with the backend of each signal.
@@ -277,7 +277,7 @@ fn a_refusal_is_said_once_for_each_status() {
         .said
         .iter()
         .filter_map(|notice| match notice {
-            Notice::Refused { signal: Signal::Traces, status } => Some(*status),
+            Notice::Refused { lane: LaneId { signal: Signal::Traces, .. }, status } => Some(*status),
             _ => None,
         })
         .collect();

@@ -2,8 +2,9 @@
 
 use policy::{
     Agent, BatchId, Bounds, Config, Content, Duration, EndStatus, Ending, FlushMode, Input, Instant, Invoke,
-    Kind, Ledger, Measured, Measuring, Notice, Outcome, Output, Parcel, PlatformEvent, Point, Reading,
-    Receipt, RequestLimit, Response, Shutdown, ShutdownReason, Signal, Span, Subscription, UnixNanos, Usage,
+    Kind, LaneId, Ledger, Measured, Measuring, Notice, Outcome, Output, Parcel, PlatformEvent, Point,
+    Reading, Receipt, RequestLimit, Response, Shutdown, ShutdownReason, Signal, Span, Subscription,
+    UnixNanos, Usage,
 };
 
 use crate::made;
@@ -226,7 +227,7 @@ fn a_backend_that_knows_no_metrics_is_asked_once_and_that_is_no_fault() {
             }
         }
         assert_eq!(life.said.contains(&Notice::NoMetrics(status)), is_without, "{status}");
-        let refused = Notice::Rejected { signal: Signal::Metrics, status };
+        let refused = Notice::Rejected { lane: LaneId::of(Signal::Metrics), status };
         let lines = life.said.iter().filter(|notice| **notice == refused).count();
         assert_eq!(lines, usize::from(!is_without), "{status}: once");
         let sent = life.pieces.len();
@@ -240,7 +241,7 @@ fn a_backend_that_knows_no_metrics_is_asked_once_and_that_is_no_fault() {
     life.now += 10;
     life.send(1, "r-1", 3);
     life.answer(Signal::Metrics, Outcome::Rejected { status: 404 });
-    assert!(life.said.contains(&Notice::Rejected { signal: Signal::Metrics, status: 404 }));
+    assert!(life.said.contains(&Notice::Rejected { lane: LaneId::of(Signal::Metrics), status: 404 }));
 }
 
 #[test]

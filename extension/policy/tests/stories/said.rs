@@ -75,10 +75,10 @@ const fn line(reason: DropReason) -> Option<Notice> {
     match reason {
         DropReason::NoDestination => Some(Notice::NoDestination(OF)),
         DropReason::OutboxFull => Some(Notice::OutboxFull(OF)),
-        DropReason::Rejected => Some(Notice::Rejected { signal: OF, status: 400 }),
-        DropReason::PartlyRejected => Some(Notice::PartlyRejected(OF)),
-        DropReason::TooLarge => Some(Notice::TooLarge(OF)),
-        DropReason::SpoolUnreadable => Some(Notice::SpoolUnreadable(OF)),
+        DropReason::Rejected => Some(Notice::Rejected { lane: LaneId::of(OF), status: 400 }),
+        DropReason::PartlyRejected => Some(Notice::PartlyRejected(LaneId::of(OF))),
+        DropReason::TooLarge => Some(Notice::TooLarge(LaneId::of(OF))),
+        DropReason::SpoolUnreadable => Some(Notice::SpoolUnreadable(LaneId::of(OF))),
         DropReason::Shutdown | DropReason::Replaced => None,
     }
 }

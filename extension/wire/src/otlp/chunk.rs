@@ -54,13 +54,11 @@ pub(crate) struct Scope {
     pub(crate) rest: Vec<Stretch>,
 }
 
-/// A span: its field in the `ScopeSpans`, tag and all.
+/// A span: its field in the `ScopeSpans`, tag and all. There is one for every span that is held, so it is small.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanAt {
     pub(crate) field: Stretch,
     pub(crate) scope: u16,
-    /// How long its tag and its length are.
-    pub(crate) head: u8,
     /// `None` where they have to be looked for.
     pub(crate) attributes: Option<AttributesAt>,
     pub(crate) name: TextAt,
@@ -88,28 +86,26 @@ impl AttributesAt {
     }
 }
 
-/// Where a text of a span is in its message.
+/// Where the field of a text of a span begins in its message, counted from one; zero where it has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TextAt {
-    start: u16,
-    len: u16,
-}
+pub(crate) struct TextAt(u8);
 
 impl TextAt {
-    /// Beyond what two bytes can count: it has to be looked for.
-    const FAR: Self = Self { start: u16::MAX, len: u16::MAX };
+    /// Beyond what a byte can count: it has to be looked for.
+    const FAR: u8 = u8::MAX;
 
-    pub(crate) fn new(range: Range<usize>) -> Self {
-        match (u16::try_from(range.start), u16::try_from(range.len())) {
-            (Ok(start), Ok(len)) => Self { start, len },
-            _ => Self::FAR,
-        }
+    /// Of a field that begins at `start`.
+    pub(crate) fn new(start: usize) -> Self {
+        Self(u8::try_from(start + 1).unwrap_or(Self::FAR))
     }
 
-    /// The text in `span`; an empty one where it has none, and `None` where it has to be looked for.
+    /// What the text in `span` begins with: its field. `None` where it has to be looked for.
     pub(crate) fn of(self, span: &[u8]) -> Option<&[u8]> {
-        let start = usize::from(self.start);
-        (self != Self::FAR).then(|| &span[start..start + usize::from(self.len)])
+        match self.0 {
+            Self::FAR => None,
+            0 => Some(&[]),
+            number => Some(&span[usize::from(number) - 1..]),
+        }
     }
 }
 

@@ -32,7 +32,15 @@ impl policy::Body for Body {
     fn resource(&self, key: &str) -> Option<Fact<'_>> {
         let span = self.chunk.places().spans.get(self.span? as usize)?;
         let group = self.chunk.places().scopes.get(span.scope as usize)?.group;
-        let resource = self.chunk.places().groups.get(group as usize)?.resource?;
+        self.resource_at(group as usize, key)
+    }
+
+    fn resources(&self) -> usize {
+        if self.span.is_some() { 0 } else { self.chunk.places().groups.len() }
+    }
+
+    fn resource_at(&self, index: usize, key: &str) -> Option<Fact<'_>> {
+        let resource = self.chunk.places().groups.get(index)?.resource?;
         let [value] = values(content(self.chunk.slice(resource)), RESOURCE_ATTRIBUTES, [key]);
         fact(value?)
     }
@@ -58,7 +66,7 @@ impl Body {
     /// Where the span is, and its message; `None` for a body of metrics or logs.
     fn message(&self) -> Option<(&SpanAt, &[u8])> {
         let at = self.chunk.places().spans.get(self.span? as usize)?;
-        Some((at, &self.chunk.slice(at.field)[usize::from(at.head)..]))
+        Some((at, content(self.chunk.slice(at.field))))
     }
 
     /// The part of the span's message that its attributes are in.
@@ -70,10 +78,11 @@ impl Body {
     /// A text field of the span; of several, the last, as in any decoder.
     fn text(&self, number: u32, place: impl FnOnce(&SpanAt) -> TextAt) -> &str {
         let Some((at, span)) = self.message() else { return "" };
-        let text = place(at).of(span).unwrap_or_else(|| look_for(span, number));
-        if text.is_empty() {
-            return "";
-        }
+        let text = match place(at).of(span) {
+            Some([]) => return "",
+            Some(field) => content(field),
+            None => look_for(span, number),
+        };
         from_utf8(text).unwrap_or_default()
     }
 }

@@ -182,9 +182,7 @@ impl Scan {
             {
                 let body = Body { chunk: self.chunk.clone(), span: Some(self.places.spans.len() as u32) };
                 let Facts { attributes, name, trace_state, .. } = facts;
-                // Its tag and its length have ten bytes each at the most.
-                let head = (field.content_start() - field.start) as u8;
-                let at = SpanAt { field: stretch, scope: index, head, attributes, name, trace_state };
+                let at = SpanAt { field: stretch, scope: index, attributes, name, trace_state };
                 self.places.spans.push(at);
                 self.found.push(facts.span(stretch.len(), body));
             } else {
@@ -266,8 +264,8 @@ impl<'a> Facts<'a> {
                     valid::field(number, value, schema::SPAN, valid::SPAN)?;
                     match number {
                         SPAN_STATUS => is_error = is_error_status(value.bytes())?,
-                        SPAN_NAME => name = TextAt::new(field.content_start()..field.end),
-                        SPAN_TRACE_STATE => trace_state = TextAt::new(field.content_start()..field.end),
+                        SPAN_NAME => name = TextAt::new(field.start),
+                        SPAN_TRACE_STATE => trace_state = TextAt::new(field.start),
                         _ => {}
                     }
                 }

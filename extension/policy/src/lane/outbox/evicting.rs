@@ -33,7 +33,7 @@ impl<B: Clone> Outbox<B> {
                 was_cut_off: old.was_cut_off,
                 ..Batch::new(id, old.source, precious, old.since)
             };
-            self.held += rest.held();
+            self.hold(&rest.entries, rest.held());
             self.ready.insert(index, rest);
         }
         Some(count)
@@ -55,8 +55,7 @@ impl<B: Clone> Outbox<B> {
         let queues = self.queues.iter_mut().filter_map(|queue| Some((first(queue)?, queue)));
         let (index, queue) = queues.max_by_key(|(_, queue)| queue.size())?;
         let entry = queue.remove(index)?;
-        debug_assert!(self.held >= entry.held(), "what is given up was held");
-        self.held -= entry.held();
+        self.let_go(core::slice::from_ref(&entry), entry.held());
         Some(u64::from(entry.count))
     }
 

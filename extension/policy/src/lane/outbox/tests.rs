@@ -22,6 +22,7 @@ fn entry(size: u32, is_precious: bool) -> Entry<u32> {
         is_precious,
         content: Content::Received(size),
         stamp: None,
+        shared: None,
     }
 }
 

@@ -10,6 +10,10 @@ use super::Assembly;
 impl<B: Body> Assembly<B> {
     /// Makes room with what would be left out anyway; false when nothing is.
     pub(crate) fn settle_oldest_doubt(&mut self) -> bool {
+        // What only waits to be sent a second time goes first.
+        if self.awaiting.forget_all() {
+            return true;
+        }
         let Some((trace_id, doubt)) = self.fragments.oldest_doubt() else { return false };
         self.settle(trace_id, doubt.verdict);
         true

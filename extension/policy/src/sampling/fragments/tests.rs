@@ -36,6 +36,7 @@ fn doubt(seconds: u64, begun: u64) -> Option<Doubt> {
         threshold: Threshold::ALWAYS,
         randomness: Randomness::LEAST,
         is_counted: false,
+        routes: crate::Routes::FIRST,
     };
     Some(Doubt { verdict, begun, at: at(seconds) })
 }

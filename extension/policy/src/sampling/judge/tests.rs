@@ -245,6 +245,7 @@ fn a_span_is_stamped_with_the_threshold_that_held_for_it_and_the_reason_if_it_ha
         threshold: threshold(at),
         randomness: Randomness::from_hex(randomness).expect("14 digits"),
         is_counted,
+        routes: Routes::FIRST,
     };
     let (high, low) = ("c0000000000000", "40000000000000");
     let probable = verdict(Decision::Ratio, "8", high, false);

@@ -1,0 +1,202 @@
+//! Which destinations something is for, and which of them take it.
+
+use alloc::vec::Vec;
+
+use super::*;
+use crate::config::Destinations;
+use crate::sampling::{Pattern, Ratio};
+use crate::span::{Kind, Span, SpanId, TraceId};
+use crate::time::UnixNanos;
+
+/// A span of this name, or the resources of metrics or logs with these services.
+#[derive(Clone, Debug, Default)]
+struct Named(&'static str, &'static [&'static str]);
+
+impl Body for Named {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn resources(&self) -> usize {
+        self.1.len()
+    }
+
+    fn resource_at(&self, index: usize, key: &str) -> Option<Fact<'_>> {
+        (key == "service.name").then(|| Fact::Text(self.1[index]))
+    }
+}
+
+fn item(name: &'static str, kind: Kind, parent: Option<u8>) -> Item<Named> {
+    let id = |number: u8| SpanId::new([number; 8]).expect("not zero");
+    Item::Received(Span {
+        trace_id: TraceId::new([9; 16]).expect("not zero"),
+        span_id: id(1),
+        parent: parent.map(id),
+        parent_is_remote: None,
+        kind,
+        start: UnixNanos(1),
+        end: UnixNanos(2),
+        is_error: false,
+        request_id: None,
+        size: 100,
+        body: Named(name, &[]),
+    })
+}
+
+/// The span that is made for an invocation whose function sent none.
+fn made() -> Item<Named> {
+    Item::Made(Arc::new(crate::span::PlatformSpan {
+        trace_id: TraceId::new([9; 16]).expect("not zero"),
+        span_id: SpanId::new([2; 8]).expect("not zero"),
+        parent: None,
+        name: "function".into(),
+        kind: Kind::Server,
+        start: UnixNanos(1),
+        end: UnixNanos(2),
+        error_type: None,
+        attributes: Vec::new(),
+        links: Vec::new(),
+    }))
+}
+
+fn further(when: Vec<Condition>, takes: Takes, is_exclusive: bool) -> Further {
+    Further {
+        name: "further".into(),
+        signals: Destinations::ALL,
+        reaches: Destinations::ALL,
+        limits: [crate::RequestLimit::NONE; 3],
+        holds: true,
+        when,
+        takes,
+        is_exclusive,
+    }
+}
+
+fn named(pattern: &str) -> Vec<Condition> {
+    alloc::vec![Condition::Name(Pattern::new(pattern))]
+}
+
+fn router(further: Vec<Further>) -> Router {
+    Router::new(&Config { further, ..Config::default() })
+}
+
+/// The numbers of those among them.
+fn numbers(routes: Routes) -> Vec<u8> {
+    (0..8).filter(|number| routes.has(*number)).collect()
+}
+
+#[test]
+fn one_destination_gets_everything_and_asks_nothing() {
+    let sole = router(Vec::new());
+    assert!(sole.is_sole() && !sole.asks_traces());
+    assert_eq!(sole.of_trace(&[item("a", Kind::Client, Some(7))], 0), Routes::FIRST);
+    assert_eq!(sole.of_entry::<Named>(Signal::Logs, None), Routes::FIRST);
+    assert_eq!(sole.way(Routes::FIRST, false, Randomness::LEAST), Way::To(Routes::FIRST, Routes::NONE));
+}
+
+#[test]
+fn a_part_of_a_trace_goes_by_the_span_that_stands_for_the_invocation() {
+    let open = || {
+        router(alloc::vec![
+            further(named("pay.*"), Takes::Kept, false),
+            further(Vec::new(), Takes::Kept, false)
+        ])
+    };
+    let exclusive = || {
+        router(alloc::vec![
+            further(named("pay.*"), Takes::Kept, true),
+            further(named("*.in"), Takes::Kept, true)
+        ])
+    };
+    let entry = |name| alloc::vec![item(name, Kind::Server, Some(7))];
+    let rows = [
+        (open(), entry("pay.new"), &[0, 1, 2][..]),
+        (open(), entry("order.new"), &[0, 2]),
+        (open(), alloc::vec![item("order.new", Kind::Client, Some(7))], &[0, 2]),
+        (exclusive(), entry("pay.new"), &[1]),
+        (exclusive(), entry("pay.in"), &[1, 2]),
+        (exclusive(), entry("order.new"), &[0]),
+        (exclusive(), alloc::vec![item("order.new", Kind::Internal, None)], &[0]),
+        // What was made in the place of a root has not its name, unless there is nothing else.
+        (exclusive(), alloc::vec![made(), item("order.new", Kind::Client, Some(7))], &[1, 2]),
+        (exclusive(), alloc::vec![made(), item("pay.new", Kind::Server, Some(7))], &[1]),
+        (exclusive(), alloc::vec![made()], &[0]),
+        // Nothing tells what it belongs to.
+        (exclusive(), alloc::vec![item("order.new", Kind::Client, Some(7))], &[1, 2]),
+    ];
+    for (router, items, expected) in rows {
+        assert!(router.asks_traces());
+        assert_eq!(numbers(router.of_trace(&items, 0)), expected, "{items:?}");
+    }
+}
+
+#[test]
+fn a_later_part_follows_an_earlier_one_unless_it_tells_itself() {
+    let router = router(alloc::vec![further(named("pay.*"), Takes::Kept, true)]);
+    let (child, pay, order) = (
+        item("select", Kind::Client, Some(7)),
+        item("pay.new", Kind::Server, Some(7)),
+        item("order.new", Kind::Server, Some(7)),
+    );
+    let [own, alone] = [Routes::FIRST, Routes::one(1)];
+    for (before, item, expected) in [
+        (None, &child, alone),
+        (Some(own), &child, own),
+        (Some(alone), &child, alone),
+        (Some(own), &pay, alone),
+        (Some(alone), &order, own),
+    ] {
+        let items = core::slice::from_ref(item);
+        assert_eq!(router.after(before, items, router.of_trace(items, 0)), expected, "{before:?} {item:?}");
+    }
+    for (before, item, expected) in [
+        (own, &child, own),
+        (alone, &child, alone),
+        (own, &pay, alone),
+        (alone, &order, alone),
+        (own, &order, own),
+    ] {
+        assert_eq!(router.late(before, item), expected, "{before:?} {item:?}");
+    }
+}
+
+#[test]
+fn each_takes_what_it_says_of_what_can_reach_it() {
+    let half = Takes::Share(Ratio::new(0.5).expect("a share"));
+    let nowhere = Further { reaches: Destinations::NONE, ..further(Vec::new(), Takes::Kept, true) };
+    let to = |takes| further(Vec::new(), takes, false);
+    let router = router(alloc::vec![to(Takes::Kept), to(Takes::Failures), to(half), nowhere]);
+    let [low, high] =
+        ["00000000000000", "c0000000000000"].map(|text| Randomness::from_hex(text).expect("14 digits"));
+    let routes =
+        |numbers: &[u8]| numbers.iter().fold(Routes::NONE, |all, number| all.and(Routes::one(*number)));
+    for (matched, is_failure, randomness, expected) in [
+        (&[0, 1, 2, 3][..], false, low, Way::To(routes(&[0, 1]), Routes::NONE)),
+        (&[0, 1, 2, 3], true, low, Way::To(routes(&[0, 1, 2]), Routes::NONE)),
+        (&[0, 1, 2, 3], false, high, Way::To(routes(&[0, 1]), routes(&[3]))),
+        (&[2], false, high, Way::Nobody),
+        (&[2, 3], false, low, Way::Nobody),
+        (&[4], true, high, Way::Nowhere),
+        (&[2, 4], true, high, Way::To(routes(&[2]), Routes::NONE)),
+    ] {
+        assert_eq!(router.way(routes(matched), is_failure, randomness), expected, "{matched:?} {is_failure}");
+    }
+    let thresholds: Vec<_> = router.thresholds(routes(&[0, 1, 2, 3])).collect();
+    assert_eq!(thresholds, [(Routes::one(3), Threshold::of(Ratio::new(0.5).expect("a share")))]);
+}
+
+#[test]
+fn metrics_and_logs_go_by_any_of_their_resources() {
+    let service = |pattern: &str| alloc::vec![Condition::Service(Pattern::new(pattern))];
+    let of_logs = Further {
+        signals: Destinations { logs: true, ..Destinations::NONE },
+        ..further(service("shop"), Takes::Kept, true)
+    };
+    let router = router(alloc::vec![of_logs, further(named("*"), Takes::Kept, false)]);
+    assert!(router.asks_traces());
+    let body = Named("", &["stock", "shop"]);
+    assert_eq!(numbers(router.of_entry(Signal::Logs, Some(&body))), [1]);
+    assert_eq!(numbers(router.of_entry(Signal::Metrics, Some(&body))), [0], "a name is what only spans have");
+    assert_eq!(numbers(router.of_entry(Signal::Logs, Some(&Named("", &["stock"])))), [0]);
+    assert_eq!(numbers(router.of_entry::<Named>(Signal::Logs, None)), [0]);
+}
