@@ -14,6 +14,7 @@ mod residency;
 mod sampling;
 mod sdk;
 mod table;
+mod tls;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
 
+pub use self::tls::TlsFiles;
 use crate::aws::{Queue, Scope, Source};
 use crate::guarding::Guarding;
 use aws::Making;
@@ -169,17 +171,6 @@ impl Packing {
             Self::Zstd => Some("zstd"),
         }
     }
-}
-
-/// Paths of PEM files; read when the client is built, after registration.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificates to trust besides the built-in roots.
-    pub certificate: Option<String>,
-    /// Our own chain.
-    pub client_certificate: Option<String>,
-    /// Its key.
-    pub client_key: Option<String>,
 }
 
 /// `AWS_LAMBDA_RUNTIME_API`: host and port of the platform's API.
@@ -390,9 +381,6 @@ const fn path_of(signal: Signal) -> &'static str {
     }
 }
 
-const CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CERTIFICATE";
-const CLIENT_CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE";
-const CLIENT_KEY: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_KEY";
 const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 /// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
 /// megabyte, and is there twice while it is read or packed; and the allocator leaves gaps, a tenth of what is held.
@@ -524,32 +512,6 @@ impl Reader {
             limit,
             queue,
         })
-    }
-
-    /// A relative path begins in the function's package, as those of other files.
-    fn tls_files(&mut self, signal: Signal) -> TlsFiles {
-        let path = |name| {
-            let path = self.get(&self.form(name, signal))?;
-            Some(self.package().join(path).to_string_lossy().into_owned())
-        };
-        let tls = TlsFiles {
-            certificate: path(CERTIFICATE),
-            client_certificate: path(CLIENT_CERTIFICATE),
-            client_key: path(CLIENT_KEY),
-        };
-        self.report_half_identity(&tls, signal);
-        tls
-    }
-
-    /// A client certificate is of no use without its key, and the reverse.
-    fn report_half_identity(&mut self, tls: &TlsFiles, signal: Signal) {
-        let (has, lacks) = match (&tls.client_certificate, &tls.client_key) {
-            (Some(_), None) => (CLIENT_CERTIFICATE, CLIENT_KEY),
-            (None, Some(_)) => (CLIENT_KEY, CLIENT_CERTIFICATE),
-            _ => return,
-        };
-        let name = self.form(has, signal);
-        self.problem(&name, format!("of no use without {lacks}"));
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {

@@ -1,9 +1,12 @@
 //! Series: values of one metric under one set of attributes, bounded in number, with one for everything else.
 
+mod digest;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use self::digest::{digest, is_same, mix};
 use super::histogram::{BUCKETS_MAX, Buckets, Histogram};
 use super::measuring::Temporality;
 use super::table::Metric;
@@ -305,30 +308,6 @@ impl Store {
         self.spare_texts.clear();
         points
     }
-}
-
-/// Keys are constants: nearly always the same one is at the same place.
-fn is_same(key: &'static str, other: &'static str) -> bool {
-    core::ptr::eq(key, other) || key == other
-}
-
-/// Tells nearly all labels apart, eight bytes at a time; keys by their lengths only, which order nearly decides.
-fn digest(labels: &[Label<'_>]) -> u64 {
-    let mut digest = 0;
-    for (key, value) in labels {
-        digest = mix(digest, (key.len() << 32 | value.len()) as u64);
-        let mut words = value.as_bytes().chunks_exact(8);
-        for word in &mut words {
-            digest = mix(digest, u64::from_le_bytes(word.try_into().expect("eight bytes")));
-        }
-        digest = words.remainder().iter().fold(digest, |digest, byte| mix(digest, u64::from(*byte)));
-    }
-    digest
-}
-
-/// By the multiplier of FxHash, of which the upper half is mixed well.
-const fn mix(digest: u64, word: u64) -> u64 {
-    (digest.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
 /// A reading to send; the room for its buckets stays here.
