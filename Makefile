@@ -1,7 +1,7 @@
 # The front door for hands: what to type. The work itself is in layer-build/ and in the test crates.
 .DEFAULT_GOAL := help
-.PHONY: help build test check counts counts-write fmt demo sim mutants soak outages fuzz foreign bench layer layer-test deploy-test reproduce release dashboards size clean deny \
-        deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ReceiptFunction
+.PHONY: help build test check counts counts-write fmt demo demo-hybrid sim mutants soak outages fuzz foreign bench layer layer-test deploy-test reproduce release dashboards size clean deny \
+        deploy build-PrefreezeLayer build-AuthorizeFunction build-ReconcileFunction build-ForwarderFunction build-ReceiptFunction
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 XTASK  := cargo run --quiet --package layer-build --
@@ -12,7 +12,7 @@ CARGO_MUTANTS_VERSION := 27.1.0
 CARGO_MUTANTS := $(TARGET)/tools/cargo-mutants-$(CARGO_MUTANTS_VERSION)/bin/cargo-mutants
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build everything for this machine
 	cargo build --workspace
@@ -37,6 +37,9 @@ fmt: ## Format the code
 
 demo: build ## Show the payment flow end to end, on this machine, without AWS
 	$(TARGET)/debug/demo
+
+demo-hybrid: build ## The same with telemetry through a queue, to a collector that is down for the first half
+	$(TARGET)/debug/demo hybrid
 
 sim: ## Replay a simulation: make sim SEED=7, or N=100000 seeds
 	$(if $(SEED),SIM_SEED=$(SEED)) $(if $(N),SIM_RUNS=$(N)) cargo test --profile sim -p simulation -- --nocapture
@@ -173,6 +176,9 @@ build-AuthorizeFunction:
 
 build-ReconcileFunction:
 	$(XTASK) function reconcile --target $(SAM_ARCH) --into "$(ARTIFACTS_DIR)"
+
+build-ForwarderFunction:
+	$(XTASK) function forwarder --target $(SAM_ARCH) --into "$(ARTIFACTS_DIR)"
 
 build-ReceiptFunction: # awslambdaric is part of the managed runtime
 	grep -v awslambdaric examples/payments/receipt/requirements.txt | python3 -m pip install --quiet --no-compile \

@@ -38,6 +38,7 @@ mod black_box {
     mod next;
     mod privacy;
     mod proxies;
+    mod queue;
     mod receiver;
     mod residency;
     mod routes;

@@ -23,6 +23,17 @@ const MEMORY: u64 = 512 << 20;
 /// How long a flush holds an invocation: a backend 20 ms away and our own 0.2 ms, and our own 0.04 ms.
 const HELD_END: f64 = 0.020_2;
 const HELD_CONTINUOUS: f64 = 0.000_04;
+/// SQS's price of a million requests to a standard queue, and how many it counts for a message: it is sent, received and deleted,
+/// the last two in tens.
+const QUEUE_MILLION: f64 = 0.40;
+const QUEUE_REQUESTS: f64 = 1.0 + 2.0 / 10.0;
+/// What SQS counts as one request.
+const QUEUE_CHUNK: usize = 64 << 10;
+/// Lambda's price of a million requests.
+const LAMBDA_MILLION: f64 = 0.20;
+/// The forwarder takes so many messages at once, and so many seconds for them.
+const FORWARDED: f64 = 100.0;
+const FORWARDING: f64 = 0.100;
 /// How long a function runs for a payment.
 const HANDLER: f64 = 0.120;
 
@@ -92,7 +103,7 @@ fn packed(raw: &[u8]) -> usize {
 
 fn page() -> String {
     let [arm64, x86] = [Architecture::Arm64, Architecture::X86].map(|it| Prices::listed(MEMORY, it));
-    [introduction(&arm64, &x86), payments(&arm64), billed(&arm64, &x86)].concat()
+    [introduction(&arm64, &x86), payments(&arm64), billed(&arm64, &x86), queued(&arm64)].concat()
 }
 
 /// What the prices are, and what is reckoned with them.
@@ -224,6 +235,51 @@ own part, on x86_64 only):
         "
 `adaptive`, the default, is `continuous` where invocations are frequent, and at ten million payments a month they are.
 `PREFREEZE_COST_CAP_MS_PER_MIN` bounds what flushing may cost in any case.
+",
+    );
+    page
+}
+
+/// What a queue costs beside sending directly.
+fn queued(arm64: &Prices) -> String {
+    let mut page = "
+## Through a queue
+
+[A queue](hybrid.md) between the functions and the backend costs, for the same ten million payments: SQS's requests, at 0.40 USD a million (a message of up to
+64 KiB is one to send, and a fifth of one to receive and delete), and the forwarder, at 100 messages and 100 ms for an invocation of 512 MB.
+
+| messages | a month | bytes of a message | SQS | forwarder | together |
+|---|---|---|---|---|---|
+"
+    .to_owned();
+    let (authorize, reconcile) = (authorize().encode_to_vec(), reconcile().encode_to_vec());
+    for invocations in [1, 10, 100] {
+        let together: Vec<u8> =
+            (0..invocations).flat_map(|_| [&authorize[..], &reconcile].concat()).collect();
+        // Half of them are of one function, and half of the other.
+        let size = packed(&together).div_ceil(2).div_ceil(3) * 4;
+        let messages = PAYMENTS * FUNCTIONS / f64::from(invocations);
+        let chunks = size.div_ceil(QUEUE_CHUNK) as f64;
+        let sqs = messages * chunks * QUEUE_REQUESTS * QUEUE_MILLION / 1e6;
+        let batches = messages / FORWARDED;
+        let forwarder = batches * LAMBDA_MILLION / 1e6 + arm64.of_seconds(batches * FORWARDING);
+        let each = if invocations == 1 {
+            "one for each invocation".to_owned()
+        } else {
+            format!("one for {invocations}")
+        };
+        let _ = writeln!(
+            page,
+            "| {each} | {:.1} M | {size} | {sqs:.2} | {forwarder:.2} | {:.2} |",
+            messages / 1e6,
+            sqs + forwarder
+        );
+    }
+    page.push_str(
+        "
+All in USD a month. Sent directly, none of this is paid, and a flush takes the time to the backend instead of that to SQS. The spans are alike here: many
+of yours pack less well. `end` sends one message for each invocation; `continuous` and `adaptive` send one for several where they are frequent. Egress is paid
+once, by the forwarder, for fewer and larger requests. Lambda polls an empty queue, too, for less than a million requests a month.
 ",
     );
     page

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::clock::Clock;
 use crate::driver::Inbox;
-use crate::exporter::Exporter;
-use crate::settings::Settings;
+use crate::exporter::{Exporter, unusable_files};
+use crate::settings::{Problem, Settings};
 
 /// What was found, for people.
 #[derive(Debug)]
@@ -21,7 +21,29 @@ pub struct Diagnosis {
 /// Where each cause is explained.
 const PAGE: &str = "docs/troubleshooting.md#why-do-requests-to-the-backend-fail";
 
-/// Checks `settings`, and sends an empty request of each signal to where it goes.
+/// Adds to the problems of `settings` what is wrong with the files that they name, which only people are told before the files
+/// are needed. Such files are not named any more then.
+pub fn look_at_files(settings: &mut Settings) {
+    let mut problems = Vec::new();
+    for destination in settings.destinations.iter_mut().flatten() {
+        for (name, reason) in unusable_files(destination) {
+            let problem = Problem { name: name.to_owned(), reason };
+            // Signals share files as a rule.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+            let tls = &mut destination.tls;
+            match name.ends_with("_OTLP_CERTIFICATE") {
+                true => tls.certificate = None,
+                false => (tls.client_certificate, tls.client_key) = (None, None),
+            }
+        }
+    }
+    settings.problems.extend(problems);
+}
+
+/// Checks `settings`, and sends an empty request of each signal to where it goes. To a queue that is a message, because
+/// nothing else shows that the role may send one, and that SQS can use its key. The forwarder takes it for what it is.
 ///
 /// # Errors
 /// When there are no threads or file descriptors for a client.
@@ -33,7 +55,8 @@ pub fn examine(settings: Settings) -> io::Result<Diagnosis> {
     Ok(diagnosis)
 }
 
-async fn look(settings: Settings) -> Diagnosis {
+async fn look(mut settings: Settings) -> Diagnosis {
+    look_at_files(&mut settings);
     let mut text = String::new();
     let mut is_well = settings.is_well();
     let found = [
@@ -64,8 +87,13 @@ async fn look(settings: Settings) -> Diagnosis {
             let _ = writeln!(text, "{name}: go nowhere (PREFREEZE_EXPORTER_OTLP_ENDPOINT)");
             continue;
         };
+        let is_queue = url.starts_with("sqs:");
         let _ = write!(text, "{name}: {url}: ");
         match exporter.probe(lane).await {
+            None | Some(Ok(())) if is_queue => text.push_str(
+                "well, it took a message with nothing in it
+",
+            ),
             None | Some(Ok(())) => text.push_str("well, an empty request was accepted\n"),
             Some(Err(finding)) => {
                 is_well = false;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::{
-    Agent, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Phase, Place, Prices, Receipt,
-    RequestLimits,
+    Agent, Content, Entry, Guarded, Input, Instant, LaneId, Measured, Notice, Output, Phase, Place, Prices,
+    Receipt, RequestLimits, Temporality,
 };
 use tokio::sync::mpsc;
 use wire::otlp::{Body, Identity};
@@ -86,6 +86,8 @@ pub struct Driver {
     pub exporter: Exporter,
     /// Completes resources; replaced, never changed, once an export holds it.
     pub identity: Arc<Identity>,
+    /// The same of metrics of our own, as it was when the first of them left: see [`Driver::identity_of`].
+    pub measured_as: Option<Arc<Identity>>,
     /// Told once for each `/next` that may be asked.
     pub next: mpsc::UnboundedSender<()>,
     /// Under which names CloudWatch keeps metrics that are written as lines.
@@ -203,6 +205,7 @@ impl Driver {
             if !self.names_instance {
                 instance::name(Arc::make_mut(&mut self.identity), seed);
             }
+            self.measured_as = None;
             self.exporter.on_restored();
             self.agent.handle(self.clock.now(), Input::Restored { seed });
             self.carry_out();
@@ -252,11 +255,12 @@ impl Driver {
                 Output::Park { lane, entries } => self.park(lane, &entries),
                 Output::Unpark { lane, place } => self.unpark(lane, place),
                 Output::Export { id, lane, entries, effort } => {
+                    let identity = self.identity_of(&entries);
                     if let Some((invocation, spool)) = self.invocation.as_mut().zip(self.spool.as_ref()) {
                         let is_sole = self.destinations.is_empty();
-                        invocation.on_export(spool, &self.identity, id, &entries, is_sole);
+                        invocation.on_export(spool, &identity, id, &entries, is_sole);
                     }
-                    self.exporter.export(id, lane, entries, effort, self.identity.clone());
+                    self.exporter.export(id, lane, entries, effort, identity);
                 }
                 Output::LeftOut(bodies) => wire::otlp::leave_out(bodies),
                 Output::Cancel(id) => self.exporter.cancel(id),
@@ -287,9 +291,30 @@ impl Driver {
         }
     }
 
-    fn park(&self, lane: LaneId, entries: &[Entry<Body>]) {
+    /// Who the resource of `entries` names.
+    ///
+    /// What the function calls itself is known when its first spans come, and may change with each request. Stores keep
+    /// series by resource: a total would be counted once under each name. So metrics of our own keep the name that they had
+    /// first; deltas, which add up under any, wait for the function's.
+    fn identity_of(&mut self, entries: &[Entry<Body>]) -> Arc<Identity> {
+        let measured = entries.iter().find_map(|entry| match &entry.content {
+            Content::Measured(measured) => Some(measured),
+            _ => None,
+        });
+        let Some(measured) = measured else { return self.identity.clone() };
+        if let Some(identity) = &self.measured_as {
+            return identity.clone();
+        }
+        if measured.temporality == Temporality::Cumulative || self.identity.is_observed() {
+            self.measured_as = Some(self.identity.clone());
+        }
+        self.identity.clone()
+    }
+
+    fn park(&mut self, lane: LaneId, entries: &[Entry<Body>]) {
         let count: u32 = entries.iter().map(|entry| entry.count).sum();
-        let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, &self.identity, take);
+        let identity = self.identity_of(entries);
+        let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, &identity, take);
         let spool = self.spool.as_ref();
         let place = spool.and_then(|spool| spool.write_pieces(Kind::Parked(lane), count, pieces));
         self.inbox.send(Message::Input(Input::Parked { lane, place }));

@@ -10,6 +10,7 @@ mod gzip;
 mod health;
 mod packing;
 mod probe;
+mod queue;
 mod secrets;
 mod signing;
 mod trust;
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use policy::{BatchId, Effort, Entry, Input, LaneId, Outcome, Signal, UnixNanos};
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use tokio::task::AbortHandle;
 use wire::collector::Answer;
@@ -40,6 +41,12 @@ use crate::caught::caught_async;
 use crate::clock::{Clock, NEXT_FIRST, pause};
 use crate::driver::{Inbox, Message};
 use crate::settings::{Destination, Packing, Protocol, Vaults};
+
+/// What of the files for TLS of `destination` is of no use, and why: the variable that names it, and a reason. For people: the
+/// extension itself reads them when it first needs them.
+pub fn unusable_files(destination: &Destination) -> Vec<(&'static str, String)> {
+    trust::unusable(&destination.tls)
+}
 
 /// Answers are read up to here; a backend that says more says nothing that matters.
 const ANSWER_MAX: usize = 64 << 10;
@@ -279,10 +286,25 @@ impl Sender {
         effort: Effort,
     ) -> (Ended, u64, u64) {
         let size = entries.iter().map(|entry| entry.size as usize).sum();
-        let pieces = |take: &mut dyn FnMut(&[u8])| wire::otlp::pieces(entries, identity, take);
-        let (body, raw_bytes) = pack(pieces, size, packing, effort, &self.gzip);
-        let sent_bytes = body.len() as u64;
         let Route { destination, .. } = &self.route;
+        let mut name = destination.queue.is_some().then(|| queue::Name::new(self.signal));
+        let pieces = |take: &mut dyn FnMut(&[u8])| {
+            wire::otlp::pieces(entries, identity, |piece| {
+                name.iter_mut().for_each(|name| name.feed(piece));
+                take(piece);
+            });
+        };
+        let (packed, raw_bytes) = pack(pieces, size, packing, effort, &self.gzip);
+        let body = match destination.queue.as_ref().zip(name) {
+            None => Some(packed),
+            Some((queue, name)) => {
+                let service = identity.text("service.name");
+                queue::message(queue, &packed, self.signal, name, service.as_deref()).map(Bytes::from)
+            }
+        };
+        // It comes again, in two halves, or is given up where it is one thing.
+        let Some(body) = body else { return (Ended::new(Outcome::TooLarge, None), raw_bytes, 0) };
+        let sent_bytes = body.len() as u64;
         // With its resources and envelopes it may be more than policy has counted: it comes again, in two halves.
         if raw_bytes > destination.limit.bytes as u64 && entries.len() > 1 {
             return (Ended::new(Outcome::TooLarge, None), raw_bytes, 0);
@@ -298,7 +320,8 @@ impl Sender {
             (Some(refusal), Some(signed), Some(signer)) => signer.mend(refusal, signed).await,
             _ => false,
         };
-        let is_refused = matches!(ended.outcome, Outcome::Refused { .. });
+        // 407 is of a proxy, which is not sent the key.
+        let is_refused = matches!(ended.outcome, Outcome::Refused { status } if status != 407);
         let may_help = may_help
             || match &self.secrets {
                 Some(secrets) if is_refused => secrets.renew(&used, self.signal).await,
@@ -322,8 +345,14 @@ impl Sender {
         }
         let mut signed = None;
         if let (Some(scope), Some(signer)) = (&destination.scope, &self.route.signer) {
-            let of_body = [(CONTENT_TYPE.as_str(), PROTOBUF)];
-            let to_sign = ToSign { url: &destination.url, headers: &of_body, body: &body };
+            let of_body: &[_] = match destination.queue {
+                Some(_) => {
+                    headers.insert(TARGET, HeaderValue::from_static(aws::SEND_MESSAGE));
+                    &[(CONTENT_TYPE.as_str(), aws::QUEUE_TYPE), (TARGET, aws::SEND_MESSAGE)]
+                }
+                None => &[(CONTENT_TYPE.as_str(), PROTOBUF)],
+            };
+            let to_sign = ToSign { url: &destination.url, headers: of_body, body: &body };
             signed = signer.sign(to_sign, scope, &mut headers).await;
             if signed.is_none() {
                 let failure = Some(Failure::of(Cause::Unsigned));
@@ -332,9 +361,11 @@ impl Sender {
             }
         }
         let (client, url, now) = (&self.client, &destination.url[..], self.clock.wall());
-        let request = Request { client, url, headers, packing, body, now };
+        let is_proxied = destination.proxy.is_some();
+        let request = Request { client, url, headers, packing, body, now, is_proxied };
         let signed_by = signed.as_ref().zip(self.route.signer.as_ref());
         let ended = match destination.protocol {
+            _ if destination.queue.is_some() => put(request, signed_by).await,
             Protocol::HttpProtobuf => post(request, signed_by).await,
             Protocol::Grpc => call::call(request).await,
         };
@@ -363,6 +394,8 @@ impl Tried {
 
 /// The content type of what is sent over HTTP.
 const PROTOBUF: &str = "application/x-protobuf";
+/// What AWS's JSON services are asked for.
+const TARGET: &str = "x-amz-target";
 
 /// One try at one request.
 struct Request<'a> {
@@ -372,6 +405,8 @@ struct Request<'a> {
     packing: Packing,
     body: Bytes,
     now: UnixNanos,
+    /// Whether it goes through a proxy.
+    is_proxied: bool,
 }
 
 /// How a try has ended: for the agent, and for people.
@@ -393,14 +428,14 @@ impl Ended {
     }
 
     /// Nothing was answered.
-    fn unanswered(error: &reqwest::Error) -> Self {
+    fn unanswered(error: &reqwest::Error, is_proxied: bool) -> Self {
         let outcome = match error {
             // Built from checked settings, a request that cannot be made is a bug, and no retry mends it.
             _ if error.is_builder() => return Self::unusable(),
             _ if error.is_connect() => Outcome::Retry { after: None },
             _ => Outcome::Lost,
         };
-        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect())))
+        Self::new(outcome, Some(Failure::unanswered(error, error.is_connect(), is_proxied)))
     }
 
     /// No request could be made.
@@ -409,47 +444,96 @@ impl Ended {
     }
 }
 
-async fn post(request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended {
-    let Request { client, url, mut headers, packing, body, now } = request;
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
-    if let Some(name) = packing.name() {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+async fn post(mut request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended {
+    if let Some(name) = request.packing.name() {
+        request.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
-    let mut response = match client.post(url).headers(headers).body(body).send().await {
-        Ok(response) => response,
-        Err(error) => return Ended::unanswered(&error),
+    let now = request.now;
+    let answered = match exchange(request, PROTOBUF).await {
+        Ok(answered) => answered,
+        Err(ended) => return ended,
     };
-    let status = response.status().as_u16();
+    let status = answered.status;
+    let answer = Answer {
+        status,
+        retry_after: answered.retry_after.as_deref(),
+        content_type: answered.content_type.as_deref(),
+        body: &answered.body,
+    };
+    let outcome = answer.outcome(now);
+    if let Some(denial) = answer.denial() {
+        return Ended::new(outcome, Some(Failure::denied(denial, status)));
+    }
+    match answered.refusal(signed) {
+        // Held, as with a key that is refused: somebody may switch it on.
+        Some(Refusal::NoTransactionSearch) => {
+            let failure = Failure { status: Some(status), ..Failure::of(Cause::NoTransactionSearch) };
+            Ended::new(Outcome::Refused { status }, Some(failure))
+        }
+        refusal => {
+            let mut ended = Ended { refusal, ..Ended::answered(outcome, status, answer.body) };
+            if let Some(failure) = ended.failure.as_mut().filter(|failure| failure.cause == Cause::Redirected)
+            {
+                failure.detail = answered.location.as_deref().and_then(place_of).unwrap_or_default();
+            }
+            ended
+        }
+    }
+}
+
+/// Where a redirect leads: its scheme, host and port, for people. What is behind them may be a secret.
+fn place_of(location: &str) -> Option<String> {
+    let uri: http::Uri = location.parse().ok()?;
+    let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("to {}://{}{port}", uri.scheme_str()?, uri.host()?))
+}
+
+/// Puts one message into a queue.
+async fn put(request: Request<'_>, signed: Option<(&Signed, &Signer)>) -> Ended {
+    match exchange(request, aws::QUEUE_TYPE).await {
+        Ok(answered) => queue::ended(&answered, answered.refusal(signed)),
+        Err(ended) => ended,
+    }
+}
+
+/// What was answered over HTTP.
+#[derive(Debug, Default)]
+struct Answered {
+    status: u16,
+    retry_after: Option<String>,
+    content_type: Option<String>,
+    date: Option<String>,
+    location: Option<String>,
+    /// Or its beginning.
+    body: Vec<u8>,
+}
+
+impl Answered {
+    /// What AWS has against the request, where it was signed.
+    fn refusal(&self, signed: Option<(&Signed, &Signer)>) -> Option<Refusal> {
+        let (signed, signer) = signed?;
+        signer.refusal(signed, self.status, self.date.as_deref(), &self.body)
+    }
+}
+
+/// Sends a request and reads its answer; how it has ended where there is none.
+async fn exchange(request: Request<'_>, content_type: &'static str) -> Result<Answered, Ended> {
+    let Request { client, url, mut headers, body, is_proxied, .. } = request;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let sent = client.post(url).headers(headers).body(body).send().await;
+    let mut response = sent.map_err(|error| Ended::unanswered(&error, is_proxied))?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (retry_after, content_type, date) = (text(RETRY_AFTER), text(CONTENT_TYPE), text(DATE));
-    let mut answer = Vec::new();
-    while answer.len() < ANSWER_MAX {
+    let (status, retry_after) = (response.status().as_u16(), text(RETRY_AFTER));
+    let (content_type, date, location) = (text(CONTENT_TYPE), text(DATE), text(LOCATION));
+    let mut body = Vec::new();
+    while body.len() < ANSWER_MAX {
         match response.chunk().await {
-            Ok(Some(chunk)) => answer.extend_from_slice(&chunk),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             // The status has been said: a body that breaks off takes nothing back.
             Ok(None) | Err(_) => break,
         }
     }
-    let answer = Answer {
-        status,
-        retry_after: retry_after.as_deref(),
-        content_type: content_type.as_deref(),
-        body: &answer,
-    };
-    let outcome = answer.outcome(now);
-    let failure = |cause| Some(Failure { status: Some(status), ..Failure::of(cause) });
-    if answer.is_web_page() && (200..300).contains(&status) {
-        return Ended::new(outcome, failure(Cause::NotOtlp));
-    }
-    let refusal =
-        signed.and_then(|(signed, signer)| signer.refusal(signed, status, date.as_deref(), answer.body));
-    match refusal {
-        // Held, as with a key that is refused: somebody may switch it on.
-        Some(Refusal::NoTransactionSearch) => {
-            Ended::new(Outcome::Refused { status }, failure(Cause::NoTransactionSearch))
-        }
-        _ => Ended { refusal, ..Ended::answered(outcome, status, answer.body) },
-    }
+    Ok(Answered { status, retry_after, content_type, date, location, body })
 }
 
 fn headers(destination: &Destination) -> HeaderMap {

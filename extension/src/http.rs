@@ -3,6 +3,7 @@
 mod places;
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::mem;
@@ -103,25 +104,51 @@ impl Listener for UnixListener {
 /// How often a listener goes on after a panic in accepting: a bug that shows each time must not fill the log.
 const PANICS_MAX: usize = 8;
 
+/// Why a connection was closed before a request on it could be handled; its peer has an answer, if any, without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// What came is no HTTP: as a rule it is TLS.
+    NotHttp,
+    /// The head of the request is too long.
+    HeadTooLong,
+}
+
+impl Unserved {
+    fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let error = error.downcast_ref::<hyper::Error>()?;
+        match (error.is_parse_too_large(), error.is_parse()) {
+            (true, _) => Some(Self::HeadTooLong),
+            (_, true) => Some(Self::NotHttp),
+            _ => None,
+        }
+    }
+}
+
 /// Answers requests on `listener`, each connection in a task of its own, for as long as the process lives.
 ///
 /// Every listener speaks HTTP/1.1 and HTTP/2, whichever the first bytes are: a function that mixes up the ports of
 /// OTLP/HTTP and OTLP/gRPC is traced all the same. A request whose handling panics is answered with 500, which no
-/// sender tries again.
-pub(crate) async fn serve<L, H, F>(listener: L, handle: H)
-where
+/// sender tries again. `unserved` is told where a connection never came to a request.
+pub(crate) async fn serve<L, H, F>(
+    listener: L,
+    handle: H,
+    unserved: impl Fn(Unserved) + Clone + Send + Sync + 'static,
+) where
     L: Listener,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     for _ in 0..PANICS_MAX {
-        let _panicked = caught_async(accept(&listener, &handle)).await;
+        let _panicked = caught_async(accept(&listener, &handle, &unserved)).await;
         pause(ACCEPT_AGAIN).await;
     }
 }
 
-async fn accept<L, H, F>(listener: &L, handle: &H)
-where
+async fn accept<L, H, F>(
+    listener: &L,
+    handle: &H,
+    unserved: &(impl Fn(Unserved) + Clone + Send + Sync + 'static),
+) where
     L: Listener,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
@@ -139,7 +166,7 @@ where
                 continue;
             }
         };
-        let (handle, server) = (handle.clone(), server.clone());
+        let (handle, unserved, server) = (handle.clone(), unserved.clone(), server.clone());
         let place = places.take().await;
         let (seat, busy) = (place.seat(), place.busy());
         let connection = tokio::spawn(async move {
@@ -151,8 +178,11 @@ where
                     Ok::<_, Infallible>(answer)
                 }
             });
-            // A connection that fails is its peer's affair.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            // A connection that breaks is its peer's affair.
+            let served = server.serve_connection(TokioIo::new(stream), service).await;
+            if let Some(why) = served.err().and_then(|error| Unserved::of(&*error)) {
+                unserved(why);
+            }
             drop(place);
         });
         seat(connection.abort_handle());
@@ -233,10 +263,14 @@ mod tests {
     async fn statuses(paths: &[&str]) -> Vec<String> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        tokio::spawn(serve(listener, |request: Request<Incoming>| async move {
-            assert_ne!(request.uri().path(), "/bug", "planted");
-            answer(StatusCode::OK, "text/plain", "")
-        }));
+        tokio::spawn(serve(
+            listener,
+            |request: Request<Incoming>| async move {
+                assert_ne!(request.uri().path(), "/bug", "planted");
+                answer(StatusCode::OK, "text/plain", "")
+            },
+            |_| {},
+        ));
         let mut statuses = Vec::new();
         for path in paths {
             let mut stream = TcpStream::connect(address).await.expect("it listens");

@@ -59,7 +59,9 @@ pub struct Intake {
 impl Intake {
     /// Receives until the process ends.
     async fn receive(self, listener: impl Listener) {
-        serve(listener, move |request| route(request, self.clone())).await;
+        let refusals = self.refusals.clone();
+        let unserved = move |why| refusals.note_unserved(why);
+        serve(listener, move |request| route(request, self.clone()), unserved).await;
     }
 
     /// Takes log records that were made here of what the platform told, by the same way as any others.

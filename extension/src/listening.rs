@@ -73,7 +73,7 @@ impl Listening {
         for hint in &settings.hints {
             log::degraded(
                 "sdk_elsewhere",
-                "the function's OpenTelemetry SDK sends its data past Prefreeze",
+                "the function's OpenTelemetry SDK may send its data past Prefreeze",
                 hint,
             );
         }
@@ -154,6 +154,7 @@ fn driver(
         clock,
         exporter: Exporter::new(routes, settings.credentials, settings.vaults, inbox.clone(), clock),
         identity: Arc::<Identity>::new(identity),
+        measured_as: None,
         next,
         emf_namespace: settings.emf_namespace,
         prices,

@@ -129,7 +129,7 @@ fn lane_notice(notice: &Notice, destinations: &[Arc<str>], about: impl Fn(LaneId
         Notice::Refused { lane, status } => say(
             Level::Error,
             "export_refused",
-            "the backend refuses the key, it has no right to this, or it could not be read; data is kept, and it is tried again once a minute",
+            "the backend, or a proxy before it, refuses the key, it has no right to this, or it could not be read; data is kept, and it is tried again once a minute",
             with_status(lane, *status),
         ),
         Notice::PartlyRejected(lane) => say(

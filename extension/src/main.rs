@@ -68,7 +68,8 @@ fn config() -> ExitCode {
     if std::env::args().nth(2).as_deref() == Some("--markdown") {
         return print(&settings::reference());
     }
-    let settings = Settings::from_environment();
+    let mut settings = Settings::from_environment();
+    extension::doctor::look_at_files(&mut settings);
     print(&settings.describe());
     if settings.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

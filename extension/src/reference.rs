@@ -14,7 +14,8 @@ Metrics see all of the traffic: they are taken before sampling. They leave with 
 [configuration.md](configuration.md)). Their resource is that of the spans that Prefreeze makes: `faas.*`, `cloud.*`,
 and what the function calls itself (`service.*`, `deployment.*`). `service.instance.id` is a random UUID, one for each
 environment, unless `OTEL_RESOURCE_ATTRIBUTES` has one: a store that keeps series by resource needs it, or the points of
-all environments of a function contradict each other; where only sums are wanted, drop it on the way in.
+all environments of a function contradict each other; where only sums are wanted, drop it on the way in. The resource stays as it
+was when metrics first left, whatever the function calls itself later: totals under two names would be counted twice.
 
 * **Counters** and **histograms** have delta temporality: a point tells what came since the one before, from
   `start_time` to `time`, and intervals of one environment never overlap. Points without news are left out. With

@@ -9,6 +9,7 @@ mod guarding;
 mod limits;
 mod prices;
 mod proxies;
+mod queue;
 mod residency;
 mod sampling;
 mod sdk;
@@ -30,7 +31,7 @@ use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
 
-use crate::aws::{Scope, Source};
+use crate::aws::{Queue, Scope, Source};
 use crate::guarding::Guarding;
 use aws::Making;
 pub use aws::{SecretHeader, Vaults};
@@ -128,12 +129,14 @@ pub struct Destination {
     pub proxy: Option<String>,
     /// The most that the backend takes in one request, where that is known.
     pub limit: RequestLimit,
+    /// The queue that requests are put into, where the URL is that of SQS.
+    pub queue: Option<Queue>,
 }
 
 impl Destination {
     /// Its URL, for people: without what may be secret in it.
     pub fn shown(&self) -> String {
-        shown(&self.url)
+        self.queue.as_ref().map_or_else(|| shown(&self.url), |queue| format!("sqs:{}", queue.url))
     }
 }
 
@@ -282,8 +285,7 @@ impl Settings {
             }
         }
         for (signal, destination) in Signal::ALL.iter().zip(&self.destinations) {
-            let url =
-                destination.as_ref().map_or("nowhere".to_owned(), |destination| shown(&destination.url));
+            let url = destination.as_ref().map_or("nowhere".to_owned(), Destination::shown);
             let _ = writeln!(text, "{signal:?} go to {url}");
         }
         for to in &self.further {
@@ -362,6 +364,13 @@ impl Setting {
     }
 }
 
+/// Whether a variable is meant for us by its prefix, in whatever case.
+fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+}
+
+const PREFIX: &str = "PREFREEZE_";
+
 /// `PREFREEZE_EXPORTER_OTLP_X` as `PREFREEZE_EXPORTER_OTLP_TRACES_X`.
 fn for_signal(name: &str, signal: Signal) -> String {
     let word = match signal {
@@ -381,6 +390,9 @@ const fn path_of(signal: Signal) -> &'static str {
     }
 }
 
+const CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CERTIFICATE";
+const CLIENT_CERTIFICATE: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+const CLIENT_KEY: &str = "PREFREEZE_EXPORTER_OTLP_CLIENT_KEY";
 const COST_CAP: &str = "PREFREEZE_COST_CAP_MS_PER_MIN";
 /// That part of the buffer is for what is being received and sent: a request of an SDK has 512 spans, a quarter of a
 /// megabyte, and is there twice while it is read or packed; and the allocator leaves gaps, a tenth of what is held.
@@ -416,10 +428,12 @@ impl Reader {
             TABLE.iter().any(|setting| setting.name == name)
                 || TABLE.iter().any(|setting| setting.per_signal && setting.names().contains(name))
         };
-        let ours = self.set.keys().filter(|name| name.starts_with("PREFREEZE_"));
+        let ours = self.set.keys().filter(|name| is_ours(name));
         let unknown: Vec<_> = ours.filter(|name| !is_known(name)).cloned().collect();
         for name in unknown {
-            self.problem(&name, "no such setting");
+            let is_small = is_known(&name.to_ascii_uppercase());
+            let reason = if is_small { "names of settings are in capitals" } else { "no such setting" };
+            self.problem(&name, reason);
         }
     }
 
@@ -465,6 +479,9 @@ impl Reader {
     fn destination(&mut self, signal: Signal, receivers: &Receivers) -> Option<Destination> {
         let name = self.form("PREFREEZE_EXPORTER_OTLP_ENDPOINT", signal);
         let text = self.get(&name)?.to_owned();
+        if let Some(queue) = text.strip_prefix(queue::PREFIX) {
+            return self.queue(signal, &name, queue);
+        }
         let protocol = self.form("PREFREEZE_EXPORTER_OTLP_PROTOCOL", signal);
         let protocols = [("http/protobuf", Protocol::HttpProtobuf), ("grpc", Protocol::Grpc)];
         let protocol = self.word(&protocol, Protocol::HttpProtobuf, &protocols);
@@ -490,19 +507,49 @@ impl Reader {
         let making = Making { protocol, packing, headers, secrets: Vec::new(), scope: None };
         let Making { protocol, packing, headers, secrets, scope } =
             self.suit_aws(signal, &mut url, making)?;
-        // A relative path begins in the function's package, as those of other files.
+        let tls = self.tls_files(signal);
+        let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
+        let limit = limits::of(&url, signal);
+        let queue = None;
+        Some(Destination {
+            url,
+            headers,
+            secrets,
+            scope,
+            protocol,
+            packing,
+            tls,
+            is_direct,
+            proxy,
+            limit,
+            queue,
+        })
+    }
+
+    /// A relative path begins in the function's package, as those of other files.
+    fn tls_files(&mut self, signal: Signal) -> TlsFiles {
         let path = |name| {
             let path = self.get(&self.form(name, signal))?;
             Some(self.package().join(path).to_string_lossy().into_owned())
         };
         let tls = TlsFiles {
-            certificate: path("PREFREEZE_EXPORTER_OTLP_CERTIFICATE"),
-            client_certificate: path("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
-            client_key: path("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY"),
+            certificate: path(CERTIFICATE),
+            client_certificate: path(CLIENT_CERTIFICATE),
+            client_key: path(CLIENT_KEY),
         };
-        let Way { is_direct, proxy } = self.way_to(&name, &url, protocol);
-        let limit = limits::of(&url, signal);
-        Some(Destination { url, headers, secrets, scope, protocol, packing, tls, is_direct, proxy, limit })
+        self.report_half_identity(&tls, signal);
+        tls
+    }
+
+    /// A client certificate is of no use without its key, and the reverse.
+    fn report_half_identity(&mut self, tls: &TlsFiles, signal: Signal) {
+        let (has, lacks) = match (&tls.client_certificate, &tls.client_key) {
+            (Some(_), None) => (CLIENT_CERTIFICATE, CLIENT_KEY),
+            (None, Some(_)) => (CLIENT_KEY, CLIENT_CERTIFICATE),
+            _ => return,
+        };
+        let name = self.form(has, signal);
+        self.problem(&name, format!("of no use without {lacks}"));
     }
 
     fn headers(&mut self, signal: Signal) -> Vec<(String, String)> {
@@ -517,6 +564,11 @@ impl Reader {
                 }
                 Ok((_, value)) if is_placeholder(&value) => {
                     let reason = "is a placeholder that nothing has replaced";
+                    self.problem(&name, format!("member {} {reason}", index + 1));
+                }
+                Ok((key, value)) if is_of_protobuf(&key, &value) => {}
+                Ok((key, _)) if FRAMING.iter().any(|name| name.eq_ignore_ascii_case(&key)) => {
+                    let reason = "tells how a request is made, which Prefreeze does itself";
                     self.problem(&name, format!("member {} {reason}", index + 1));
                 }
                 Ok((key, value)) if is_header(&key, &value) => headers.push((key, value)),
@@ -695,6 +747,25 @@ impl Reader {
 fn is_placeholder(value: &str) -> bool {
     let holds = |begin: &str, end: &str| value.split_once(begin).is_some_and(|(_, rest)| rest.contains(end));
     holds("${", "}") || holds("{{resolve:", "}}")
+}
+
+/// Headers that say where a request ends and what its bytes are: another word for it would break each request.
+const FRAMING: [&str; 10] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What pages of backends give along with a key, and is so anyway.
+fn is_of_protobuf(name: &str, value: &str) -> bool {
+    name.eq_ignore_ascii_case("content-type") && value.eq_ignore_ascii_case("application/x-protobuf")
 }
 
 fn is_header(name: &str, value: &str) -> bool {

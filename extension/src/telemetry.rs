@@ -68,7 +68,7 @@ pub async fn receive(
     clock: Clock,
 ) {
     let receiver = Receiver { intake, wanted, reader: Arc::default(), delivery, clock };
-    serve(listener, move |request| handle(request, receiver.clone())).await;
+    serve(listener, move |request| handle(request, receiver.clone()), |_| {}).await;
 }
 
 /// What is needed to read a batch.

@@ -47,7 +47,10 @@ fn every_status_has_its_meaning() {
     for status in [200, 202, 204] {
         assert_fate(&status.to_string(), Answer::status(status), Fate::Taken);
     }
-    for status in [401, 403, 408, 429, 502, 503, 504] {
+    // Of a proxy that wants a login, of who does not stand for the backend, and of Cloudflare that does not reach it.
+    for status in
+        [401, 403, 407, 408, 421, 425, 429, 502, 503, 504, 511, 520, 521, 522, 523, 524, 525, 526, 530]
+    {
         assert_fate(&status.to_string(), Answer::status(status), Fate::Later);
     }
     for status in [400, 404, 405, 415, 500, 501] {
@@ -88,6 +91,8 @@ fn the_body_of_a_success_makes_it_no_failure() {
         ("gzip", zipped(gzip)),
         ("gzip that is none", zipped(b"plain".to_vec())),
         ("a negative number refused", Answer::partial_success(-1, "")),
+        ("a warning", Answer::partial_success(0, "deprecated")),
+        ("no error", Answer::body(r#"{"error":null,"errors":[]}"#)),
     ];
     for (what, answer) in bodies {
         assert_fate(what, answer, Fate::Taken);
@@ -97,9 +102,61 @@ fn the_body_of_a_success_makes_it_no_failure() {
 #[test]
 fn a_web_page_is_no_success() {
     // A login page, a captive portal, a user interface: none of them took the data.
-    let page = |reply: Reply| Answer::Reply(reply.body(*b"<!doctype html><title>Log in</title>"));
-    for reply in [Reply::new(200).header("Content-Type", "text/html; charset=utf-8"), Reply::new(200)] {
-        assert_fate("a page", page(reply), Fate::Later);
+    let types = [Some("text/html; charset=utf-8"), None, Some("text/plain"), Some("application/xhtml+xml")];
+    let pages = [
+        "<!doctype html><title>Log in</title>",
+        "\u{feff}<html>",
+        "<!-- portal --><html>",
+        "<?xml version=\"1.0\"?><Error/>",
+    ];
+    for (content_type, page) in types.into_iter().zip(pages) {
+        let reply = Reply::new(200).body(page);
+        let reply = content_type.into_iter().fold(reply, |reply, value| reply.header("Content-Type", value));
+        assert_fate(page, Answer::Reply(reply), Fate::Later);
+    }
+}
+
+#[test]
+fn an_error_in_the_body_of_a_success_is_none() {
+    for body in [
+        r#"{"error":{"code":401,"message":"no such key"}}"#,
+        r#"{"errors":["quota"]}"#,
+        r#"{"errorMessage":"Task timed out","errorType":"Sandbox.Timedout"}"#,
+    ] {
+        let reply = Reply::new(200).header("Content-Type", "application/json").body(body);
+        assert_fate(body, Answer::Reply(reply), Fate::Later);
+    }
+}
+
+/// Go says `text/plain` of every body that it is not told the type of.
+#[test]
+fn a_partial_success_counts_whatever_it_is_called() {
+    let protobuf = [0x0a, 2, 0x08, 1].to_vec();
+    let json = |number: &str| format!(r#"{{"partialSuccess":{{"rejectedSpans":{number}}}}}"#).into_bytes();
+    let rows = [
+        ("text/plain; charset=utf-8", json("\"1\"")),
+        ("application/octet-stream", json("1")),
+        ("application/x-protobuf", json("\"1\"")),
+        ("application/json", json("1.0")),
+        ("application/json", ["\u{feff}".as_bytes(), &json("1")].concat()),
+        ("application/json", protobuf.clone()),
+        ("text/plain; charset=utf-8", protobuf),
+    ];
+    for (content_type, body) in rows {
+        let what = format!("{content_type}: {}", String::from_utf8_lossy(&body));
+        let reply = Reply::new(200).header("Content-Type", content_type).body(body);
+        assert_fate(&what, Answer::Reply(reply), Fate::Dropped("partly_rejected"));
+    }
+}
+
+/// Servers that are sent plain HTTP where they expect TLS say so in words of their own.
+#[test]
+fn what_a_port_for_tls_answers_to_plain_http_costs_nothing() {
+    for words in [
+        "Client sent an HTTP request to an HTTPS server.\n",
+        "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
+    ] {
+        assert_fate(words, Answer::Reply(Reply::new(400).body(words)), Fate::Later);
     }
 }
 

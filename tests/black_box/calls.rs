@@ -116,3 +116,33 @@ fn a_connection_for_one_call_at_a_time_carries_all_of_them() {
     let exported = [&summary["exported"], &summary["logs"]["exported"], &summary["metrics"]["exported"]];
     assert_eq!(exported, [&2, &2, &2], "{summary}");
 }
+
+/// What a call may end with beside OK: what is said of it, and what becomes of its span.
+#[test]
+fn endings_are_named_and_what_nobody_took_is_kept() {
+    // How it ended, the cause and the status in the line, and whether the span is sent again.
+    let rows = [
+        (Ending::Status(4), "unavailable", Some(4), true),
+        (Ending::Status(10), "unavailable", Some(10), true),
+        (Ending::Status(15), "unavailable", Some(15), true),
+        (Ending::Status(2), "server_error", Some(2), false),
+        (Ending::Page, "not_otlp", Some(200), true),
+        (Ending::Bare, "no_grpc_status", Some(2), false),
+    ];
+    for (ending, cause, status, is_kept) in rows {
+        let backend = GrpcBackend::start(&[ending]);
+        let platform = ready(&backend, "10000");
+        for (request_id, seed) in [("r-1", 1), ("r-2", 2), ("r-3", 3)] {
+            invoke(&platform, request_id, seed);
+        }
+        let (exported, _) = exported(&platform);
+        let lines = ["export_failed", "export_rejected"].map(|event| platform.log(event)).concat();
+        assert_eq!(lines.len(), 1, "{ending:?}: {lines:?}");
+        assert_eq!(
+            (&lines[0]["cause"], &lines[0]["status"]),
+            (&cause.into(), &serde_json::json!(status)),
+            "{ending:?}"
+        );
+        assert_eq!(exported, if is_kept { 3 } else { 2 }, "{ending:?}");
+    }
+}

@@ -73,7 +73,7 @@ fn over_tls(script: Script, words: &'static [u8]) -> (Kept, Script) {
     (none(), script.env(ENDPOINT, format!("https://localhost:{}", parrot(words, false))))
 }
 
-const CASES: [Case; 33] = [
+const CASES: [Case; 40] = [
     case("a name that is not there", "name_not_found", None, |script| {
         (none(), script.env(ENDPOINT, "http://backend.invalid:4318"))
     }),
@@ -171,6 +171,35 @@ const CASES: [Case; 33] = [
         let page = Reply::new(200).header("Content-Type", "text/html; charset=utf-8").body("<html>Log in");
         answering(script, Answer::Reply(page))
     }),
+    case("markup under another name", "not_otlp", Some(200), |script| {
+        let page = Reply::new(200).header("Content-Type", "text/plain").body("<?xml version=\"1.0\"?><html>");
+        answering(script, Answer::Reply(page))
+    }),
+    case("a network that wants a login", "not_otlp", Some(511), |script| {
+        answering(script, Answer::status(511))
+    }),
+    case("a gateway whose function has failed", "error_in_success", Some(200), |script| {
+        let body = r#"{"errorMessage":"x","errorType":"Error"}"#;
+        answering(
+            script,
+            Answer::Reply(Reply::new(200).header("Content-Type", "application/json").body(body)),
+        )
+    }),
+    case("http:// to a port with TLS that answers", "tls_expected", Some(400), |script| {
+        let words = "Client sent an HTTP request to an HTTPS server.\n";
+        answering(script, Answer::Reply(Reply::new(400).body(words)))
+    }),
+    case("an address that nobody reaches behind Cloudflare", "unavailable", Some(521), |script| {
+        answering(script, Answer::status(521))
+    }),
+    case("a proxy that answers 407 itself", "proxy_authentication", Some(407), |script| {
+        answering(script, Answer::status(407))
+    }),
+    case("a proxy for plain HTTP on which nothing listens", "proxy_failed", None, |script| {
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+        let proxy = format!("http://127.0.0.1:{}", port.expect("a free port").port());
+        (none(), script.env(ENDPOINT, "http://backend.invalid").env("HTTP_PROXY", proxy))
+    }),
     case("a balancer before a gRPC backend", "unavailable", Some(503), |script| {
         let words = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
         (none(), script.env(ENDPOINT, format!("http://127.0.0.1:{}", parrot(words, true))))
@@ -230,6 +259,30 @@ fn each_cause_is_named_with_its_host_and_status_the_first_time() {
     }
     for (name, line) in said.into_inner().expect("no panic") {
         println!("{name}: {line}");
+    }
+}
+
+/// A redirect is named by its host: what is behind it may be a secret.
+#[test]
+fn where_a_redirect_leads_is_told_as_far_as_it_is_no_secret() {
+    let rows = [
+        ("https://u:pw@login.example.com:8443/x?token=SECRET", "to https://login.example.com:8443".into()),
+        ("https://backend/v1/traces", "to https://backend".into()),
+        ("/elsewhere/SECRET", Value::Null),
+        ("nonsense SECRET", Value::Null),
+    ];
+    for (location, expected) in rows {
+        let collector = Collector::start();
+        collector.always(Answer::Reply(Reply::new(301).header("Location", location)));
+        let platform = Platform::ready(&Script::new().env(ENDPOINT, collector.endpoint()));
+        platform.answer_next(&Invoke::new("r-1", LONG));
+        let request = traces([server_span("r-1", Ids::new(1), "r-1")]);
+        assert_eq!(platform.post_otlp("/v1/traces", &request.encode_to_vec(), &protobuf()).status, 200);
+        platform.wait_next();
+        platform.spin_down();
+        let lines = platform.log("export_rejected");
+        assert_eq!((lines.len(), &lines[0]["error"]), (1, &expected), "{location}: {lines:?}");
+        assert!(!format!("{lines:?}").contains("SECRET"), "{lines:?}");
     }
 }
 
@@ -309,6 +362,10 @@ fn the_doctor_names_what_is_wrong_with_settings() {
         ("OTEL_RESOURCE_ATTRIBUTES", "a", "all of it is discarded"),
         ("PREFREEZE_SAMPLING_RULES_FILE", "none.json", "the file cannot be read"),
         ("PREFREEZE_SPOOL_DIR", "/proc/prefreeze", "cannot be written"),
+        ("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", "/none.pem", "the file holds no readable certificate"),
+        ("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", "/none.pem", "the file holds no readable key"),
+        ("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/none.pem", "of no use without"),
+        ("prefreeze_flush", "end", "in capitals"),
     ];
     for (name, value, said) in rows {
         let (text, code) = doctor(&good().env(name, value), &[]);
@@ -331,5 +388,29 @@ fn the_doctor_reads_variables_from_a_file() {
     assert_eq!((text.matches("well, an empty request").count(), code), (3, Some(0)), "{text}");
     for arguments in [&["--env-file"][..], &["--env-file", "/none"], &["--fast"]] {
         assert_eq!(doctor(&script, arguments).1, Some(2), "{arguments:?}");
+    }
+}
+
+/// The backend need not ask for it today: "everything is well" would last until it does.
+#[test]
+fn the_doctor_names_a_key_of_another_certificate() {
+    let (collector, one, other) = (Collector::start(), TlsBackend::start(false), TlsBackend::start(false));
+    let script = Script::new();
+    let path = |name: &str| script.scratch().join(name);
+    one.write_client(&path("certificate.pem"), &path("key.pem"));
+    other.write_client(&path("other.pem"), &path("other-key.pem"));
+    for (key, said, code) in
+        [("key.pem", "everything is well", 0), ("other-key.pem", "do not go together", 1)]
+    {
+        let variables = [
+            (ENDPOINT, collector.endpoint()),
+            ("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", path("certificate.pem").display().to_string()),
+            ("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", path(key).display().to_string()),
+        ];
+        let file = variables.map(|(name, value)| format!("{name}={value}\n")).concat();
+        std::fs::write(path("function.env"), file).expect("the folder can be written");
+        let (text, exit) = doctor(&script, &["--env-file", &path("function.env").display().to_string()]);
+        assert!(text.contains(said), "{key}: {text}");
+        assert_eq!(exit, Some(code), "{key}: {text}");
     }
 }

@@ -1,6 +1,6 @@
 //! Requests of SDKs that are a little wrong are taken by their intent; what is refused is logged once for each kind.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::ToSocketAddrs;
 
 use flate2::Compression;
@@ -122,6 +122,101 @@ fn a_request_that_is_refused_is_logged_once_for_each_kind_and_counted() {
     let counts: u64 =
         refused.as_array().into_iter().flatten().filter_map(|kind| kind["count"].as_u64()).sum();
     assert_eq!(counts, 5 * 5 + 3, "{refused}");
+}
+
+/// JSON in which nothing is where OTLP has it: what is answered 200 would be lost without a word.
+#[test]
+fn json_of_which_nothing_can_be_read_is_refused() {
+    let span = r#"{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"a"}"#;
+    let metric = r#"{"name":"m","gauge":{"dataPoints":[{"asInt":"1"}]}}"#;
+    let rows = [
+        (
+            "/v1/traces",
+            format!(r#"{{"data":{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}}}"#),
+        ),
+        ("/v1/traces", format!(r#"{{"spans":[{span}]}}"#)),
+        ("/v1/traces", format!(r#"{{"ResourceSpans":[{{"ScopeSpans":[{{"Spans":[{span}]}}]}}]}}"#)),
+        ("/v1/traces", format!(r#"{{"resourceSpans":[{{"scope":{{}},"spans":[{span}]}}]}}"#)),
+        ("/v1/metrics", format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#)),
+        ("/v1/traces", format!(r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{metric}]}}]}}]}}"#)),
+        ("/v1/logs", format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"spans":[{span}]}}]}}]}}"#)),
+    ];
+    let json = Headers::from([("Content-Type", "application/json")]);
+    for (path, body) in rows {
+        let world = World::start();
+        assert_eq!(world.platform.post_otlp(path, body.as_bytes(), &json).status, 400, "{body}");
+        world.close();
+        assert_eq!(world.platform.log("request_refused").len(), 1, "{body}");
+    }
+    // Nothing is lost of these.
+    let world = World::start();
+    let resource = r#"{"resourceSpans":[{"resource":{"entities":[1]},"scopeSpans":[]}]}"#;
+    for body in ["{}", r#"{"resourceSpans":[]}"#, r#"{"resourceSpans":null}"#, resource] {
+        assert_eq!(world.platform.post_otlp("/v1/traces", body.as_bytes(), &json).status, 200, "{body}");
+    }
+    let marked = ["\u{feff}".as_bytes(), &self::json(1)].concat();
+    for headers in [json, Headers::default()] {
+        assert_eq!(world.platform.post_otlp("/v1/traces", &marked, &headers).status, 200, "{headers:?}");
+    }
+    assert_eq!(world.close().count("received"), 2);
+    assert!(world.platform.log("request_refused").is_empty());
+}
+
+/// Sends these bytes and gives back what is answered, if anything.
+fn converse(address: std::net::SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let mut answer = Vec::new();
+    // It may be closed before all of it is written.
+    let _ = stream.write_all(bytes).and_then(|()| stream.read_to_end(&mut answer));
+    answer
+}
+
+/// An exporter for gRPC that is not told to be insecure begins with TLS, and is nowhere seen but in the function's own log.
+#[test]
+fn a_connection_that_never_comes_to_a_request_is_logged_once() {
+    let hello = [&[0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3][..], &[7; 194]].concat();
+    let long = format!("POST /v1/traces HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "a".repeat(300_000));
+    let world = World::start();
+    let ports = [world.platform.receiver(), world.platform.grpc_receiver()];
+    for (port, bytes) in
+        ports.into_iter().cycle().zip([&hello[..], &hello, long.as_bytes(), b"\x80\x01\0\x01", b""])
+    {
+        if bytes.is_empty() {
+            // Somebody looks whether the port is open.
+            drop(std::net::TcpStream::connect(port).expect("it listens"));
+        } else {
+            converse(port, bytes);
+        }
+    }
+    world.close();
+    let lines = world.platform.log("request_refused");
+    let statuses: Vec<_> = lines.iter().map(|line| line["status"].as_u64().unwrap_or_default()).collect();
+    assert_eq!(statuses, [400, 431], "{lines:?}");
+    assert!(lines[0]["reason"].as_str().is_some_and(|reason| reason.contains("TLS")), "{lines:?}");
+    let counts = &world.platform.log("refusals")[0]["refused"];
+    assert_eq!((&counts[0]["count"], &counts[1]["count"]), (&3.into(), &1.into()), "{counts}");
+}
+
+/// A health check brings no telemetry: none is lost, and the first that really is must be logged.
+#[test]
+fn what_asks_and_brings_nothing_is_no_loss() {
+    let world = World::start();
+    let grpc = Headers::from([("Content-Type", "application/grpc")]);
+    let refused = |path: &str| {
+        let answer = world.platform.post_otlp(path, &[0; 5], &grpc);
+        assert_eq!(answer.headers.get("grpc-status"), Some("12"), "{path}");
+    };
+    refused("/grpc.health.v1.Health/Check");
+    refused("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+    refused("/jaeger.api_v2.SamplingManager/GetSamplingStrategy");
+    refused("/jaeger.api_v2.CollectorService/PostSpans");
+    world.close();
+    let refused = &world.platform.log("refusals")[0]["refused"];
+    assert_eq!(
+        (world.platform.log("request_refused").len(), &refused[0]["count"]),
+        (1, &1.into()),
+        "{refused}"
+    );
 }
 
 /// Names of this machine that a list of spellings does not have.

@@ -141,3 +141,20 @@ fn two_good_invocations_and_then_a_time_out() {
     let summary = world.summary();
     assert_eq!((summary.count("invocations"), summary.dropped(), summary.count("held")), (3, 0, 0));
 }
+
+/// A pause of nothing is no invitation: SHUTDOWN lasts for two seconds, and each environment of a function ends some day.
+#[test]
+fn a_backend_that_asks_for_no_pause_is_not_flooded() {
+    for pause in ["0", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+        let world = World::start();
+        world.collector.always(Answer::retry_after(503, pause));
+        for (request_id, seed) in [("r-1", 1), ("r-2", 2), ("r-3", 3), ("r-4", 4)] {
+            world.invoke_well(request_id, seed);
+        }
+        let summary = world.close();
+        assert_eq!((summary.count("held"), summary.dropped()), (4, 0), "{}", summary.0);
+        let requests = world.collector.requests().len();
+        // Four batches, each at growing pauses.
+        assert!(requests <= 60, "Retry-After: {pause}: {requests} requests");
+    }
+}

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, number_data_point};
 use tests::collector::{Collector, Decoded, attribute_text};
+use tests::otlp::{self, Ids};
 
-use super::world::World;
+use super::world::{World, server_span};
 
 const TEMPORALITY: &str = "PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 /// How often environments are invoked: from a single invocation with the environment's end to an hour of them.
@@ -136,4 +137,60 @@ fn increase_is_not_the_count_of_short_lives() {
         (4.5, 3.0),
         "half of the distance beyond the last one"
     );
+}
+
+/// A store keeps series by their whole resource: what a function calls itself comes late, and may change.
+#[test]
+fn an_environment_is_one_series_whatever_the_function_calls_itself() {
+    let named = |name: &str| {
+        let mut resource = otlp::resource();
+        resource.attributes.retain(|attribute| attribute.key != "service.name");
+        resource.attributes.push(otlp::text("service.name", name));
+        resource
+    };
+    let names = [None, Some("one"), Some("two"), Some("one"), None, Some("two")];
+    for (preference, is_total) in [("cumulative", true), ("delta", false)] {
+        let world = World::with(|script| {
+            script.with_metrics().env(TEMPORALITY, preference).env("PREFREEZE_METRICS_INTERVAL_MS", "0")
+        });
+        for (seed, name) in (1..).zip(names) {
+            let request_id = format!("r-{seed}");
+            world.invoke(&request_id);
+            if let Some(name) = name {
+                let spans = [server_span(&request_id, Ids::new(seed), &request_id)];
+                world.post_traces(&otlp::traces_of(named(name), spans));
+            }
+            world.runtime_done(&request_id);
+            world.platform.wait_next();
+        }
+        world.close();
+        let mut by_resource: BTreeMap<String, Vec<(u64, i64)>> = BTreeMap::new();
+        for request in world.collector.requests() {
+            let Decoded::Metrics(request) = request.decoded else { continue };
+            for group in request.resource_metrics {
+                let resource = format!("{:?}", group.resource);
+                let metrics = group.scope_metrics.into_iter().flat_map(|scope| scope.metrics);
+                for metric in metrics.filter(|metric| metric.name == "faas.invocations") {
+                    let Some(Data::Sum(sum)) = metric.data else { panic!("a sum") };
+                    by_resource.entry(resource.clone()).or_default().extend(sum.data_points.iter().map(
+                        |point| {
+                            let Some(number_data_point::Value::AsInt(value)) = point.value else {
+                                panic!("a whole number")
+                            };
+                            (point.time_unix_nano, value)
+                        },
+                    ));
+                }
+            }
+        }
+        let counted: i64 = by_resource
+            .values()
+            .map(|points| match is_total {
+                true => points.iter().max().map_or(0, |(_, total)| *total),
+                false => points.iter().map(|(_, delta)| delta).sum(),
+            })
+            .sum();
+        assert_eq!(counted, names.len() as i64, "{preference}: {by_resource:#?}");
+        assert!(by_resource.len() <= 2 - usize::from(is_total), "{preference}: {by_resource:#?}");
+    }
 }

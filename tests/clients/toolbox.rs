@@ -16,16 +16,24 @@ const PATIENCE_S: &str = "300";
 /// A Python with the SDK.
 pub(super) fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let wanted = read("requirements.txt");
-        let folder = install("python", &wanted, |folder| {
-            run(Command::new("python3").args(["-m", "venv"]).arg(folder));
-            let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
-            let mut install = Command::new(folder.join("bin/python"));
-            run(install.args(pip).arg("--no-deps").arg("-r").arg(source("requirements.txt")));
-        });
-        folder.join("bin/python")
-    })
+    PYTHON.get_or_init(|| python_with("python", "requirements.txt"))
+}
+
+/// A Python with moto.
+pub(super) fn aws() -> &'static Path {
+    static AWS: OnceLock<PathBuf> = OnceLock::new();
+    AWS.get_or_init(|| python_with("aws", "aws-requirements.txt"))
+}
+
+/// A Python of this name with what the file of `requirements` says.
+fn python_with(name: &str, requirements: &str) -> PathBuf {
+    let folder = install(name, &read(requirements), |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder));
+        let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
+        let mut install = Command::new(folder.join("bin/python"));
+        run(install.args(pip).arg("--no-deps").arg("-r").arg(source(requirements)));
+    });
+    folder.join("bin/python")
 }
 
 /// The folder with Node's SDK; `None`, and a word about it, where there is no Node that it runs on.

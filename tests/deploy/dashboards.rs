@@ -14,7 +14,7 @@ use tests::template::Template;
 const OF_AWS: &[(&str, &[&str])] = &[
     ("AWS/Lambda", &["Errors", "Invocations", "PostRuntimeExtensionsDuration", "Throttles"]),
     ("AWS/ApiGateway", &["5xx", "Count", "Latency"]),
-    ("AWS/SQS", &["ApproximateNumberOfMessagesVisible"]),
+    ("AWS/SQS", &["ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"]),
 ];
 
 /// What CloudWatch can be asked for: counters and histograms, see docs/metrics.md.

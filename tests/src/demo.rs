@@ -9,6 +9,7 @@ mod extension;
 mod fraud_api;
 mod functions;
 mod group;
+mod hybrid;
 mod paint;
 mod payments;
 mod places;
@@ -56,10 +57,24 @@ enum Ending {
     Interrupted,
 }
 
+/// Which play is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    /// The payment flow.
+    Payments,
+    /// The same, whose telemetry goes through a queue to a collector that is down for the first half.
+    Hybrid,
+}
+
 /// Plays, shows and judges; the exit code is 0 only when every trace is complete.
-pub async fn run() -> ExitCode {
+pub async fn run(play: Play) -> ExitCode {
     let paint = Paint::detect();
-    match demo(&Progress::start(paint), paint).await {
+    let progress = Progress::start(paint);
+    let ending = match play {
+        Play::Payments => Box::pin(demo(&progress, paint)).await,
+        Play::Hybrid => Box::pin(hybrid::demo(&progress, paint)).await,
+    };
+    match ending {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::Incomplete) => ExitCode::FAILURE,
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),

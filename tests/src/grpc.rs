@@ -45,6 +45,12 @@ pub enum Ending {
     Ok,
     /// It is answered with UNIMPLEMENTED.
     Unimplemented,
+    /// It is answered with another status.
+    Status(u8),
+    /// It is answered with a web page.
+    Page,
+    /// It is answered without a status.
+    Bare,
     /// It is not answered.
     Hold,
     /// Its connection is closed without an answer.
@@ -194,7 +200,10 @@ fn serve(mut stream: &TcpStream, connection: usize, shared: &Shared) -> std::io:
                 let ending = shared.state().endings.pop().unwrap_or(Ending::Ok);
                 match ending {
                     Ending::Ok => answer(stream, number)?,
-                    Ending::Unimplemented => answer_with(stream, number, "12")?,
+                    Ending::Unimplemented => answer_with(stream, number, GRPC, Some(12))?,
+                    Ending::Status(status) => answer_with(stream, number, GRPC, Some(status))?,
+                    Ending::Page => answer_with(stream, number, "text/html", None)?,
+                    Ending::Bare => answer_with(stream, number, GRPC, None)?,
                     Ending::Hold => {}
                     Ending::Late(pause) => {
                         thread::sleep(pause);
@@ -215,13 +224,22 @@ fn serve(mut stream: &TcpStream, connection: usize, shared: &Shared) -> std::io:
 
 /// OK.
 fn answer(stream: &TcpStream, number: u32) -> std::io::Result<()> {
-    answer_with(stream, number, "0")
+    answer_with(stream, number, GRPC, Some(0))
 }
 
+const GRPC: &str = "application/grpc";
+
 /// A status, in trailers alone: `:status` is in the static table, the others are literals.
-fn answer_with(stream: &TcpStream, number: u32, status: &str) -> std::io::Result<()> {
+fn answer_with(
+    stream: &TcpStream,
+    number: u32,
+    content_type: &str,
+    status: Option<u8>,
+) -> std::io::Result<()> {
     let mut block = vec![0x88];
-    for (name, value) in [("content-type", "application/grpc"), ("grpc-status", status)] {
+    let status = status.map(|status| status.to_string());
+    let status = status.as_deref().map(|status| ("grpc-status", status));
+    for (name, value) in [Some(("content-type", content_type)), status].into_iter().flatten() {
         block.push(0);
         for text in [name, value] {
             block.push(u8::try_from(text.len()).expect("a short text"));

@@ -9,5 +9,6 @@ pub mod http1;
 pub mod metrics;
 pub mod otlp;
 pub mod platform;
+pub mod queue;
 pub mod template;
 pub mod tls;

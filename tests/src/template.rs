@@ -88,15 +88,21 @@ impl Template {
             .map(|(id, resource)| (id.as_str(), resource))
     }
 
-    /// The functions that SAM makes, by their logical ids.
+    /// The functions that SAM makes in this world, by their logical ids.
     ///
     /// # Errors
     /// When one is not whole, or needs something that the world does not have; in words.
     pub fn functions(&self) -> Result<BTreeMap<String, Function>, String> {
-        let functions = self.resources("AWS::Serverless::Function");
-        functions
-            .map(|(id, resource)| Ok((id.to_owned(), self.function(id, &resource["Properties"])?)))
-            .collect()
+        let mut functions = BTreeMap::new();
+        for (id, resource) in self.resources("AWS::Serverless::Function") {
+            let condition = resource.get("Condition");
+            let is_made = condition
+                .map_or(Ok(true), |it| intrinsic::holds(it, &self.world, &self.document["Conditions"]));
+            if is_made? {
+                functions.insert(id.to_owned(), self.function(id, &resource["Properties"])?);
+            }
+        }
+        Ok(functions)
     }
 
     fn function(&self, id: &str, own: &Value) -> Result<Function, String> {
@@ -210,6 +216,24 @@ Resources:
         assert_eq!(authorize["FRAUD_URL"], "http://there");
         assert_eq!(authorize["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://127.0.0.1:4318");
         assert_eq!(authorize["PREFREEZE_EXPORTER_OTLP_HEADERS"], "");
+
+        assert!(!functions.contains_key("ForwarderFunction"), "nobody asked for a queue");
+
+        let hybrid = template.clone().with("ThroughQueue", "yes").with("BackendEndpoint", "http://collector");
+        let hybrid = hybrid.with("TelemetryQueue.Arn", "arn:q").with("TelemetryQueue", "http://q");
+        let functions = hybrid.with("BackendHeaders", "a=b").functions().expect("the same");
+        let seen = |id: &str| {
+            [
+                "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
+                "PREFREEZE_EXPORTER_OTLP_HEADERS",
+                "COLLECTOR_URL",
+                "QUEUE_URL",
+            ]
+            .map(|name| functions[id].environment.get(name).map(String::as_str))
+        };
+        assert_eq!(seen("ReceiptFunction"), [Some("sqs:arn:q"), Some(""), None, None]);
+        let forwarder = [Some("http://collector"), Some("a=b"), Some("http://collector"), Some("http://q")];
+        assert_eq!(seen("ForwarderFunction"), forwarder);
 
         let template = template.with("FraudUrl", "http://theirs").with("BackendHeadersSecret", "keys");
         let authorize = &template.functions().expect("the same")["AuthorizeFunction"].environment;

@@ -97,45 +97,53 @@ impl CloudWatch {
     }
 
     /// The URL for `signal` in `region`.
-    ///
-    /// Where its partition has no names for dual stack, or `us-gov-` no name of its own for FIPS, the usual one is it.
     pub fn url(signal: Signal, region: &str, names: Names) -> String {
-        let partition = partition_of(region);
-        let domain = partition.dual_stack.filter(|_| names.dual_stack).unwrap_or(partition.domain);
-        let service = Self::service(signal);
-        // The hosts of these services in GovCloud are validated, and have no other name.
-        let has_name = !region.starts_with("us-gov-") || signal == Signal::Traces;
-        let fips = if names.fips && has_name { "-fips" } else { "" };
         let path = match signal {
             Signal::Traces => "traces",
             Signal::Metrics => "metrics",
             Signal::Logs => "logs",
         };
-        format!("https://{service}{fips}.{region}.{domain}/v1/{path}")
+        format!("https://{}/v1/{path}", host_of(Self::service(signal), region, names))
     }
 
-    /// The service and the region that `host` is of, where it is one of CloudWatch's: by its usual name, by those for FIPS and
-    /// dual stack, or by that of an endpoint of a VPC.
+    /// The service and the region that `host` is of, where it is one of CloudWatch's.
     pub fn scope(host: &str) -> Option<Scope> {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let labels: Vec<&str> = host.split('.').collect();
-        let at = match labels.first() {
-            Some(first) if first.starts_with("vpce-") => 1,
-            _ => 0,
-        };
-        let (label, region) = (labels.get(at)?, labels.get(at + 1)?);
-        let service = label.strip_suffix("-fips").unwrap_or(label);
-        let is_its = Signal::ALL.iter().any(|signal| Self::service(*signal) == service);
-        let domain = labels[at + 2..].join(".");
-        let partition = partition_of(region);
-        let is_of_region = if at == 1 {
-            domain.strip_prefix("vpce.") == Some(partition.domain)
-        } else {
-            domain == partition.domain || Some(domain.as_str()) == partition.dual_stack
-        };
-        (is_its && is_region(region) && is_of_region)
-            .then(|| Scope { service: service.to_owned(), region: (*region).to_owned() })
+        scope_of(host, &Signal::ALL.map(Self::service))
     }
+}
+
+/// The host of `service` in `region`.
+///
+/// Where its partition has no names for dual stack, or `us-gov-` no name of its own for FIPS, the usual one is it.
+pub(super) fn host_of(service: &str, region: &str, names: Names) -> String {
+    let partition = partition_of(region);
+    let domain = partition.dual_stack.filter(|_| names.dual_stack).unwrap_or(partition.domain);
+    // The hosts of the other services in GovCloud are validated, and have no other name.
+    let has_name = !region.starts_with("us-gov-") || service == "xray";
+    let fips = if names.fips && has_name { "-fips" } else { "" };
+    format!("{service}{fips}.{region}.{domain}")
+}
+
+/// The service and the region that `host` is of, where it is one of these `services`: by its usual name, by those for FIPS and
+/// dual stack, or by that of an endpoint of a VPC.
+pub(super) fn scope_of(host: &str, services: &[&str]) -> Option<Scope> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let labels: Vec<&str> = host.split('.').collect();
+    let at = match labels.first() {
+        Some(first) if first.starts_with("vpce-") => 1,
+        _ => 0,
+    };
+    let (label, region) = (labels.get(at)?, labels.get(at + 1)?);
+    let service = label.strip_suffix("-fips").unwrap_or(label);
+    let domain = labels[at + 2..].join(".");
+    let partition = partition_of(region);
+    let is_of_region = if at == 1 {
+        domain.strip_prefix("vpce.") == Some(partition.domain)
+    } else {
+        domain == partition.domain || Some(domain.as_str()) == partition.dual_stack
+    };
+    (services.contains(&service) && is_region(region) && is_of_region)
+        .then(|| Scope { service: service.to_owned(), region: (*region).to_owned() })
 }
 
 #[cfg(test)]

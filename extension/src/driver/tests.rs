@@ -50,6 +50,7 @@ fn driver(folder: &Folder, inbox: &Inbox, clock: Clock) -> Driver {
         clock,
         exporter: Exporter::new([], None, Vaults::default(), inbox.clone(), clock),
         identity: Arc::default(),
+        measured_as: None,
         next: mpsc::unbounded_channel().0,
         emf_namespace: String::new(),
         function_name: "orders".into(),

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, TE};
-use wire::collector::Answer;
+use wire::collector::{Answer, Denial};
 use wire::grpc;
 
 use super::failure::{Cause, Failure};
@@ -22,7 +22,7 @@ const UNKNOWN: u16 = 2;
 
 /// Makes the call. Its connection is HTTP/2 from the first byte: over TLS that was agreed on, without it both know.
 pub(super) async fn call(request: Request<'_>) -> Ended {
-    let Request { client, url, mut headers, packing, body, now } = request;
+    let Request { client, url, mut headers, packing, body, now, is_proxied } = request;
     let Ok(length) = u32::try_from(body.len()) else {
         return Ended::new(policy::Outcome::TooLarge, Some(Failure::of(Cause::TooLarge)));
     };
@@ -41,7 +41,7 @@ pub(super) async fn call(request: Request<'_>) -> Ended {
     let sent = client.post(url).headers(headers).body(reqwest::Body::wrap(message)).send().await;
     let response = match sent {
         Ok(response) => response,
-        Err(error) => return Ended::unanswered(&error),
+        Err(error) => return Ended::unanswered(&error, is_proxied),
     };
     let (parts, mut answer) = http::Response::<reqwest::Body>::from(response).into_parts();
     if parts.headers.contains_key("grpc-status") {
@@ -53,6 +53,11 @@ pub(super) async fn call(request: Request<'_>) -> Ended {
         let status = parts.status.as_u16();
         let answer = Answer { status, retry_after, content_type: None, body: b"" };
         return Ended::answered(answer.outcome(now), status, b"");
+    }
+    // A login page, or whatever else is no gRPC: nobody has taken the data.
+    if !is_grpc(&parts.headers) {
+        let failure = Failure::denied(Denial::WebPage, parts.status.as_u16());
+        return Ended::new(policy::Outcome::Retry { after: None }, Some(failure));
     }
     let mut body = Vec::new();
     while let Some(frame) = answer.frame().await {
@@ -71,10 +76,18 @@ pub(super) async fn call(request: Request<'_>) -> Ended {
     ended(&HeaderMap::new(), &body)
 }
 
+/// Whether an answer says that it is one of gRPC; some that are do not say anything.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_none_or(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// What the call came to, by what its trailers say.
 fn ended(trailers: &HeaderMap, body: &[u8]) -> Ended {
     let text = |name| trailers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let status = text("grpc-status").parse().unwrap_or(UNKNOWN);
+    let Ok(status) = text("grpc-status").parse() else {
+        let outcome = policy::Outcome::Rejected { status: UNKNOWN };
+        return Ended::new(outcome, Some(Failure::of(Cause::NoGrpcStatus)));
+    };
     let outcome = grpc::outcome(&grpc::Ended {
         status,
         message: text("grpc-message"),

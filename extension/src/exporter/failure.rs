@@ -8,6 +8,7 @@ use std::io;
 
 use policy::Outcome;
 use rustls::{AlertDescription, CertificateError};
+use wire::collector::Denial;
 
 /// The innermost text is cut here, in characters.
 const DETAIL_MAX: usize = 200;
@@ -26,6 +27,9 @@ pub(super) enum Cause {
     NotHttp,
     NotHttp2,
     NotOtlp,
+    ErrorInSuccess,
+    NoGrpcStatus,
+    TlsExpected,
     TlsUnknownIssuer,
     TlsWrongName,
     TlsExpired,
@@ -54,6 +58,8 @@ pub(super) enum Cause {
     NoTransactionSearch,
     Unsigned,
     SecretUnread,
+    QueueNotFound,
+    QueueDenied,
     RefusedOtherwise,
 }
 
@@ -61,6 +67,18 @@ impl Cause {
     /// The value of `cause` in a log line.
     pub(super) const fn name(self) -> &'static str {
         TABLE[self as usize].1
+    }
+
+    /// Whether a connection was not established to whoever was to be asked first.
+    const fn is_of_way(self) -> bool {
+        matches!(
+            self,
+            Self::NameNotFound
+                | Self::ConnectionRefused
+                | Self::HostUnreachable
+                | Self::NoConnection
+                | Self::ConnectionFailed
+        )
     }
 
     /// What happened, in words.
@@ -71,7 +89,7 @@ impl Cause {
 
 /// Every cause in the order of [`Cause`]: its name in a line, and what happened. What to do is on the page on
 /// troubleshooting.
-const TABLE: [(Cause, &str, &str); 39] = [
+const TABLE: [(Cause, &str, &str); 44] = [
     (Cause::NameNotFound, "name_not_found", "the name of the backend's host cannot be resolved"),
     (Cause::ConnectionRefused, "connection_refused", "nothing listens on the backend's port"),
     (Cause::HostUnreachable, "host_unreachable", "there is no network route to the backend"),
@@ -100,12 +118,27 @@ const TABLE: [(Cause, &str, &str); 39] = [
     (
         Cause::NotOtlp,
         "not_otlp",
-        "the backend answered with a web page and not with OTLP; the endpoint may be that of its user interface, or of a login page or proxy before it",
+        "the answer is a web page, or another one that is not of OTLP; the endpoint may be that of a user interface, or a login page or a proxy may be before the backend",
+    ),
+    (
+        Cause::ErrorInSuccess,
+        "error_in_success",
+        "the answer has the status of a success, and an error in its body; the endpoint may be a gateway, or not that of OTLP",
+    ),
+    (
+        Cause::NoGrpcStatus,
+        "no_grpc_status",
+        "the backend's answer has no gRPC status; a proxy before it may not pass trailers on",
+    ),
+    (
+        Cause::TlsExpected,
+        "tls_expected",
+        "the backend's port expects TLS and was sent plain HTTP: an https:// endpoint is meant",
     ),
     (
         Cause::TlsUnknownIssuer,
         "tls_unknown_issuer",
-        "the backend's certificate was not issued by a known authority; PREFREEZE_EXPORTER_OTLP_CERTIFICATE adds one",
+        "the backend's certificate was not issued by a known authority, or the backend does not send the certificates between; PREFREEZE_EXPORTER_OTLP_CERTIFICATE adds one",
     ),
     (Cause::TlsWrongName, "tls_wrong_name", "the backend's certificate is for another host name"),
     (Cause::TlsExpired, "tls_expired", "the backend's certificate has expired"),
@@ -136,7 +169,11 @@ const TABLE: [(Cause, &str, &str); 39] = [
         "proxy_authentication",
         "the proxy before the backend requires a user name and a password",
     ),
-    (Cause::ProxyFailed, "proxy_failed", "the proxy before the backend did not open a connection to it"),
+    (
+        Cause::ProxyFailed,
+        "proxy_failed",
+        "the proxy before the backend cannot be reached, or did not open a connection to it",
+    ),
     (Cause::Throttled, "throttled", "the backend limits how much it accepts"),
     (Cause::Unavailable, "unavailable", "the backend is temporarily unavailable"),
     (
@@ -178,6 +215,16 @@ const TABLE: [(Cause, &str, &str); 39] = [
     ),
     (Cause::Unsigned, "unsigned", "there are no credentials to sign requests to AWS with"),
     (Cause::SecretUnread, "secret_unread", "the secret that a header refers to was not read"),
+    (
+        Cause::QueueNotFound,
+        "queue_not_found",
+        "SQS has no such queue in the region and the account that the endpoint names",
+    ),
+    (
+        Cause::QueueDenied,
+        "queue_denied",
+        "the function's role may not send to the queue: it needs sqs:SendMessage, and kms:GenerateDataKey and kms:Decrypt for a key of your own",
+    ),
     (Cause::RefusedOtherwise, "refused", "the backend refused the request"),
 ];
 
@@ -210,7 +257,9 @@ impl Failure {
             413 => Cause::TooLarge,
             429 | 8 => Cause::Throttled,
             508 => Cause::Loop,
-            502..=504 | 14 => Cause::Unavailable,
+            // What says that nobody looked at the request, or that somebody gave up on it: it is sent again.
+            408 | 421 | 425 | 502..=504 | 520..=527 | 530 | 1 | 4 | 10 | 11 | 14 | 15 => Cause::Unavailable,
+            511 => Cause::NotOtlp,
             500 | 505..=507 | 509..=599 | 2 | 13 => Cause::ServerError,
             _ => Cause::RefusedOtherwise,
         };
@@ -232,8 +281,18 @@ impl Failure {
         }
     }
 
-    /// Why no answer came.
-    pub(super) fn unanswered(error: &(dyn Error + 'static), is_connecting: bool) -> Self {
+    /// An answer that means something else than its status.
+    pub(super) const fn denied(denial: Denial, status: u16) -> Self {
+        let cause = match denial {
+            Denial::WebPage => Cause::NotOtlp,
+            Denial::Error => Cause::ErrorInSuccess,
+            Denial::TlsPort => Cause::TlsExpected,
+        };
+        Self { cause, status: Some(status), detail: String::new() }
+    }
+
+    /// Why no answer came. Where requests go through a proxy, it is the proxy that a connection is opened to.
+    pub(super) fn unanswered(error: &(dyn Error + 'static), is_connecting: bool, is_proxied: bool) -> Self {
         let chain: Vec<_> = std::iter::successors(Some(error), |error| inner(*error)).collect();
         let known = || chain.iter().rev().find_map(|error| cause_of(*error));
         let in_words = || chain.iter().rev().find_map(|error| cause_in(&error.to_string()));
@@ -241,6 +300,7 @@ impl Failure {
         let at_proxy = chain.iter().rev().find_map(|error| cause_at_proxy(&error.to_string()));
         let default = if is_connecting { Cause::ConnectionFailed } else { Cause::ConnectionClosed };
         let cause = at_proxy.or_else(known).or_else(in_words).unwrap_or(default);
+        let cause = if is_proxied && is_connecting && cause.is_of_way() { Cause::ProxyFailed } else { cause };
         // The outermost error is the client's own, whose text has the URL.
         let innermost = chain.iter().skip(1).last().map(ToString::to_string).unwrap_or_default();
         Self { cause, status: None, detail: innermost.chars().take(DETAIL_MAX).collect() }
@@ -385,7 +445,10 @@ mod tests {
         ];
         for (error, cause) in rows {
             let text = error.to_string();
-            assert_eq!(Failure::unanswered(&error, true).cause, cause, "{text}");
+            assert_eq!(Failure::unanswered(&error, true, false).cause, cause, "{text}");
+            let at_proxy = Failure::unanswered(&error, true, true).cause;
+            let is_tls = matches!(cause, Cause::TlsExpired | Cause::TlsClientCertificate);
+            assert_eq!(at_proxy, if is_tls { cause } else { Cause::ProxyFailed }, "{text}, at a proxy");
         }
     }
 }

@@ -41,6 +41,43 @@ pub(super) fn tls(files: &TlsFiles) -> rustls::ClientConfig {
     }
 }
 
+/// What of these files is of no use, and why: the variable that names it, and a reason.
+pub(super) fn unusable(files: &TlsFiles) -> Vec<(&'static str, String)> {
+    let mut unusable = Vec::new();
+    if files.certificate.as_ref().is_some_and(|path| certificates(path).is_empty()) {
+        let reason = "the file holds no readable certificate; the built-in roots are used";
+        unusable.push(("PREFREEZE_EXPORTER_OTLP_CERTIFICATE", reason.to_owned()));
+    }
+    if let Some(path) = &files.client_certificate
+        && certificates(path).is_empty()
+    {
+        let reason = "the file holds no readable certificate; none is sent";
+        unusable.push(("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", reason.to_owned()));
+    }
+    if let Some(path) = &files.client_key
+        && PrivateKeyDer::from_pem_file(path).is_err()
+    {
+        let reason = "the file holds no readable key; no certificate is sent";
+        unusable.push(("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", reason.to_owned()));
+    }
+    if unusable.is_empty()
+        && let Some((chain, key)) = client_identity(files)
+        && let Err(error) = trusting_nobody().with_client_auth_cert(chain, key)
+    {
+        let reason = format!("the key and the certificate do not go together ({error}); none is sent");
+        unusable.push(("PREFREEZE_EXPORTER_OTLP_CLIENT_KEY", reason));
+    }
+    unusable
+}
+
+/// What a client identity can be tried with.
+fn trusting_nobody() -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
+    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the cipher suites of TLS 1.2 and 1.3")
+        .with_root_certificates(rustls::RootCertStore::empty())
+}
+
 /// The readable certificates of a PEM file.
 fn certificates(path: &str) -> Vec<CertificateDer<'static>> {
     let read = CertificateDer::pem_file_iter(path);

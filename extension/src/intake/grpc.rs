@@ -36,12 +36,18 @@ pub(super) async fn handle(request: Request<Incoming>, intake: Intake) -> Answer
             success(&otlp::success(items, REFUSED_SPANS))
         }
         Err((code, refusal)) => {
-            if refusal.fault.is_senders() {
+            if refusal.fault.is_senders() && !is_a_question(&path) {
                 intake.refusals.note(code as u16, &path, Some(GRPC), &refusal.why);
             }
             failure(code, &refusal.why)
         }
     }
+}
+
+/// Whether a method that is not of OTLP asks for something, and brings no telemetry that would be lost: gRPC's own health
+/// checks and reflection, and samplers that ask for their strategy.
+fn is_a_question(path: &str) -> bool {
+    path.starts_with("/grpc.") || path.contains(".SamplingManager/")
 }
 
 /// Takes a request; gives back how many of its items are refused.

@@ -57,7 +57,8 @@ pub(super) fn format_of(headers: &HeaderMap) -> Result<Option<Format>, &str> {
 
 /// How a body is written whose sender does not say: no message of OTLP begins with a brace.
 pub(super) fn format_by_look(body: &[u8]) -> Format {
-    if body.trim_ascii_start().first() == Some(&b'{') { Format::Json } else { Format::Protobuf }
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if text.trim_ascii_start().first() == Some(&b'{') { Format::Json } else { Format::Protobuf }
 }
 
 /// How the body is packed; `Err` has the name that is not understood.
@@ -128,6 +129,7 @@ mod tests {
         }
         assert_eq!(format_of(&HeaderMap::new()), Ok(None));
         assert_eq!(format_by_look(b" \n{}"), Format::Json);
+        assert_eq!(format_by_look(b"\xef\xbb\xbf{}"), Format::Json);
         assert_eq!(format_by_look(&[0x0a, 0x02]), Format::Protobuf);
         assert_eq!(format_by_look(b""), Format::Protobuf);
     }

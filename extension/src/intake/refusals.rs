@@ -8,12 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
+use crate::http::Unserved;
 use crate::log::{self, Level};
 
 /// So many kinds are told apart; the rest counts as one.
 const KINDS_MAX: usize = 32;
 /// A path, a type or a reason is cut here, in characters.
 const TEXT_MAX: usize = 120;
+
+/// What speaks to us without a setting of its own is an exporter for gRPC, whose default is TLS.
+const NOT_HTTP: &str =
+    "it is not plain HTTP: as a rule it is TLS, for which an http:// endpoint or `insecure` is missing";
 
 /// Shared by the listeners and the loop; clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -36,11 +41,22 @@ impl Refusals {
         drop(kinds);
         let message = "a request of the function was refused, and its telemetry is lost; the exporter of its OpenTelemetry \
                        SDK may be set up wrongly. Further requests like this are refused, counted and not logged";
-        let mut fields = json!({ "status": status, "path": known_path(path), "reason": key.1 });
+        let mut fields = json!({ "status": status, "reason": key.1 });
+        if !path.is_empty() {
+            fields["path"] = known_path(path).into();
+        }
         if let Some(content_type) = content_type {
             fields["content_type"] = known_type(content_type).into();
         }
         log::say(Level::Warn, "request_refused", message, fields);
+    }
+
+    /// A connection was closed before a request on it was read.
+    pub(super) fn note_unserved(&self, why: Unserved) {
+        match why {
+            Unserved::NotHttp => self.note(400, "", None, NOT_HTTP),
+            Unserved::HeadTooLong => self.note(431, "", None, "the head of the request is too long"),
+        }
     }
 
     /// Spans of an accepted request were refused, because of `reason`.

@@ -76,10 +76,13 @@ impl Reader {
         else {
             return Some(Err(reason.to_owned()));
         };
+        Some(Ok(CloudWatch::url(signal, region, self.names())))
+    }
+
+    /// By which names AWS's hosts are asked.
+    pub(super) fn names(&self) -> Names {
         let is_on = |name| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let names =
-            Names { fips: is_on("AWS_USE_FIPS_ENDPOINT"), dual_stack: is_on("AWS_USE_DUALSTACK_ENDPOINT") };
-        Some(Ok(CloudWatch::url(signal, region, names)))
+        Names { fips: is_on("AWS_USE_FIPS_ENDPOINT"), dual_stack: is_on("AWS_USE_DUALSTACK_ENDPOINT") }
     }
 
     /// What AWS wants of requests to `url`; `None` where none can be made.
@@ -246,18 +249,24 @@ impl Reader {
         let mut vaults = Vaults { is_direct: self.goes_directly(hosts), ..Vaults::default() };
         let names = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM"];
         for (at, own) in names.into_iter().enumerate().filter(|_| has_secrets) {
-            let name = if self.set.contains_key(own) { own } else { "AWS_ENDPOINT_URL" };
-            let Some(url) = self.get(name).map(str::to_owned) else { continue };
-            let uri: Uri = url.parse().unwrap_or_default();
-            let is_here = endpoint::is_here(uri.host().unwrap_or_default());
-            if is_here || uri.scheme_str() == Some("https") {
-                vaults.is_direct |= is_here;
-                vaults.endpoints[at] = Some(url);
-            } else {
-                self.problem(name, "neither an https:// URL nor one of this machine");
-            }
+            let Some((url, is_here)) = self.stand_in(own) else { continue };
+            vaults.is_direct |= is_here;
+            vaults.endpoints[at] = Some(url);
         }
         vaults
+    }
+
+    /// What stands for a service of AWS's, by the variable of its `own` or by that of all, and whether it is on this machine.
+    pub(super) fn stand_in(&mut self, own: &'static str) -> Option<(String, bool)> {
+        let name = if self.set.contains_key(own) { own } else { "AWS_ENDPOINT_URL" };
+        let url = self.get(name)?.to_owned();
+        let uri: Uri = url.parse().unwrap_or_default();
+        let is_here = endpoint::is_here(uri.host().unwrap_or_default());
+        if is_here || uri.scheme_str() == Some("https") {
+            return Some((url, is_here));
+        }
+        self.problem(name, "neither an https:// URL nor one of this machine");
+        None
     }
 
     /// Lambda's own segments are where traces to X-Ray go: there they are parents that can be found.

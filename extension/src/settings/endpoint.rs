@@ -21,6 +21,8 @@ pub(super) enum UrlPath {
 /// # Source
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp>
 pub(super) fn url(text: &str, path: UrlPath, receivers: &Receivers) -> Result<String, String> {
+    // Marks that a file of variables or a template has left around it, as around a header.
+    let text = wire::key_values::unquoted(text.trim());
     // A browser's part, which no server is sent.
     let text = text.split('#').next().unwrap_or_default();
     let uri: http::Uri = text.parse().map_err(|_| "not a URL")?;
@@ -69,7 +71,7 @@ pub(super) fn is_here(host: &str) -> bool {
     is_loopback || names.iter().any(|name| name.eq_ignore_ascii_case(host.trim_end_matches('.')))
 }
 
-/// A URL for people: a user's name and password, and a query, may be secrets.
+/// A URL for people: a user's name and password, a query, and words of a path that nobody would think of may be secrets.
 pub(super) fn shown(url: &str) -> String {
     let (url, query) = match url.split_once('?') {
         Some((url, _)) => (url, "?…"),
@@ -80,10 +82,25 @@ pub(super) fn shown(url: &str) -> String {
         None => (String::new(), url),
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let word = |word| if may_be_token(word) { "…" } else { word };
+    let path = path.split('/').map(word).collect::<Vec<_>>().join("/");
     match authority.rsplit_once('@') {
         Some((_, host)) => format!("{scheme}…@{host}{path}{query}"),
         None => format!("{scheme}{authority}{path}{query}"),
     }
+}
+
+/// Whether a word of a path reads like a token, as some backends have them in their endpoints: a long run of letters and
+/// digits in one, or nothing but hex.
+fn may_be_token(word: &str) -> bool {
+    const RUN_MIN: usize = 16;
+    const HEX_MIN: usize = 32;
+    let is_mixed = |run: &str| {
+        run.bytes().any(|byte| byte.is_ascii_digit()) && run.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    let mut runs = word.split(['-', '_', '.', '~']);
+    let is_hex = || word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    runs.any(|run| run.len() >= RUN_MIN && is_mixed(run)) || word.len() >= HEX_MIN && is_hex()
 }
 
 #[cfg(test)]
@@ -98,6 +115,15 @@ mod tests {
             ("https://us@er@c", "https://…@c"),
             ("user:pass@proxy:3128", "…@proxy:3128"),
             ("https://c/a@b", "https://c/a@b"),
+            (
+                "https://c/receiver/v1/otlp/ZaVnC4dhaV1Zq8ea==/v1/traces",
+                "https://c/receiver/v1/otlp/…/v1/traces",
+            ),
+            ("https://c/0f8fad5b-d9cb-469f-a165-70867728950e/v1/traces", "https://c/…/v1/traces"),
+            (
+                "https://c/otlp-ingest-prod-01/opentelemetry/v1/traces",
+                "https://c/otlp-ingest-prod-01/opentelemetry/v1/traces",
+            ),
             ("", ""),
         ];
         for (url, expected) in rows {

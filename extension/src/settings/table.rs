@@ -27,7 +27,7 @@ pub(super) static TABLE: [Setting; 56] = [
         name: "PREFREEZE_EXPORTER_OTLP_ENDPOINT",
         kind: "URL",
         default: "none: data is dropped and counted",
-        help: "Where data goes: the base URL of an OTLP backend; for OTLP/HTTP, `/v1/traces` and so on are appended. A signal's own form is used as it is. `aws`, or `aws:eu-west-1`: CloudWatch, in the function's region or in another one.",
+        help: "Where data goes: the base URL of an OTLP backend; for OTLP/HTTP, `/v1/traces` and so on are appended. A signal's own form is used as it is. `aws`, or `aws:eu-west-1`: CloudWatch, in the function's region or in another one. `sqs:<ARN or URL>`: a queue, from which a [forwarder](hybrid.md) sends on.",
         per_signal: true,
         ..PLAIN
     },
@@ -429,7 +429,7 @@ pub(super) static TABLE: [Setting; 56] = [
 ];
 
 /// Variables of others that are read, and what for.
-pub(super) static FOREIGN: [(&str, &str); 24] = [
+pub(super) static FOREIGN: [(&str, &str); 25] = [
     ("OTEL_SERVICE_NAME", "`service.name` of what Prefreeze adds, and of resources that have none."),
     ("OTEL_RESOURCE_ATTRIBUTES", "Further resource attributes, `k=v,k=v`; a single error discards them all."),
     (
@@ -460,8 +460,12 @@ pub(super) static FOREIGN: [(&str, &str); 24] = [
     ),
     ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "What is asked for secrets in place of AWS Secrets Manager."),
     ("AWS_ENDPOINT_URL_SSM", "The same for Parameter Store."),
-    ("AWS_ENDPOINT_URL", "The same for both."),
-    ("AWS_USE_FIPS_ENDPOINT", "`true`: the endpoint `aws` is asked by its names for FIPS."),
+    ("AWS_ENDPOINT_URL_SQS", "The same for the queue of the endpoint `sqs:`."),
+    ("AWS_ENDPOINT_URL", "The same for all three."),
+    (
+        "AWS_USE_FIPS_ENDPOINT",
+        "`true`: the endpoints `aws` and `sqs:` with an ARN are asked by their names for FIPS.",
+    ),
     ("AWS_USE_DUALSTACK_ENDPOINT", "`true`: by those that have addresses of IPv6, too."),
     (
         "HTTPS_PROXY",

@@ -333,7 +333,8 @@ fn an_sdk_that_sends_past_us_is_named() {
         ("http://localhost", 1),
         ("https://localhost:4317", 1),
         ("https://127.0.0.1:4318", 1),
-        ("localhost:4317", 0),
+        ("localhost:4317", 1),
+        ("127.0.0.1:4318", 1),
         ("", 0),
     ];
     for (value, hints) in rows {
@@ -355,7 +356,102 @@ fn an_sdk_that_sends_past_us_is_named() {
     for others in [&[("OTEL_SDK_DISABLED", "true")][..], &[("OTEL_TRACES_EXPORTER", "none")], &off] {
         assert_eq!(read(&[others, &[elsewhere]].concat()).hints, [], "{others:?}");
     }
+    let insecure =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")];
+    assert_eq!(read(&insecure).hints, []);
     for (exporter, hints) in [("otlp", 0), ("otlp,console", 0), ("zipkin", 1), ("otlp,jaeger", 1)] {
         assert_eq!(read(&[("OTEL_TRACES_EXPORTER", exporter)]).hints.len(), hints, "{exporter}");
+    }
+}
+
+/// The endpoint of one signal is sent to as it is; gRPC has no paths.
+#[test]
+fn an_endpoint_of_a_signal_without_its_path_is_hinted_at() {
+    let rows = [
+        ("http/protobuf", "http://127.0.0.1:4318", 1),
+        ("http/json", "http://127.0.0.1:4318/", 1),
+        ("http/protobuf", "http://127.0.0.1:4318/v1/metrics", 1),
+        ("http/protobuf", "http://127.0.0.1:4318/v1/traces", 0),
+        ("http/protobuf", "http://127.0.0.1:4318/v1/traces/", 0),
+        ("grpc", "http://127.0.0.1:4317", 0),
+        ("", "http://127.0.0.1:4318", 0),
+    ];
+    for (protocol, endpoint, hints) in rows {
+        for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
+            let settings = read(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint), (name, protocol)]);
+            assert_eq!(settings.hints.len(), hints, "{protocol} {endpoint}: {:?}", settings.hints);
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_hides_us_from_the_sdk_is_hinted_at() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    let proxy = ("HTTP_PROXY", "http://proxy:3128");
+    assert_eq!(read(&[endpoint, proxy]).hints.len(), 1);
+    assert_eq!(read(&[endpoint, ("ALL_PROXY", "http://proxy:3128")]).hints.len(), 1);
+    assert_eq!(read(&[endpoint, ("HTTPS_PROXY", "http://proxy:3128")]).hints, []);
+    assert_eq!(read(&[endpoint, proxy, ("NO_PROXY", "localhost,127.0.0.1")]).hints, []);
+    assert_eq!(read(&[proxy]).hints, [], "nothing says that there is an SDK");
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_named() {
+    let rows = [
+        ("HTTPS_PROXY", "http://proxy:3128", 0),
+        ("HTTPS_PROXY", "proxy:3128", 0),
+        ("HTTPS_PROXY", "proxy", 0),
+        ("https_proxy", "HTTP://user:pass@proxy:3128/", 0),
+        ("HTTPS_PROXY", "https://[::1]:3128", 0),
+        ("HTTPS_PROXY", "http://proxy:port", 1),
+        ("HTTPS_PROXY", "::::", 1),
+        ("ALL_PROXY", "http://", 1),
+        ("ALL_PROXY", "socks5://proxy:1080", 1),
+        ("HTTP_PROXY", "::::", 0),
+    ];
+    for (name, value, problems) in rows {
+        let settings = read(&[(BASE, "https://backend"), (name, value)]);
+        assert_eq!(settings.problems.len(), problems, "{name}={value}: {:?}", settings.problems);
+        let to = settings.destinations[0].as_ref().expect("it goes somewhere");
+        assert!(problems == 0 || to.proxy.is_none(), "{name}={value}");
+    }
+}
+
+#[test]
+fn small_mistakes_are_named_or_meant_well() {
+    let one = |name, value| read(&[(BASE, "https://backend"), (name, value)]).problems;
+    for (name, value) in [
+        ("prefreeze_flush", "end"),
+        ("Prefreeze_Flush", "end"),
+        ("PREFREEZE_RECEIVER_HTTP", "127.0.0.1:0"),
+        ("PREFREEZE_EXPORTER_OTLP_CLIENT_CERTIFICATE", "client.pem"),
+        ("PREFREEZE_EXPORTER_OTLP_TRACES_CLIENT_KEY", "key.pem"),
+    ] {
+        let problems = one(name, value);
+        assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
+        assert_eq!(problems[0].name, name);
+    }
+    for url in ["\"https://backend\"", "'https://backend'"] {
+        assert_eq!(traces_url(&[(BASE, url)]).as_deref(), Some("https://backend/v1/traces"));
+    }
+}
+
+/// `content-length` in the headers would cut each request short, and the rest of it would be the next one.
+#[test]
+fn headers_that_frame_a_request_are_ours() {
+    let rows = [
+        ("content-length=5", 1),
+        ("Transfer-Encoding=chunked", 1),
+        ("content-encoding=gzip", 1),
+        ("Content-Type=application/json", 1),
+        ("Content-Type=application/x-protobuf", 0),
+        ("Expect=100-continue", 1),
+    ];
+    for (member, problems) in rows {
+        let variables = [(BASE, "http://c"), ("PREFREEZE_EXPORTER_OTLP_HEADERS", &format!("a=1,{member}"))];
+        let settings = read(&variables);
+        assert_eq!(settings.problems.len(), problems, "{member}: {:?}", settings.problems);
+        let to = settings.destinations[0].as_ref().expect("it goes somewhere");
+        assert_eq!(to.headers, [("a".to_owned(), "1".to_owned())], "{member}");
     }
 }

@@ -18,7 +18,7 @@ impl Variables {
     /// These; those that are empty count as not set.
     pub(super) fn of(variables: impl Iterator<Item = (String, String)>) -> Self {
         let is_known = |name: &str| {
-            name.starts_with("PREFREEZE_")
+            super::is_ours(name)
                 || FOREIGN.iter().any(|(own, _)| *own == name)
                 || residency::PROXIES.contains(&name)
                 || proxies::EXCEPTED.contains(&name)
@@ -73,8 +73,9 @@ impl Reader {
         if is_off(text) {
             return None;
         }
-        let address = text.replacen("localhost", "127.0.0.1", 1).parse();
-        Some(address.unwrap_or_else(|_| {
+        let address: Result<SocketAddr, _> = text.replacen("localhost", "127.0.0.1", 1).parse();
+        // Port 0 is any that is free, which no SDK would know of.
+        Some(address.ok().filter(|address| address.port() != 0).unwrap_or_else(|| {
             self.problem(name, format!("not an address and port, such as 127.0.0.1:{port}"));
             default
         }))

@@ -1,6 +1,6 @@
 //! Bytes to policy's nouns and back, and nothing else: pure functions, no I/O, no clock, no async.
 
-mod base64;
+pub mod base64;
 pub mod collector;
 pub mod emf;
 pub mod extensions_api;

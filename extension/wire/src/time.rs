@@ -19,20 +19,30 @@ pub fn rfc3339(text: &str) -> Option<UnixNanos> {
 /// How long after `now` the HTTP date `text` is: `Sun, 22 Nov 2026 07:58:29 GMT`; zero when it has passed.
 ///
 /// # Source
-/// IMF-fixdate, <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>
+/// HTTP-date, <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>
 pub fn until_http_date(text: &str, now: UnixNanos) -> Option<Duration> {
     Some(http_date(text)?.since(now))
 }
 
-/// The time that an HTTP date names: `Sun, 22 Nov 2026 07:58:29 GMT`.
+/// The time that an HTTP date names: `Sun, 22 Nov 2026 07:58:29 GMT`, or one of the two obsolete forms that every recipient
+/// must accept, `Sunday, 22-Nov-26 07:58:29 GMT` and `Sun Nov 22 07:58:29 2026`. Two digits of a year are of this century.
 pub fn http_date(text: &str) -> Option<UnixNanos> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<_> = text.split_whitespace().collect();
-    let [_, day, month, year, clock, "GMT"] = parts[..] else { return None };
+    let (day, month, year, clock) = match parts[..] {
+        [_, day, month, year, clock, "GMT"] => (day, month, year.parse().ok()?, clock),
+        [_, month, day, clock, year] => (day, month, year.parse().ok()?, clock),
+        [_, date, clock, "GMT"] => {
+            let (day, rest) = date.split_once('-')?;
+            let (month, year) = rest.split_once('-')?;
+            (day, month, 2000_u64.saturating_add(year.parse().ok().filter(|year| *year < 100)?), clock)
+        }
+        _ => return None,
+    };
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
     // A year that is too far away to count is as far away as any.
-    let year = year.parse::<u64>().ok()?.min(YEAR_MAX);
+    let year = year.min(YEAR_MAX);
     let seconds = unix_seconds(year, month, day.parse().ok()?, clock)?;
     Some(UnixNanos(seconds.checked_mul(NANOS)?))
 }
@@ -135,6 +145,11 @@ mod tests {
         let rows = [
             ("Sun, 22 Nov 2026 07:58:29 GMT", Some(29)),
             ("Sun, 22 Nov 2026 07:57:29 GMT", Some(0)),
+            ("Sunday, 22-Nov-26 07:58:29 GMT", Some(29)),
+            ("Sun Nov 22 07:58:29 2026", Some(29)),
+            ("Thu Jan  1 00:00:00 1970", Some(0)),
+            ("Sunday, 22-Nov-2026 07:58:29 GMT", None),
+            ("Sunday, 22Nov26 07:58:29 GMT", None),
             ("Sun, 22 Nov 2026 07:58:29 CET", None),
             ("soon", None),
         ];

@@ -3,6 +3,7 @@
 use crate::aws::Endpoint;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -29,6 +30,8 @@ pub enum Answer {
     Aws(Endpoint),
     /// The same, after a wait.
     AwsAfter(Duration, Endpoint),
+    /// What this says of the request, when it was read.
+    Read(Reader),
     /// The head goes back at once, and of the body one byte after each of these pauses; a stopped backend ends it.
     Dripping(Duration, Reply),
     /// The request is read and nothing goes back until [`super::Collector::release`] answers 200, or for ever.
@@ -44,7 +47,28 @@ pub enum Answer {
     Raw(Vec<u8>),
 }
 
+/// Chooses the answer to a request that was read.
+#[derive(Clone)]
+pub struct Reader(Arc<dyn Fn(&Request) -> Answer + Send + Sync>);
+
+impl Reader {
+    pub(super) fn answer(&self, request: &Request) -> Answer {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
 impl Answer {
+    /// What `choose` says of the request, when it was read.
+    pub fn read(choose: impl Fn(&Request) -> Self + Send + Sync + 'static) -> Self {
+        Self::Read(Reader(Arc::new(choose)))
+    }
+
     /// 200 with the empty message, the usual success.
     pub fn ok() -> Self {
         Self::status(200)

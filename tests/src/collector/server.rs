@@ -161,6 +161,7 @@ impl Server {
             let answer = match (answer, &request.decoded) {
                 (Answer::Strict, Decoded::Undecodable(_)) => Answer::status(400),
                 (Answer::Strict, _) => Answer::ok(),
+                (Answer::Read(reader), _) => reader.answer(&request),
                 (Answer::Aws(endpoint), _) => endpoint.answer(&request),
                 (Answer::AwsAfter(wait, endpoint), _) => match endpoint.answer(&request) {
                     Answer::Reply(reply) => Answer::After(wait, reply),
@@ -227,7 +228,12 @@ impl Server {
             }
             Answer::Raw(bytes) => return connection.write(bytes).map(|()| false),
             // The first has become one of the others; see above.
-            Answer::Strict | Answer::Aws(_) | Answer::AwsAfter(..) | Answer::Close | Answer::Reset(_) => {
+            Answer::Strict
+            | Answer::Read(_)
+            | Answer::Aws(_)
+            | Answer::AwsAfter(..)
+            | Answer::Close
+            | Answer::Reset(_) => {
                 return Ok(false);
             }
         }

@@ -8,7 +8,12 @@ use std::{
 
 use sandbox::FunctionSpec;
 
-use super::{Trouble, payments::AUTHORIZE_TIMEOUT, places::Places, sqs::Sqs};
+use super::{
+    Trouble,
+    payments::AUTHORIZE_TIMEOUT,
+    places::Places,
+    sqs::{Queue, Sqs},
+};
 use crate::{
     http1::Reserved,
     template::{Function, Template},
@@ -17,6 +22,8 @@ use crate::{
 pub(super) const AUTHORIZE: &str = "authorize";
 pub(super) const RECONCILE: &str = "reconcile";
 pub(super) const RECEIPT: &str = "receipt";
+/// Where telemetry goes through a queue.
+pub(super) const FORWARDER: &str = "forwarder";
 
 /// What the functions need to know of the world.
 #[derive(Debug)]
@@ -27,17 +34,25 @@ pub(super) struct World<'a> {
     pub(super) backend: String,
     pub(super) fraud_url: String,
     pub(super) sqs: &'a Sqs,
+    /// The queue for telemetry, where it goes through one.
+    pub(super) telemetry: Option<&'a Queue>,
 }
 
 /// The functions, and the ports on which their extensions receive: kept from others as long as they are held.
 pub(super) fn specs(world: &World<'_>) -> Result<(Vec<FunctionSpec>, Vec<Reserved>), Trouble> {
     let template = Template::ours().map_err(|error| format!("cannot read template.yaml: {error}"))?;
-    let functions = template
+    let template = template
         .with("BackendEndpoint", &world.backend)
         .with("FraudUrl", &world.fraud_url)
-        .with("PaymentQueue", &world.sqs.queue_url)
-        .functions()
-        .map_err(|error| format!("template.yaml: {error}"))?;
+        .with("PaymentQueue", &world.sqs.queue_url);
+    let template = match world.telemetry {
+        None => template,
+        Some(queue) => template
+            .with("ThroughQueue", "yes")
+            .with("TelemetryQueue", &queue.url)
+            .with("TelemetryQueue.Arn", &queue.arn),
+    };
+    let functions = template.functions().map_err(|error| format!("template.yaml: {error}"))?;
     let extensions = world.places.extensions()?;
     let mut specs = Vec::new();
     let mut ports = Vec::new();
@@ -100,6 +115,10 @@ fn on_one_machine(name: &str, port: &Reserved, sqs: &Sqs) -> BTreeMap<String, St
     ];
     if name == AUTHORIZE {
         variables.extend([("FRAUD_TIMEOUT_MS", "60000".to_owned()), ("PAYMENTS_TEST_MODE", "1".to_owned())]);
+    }
+    if name == FORWARDER {
+        // Nobody wants to watch it wait.
+        variables.push(("RETRY_DELAY_S", "1".to_owned()));
     }
     variables.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

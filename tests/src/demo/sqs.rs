@@ -40,6 +40,30 @@ pub(super) struct Sqs {
     dead_letters_url: String,
 }
 
+/// One more queue there, with its dead-letter queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    address: SocketAddr,
+    pub(super) url: String,
+    pub(super) arn: String,
+    dead_letters_url: String,
+}
+
+impl Queue {
+    /// Messages in it, those that were delivered and not taken yet among them; and those that were given up.
+    pub(super) async fn counts(&self) -> Result<(usize, usize), Trouble> {
+        let count = |attributes: &Value, name: &str| {
+            let count = attributes[name].as_str().and_then(|count| count.parse::<usize>().ok());
+            count.ok_or_else(|| Trouble::from("SQS does not count its messages"))
+        };
+        let own = attributes(self.address, &self.url).await?;
+        let dead = attributes(self.address, &self.dead_letters_url).await?;
+        let waiting = count(&own, "ApproximateNumberOfMessages")?;
+        let delivered = count(&own, "ApproximateNumberOfMessagesNotVisible")?;
+        Ok((waiting + delivered, count(&dead, "ApproximateNumberOfMessages")?))
+    }
+}
+
 impl Sqs {
     pub(super) async fn start(python: &Path, places: &Places) -> Result<Self, Trouble> {
         let port = Reserved::new();
@@ -52,6 +76,16 @@ impl Sqs {
         let attributes = json!({ "VisibilityTimeout": "30", "RedrivePolicy": redrive.to_string() });
         let (queue_url, queue_arn) = create(address, QUEUE, &attributes).await?;
         Ok(Self { server, address, _port: port, queue_url, queue_arn, dead_letters_url })
+    }
+
+    /// Makes one more queue, whose messages go to its dead-letter queue after so many `deliveries`.
+    pub(super) async fn queue(&self, name: &'static str, deliveries: usize) -> Result<Queue, Trouble> {
+        let address = self.address;
+        let (dead_letters_url, arn) = create(address, &format!("{name}-dlq"), &json!({})).await?;
+        let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": deliveries });
+        let attributes = json!({ "VisibilityTimeout": "30", "RedrivePolicy": redrive.to_string() });
+        let (url, arn) = create(address, name, &attributes).await?;
+        Ok(Queue { address, url, arn, dead_letters_url })
     }
 
     pub(super) fn url(&self) -> String {

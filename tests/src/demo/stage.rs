@@ -18,7 +18,7 @@ use super::{
 use crate::{collector::Collector, http1::Reserved};
 
 /// Lambda itself gives an init ten seconds; a busy machine may need longer to read what Python imports.
-const INIT_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const INIT_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -51,6 +51,7 @@ impl Stage {
             backend: collector.endpoint(),
             fraud_url: fraud.url(),
             sqs: &sqs,
+            telemetry: None,
         };
         let (specs, ports) = functions::specs(&world)?;
         let lambda = Lambda::start(LambdaConfig { init_timeout: INIT_PATIENCE, ..LambdaConfig::default() })

@@ -41,7 +41,7 @@ pub(super) fn text(value: &Value) -> Option<String> {
 }
 
 /// Whether a condition holds: one with a name, or one written down in place.
-fn holds(condition: &Value, world: &World, conditions: &Value) -> Result<bool, String> {
+pub(super) fn holds(condition: &Value, world: &World, conditions: &Value) -> Result<bool, String> {
     if let Some(name) = condition.as_str() {
         let named = conditions.get(name).ok_or_else(|| format!("there is no condition {name}"))?;
         return holds(named, world, conditions);

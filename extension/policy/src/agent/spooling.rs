@@ -141,6 +141,9 @@ impl<B: Body> Agent<B> {
     /// it has room; then goes what is only held in case that it failed; log records wait no longer for their span; then what
     /// is least valuable is given up: of lanes that give for others, before spans that wait to be judged; those before kept ones.
     pub(super) fn make_room(&mut self, now: Instant) {
+        if !self.lanes.is_over() {
+            return;
+        }
         self.settle_outsize();
         while self.lanes.is_over() {
             let is_less = self.park_for_room()

@@ -89,8 +89,8 @@ const FEW: usize = 128;
 /// Room for the texts of a series, in bytes; more is taken in steps that double.
 const TEXT: usize = 96;
 
-/// A stretch of [`Store::texts`].
-#[derive(Clone, Copy, Debug, Default)]
+/// A stretch of [`Store::texts`]; series that were made one after the other under the same attributes share theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Text {
     start: u32,
     len: u32,
@@ -181,11 +181,28 @@ impl Store {
         value: f64,
         weight: f64,
     ) {
+        self.changes += 1;
         let digest = digest(labels);
         let index = self.find_digested(count, labels, digest);
         self.count_in(index, weight);
-        let index = self.find_digested(measure, labels, digest);
+        let index = self.twin(index, measure).unwrap_or_else(|| self.find_digested(measure, labels, digest));
         self.measure_in(index, value, weight);
+    }
+
+    /// The series of `metric` that was made right after the one at `index`, under the same attributes: both are found at once
+    /// for nearly every span.
+    fn twin(&self, index: usize, metric: Metric) -> Option<usize> {
+        let (one, other) = (&self.series[index], self.series.get(index + 1)?);
+        let is_twin = other.metric == metric
+            && !one.is_overflow
+            && !other.is_overflow
+            && one.count == other.count
+            && one
+                .labels()
+                .iter()
+                .zip(other.labels())
+                .all(|((key, text), (others, other))| core::ptr::eq(*key, *others) && text == other);
+        is_twin.then_some(index + 1)
     }
 
     fn count_in(&mut self, index: usize, weight: f64) {
@@ -216,11 +233,11 @@ impl Store {
 
     /// Where the series under `labels` is, or the one for everything else when there are too many.
     fn find(&mut self, metric: Metric, labels: &[Label<'_>]) -> usize {
+        self.changes += 1;
         self.find_digested(metric, labels, digest(labels))
     }
 
     fn find_digested(&mut self, metric: Metric, labels: &[Label<'_>], digest: u64) -> usize {
-        self.changes += 1;
         let digest = mix(digest, metric as u64);
         let alike = self.digests.iter().enumerate().filter(|(_, known)| **known == digest);
         for (index, _) in alike {
@@ -251,8 +268,11 @@ impl Store {
         }
         let mut series =
             Series { metric, labels: Default::default(), count: 0, is_overflow, carry: 0.0, reading: None };
-        for (place, (key, value)) in series.labels.iter_mut().zip(labels) {
-            *place = (*key, append(&mut self.texts, value));
+        let twin =
+            self.series.last().filter(|last| last.is_under(labels, &self.texts)).map(|last| last.labels);
+        for (at, (key, value)) in labels.iter().enumerate() {
+            let text = twin.map_or_else(|| append(&mut self.texts, value), |labels| labels[at].1);
+            series.labels[at] = (*key, text);
             series.count += 1;
         }
         self.series.push(series);
@@ -285,6 +305,11 @@ impl Store {
         self.spare_texts.clear();
         points
     }
+}
+
+/// Keys are constants: nearly always the same one is at the same place.
+fn is_same(key: &'static str, other: &'static str) -> bool {
+    core::ptr::eq(key, other) || key == other
 }
 
 /// Tells nearly all labels apart, eight bytes at a time; keys by their lengths only, which order nearly decides.
@@ -337,14 +362,18 @@ impl Series {
 
     /// Whether it is that of `metric` under `labels`, and not the one for everything else.
     fn is(&self, metric: Metric, labels: &[Label<'_>], texts: &str) -> bool {
+        self.metric == metric && self.is_under(labels, texts)
+    }
+
+    /// Whether it is under `labels`, and not the one for everything else.
+    fn is_under(&self, labels: &[Label<'_>], texts: &str) -> bool {
         let own = self.labels();
-        self.metric == metric
-            && !self.is_overflow
+        !self.is_overflow
             && own.len() == labels.len()
             && own
                 .iter()
                 .zip(labels)
-                .all(|((key, text), (other, value))| key == other && text.of(texts) == *value)
+                .all(|((key, text), (other, value))| is_same(key, other) && text.of(texts) == *value)
     }
 
     fn count(&mut self, times: u64) {
@@ -355,6 +384,9 @@ impl Series {
 
     /// How many whole ones `weight` is, with what was left from before.
     fn whole(&mut self, weight: f64) -> u64 {
+        if weight == 1.0 && self.carry == 0.0 {
+            return 1;
+        }
         let sum = self.carry + weight;
         let whole = libm::floor(sum);
         self.carry = sum - whole;

@@ -50,6 +50,10 @@ pub enum ThresholdEdit {
 /// Reads what `text` says of sampling. Never fails: what cannot be read says nothing.
 pub fn read(text: &str) -> SamplingState {
     let mut state = SamplingState { sampled: Sampled::Unsaid, randomness: None };
+    // Of nearly every span.
+    if text.is_empty() {
+        return state;
+    }
     for part in own_value(text).unwrap_or_default().split(';') {
         if let Some(threshold) = part.strip_prefix("th:") {
             state.sampled = Threshold::from_hex(threshold).map_or(Sampled::Unreadable, Sampled::By);

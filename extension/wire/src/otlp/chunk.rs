@@ -54,17 +54,19 @@ pub(crate) struct Scope {
     pub(crate) rest: Vec<Stretch>,
 }
 
-/// A span: its field in the `ScopeSpans`, tag and all.
+/// A span: its field in the `ScopeSpans`, tag and all. There is one for every span that is held, so it is small.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanAt {
-    pub(crate) scope: u32,
     pub(crate) field: Stretch,
+    pub(crate) scope: u16,
     /// `None` where they have to be looked for.
     pub(crate) attributes: Option<AttributesAt>,
+    pub(crate) name: TextAt,
+    pub(crate) trace_state: TextAt,
 }
 
-/// Where a span's attributes are in its message, if they are as every SDK sends them: one after the other, behind the
-/// texts that are asked for. They are most of a span, and it is asked for them several times, and for its texts.
+/// Where a span's attributes are in its message, if they are as every SDK sends them: one after the other. They are most of
+/// a span, and it is asked for them several times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttributesAt {
     start: NonZeroU16,
@@ -78,10 +80,32 @@ impl AttributesAt {
         Some(Self { start, end: u16::try_from(range.end).ok()? })
     }
 
-    /// What stands before the attributes of `span`, and the attributes.
-    pub(crate) fn split(self, span: &[u8]) -> (&[u8], &[u8]) {
-        let (start, end) = (usize::from(self.start.get()), usize::from(self.end));
-        (&span[..start], &span[start..end])
+    /// The attributes of `span`.
+    pub(crate) fn of(self, span: &[u8]) -> &[u8] {
+        &span[usize::from(self.start.get())..usize::from(self.end)]
+    }
+}
+
+/// Where the field of a text of a span begins in its message, counted from one; zero where it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextAt(u8);
+
+impl TextAt {
+    /// Beyond what a byte can count: it has to be looked for.
+    const FAR: u8 = u8::MAX;
+
+    /// Of a field that begins at `start`.
+    pub(crate) fn new(start: usize) -> Self {
+        Self(u8::try_from(start + 1).unwrap_or(Self::FAR))
+    }
+
+    /// What the text in `span` begins with: its field. `None` where it has to be looked for.
+    pub(crate) fn of(self, span: &[u8]) -> Option<&[u8]> {
+        match self.0 {
+            Self::FAR => None,
+            0 => Some(&[]),
+            number => Some(&span[usize::from(number) - 1..]),
+        }
     }
 }
 

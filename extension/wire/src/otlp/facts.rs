@@ -4,7 +4,7 @@ use std::str::from_utf8;
 
 use policy::{Fact, SpanId, TraceId, UnixNanos};
 
-use super::chunk::Body;
+use super::chunk::{Body, SpanAt, TextAt};
 use super::resource::{RESOURCE_ATTRIBUTES, content};
 use super::scan::{SPAN_ATTRIBUTES, SPAN_NAME, SPAN_TRACE_STATE, key_value};
 use super::{announced, condense, placed};
@@ -17,7 +17,7 @@ const VALUE_DOUBLE: u32 = 4;
 
 impl policy::Body for Body {
     fn name(&self) -> &str {
-        self.text(SPAN_NAME)
+        self.text(SPAN_NAME, |at| at.name)
     }
 
     fn attribute(&self, key: &str) -> Option<Fact<'_>> {
@@ -26,8 +26,7 @@ impl policy::Body for Body {
     }
 
     fn attributes<const N: usize>(&self, keys: [&str; N]) -> [Option<Fact<'_>>; N] {
-        let (_, attributes) = self.parts();
-        values(attributes, SPAN_ATTRIBUTES, keys).map(|value| value.and_then(fact))
+        values(self.attribute_fields(), SPAN_ATTRIBUTES, keys).map(|value| value.and_then(fact))
     }
 
     fn resource(&self, key: &str) -> Option<Fact<'_>> {
@@ -47,7 +46,7 @@ impl policy::Body for Body {
     }
 
     fn trace_state(&self) -> &str {
-        self.text(SPAN_TRACE_STATE)
+        self.text(SPAN_TRACE_STATE, |at| at.trace_state)
     }
 
     fn placed(&self, trace_id: &TraceId, span_id: &SpanId) -> Option<(Self, u32)> {
@@ -64,29 +63,41 @@ impl policy::Body for Body {
 }
 
 impl Body {
-    /// Where in the span's message its texts are, and where its attributes: nothing, for a body of metrics or logs.
-    fn parts(&self) -> (&[u8], &[u8]) {
-        let at = self.span.and_then(|span| self.chunk.places().spans.get(span as usize));
-        let Some(at) = at else { return (&[], &[]) };
-        let span = content(self.chunk.slice(at.field));
-        match at.attributes {
-            Some(at) => at.split(span),
-            None => (span, span),
-        }
+    /// Where the span is, and its message; `None` for a body of metrics or logs.
+    fn message(&self) -> Option<(&SpanAt, &[u8])> {
+        let at = self.chunk.places().spans.get(self.span? as usize)?;
+        Some((at, content(self.chunk.slice(at.field))))
+    }
+
+    /// The part of the span's message that its attributes are in.
+    fn attribute_fields(&self) -> &[u8] {
+        let Some((at, span)) = self.message() else { return &[] };
+        at.attributes.map_or(span, |attributes| attributes.of(span))
     }
 
     /// A text field of the span; of several, the last, as in any decoder.
-    fn text(&self, number: u32) -> &str {
-        let (texts, _) = self.parts();
-        let (mut text, mut walk): (&[u8], _) = (&[], fields(texts));
-        // The scan has walked it before: it is whole.
-        while let Ok(Some(field)) = walk.next() {
-            if let (Value::Bytes(bytes), true) = (field.value, field.number == number) {
-                text = bytes;
-            }
-        }
+    fn text(&self, number: u32, place: impl FnOnce(&SpanAt) -> TextAt) -> &str {
+        let Some((at, span)) = self.message() else { return "" };
+        let text = match place(at).of(span) {
+            Some([]) => return "",
+            Some(field) => content(field),
+            None => look_for(span, number),
+        };
         from_utf8(text).unwrap_or_default()
     }
+}
+
+/// A field of `span` that is far from its beginning.
+#[cold]
+fn look_for(span: &[u8], number: u32) -> &[u8] {
+    let (mut text, mut walk): (&[u8], _) = (&[], fields(span));
+    // The scan has walked it before: it is whole.
+    while let Ok(Some(field)) = walk.next() {
+        if let (Value::Bytes(bytes), true) = (field.value, field.number == number) {
+            text = bytes;
+        }
+    }
+    text
 }
 
 /// Whether a span has an attribute of this key, whatever its value.
@@ -107,26 +118,54 @@ fn find<'a>(message: &'a [u8], number: u32, keys: &[&str], found: &mut [Option<&
     // Most attributes are none of those that are asked for, as the length of their keys tells.
     let bit = |length: usize| 1_u64 << (length % 64);
     let lengths = keys.iter().fold(0, |all, key| all | bit(key.len()));
-    let (mut missing, mut walk) = (keys.len(), fields(message));
-    while let Ok(Some(field)) = walk.next() {
-        let mut next = (field.number == number).then(|| field.value.bytes());
-        while let Some(attribute) = next {
-            // A `KeyValue` was not necessarily looked into before: one that is broken has no key.
-            let (name, value) = key_value(attribute).unwrap_or_default();
-            if lengths & bit(name.len()) != 0 {
-                for (key, found) in keys.iter().zip(found.iter_mut()) {
-                    if key.as_bytes() == name && found.is_none() {
-                        *found = Some(value);
-                        missing -= 1;
-                    }
-                }
-                if missing == 0 {
-                    return;
-                }
+    let mut missing = keys.len();
+    let mut visit = |name: &[u8], value: &'a [u8]| {
+        for (key, found) in keys.iter().zip(found.iter_mut()) {
+            if key.as_bytes() == name && found.is_none() {
+                *found = Some(value);
+                missing -= 1;
             }
-            next = walk.more(number).unwrap_or_default();
+        }
+        missing == 0
+    };
+    let mut rest = message;
+    loop {
+        // Nearly all are as every encoder writes them, and most of these are passed over by the length of their keys.
+        while let Some((key_len, attribute, after)) = usual_attribute(rest, number) {
+            if lengths & bit(key_len) != 0 && visit(&attribute[2..2 + key_len], &attribute[4 + key_len..]) {
+                return;
+            }
+            rest = after;
+        }
+        let mut walk = fields(rest);
+        let Ok(Some(field)) = walk.next() else { return };
+        rest = &rest[field.end..];
+        if field.number == number {
+            // A `KeyValue` was not necessarily looked into before: one that is broken has no key.
+            let (name, value) = key_value(field.value.bytes()).unwrap_or_default();
+            if lengths & bit(name.len()) != 0 && visit(name, value) {
+                return;
+            }
         }
     }
+}
+
+/// The attribute that `message` begins with, if all its lengths have one byte and it is its key and then its value: how long its
+/// key is, all of it, and what follows.
+#[inline(always)]
+fn usual_attribute(message: &[u8], number: u32) -> Option<(usize, &[u8], &[u8])> {
+    const KEY: u8 = 1 << 3 | 2;
+    const VALUE: u8 = 2 << 3 | 2;
+    let [tag, length @ ..0x80, rest @ ..] = message else { return None };
+    let (attribute, after) = rest.split_at_checked(usize::from(*length))?;
+    let [KEY, key_len, ..] = attribute else { return None };
+    let key_len = usize::from(*key_len);
+    // A value shorter than that would end before its length does, and a longer one is none of one byte.
+    let value_len = attribute.len().wrapping_sub(key_len + 4);
+    let is_usual = u32::from(*tag) == number << 3 | 2
+        && attribute.get(key_len + 2) == Some(&VALUE)
+        && attribute.get(key_len + 3).is_some_and(|length| usize::from(*length) == value_len);
+    is_usual.then_some((key_len, attribute, after))
 }
 
 /// An `AnyValue`; of several values, the last, as in any decoder.

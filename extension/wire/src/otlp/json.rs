@@ -1,7 +1,7 @@
 //! OTLP/JSON into the protobuf that means the same, read and written in one pass, with no tree in between.
 //!
 //! Everything behind the receiver knows one encoding. Ids are hex and not base64, 64-bit numbers are numbers or
-//! decimal strings, `null` is absent, unknown fields are passed over; original field names (`trace_id`) are taken too,
+//! decimal strings, `null` is absent, unknown fields are passed over, unless nothing else is there; original field names (`trace_id`) are taken too,
 //! as the OpenTelemetry Collector takes them.
 //!
 //! A value that is not of the type of its field costs no other: it is mended where its meaning is plain, and otherwise
@@ -18,7 +18,7 @@ use std::fmt;
 use policy::Signal;
 
 use super::schema::{self, Kind, Mended, Row, Rows};
-use crate::proto::{put_bytes, put_varint, varint_len};
+use crate::proto::{fields, put_bytes, put_varint, varint_len};
 use reader::{Reader, Unexpected};
 
 /// Why a JSON body was not converted.
@@ -31,6 +31,8 @@ pub enum JsonError {
         /// The column, from 1.
         column: usize,
     },
+    /// It is JSON, and no field around its content is known: what is in it cannot be read. It may be of another signal.
+    Unknown,
     /// It is longer than allowed, as protobuf.
     TooLong,
 }
@@ -41,6 +43,9 @@ impl fmt::Display for JsonError {
             Self::Invalid { line, column } => {
                 write!(f, "the body is not OTLP/JSON, at line {line}, column {column}")
             }
+            Self::Unknown => f.write_str(
+                "the body is JSON, and has no spans, metrics or log records of this path where OTLP/JSON has them",
+            ),
             Self::TooLong => f.write_str("the body is too long as protobuf"),
         }
     }
@@ -76,10 +81,16 @@ pub fn from_json(signal: Signal, json: &[u8], max: usize) -> Result<Vec<u8>, Jso
 /// # Errors
 /// When it is not such a request, or too long.
 pub fn convert_json(signal: Signal, json: &[u8], max: usize) -> Result<Converted, JsonError> {
+    // How text is encoded stands before it where some of Microsoft's writers wrote it.
+    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     let out = Vec::with_capacity((json.len() / 2).min(max));
-    let mut conversion = Conversion { json: Reader::new(json), out, max, refused: 0, mended: 0 };
+    let reader = Reader::new(json);
+    let mut conversion = Conversion { json: reader, out, max, refused: 0, mended: 0, is_strange: false };
     let converted = conversion.message(schema::request(signal)).and_then(|()| Ok(conversion.json.end()?));
     match converted {
+        Ok(()) if conversion.is_strange && conversion.refused == 0 && !has_items(&conversion.out) => {
+            Err(JsonError::Unknown)
+        }
         Ok(()) => {
             let Conversion { out: bytes, refused, mended, .. } = conversion;
             Ok(Converted { bytes, refused, mended })
@@ -90,6 +101,24 @@ pub fn convert_json(signal: Signal, json: &[u8], max: usize) -> Result<Converted
             Err(JsonError::Invalid { line, column })
         }
     }
+}
+
+/// Whether there is a span, a metric or a log record in a request.
+#[cold]
+fn has_items(request: &[u8]) -> bool {
+    // Of each signal the groups are field 1, the scopes' parts field 2, and the items in them field 2.
+    let within = |message: &[u8], number| -> Vec<Vec<u8>> {
+        let (mut walk, mut found) = (fields(message), Vec::new());
+        while let Ok(Some(field)) = walk.next() {
+            if field.number == number {
+                found.push(field.value.bytes().to_vec());
+            }
+        }
+        found
+    };
+    let groups = within(request, 1);
+    let scopes = groups.iter().flat_map(|group| within(group, 2));
+    scopes.into_iter().any(|scope| !within(&scope, 2).is_empty())
 }
 
 /// Why a conversion has ended early.
@@ -111,6 +140,8 @@ struct Conversion<'a> {
     max: usize,
     refused: u32,
     mended: u32,
+    /// Whether a field around the items is not known, and what it holds was passed over.
+    is_strange: bool,
 }
 
 impl Conversion<'_> {
@@ -126,7 +157,10 @@ impl Conversion<'_> {
                     next = place + 1;
                     self.field(&rows[place])?;
                 }
-                None => drop(self.json.pass_over()?),
+                None => {
+                    self.json.pass_over()?;
+                    self.is_strange |= schema::is_around_items(rows);
+                }
             }
             self.check()?;
         }

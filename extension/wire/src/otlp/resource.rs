@@ -101,6 +101,11 @@ impl Identity {
         first_resource(body).is_none_or(|resource| resource == self.seen)
     }
 
+    /// Whether anything was learned ever.
+    pub fn is_observed(&self) -> bool {
+        !self.seen.is_empty()
+    }
+
     /// Learns from a received body what the application calls itself.
     pub fn observe(&mut self, body: &Body) {
         if let Some(resource) = first_resource(body) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use policy::{Kind, Parcel, Receipt, RequestLimit, Signal, Span, SpanId, TraceId, UnixNanos};
 
-use super::chunk::{AttributesAt, Body, Chunk, Group, Places, Scope, SpanAt, Stretch};
+use super::chunk::{AttributesAt, Body, Chunk, Group, Places, Scope, SpanAt, Stretch, TextAt};
 use super::cut::cut;
 use super::{readable, schema, valid};
 use crate::proto::{Field, Value, WireError, fields};
@@ -166,7 +166,9 @@ impl Scan {
 
     fn scope(&mut self, group_base: usize, scope: &Field<'_>) -> Result<(), WireError> {
         let base = group_base + scope.content_start();
-        let index = self.places.scopes.len() as u32;
+        // Each that is remembered has a span.
+        const { assert!(TAKEN_MAX <= u16::MAX as usize) };
+        let index = self.places.scopes.len() as u16;
         let spans_before = self.places.spans.len();
         let mut rest = Vec::new();
         let mut walk = fields(scope.value.message()?);
@@ -179,7 +181,9 @@ impl Scan {
                 && let Ok(Some(facts)) = Facts::read(field.value.message()?)
             {
                 let body = Body { chunk: self.chunk.clone(), span: Some(self.places.spans.len() as u32) };
-                self.places.spans.push(SpanAt { scope: index, field: stretch, attributes: facts.attributes });
+                let Facts { attributes, name, trace_state, .. } = facts;
+                let at = SpanAt { field: stretch, scope: index, attributes, name, trace_state };
+                self.places.spans.push(at);
                 self.found.push(facts.span(stretch.len(), body));
             } else {
                 self.refused += 1;
@@ -216,6 +220,8 @@ struct Facts<'a> {
     is_error: bool,
     request_id: Option<&'a str>,
     attributes: Option<AttributesAt>,
+    name: TextAt,
+    trace_state: TextAt,
 }
 
 impl<'a> Facts<'a> {
@@ -229,6 +235,7 @@ impl<'a> Facts<'a> {
         let (mut kind, mut start, mut end, mut flags, mut is_error) = (Kind::Unspecified, 0, 0, 0_u32, false);
         // From the first attribute to the end of the last: all that is looked into again.
         let (mut attributes, mut are_usual) = (0..0, true);
+        let (mut name, mut trace_state) = (TextAt::default(), TextAt::default());
         let mut walk = fields(span);
         while let Some(field) = walk.next()? {
             match (field.number, field.value) {
@@ -257,7 +264,8 @@ impl<'a> Facts<'a> {
                     valid::field(number, value, schema::SPAN, valid::SPAN)?;
                     match number {
                         SPAN_STATUS => is_error = is_error_status(value.bytes())?,
-                        SPAN_NAME | SPAN_TRACE_STATE => are_usual &= attributes.is_empty(),
+                        SPAN_NAME => name = TextAt::new(field.start),
+                        SPAN_TRACE_STATE => trace_state = TextAt::new(field.start),
                         _ => {}
                     }
                 }
@@ -277,6 +285,8 @@ impl<'a> Facts<'a> {
             is_error,
             request_id,
             attributes,
+            name,
+            trace_state,
         }))
     }
 

@@ -132,6 +132,12 @@ pub(super) const fn item(signal: Signal) -> Rows {
     }
 }
 
+/// Whether these are the fields of a message around items: of a request, a group or a scope's part of it.
+pub(super) fn is_around_items(rows: Rows) -> bool {
+    let around = |signal| [request(signal), group(signal), scope(signal)];
+    Signal::ALL.into_iter().flat_map(around).any(|around| std::ptr::eq(around, rows))
+}
+
 const fn one(key: &'static str, number: u32, kind: Kind) -> Row {
     Row { key, number, kind, is_repeated: false }
 }

@@ -174,7 +174,7 @@ fn put_part(out: &mut Vec<u8>, chunk: &Chunk, group: &Group, spans: &[Piece<'_>]
 
 /// A span as it is written.
 struct Piece<'a> {
-    scope: u32,
+    scope: u16,
     bytes: Bytes<'a>,
 }
 

@@ -48,6 +48,43 @@ fn series_that_stay_are_found_again_where_they_have_moved_to() {
     assert_eq!((points.len(), sum(&points)), (9, 6 + 3 * 2), "the carried half is found by its name");
 }
 
+/// A count and its measurement are found together. With labels that differ in one word, in a key or in nothing but their number,
+/// with fractions that keep one of the two and with too many of them, each pair is as if it had been looked for alone.
+#[test]
+fn what_is_counted_and_measured_at_once_is_as_if_each_were_alone() {
+    let pair = [Metric::SpanCalls, Metric::SpanDuration];
+    let mut seed = 7_u64;
+    let mut next = move |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    for series_max in [3, 20, 200] {
+        let (mut store, mut alone) = (Store::new(series_max, false), Store::new(series_max, false));
+        for _ in 0..2_000 {
+            let (name, peer) = (format!("name-{}", next(9)), format!("{}", next(3)));
+            let peer = if peer == "0" { "" } else { peer.as_str() };
+            let all = [("span.name", name.as_str()), ("server.address", peer), ("rpc.method", peer)];
+            let labels = match next(5) {
+                0 => &all[1..2],
+                1 => &all[2..],
+                len => &all[..len as usize - 2],
+            };
+            let (value, weight) = (next(100) as f64 / 16.0, [1.0, 1.0, 1.5, 2.25][next(4) as usize]);
+            store.count_and_measure(pair, labels, value, weight);
+            let index = alone.find(pair[0], labels);
+            alone.count_in(index, weight);
+            let index = alone.find(pair[1], labels);
+            alone.measure_in(index, value, weight);
+            if next(50) == 0 {
+                // Sums of the same values in another order may differ in their last bit.
+                let lines = |store: &mut Store| store.take().iter().map(Point::line).collect::<Vec<_>>();
+                assert_eq!(lines(&mut store), lines(&mut alone), "{series_max}");
+            }
+        }
+        assert!(store.changes() > 0);
+    }
+}
+
 #[test]
 fn fractions_are_carried_until_they_are_whole() {
     let mut store = Store::new(5, false);
