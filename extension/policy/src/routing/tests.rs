@@ -121,6 +121,9 @@ fn a_part_of_a_trace_goes_by_the_span_that_stands_for_the_invocation() {
         (exclusive(), alloc::vec![made(), item("order.new", Kind::Client, Some(7))], &[1, 2]),
         (exclusive(), alloc::vec![made(), item("pay.new", Kind::Server, Some(7))], &[1]),
         (exclusive(), alloc::vec![made()], &[0]),
+        // Two invocations share the trace: one that has it for itself is enough.
+        (exclusive(), [entry("order.new"), entry("pay.new")].concat(), &[1]),
+        (open(), [entry("order.new"), entry("pay.new")].concat(), &[0, 2]),
         // Nothing tells what it belongs to.
         (exclusive(), alloc::vec![item("order.new", Kind::Client, Some(7))], &[1, 2]),
     ];
@@ -139,22 +142,37 @@ fn a_later_part_follows_an_earlier_one_unless_it_tells_itself() {
         item("order.new", Kind::Server, Some(7)),
     );
     let [own, alone] = [Routes::FIRST, Routes::one(1)];
+    let made = made();
+    let told = |routes| Before { routes, is_of_it: true };
+    let others = |routes| Before { routes, is_of_it: false };
     for (before, item, expected) in [
         (None, &child, alone),
-        (Some(own), &child, own),
-        (Some(alone), &child, alone),
-        (Some(own), &pay, alone),
-        (Some(alone), &order, own),
+        (Some(told(own)), &child, own),
+        (Some(told(alone)), &child, alone),
+        (Some(told(own)), &pay, alone),
+        (Some(told(alone)), &order, own),
+        // What is before it is of another invocation, or nobody knows.
+        (Some(others(own)), &child, alone),
+        (Some(others(alone)), &child, alone),
+        (Some(others(own)), &order, own),
+        // What was made for a trace stays with it.
+        (Some(told(own)), &made, own),
+        (Some(others(alone)), &made, alone),
     ] {
         let items = core::slice::from_ref(item);
         assert_eq!(router.after(before, items, router.of_trace(items, 0)), expected, "{before:?} {item:?}");
     }
     for (before, item, expected) in [
-        (own, &child, own),
-        (alone, &child, alone),
-        (own, &pay, alone),
-        (alone, &order, alone),
-        (own, &order, own),
+        (told(own), &child, own),
+        (told(alone), &child, alone),
+        (told(own), &pay, alone),
+        (told(alone), &order, alone),
+        (told(own), &order, own),
+        (others(own), &child, alone),
+        (others(alone), &child, alone),
+        (others(own), &order, own),
+        (others(own), &made, own),
+        (others(alone), &made, alone),
     ] {
         assert_eq!(router.late(before, item), expected, "{before:?} {item:?}");
     }

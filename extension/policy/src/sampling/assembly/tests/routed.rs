@@ -1,0 +1,115 @@
+//! What is for one destination alone is sent to no other, whatever else of its trace was judged before.
+
+use alloc::sync::Arc;
+
+use super::*;
+use crate::config::{Config, Destinations, Further, Takes};
+use crate::routing::Routes;
+use crate::sampling::{Condition, Pattern};
+use crate::span::PlatformSpan;
+
+/// A span of this name.
+#[derive(Clone, Debug)]
+struct Named(&'static str);
+
+impl Body for Named {
+    fn name(&self) -> &str {
+        self.0
+    }
+}
+
+const OURS: Routes = Routes::FIRST;
+
+/// One that keeps everything, and has `pay.*` for the second destination alone.
+fn exclusive() -> Assembly<Named> {
+    let payments = Further {
+        name: "payments".into(),
+        signals: Destinations::ALL,
+        reaches: Destinations::ALL,
+        limits: [crate::RequestLimit::NONE; 3],
+        holds: true,
+        when: alloc::vec![Condition::Name(Pattern::new("pay.*"))],
+        takes: Takes::Kept,
+        is_exclusive: true,
+    };
+    let config = Config { further: alloc::vec![payments], ..Config::default() };
+    Assembly::new(Sampling::default()).routed(Router::new(&config))
+}
+
+/// A span of the one trace, which lasts one nanosecond: of this name, and SERVER; or below one that is elsewhere.
+fn span(name: &'static str, start: u64) -> Item<Named> {
+    let is_entry = name.contains('.');
+    Item::Received(Span {
+        trace_id: trace(1),
+        span_id: SpanId::new([start as u8 + 1; 8]).expect("not zero"),
+        parent: SpanId::new([99; 8]),
+        parent_is_remote: None,
+        kind: if is_entry { Kind::Server } else { Kind::Client },
+        start: UnixNanos(start),
+        end: UnixNanos(start + 1),
+        is_error: false,
+        request_id: None,
+        size: 100,
+        body: Named(name),
+    })
+}
+
+/// What is made for an invocation of the one trace that has sent nothing.
+fn made(start: u64) -> Item<Named> {
+    Item::Made(Arc::new(PlatformSpan {
+        trace_id: trace(1),
+        span_id: SpanId::new([98; 8]).expect("not zero"),
+        parent: None,
+        name: "function".into(),
+        kind: Kind::Server,
+        start: UnixNanos(start),
+        end: UnixNanos(start + 9),
+        error_type: None,
+        attributes: Vec::new(),
+        links: Vec::new(),
+    }))
+}
+
+/// Where the spans of the last part go. Each part is one item, and the invocation that it is of; those of no name came together.
+fn last_goes(parts: &[(&[Item<Named>], Option<&str>)], overlap: Option<Overlap>) -> Vec<Routes> {
+    let mut assembly = exclusive();
+    let mut routes = Vec::new();
+    for (items, invocation) in parts {
+        for item in *items {
+            let invocation = invocation.map(id);
+            let owner = invocation.as_ref().map_or(Owner::Unknown, Owner::Named);
+            assembly.add(at(1), item.clone(), owner);
+        }
+        assembly.judge(at(9_000), overlap, |_| true);
+        routes = assembly.take_rulings().kept.iter().map(|kept| kept.routes).collect();
+    }
+    routes
+}
+
+#[test]
+fn another_invocation_of_its_trace_says_nothing_of_where_a_part_goes() {
+    let overlap = Some(Overlap { oldest_open: 1, newest: 2 });
+    let (order, pay) = (span("order.new", 5), span("pay.new", 6));
+    let [early, late] = [4, 7].map(|start| span("select", start));
+    let one = core::slice::from_ref;
+    let rows: [(&str, &[(&[Item<Named>], Option<&str>)], bool); 9] = [
+        ("its own, late", &[(one(&order), Some("a")), (one(&early), Some("a"))], true),
+        ("its own, later", &[(one(&order), Some("a")), (one(&late), Some("a"))], true),
+        ("another's, late", &[(one(&order), Some("a")), (one(&early), Some("b"))], false),
+        ("another's, later", &[(one(&order), Some("a")), (one(&late), Some("b"))], false),
+        ("below what was made", &[(&[made(1)], Some("a")), (one(&early), Some("a"))], false),
+        ("after what was made", &[(&[made(1)], Some("a")), (&[span("select", 20)], Some("a"))], false),
+        ("another's, that tells", &[(one(&order), Some("a")), (one(&pay), Some("b"))], false),
+        ("two in one", &[(&[order.clone(), pay.clone()], Some("a"))], false),
+        ("two in one, the other way", &[(&[pay.clone(), order.clone()], Some("a"))], false),
+    ];
+    for (case, parts, is_ours) in rows {
+        for overlap in [None, overlap] {
+            let routes = last_goes(parts, overlap);
+            assert!(!routes.is_empty(), "{case}");
+            for routes in routes {
+                assert_eq!(routes == OURS, is_ours, "{case}: {routes:?}, overlapping: {}", overlap.is_some());
+            }
+        }
+    }
+}
