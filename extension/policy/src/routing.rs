@@ -8,7 +8,7 @@ use crate::sampling::{Condition, Item, Randomness, Threshold};
 use crate::span::Signal;
 
 /// Some of the destinations, the first of which is the one that is always there: a bit for each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Routes(u8);
 
 impl Routes {
@@ -89,6 +89,8 @@ pub(crate) struct Router {
     further: Arc<[Further]>,
     /// `service.name` of what has none of its own.
     service: Arc<str>,
+    /// The same of other attributes.
+    resource: Arc<[(Arc<str>, Arc<str>)]>,
     /// Those that each signal can be sent to.
     reached: [Routes; Signal::ALL.len()],
 }
@@ -96,7 +98,12 @@ pub(crate) struct Router {
 impl Default for Router {
     /// One destination, which takes all.
     fn default() -> Self {
-        Self { further: Arc::new([]), service: "".into(), reached: [Routes::FIRST; Signal::ALL.len()] }
+        Self {
+            further: Arc::new([]),
+            service: "".into(),
+            resource: Arc::new([]),
+            reached: [Routes::FIRST; Signal::ALL.len()],
+        }
     }
 }
 
@@ -107,7 +114,8 @@ impl Router {
             let first = if config.destinations.has(signal) { Routes::FIRST } else { Routes::NONE };
             further.fold(first, |all, (number, _)| all.and(Routes::one(number)))
         });
-        Self { further: config.further[..].into(), service: config.sampling.service.clone(), reached }
+        let (service, resource) = (config.sampling.service.clone(), config.resource[..].into());
+        Self { further: config.further[..].into(), service, resource, reached }
     }
 
     /// Whether there is one destination: then everything goes there, and nothing is asked.
@@ -148,7 +156,7 @@ impl Router {
             let is_like = |item: &Item<B>| {
                 let holds = |when: &Condition| {
                     let is_doubtful = to.is_exclusive && !is_known && !matches!(when, Condition::Service(_));
-                    is_doubtful || when.holds(item, &self.service)
+                    is_doubtful || self.holds(when, item)
                 };
                 to.when.iter().all(holds)
             };
@@ -164,12 +172,7 @@ impl Router {
 
     /// The same of a part of a trace that an earlier part was `before`: what cannot tell by itself goes the same way, and what was
     /// kept for a destination alone stays with it.
-    pub(crate) fn after<B: Body>(
-        &self,
-        before: Option<Before>,
-        items: &[Item<B>],
-        routes: Routes,
-    ) -> Routes {
+    pub(crate) fn after<B: Body>(&self, before: Option<Before>, items: &[Item<B>], routes: Routes) -> Routes {
         match before {
             Some(before) if !(self.is_sole() || Self::tells(items)) => {
                 let is_made = !items.iter().any(Item::is_received);
@@ -203,8 +206,27 @@ impl Router {
     }
 
     /// Whether a resource of these facts is for a destination.
-    fn is_like<'a>(&self, to: &Further, fact: impl Fn(&str) -> Option<Fact<'a>>) -> bool {
-        to.when.iter().all(|when| when.holds_for_resource(&fact, &self.service))
+    fn is_like<'a>(&'a self, to: &Further, fact: impl Fn(&str) -> Option<Fact<'a>>) -> bool {
+        let fact = |key: &str| fact(key).or_else(|| self.completed(key));
+        to.when.iter().all(|when| when.holds_for_resource(fact, &self.service))
+    }
+
+    /// Whether a span is so, with its resource as it leaves.
+    fn holds<B: Body>(&self, when: &Condition, item: &Item<B>) -> bool {
+        match when {
+            Condition::Attribute(key, test)
+                if item.attribute(key).or_else(|| item.resource(key)).is_none() =>
+            {
+                test.holds(self.completed(key))
+            }
+            _ => when.holds(item, &self.service),
+        }
+    }
+
+    /// What completes a resource that has no attribute of this name.
+    fn completed(&self, key: &str) -> Option<Fact<'_>> {
+        let known = self.resource.iter().find(|(known, _)| **known == *key);
+        known.map(|(_, text)| Fact::Text(text))
     }
 
     /// What becomes of a span of a trace that is for `matched`.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use policy::sampling::Ratio;
+use policy::sampling::{Condition, Ratio};
 use policy::{Destinations, FURTHER_MAX, Further, RequestLimit, RequestLimits, Signal, Takes};
 use serde_json::{Map, Value};
 
@@ -45,6 +45,13 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// Whether it has spans for itself, and not the metrics of them: these have names of spans and of servers, and are not parted by
+    /// what only spans have.
+    pub(super) fn hides_names(&self) -> bool {
+        let Further { is_exclusive, signals, when, .. } = &self.told;
+        *is_exclusive && signals.traces && !(signals.metrics && when.iter().all(Condition::is_of_resources))
+    }
+
     /// Where it takes what, for people.
     pub(super) fn describe(&self, text: &mut String) {
         for signal in Signal::ALL.into_iter().filter(|signal| self.told.signals.has(*signal)) {
@@ -122,12 +129,14 @@ impl Reader {
     ) -> Option<Member> {
         let Some(fields) = value.as_object() else {
             self.problem(list, format!("member {number}: not an object"));
-            return None;
+            // It may be an object in quotes, or in another list.
+            let is_meant = value.to_string().contains("only");
+            return is_meant.then(|| Member::closed(Self::of(BTreeMap::new())));
         };
         let mut read = Fields { member: Member::closed(self.beside()), signals: None, problems: Vec::new() };
         let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
         if !is_name(name) || names.iter().any(|known| known == name) {
-            let reason = "not a name of its own, of letters, digits, - and _";
+            let reason = "not a name of its own, of letters, digits, -, _ and .";
             read.problems.push(("name".to_owned(), reason.to_owned()));
         }
         let named = if is_name(name) { name.to_owned() } else { number.to_string() };

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::config::Destinations;
-use crate::sampling::{Pattern, Ratio};
+use crate::sampling::{Pattern, Ratio, Test};
 use crate::span::{Kind, Span, SpanId, TraceId};
 use crate::time::UnixNanos;
 
@@ -217,4 +217,37 @@ fn metrics_and_logs_go_by_any_of_their_resources() {
     assert_eq!(numbers(router.of_entry(Signal::Metrics, Some(&body))), [0], "a name is what only spans have");
     assert_eq!(numbers(router.of_entry(Signal::Logs, Some(&Named("", &["stock"])))), [0]);
     assert_eq!(numbers(router.of_entry::<Named>(Signal::Logs, None)), [0]);
+}
+
+#[test]
+fn what_completes_a_resource_is_asked_where_it_has_no_such_attribute() {
+    let region = |text: &str| Condition::Attribute("region".into(), Test::Like(Pattern::new(text)));
+    let router = |text: &str| {
+        let further = alloc::vec![further(alloc::vec![region(text)], Takes::Kept, true)];
+        let resource = alloc::vec![("region".into(), "in".into())];
+        Router::new(&Config { further, resource, ..Config::default() })
+    };
+    for (text, expected) in [("in", [1]), ("eu", [0])] {
+        let router = router(text);
+        assert_eq!(numbers(router.of_entry::<Named>(Signal::Metrics, None)), expected, "made here: {text}");
+        assert_eq!(numbers(router.of_entry(Signal::Logs, Some(&Named("", &["shop"])))), expected, "{text}");
+        for item in [made(), item("order.new", Kind::Server, None)] {
+            assert_eq!(numbers(router.of_trace(&[item], 0)), expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn metrics_and_logs_part_by_resource_where_that_says_where_they_go() {
+    let service = alloc::vec![Condition::Service(Pattern::new("shop"))];
+    let of_logs = Destinations { logs: true, ..Destinations::NONE };
+    for (signals, when, expected) in [
+        (Destinations::ALL, Vec::new(), [false; 3]),
+        (of_logs, service.clone(), [false, false, true]),
+        (Destinations::ALL, service, [true; 3]),
+    ] {
+        let further = alloc::vec![Further { signals, ..further(when, Takes::Kept, false) }];
+        let config = Config { further, ..Config::default() };
+        assert_eq!(config.parcel_limits().map(|limit| limit.parts_resources), expected);
+    }
 }

@@ -333,7 +333,7 @@ impl<B: Body> Assembly<B> {
         let before = self.judged.before(trace_id, invocation.map_or(&[], core::slice::from_ref));
         let routes = before.map_or(judged.routes, |before| router.late(before, &item));
         if judged.verdict.decision.is_keep() {
-            self.follow_awaiting(&item);
+            self.follow_awaiting(&item, routes);
             self.rulings.keep_late(item, Verdict { routes, ..judged.verdict }, self.judge.router());
         } else if item.is_failure() {
             let verdict = Verdict { routes, ..self.judge.revise(judged.verdict, Decision::Error) };

@@ -1,6 +1,6 @@
 //! Lists of destinations: what is read, what is wrong, and what is kept in its place although something is.
 
-use policy::sampling::{Condition, Pattern};
+use policy::sampling::Pattern;
 
 use super::*;
 use crate::settings::Settings;
@@ -53,6 +53,36 @@ fn each_field_of_a_member_is_read() {
         assert!(text.contains(line), "{line} in {text}");
     }
     assert!(!text.contains("a=b"), "a header may be a secret");
+}
+
+#[test]
+fn a_member_that_is_no_object_may_have_been_meant_to_keep_something_in_its_place() {
+    for (list, is_closed) in [
+        (r#"["{\"name\": \"a\", \"only\": true}"]"#, true),
+        (r#"[[{"name": "a", "only": true}]]"#, true),
+        (r#"[[{"name": "a"}], null, 1]"#, false),
+    ] {
+        let settings = read(list, &[]);
+        assert!(said(&settings)[0].contains("member 1: not an object"), "{list}: {:?}", said(&settings));
+        let closed: Vec<_> = settings.further.iter().map(|to| to.told.is_exclusive).collect();
+        assert_eq!(closed, vec![true; usize::from(is_closed)], "{list}");
+    }
+}
+
+#[test]
+fn names_of_spans_are_not_in_metrics_that_go_elsewhere_unless_somebody_asks_for_it() {
+    let rows = [
+        (r#""match": {"name": "pay.*"}"#, false),
+        (r#""only": true, "match": {"name": "pay.*"}"#, true),
+        (r#""only": true, "match": {"service": "pay"}"#, false),
+        (r#""only": true, "match": {"service": "pay"}, "signals": ["traces", "logs"]"#, true),
+        (r#""only": true, "match": {"service": "pay"}, "signals": ["logs"]"#, false),
+    ];
+    for (fields, is_hidden) in rows {
+        let list = format!(r#"[{{"name": "a", "endpoint": "http://x", {fields}}}]"#);
+        assert_eq!(read(&list, &[]).policy.measuring.spans, !is_hidden, "{list}");
+        assert!(read(&list, &[("PREFREEZE_METRICS_SPANS", "on")]).policy.measuring.spans, "{list}");
+    }
 }
 
 #[test]

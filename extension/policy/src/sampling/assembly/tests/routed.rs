@@ -22,18 +22,25 @@ const OURS: Routes = Routes::FIRST;
 
 /// One that keeps everything, and has `pay.*` for the second destination alone.
 fn exclusive() -> Assembly<Named> {
-    let payments = Further {
+    routed(alloc::vec![payments(Takes::Kept)])
+}
+
+fn routed(further: Vec<Further>) -> Assembly<Named> {
+    let config = Config { further, ..Config::default() };
+    Assembly::new(Sampling::default()).routed(Router::new(&config))
+}
+
+fn payments(takes: Takes) -> Further {
+    Further {
         name: "payments".into(),
         signals: Destinations::ALL,
         reaches: Destinations::ALL,
         limits: [crate::RequestLimit::NONE; 3],
         holds: true,
         when: alloc::vec![Condition::Name(Pattern::new("pay.*"))],
-        takes: Takes::Kept,
+        takes,
         is_exclusive: true,
-    };
-    let config = Config { further: alloc::vec![payments], ..Config::default() };
-    Assembly::new(Sampling::default()).routed(Router::new(&config))
+    }
 }
 
 /// A span of the one trace, which lasts one nanosecond: of this name, and SERVER; or below one that is elsewhere.
@@ -109,6 +116,33 @@ fn another_invocation_of_its_trace_says_nothing_of_where_a_part_goes() {
             assert!(!routes.is_empty(), "{case}");
             for routes in routes {
                 assert_eq!(routes == OURS, is_ours, "{case}: {routes:?}, overlapping: {}", overlap.is_some());
+            }
+        }
+    }
+}
+
+/// What waits in case that it failed is of one trace, and still for different destinations.
+#[test]
+fn failures_that_are_told_late_are_with_those_that_each_part_is_for() {
+    let failures = Further { when: Vec::new(), is_exclusive: false, ..payments(Takes::Failures) };
+    for takes in [Takes::Kept, Takes::Failures] {
+        for is_late in [false, true] {
+            let mut assembly = routed(alloc::vec![payments(takes), failures.clone()]);
+            let pay = span("pay.new", if is_late { 5 } else { 50 });
+            for (item, invocation) in [(span("order.new", 5), "a"), (pay, "b")] {
+                assembly.add(at(1), item, Owner::Named(&id(invocation)));
+                assembly.judge(at(2), None, |_| true);
+            }
+            for invocation in ["a", "b"] {
+                let (request_id, failure) = (id(invocation), Some(Decision::Timeout));
+                let word = Circumstances { request_id, failure, is_final: true, ..Circumstances::default() };
+                assembly.learn(at(3), word);
+            }
+            for kept in assembly.take_rulings().kept {
+                let name = kept.entry.body().map_or("", Body::name);
+                let (is_ours, is_theirs) = (kept.routes.has(0) || kept.routes.has(2), kept.routes.has(1));
+                let expected = (name != "pay.new", name == "pay.new");
+                assert_eq!((is_ours, is_theirs), expected, "{name}, late: {is_late}, {takes:?}");
             }
         }
     }
