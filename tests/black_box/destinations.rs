@@ -20,6 +20,9 @@ const SPANS: usize = 3;
 const CEILING_MS: &str = "30000";
 const MODES: [&str; 3] = ["end", "adaptive", "continuous"];
 
+/// What a backend answers.
+type Choose = fn() -> Answer;
+
 /// The first destination, and another one beside it.
 struct Pair {
     world: World,
@@ -119,7 +122,7 @@ fn nobody() -> String {
 
 #[test]
 fn a_destination_that_is_ill_costs_the_other_nothing() {
-    let rows: [(&str, Option<fn() -> Answer>); 4] = [
+    let rows: [(&str, Option<Choose>); 4] = [
         ("refuses", None),
         ("hangs", Some(|| Answer::Hold)),
         ("resets", Some(|| Answer::Reset(usize::MAX))),

@@ -65,9 +65,9 @@ mod tests {
             (&one, true, 0),
         ] {
             if is_held {
-                twice.hold(shared)
+                twice.hold(shared);
             } else {
-                twice.let_go(shared)
+                twice.let_go(shared);
             }
             assert_eq!(twice.clone().bytes(), expected);
         }
