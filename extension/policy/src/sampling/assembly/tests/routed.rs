@@ -77,8 +77,11 @@ fn made(start: u64) -> Item<Named> {
     }))
 }
 
-/// Where the spans of the last part go. Each part is one item, and the invocation that it is of; those of no name came together.
-fn last_goes(parts: &[(&[Item<Named>], Option<&str>)], overlap: Option<Overlap>) -> Vec<Routes> {
+/// Spans that came together, and the invocation that they are of.
+type Part<'a> = (&'a [Item<Named>], Option<&'a str>);
+
+/// Where the spans of the last part go.
+fn last_goes(parts: &[Part<'_>], overlap: Option<Overlap>) -> Vec<Routes> {
     let mut assembly = exclusive();
     let mut routes = Vec::new();
     for (items, invocation) in parts {
@@ -99,7 +102,7 @@ fn another_invocation_of_its_trace_says_nothing_of_where_a_part_goes() {
     let (order, pay) = (span("order.new", 5), span("pay.new", 6));
     let [early, late] = [4, 7].map(|start| span("select", start));
     let one = core::slice::from_ref;
-    let rows: [(&str, &[(&[Item<Named>], Option<&str>)], bool); 9] = [
+    let rows: [(&str, &[Part<'_>], bool); 9] = [
         ("its own, late", &[(one(&order), Some("a")), (one(&early), Some("a"))], true),
         ("its own, later", &[(one(&order), Some("a")), (one(&late), Some("a"))], true),
         ("another's, late", &[(one(&order), Some("a")), (one(&early), Some("b"))], false),
