@@ -233,7 +233,10 @@ impl Settings {
         let guarding = Guarding::new(reader.guarding());
         let identity = reader.identity(&guarding);
         let resource = identity.texts().map(|(key, text)| (key.into(), text.into())).collect();
-        let policy = Config { resource, ..policy };
+        let mut policy = Config { resource, ..policy };
+        // Names of spans are where metrics go only if somebody asks for it.
+        let is_asked = reader.get("PREFREEZE_METRICS_SPANS").is_some();
+        policy.measuring.spans &= is_asked || !policy.tells_names_elsewhere();
         let names_instance = identity.has("service.instance.id");
         let spool_dir = reader.spool_dir();
         let levels = [("none", Wanted::None), ("errors", Wanted::Errors), ("all", Wanted::All)];
@@ -614,7 +617,7 @@ impl Reader {
             export_timeouts: Signal::ALL.map(|signal| self.export_timeout(signal)),
             spool: self.word("PREFREEZE_SPOOL", SpoolMode::default(), &spool),
             xray_parent: self.word("PREFREEZE_XRAY_PARENT", xray_default, &xray),
-            measuring: self.measuring(!further.iter().any(Beside::hides_names)),
+            measuring: self.measuring(),
             prices: self.prices(),
             sampling: self.sampling(),
             destinations: Destinations { traces, metrics, logs },
@@ -626,8 +629,7 @@ impl Reader {
         }
     }
 
-    /// `names_spans`: whether names of spans may be where metrics go, unless somebody asks for it.
-    fn measuring(&mut self, names_spans: bool) -> Measuring {
+    fn measuring(&mut self) -> Measuring {
         let ways = [
             ("otlp", (true, false)),
             ("emf", (false, true)),
@@ -653,7 +655,7 @@ impl Reader {
         Measuring {
             otlp,
             emf,
-            spans: self.word("PREFREEZE_METRICS_SPANS", names_spans, &[("on", true), ("off", false)]),
+            spans: self.word("PREFREEZE_METRICS_SPANS", true, &[("on", true), ("off", false)]),
             interval: self.millis("PREFREEZE_METRICS_INTERVAL_MS", 60_000),
             series_max: self.number("PREFREEZE_METRICS_SERIES_MAX", 200, 2..=10_000) as usize,
             explicit_buckets,

@@ -270,5 +270,17 @@ impl Router {
     }
 }
 
+impl Config {
+    /// Whether a destination has spans for itself, and what is measured of them goes elsewhere, too: that has names of spans and of
+    /// servers.
+    pub fn tells_names_elsewhere(&self) -> bool {
+        let own = Router::new(self).of_entry::<()>(Signal::Metrics, None);
+        let mut further = (1..).zip(&self.further);
+        further.any(|(number, to)| {
+            to.is_exclusive && to.signals.has(Signal::Traces) && own != Routes::one(number)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests;

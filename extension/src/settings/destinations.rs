@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use policy::sampling::{Condition, Ratio};
+use policy::sampling::Ratio;
 use policy::{Destinations, FURTHER_MAX, Further, RequestLimit, RequestLimits, Signal, Takes};
 use serde_json::{Map, Value};
 
@@ -45,13 +45,6 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Whether it has spans for itself, and not the metrics of them: these have names of spans and of servers, and are not parted by
-    /// what only spans have.
-    pub(super) fn hides_names(&self) -> bool {
-        let Further { is_exclusive, signals, when, .. } = &self.told;
-        *is_exclusive && signals.traces && !(signals.metrics && when.iter().all(Condition::is_of_resources))
-    }
-
     /// Where it takes what, for people.
     pub(super) fn describe(&self, text: &mut String) {
         for signal in Signal::ALL.into_iter().filter(|signal| self.told.signals.has(*signal)) {

@@ -1,6 +1,6 @@
 //! Lists of destinations: what is read, what is wrong, and what is kept in its place although something is.
 
-use policy::sampling::Pattern;
+use policy::sampling::{Condition, Pattern};
 
 use super::*;
 use crate::settings::Settings;
@@ -74,13 +74,18 @@ fn names_of_spans_are_not_in_metrics_that_go_elsewhere_unless_somebody_asks_for_
     let rows = [
         (r#""match": {"name": "pay.*"}"#, false),
         (r#""only": true, "match": {"name": "pay.*"}"#, true),
-        (r#""only": true, "match": {"service": "pay"}"#, false),
+        (r#""only": true, "match": {"service": "own"}"#, false),
+        (r#""only": true, "match": {"attributes": {"region": "in"}}"#, false),
+        // The function's code may call itself so.
+        (r#""only": true, "match": {"service": "pay"}"#, true),
+        (r#""only": true"#, false),
         (r#""only": true, "match": {"service": "pay"}, "signals": ["traces", "logs"]"#, true),
         (r#""only": true, "match": {"service": "pay"}, "signals": ["logs"]"#, false),
     ];
     for (fields, is_hidden) in rows {
         let list = format!(r#"[{{"name": "a", "endpoint": "http://x", {fields}}}]"#);
-        assert_eq!(read(&list, &[]).policy.measuring.spans, !is_hidden, "{list}");
+        let own = [("OTEL_SERVICE_NAME", "own"), ("OTEL_RESOURCE_ATTRIBUTES", "region=in")];
+        assert_eq!(read(&list, &own).policy.measuring.spans, !is_hidden, "{list}");
         assert!(read(&list, &[("PREFREEZE_METRICS_SPANS", "on")]).policy.measuring.spans, "{list}");
     }
 }
