@@ -223,6 +223,11 @@ impl Settings {
             reader.number("PREFREEZE_RECEIVER_MAX_BODY_BYTES", 16 << 20, 1 << 10..=1 << 30) as usize;
         let guarding = Guarding::new(reader.guarding());
         let identity = reader.identity(&guarding);
+        let resource = identity.texts().map(|(key, text)| (key.into(), text.into())).collect();
+        let mut policy = Config { resource, ..policy };
+        // Names of spans are where metrics go only if somebody asks for it.
+        let is_asked = reader.get("PREFREEZE_METRICS_SPANS").is_some();
+        policy.measuring.spans &= is_asked || !policy.tells_names_elsewhere();
         let names_instance = identity.has("service.instance.id");
         let spool_dir = reader.spool_dir();
         let levels = [("none", Wanted::None), ("errors", Wanted::Errors), ("all", Wanted::All)];

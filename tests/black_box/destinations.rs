@@ -367,3 +367,49 @@ fn metrics_and_logs_go_by_their_service() {
         assert_eq!(other.requests().len(), 0, "{service}");
     }
 }
+
+/// Lines of the function and measurements have the resource that the environment's variables describe, and go by that.
+#[test]
+fn what_is_made_here_goes_by_the_resource_that_it_leaves_with() {
+    let fields =
+        |value: &str| json!({ "match": { "attributes": { "data.residency": value } }, "only": true });
+    for (value, is_first) in [("in", false), ("eu", true)] {
+        let pair = Pair::start(fields(value), |script| {
+            script
+                .env("OTEL_RESOURCE_ATTRIBUTES", "data.residency=in")
+                .env("PREFREEZE_LOGS", "all")
+                .env("PREFREEZE_METRICS", "otlp")
+                .env("PREFREEZE_METRICS_INTERVAL_MS", "1")
+        });
+        pair.world.invoke("r-1");
+        let line = json!({ "time": "2026-11-28T00:00:00.000Z", "type": "function", "record": "card 4711" });
+        pair.world.platform.post_telemetry(&[line]);
+        pair.world.runtime_done("r-1");
+        pair.world.platform.wait_next();
+        pair.world.end(Reason::Spindown);
+        let (own, other) = if is_first {
+            (&pair.world.collector, &pair.other)
+        } else {
+            (&pair.other, &pair.world.collector)
+        };
+        let paths: Vec<_> = own.requests().iter().map(|request| request.path.clone()).collect();
+        assert!(own.requests().iter().any(|request| holds(request, "card 4711")), "{value}: {paths:?}");
+        assert!(paths.iter().any(|path| path == "/v1/metrics"), "{value}: {paths:?}");
+        assert_eq!(other.requests().len(), 0, "{value}");
+    }
+}
+
+/// Metrics of spans have their names, and those of the servers that they asked.
+#[test]
+fn names_of_spans_are_in_no_metrics_elsewhere() {
+    for (spans, is_elsewhere) in [("", false), ("on", true)] {
+        let pair = Pair::start(only_payments(), |script| {
+            script.env("PREFREEZE_METRICS", "otlp").env("PREFREEZE_METRICS_SPANS", spans)
+        });
+        invoke_as(&pair.world, 1, "payment.create", |span| span);
+        pair.world.end(Reason::Spindown);
+        let first = pair.world.collector.requests();
+        assert!(first.iter().any(|request| request.path == "/v1/metrics"));
+        assert_eq!(first.iter().any(|request| holds(request, "payment.create")), is_elsewhere);
+    }
+}

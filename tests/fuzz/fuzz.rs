@@ -293,8 +293,11 @@ fn metrics_and_logs_that_are_taken_can_be_read() {
             };
             let Ok(whole) = scan(signal, &bytes) else { continue };
             // However it is cut for its backend, all of it is there.
-            let limit =
-                RequestLimit { bytes: 1 + rng.below(2_000) as usize, items: 1 + rng.below(9) as usize };
+            let limit = RequestLimit {
+                bytes: 1 + rng.below(2_000) as usize,
+                items: 1 + rng.below(9) as usize,
+                parts_resources: rng.below(2) == 0,
+            };
             let scanned = scan_within(signal, &bytes, limit).expect("what can be read can be cut");
             let count = |receipt: &Receipt<_>| receipt.count(signal);
             assert_eq!(count(&scanned.receipt), count(&whole.receipt), "{signal:?} {limit:?}");

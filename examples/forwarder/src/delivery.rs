@@ -18,6 +18,9 @@ use crate::{
 /// many stores less.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 
+/// So much is unpacked at once: six megabytes of messages may be gigabytes, and the function has 512 MB.
+const UNPACKED_BYTES_MAX: usize = 128 << 20;
+
 /// How a batch is delivered.
 pub(crate) struct Delivery<'a> {
     telemetry: &'a Telemetry,
@@ -51,22 +54,7 @@ impl<'a> Delivery<'a> {
 
     pub(crate) async fn deliver<'b>(&self, batch: &'b Batch) -> Outcome<'b> {
         let mut outcome = Outcome::default();
-        let mut parcels = Vec::new();
-        let mut names = HashSet::new();
-        for message in &batch.records {
-            let name = message.attribute("prefreeze-batch");
-            // The other one of this event may fail: then that one comes back, and is enough.
-            if name.is_some_and(|name| self.seen.has(name) || !names.insert(name)) {
-                outcome.duplicates += 1;
-                continue;
-            }
-            match unpack(message) {
-                // A message of `prefreeze doctor`: there is nothing to send on.
-                Ok((_, otlp)) if otlp.is_empty() => outcome.delivered += 1,
-                Ok((signal, otlp)) => parcels.push(Parcel { message, signal, batch: name, otlp }),
-                Err(reason) => outcome.refuse(message, &reason.to_string()),
-            }
-        }
+        let mut parcels = parcels(batch, self.seen, &mut outcome);
         // Stable: within a signal they stay in their order.
         parcels.sort_by_key(|parcel| parcel.signal);
         for of_it in parcels.chunk_by(|one, other| one.signal == other.signal) {
@@ -103,6 +91,31 @@ impl<'a> Delivery<'a> {
             }
         }
     }
+}
+
+/// What is in the messages of `batch` that can be read, and are none that the collector has.
+fn parcels<'b>(batch: &'b Batch, seen: &Seen, outcome: &mut Outcome<'b>) -> Vec<Parcel<'b>> {
+    let (mut parcels, mut names, mut unpacked) = (Vec::new(), HashSet::new(), 0);
+    for message in &batch.records {
+        let name = message.attribute("prefreeze-batch");
+        // The other one of this event may fail: then that one comes back, and is enough.
+        if name.is_some_and(|name| seen.has(name) || !names.insert(name)) {
+            outcome.duplicates += 1;
+            continue;
+        }
+        match unpack(message) {
+            // A message of `prefreeze doctor`: there is nothing to send on.
+            Ok((_, otlp)) if otlp.is_empty() => outcome.delivered += 1,
+            // Those before it make room for it: it comes back.
+            Ok((_, otlp)) if unpacked + otlp.len() > UNPACKED_BYTES_MAX => outcome.failed.push(message),
+            Ok((signal, otlp)) => {
+                unpacked += otlp.len();
+                parcels.push(Parcel { message, signal, batch: name, otlp });
+            }
+            Err(reason) => outcome.refuse(message, &reason.to_string()),
+        }
+    }
+    parcels
 }
 
 /// Parts `parcels` so that each request is within the bound; one that is larger goes alone.
@@ -149,7 +162,45 @@ impl<'a> Outcome<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use flate2::{Compression, write::GzEncoder};
+    use serde_json::json;
+
     use super::*;
+
+    /// Nothing but zeros packs a thousandfold.
+    #[test]
+    fn what_is_unpacked_at_once_has_a_bound_and_the_rest_comes_back() {
+        const SIZE: usize = 50 << 20;
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(&[0x0A, 0x80, 0x80, 0x80, 0x19]).expect("memory takes it");
+        packed.write_all(&vec![0; SIZE]).expect("memory takes it");
+        let body = STANDARD.encode(packed.finish().expect("memory takes it"));
+        let text = |text: &str| json!({ "stringValue": text });
+        let message = |number: usize| {
+            json!({
+                "messageId": number.to_string(), "receiptHandle": "r", "body": body, "messageAttributes": {
+                    "signal": text("traces"), "content-type": text("application/x-protobuf"),
+                    "content-encoding": text("gzip"), "prefreeze-batch": text(&number.to_string()),
+                },
+            })
+        };
+        let records: Vec<_> = (0..4).map(message).collect();
+        let batch: Batch = serde_json::from_value(json!({ "Records": records })).expect("it is an event");
+        let mut outcome = Outcome::default();
+        let parcels = parcels(&batch, &Seen::default(), &mut outcome);
+        let ids = |messages: &[&Message]| -> Vec<_> {
+            messages.iter().map(|message| message.message_id.clone()).collect()
+        };
+        let read: Vec<_> = parcels.iter().map(|parcel| parcel.message).collect();
+        assert_eq!(
+            (ids(&read), ids(&outcome.failed)),
+            (ids(&[&batch.records[0], &batch.records[1]]), ids(&[&batch.records[2], &batch.records[3]]))
+        );
+        assert_eq!((outcome.refused, parcels[0].otlp.len()), (0, SIZE + 5));
+    }
 
     #[test]
     fn requests_are_within_the_bound_and_in_order() {

@@ -57,6 +57,7 @@ pub(crate) enum Unreadable {
     Base64,
     Gzip,
     TooLarge,
+    Otlp,
 }
 
 impl fmt::Display for Unreadable {
@@ -68,6 +69,7 @@ impl fmt::Display for Unreadable {
             Self::Base64 => "its body is not base64",
             Self::Gzip => "its body is not gzip",
             Self::TooLarge => "its body has more than 64 MiB",
+            Self::Otlp => "its body is not an OTLP request",
         })
     }
 }
@@ -79,16 +81,41 @@ pub(crate) fn unpack(message: &Message) -> Result<(Signal, Vec<u8>), Unreadable>
         return Err(Unreadable::ContentType);
     }
     let packed = STANDARD.decode(&message.body).map_err(|_| Unreadable::Base64)?;
-    match message.attribute("content-encoding") {
-        Some("gzip") => {}
-        None | Some("identity") => return Ok((signal, packed)),
+    let otlp = match message.attribute("content-encoding") {
+        Some("gzip") => unzipped(&packed)?,
+        None | Some("identity") => packed,
         Some(_) => return Err(Unreadable::ContentEncoding),
+    };
+    // One that breaks off, or that is something else, would take the beginning of the next one for its own end.
+    if is_request(&otlp) { Ok((signal, otlp)) } else { Err(Unreadable::Otlp) }
+}
+
+/// Whether all of `otlp` is groups of items by their resources: the field 1 of a request, over and over.
+fn is_request(mut otlp: &[u8]) -> bool {
+    const GROUP: u8 = 1 << 3 | 2;
+    while let [tag, rest @ ..] = otlp {
+        let Some((length, rest)) = varint(rest) else { return false };
+        let rest = usize::try_from(length).ok().and_then(|length| rest.get(length..));
+        let (GROUP, Some(rest)) = (*tag, rest) else { return false };
+        otlp = rest;
     }
+    true
+}
+
+/// The number at the beginning of `bytes`, and what follows it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let length = bytes.iter().take(9).position(|byte| byte & 0x80 == 0)? + 1;
+    let (digits, rest) = bytes.split_at(length);
+    let number = digits.iter().rev().fold(0, |number, byte| number << 7 | u64::from(byte & 0x7F));
+    Some((number, rest))
+}
+
+fn unzipped(packed: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let mut otlp = Vec::new();
-    let unpacking = MultiGzDecoder::new(&packed[..]).take(UNPACKED_BYTES_MAX + 1).read_to_end(&mut otlp);
+    let unpacking = MultiGzDecoder::new(packed).take(UNPACKED_BYTES_MAX + 1).read_to_end(&mut otlp);
     match unpacking {
         Ok(length) if length as u64 > UNPACKED_BYTES_MAX => Err(Unreadable::TooLarge),
-        Ok(_) => Ok((signal, otlp)),
+        Ok(_) => Ok(otlp),
         Err(_) => Err(Unreadable::Gzip),
     }
 }
@@ -101,6 +128,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// One group.
+    const SPANS: &[u8] = b"\x0A\x05spans";
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
@@ -120,20 +150,45 @@ mod tests {
     #[test]
     fn a_message_is_unpacked_or_says_why_not() {
         let (kind, packing) = (("content-type", "application/x-protobuf"), ("content-encoding", "gzip"));
-        let good = STANDARD.encode(gzip(b"spans"));
+        let good = STANDARD.encode(gzip(SPANS));
         let traces = ("signal", "traces");
+        let plain = STANDARD.encode(SPANS);
+        let broken = STANDARD.encode(gzip(&SPANS[..6]));
         for (body, attributes, expected) in [
-            (&*good, vec![traces, kind, packing], Ok((Signal::Traces, b"spans".to_vec()))),
-            ("c3BhbnM=", vec![("signal", "logs"), kind], Ok((Signal::Logs, b"spans".to_vec()))),
+            (&*good, vec![traces, kind, packing], Ok((Signal::Traces, SPANS.to_vec()))),
+            (&*plain, vec![("signal", "logs"), kind], Ok((Signal::Logs, SPANS.to_vec()))),
             (&*good, vec![kind, packing], Err(Unreadable::Signal)),
             (&*good, vec![("signal", "profiles"), kind, packing], Err(Unreadable::Signal)),
             (&*good, vec![traces, packing], Err(Unreadable::ContentType)),
             (&*good, vec![traces, kind, ("content-encoding", "br")], Err(Unreadable::ContentEncoding)),
             ("spans!", vec![traces, kind, packing], Err(Unreadable::Base64)),
             ("c3BhbnM=", vec![traces, kind, packing], Err(Unreadable::Gzip)),
+            (&*broken, vec![traces, kind, packing], Err(Unreadable::Otlp)),
+            ("c3BhbnM=", vec![traces, kind], Err(Unreadable::Otlp)),
             (&good[..good.len() - 8], vec![traces, kind, packing], Err(Unreadable::Gzip)),
         ] {
             assert_eq!(unpack(&message(body, &attributes)), expected, "{body} {attributes:?}");
+        }
+    }
+
+    /// What breaks off would make the next message its own, with which it is joined.
+    #[test]
+    fn a_request_is_whole_groups() {
+        let long = [&[0x0A, 0xAC, 0x02][..], &[0; 300]].concat();
+        for (otlp, is_one) in [
+            (&b""[..], true),
+            (SPANS, true),
+            (&long, true),
+            (&[SPANS, &long, SPANS].concat(), true),
+            (&SPANS[..1], false),
+            (&SPANS[..6], false),
+            (&long[..302], false),
+            (&[SPANS, &long[..2]].concat(), false),
+            (b"\x12\x00", false),
+            (b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", false),
+            (b"{}", false),
+        ] {
+            assert_eq!(is_request(otlp), is_one, "{otlp:?}");
         }
     }
 

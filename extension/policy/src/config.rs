@@ -85,6 +85,8 @@ pub struct RequestLimit {
     pub bytes: usize,
     /// Spans, data points or log records.
     pub items: usize,
+    /// Whether metrics and log records of different resources are for different destinations perhaps, and part.
+    pub parts_resources: bool,
 }
 
 /// One for each signal, in the order of [`Signal::ALL`].
@@ -92,7 +94,7 @@ pub type RequestLimits = [RequestLimit; Signal::ALL.len()];
 
 impl RequestLimit {
     /// No limit that anyone knows of.
-    pub const NONE: Self = Self { bytes: usize::MAX, items: usize::MAX };
+    pub const NONE: Self = Self { bytes: usize::MAX, items: usize::MAX, parts_resources: false };
 
     /// Whether `items` of `size` bytes are within it.
     pub const fn takes(&self, size: usize, items: usize) -> bool {
@@ -145,6 +147,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// What the first backend of each signal takes in one request; metrics and logs are cut by what each of theirs takes.
     pub request_limits: RequestLimits,
+    /// Text attributes that complete the resource of what leaves, where it has none of that name.
+    pub resource: Vec<(Arc<str>, Arc<str>)>,
     /// Whether the environment's variables say that the function runs an OpenTelemetry SDK: its own span is awaited
     /// before one is made in its place.
     pub expects_spans: bool,
@@ -221,12 +225,18 @@ impl Config {
         self.destinations.has(signal) || self.further.iter().any(|to| to.reaches.has(signal))
     }
 
-    /// What all backends of each signal take in one request: metrics and logs are cut to that when they come.
+    /// What all backends of each signal take in one request: metrics and logs are cut to that when they come, and by resource
+    /// where that says where they go.
     pub fn parcel_limits(&self) -> RequestLimits {
         self.further.iter().fold(self.request_limits, |limits, to| {
-            core::array::from_fn(|signal| RequestLimit {
-                bytes: limits[signal].bytes.min(to.limits[signal].bytes),
-                items: limits[signal].items.min(to.limits[signal].items),
+            Signal::ALL.map(|signal| {
+                let (limit, own) = (limits[signal as usize], to.limits[signal as usize]);
+                let is_matched = to.signals.has(signal) && !to.when.is_empty();
+                RequestLimit {
+                    bytes: limit.bytes.min(own.bytes),
+                    items: limit.items.min(own.items),
+                    parts_resources: limit.parts_resources || is_matched,
+                }
             })
         })
     }
@@ -278,6 +288,7 @@ impl Default for Config {
                 in_flight: 4,
             },
             request_limits: [RequestLimit::NONE; Signal::ALL.len()],
+            resource: Vec::new(),
             expects_spans: false,
             seed: 0,
         }
@@ -300,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_request_is_within_what_its_backend_takes() {
-        let limit = RequestLimit { bytes: 1_000, items: 9_000 };
+        let limit = RequestLimit { bytes: 1_000, items: 9_000, parts_resources: false };
         let few = RequestLimit { items: 5_000, ..RequestLimit::NONE };
         let config = Config { request_limits: [RequestLimit::NONE, limit, few], ..Config::default() };
         let of = |signal| {

@@ -8,7 +8,7 @@ use crate::sampling::{Condition, Item, Randomness, Threshold};
 use crate::span::Signal;
 
 /// Some of the destinations, the first of which is the one that is always there: a bit for each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Routes(u8);
 
 impl Routes {
@@ -67,12 +67,30 @@ pub(crate) enum Way {
     Nowhere,
 }
 
+/// Where an earlier part of a trace went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(crate) routes: Routes,
+    /// Whether that was settled by the span that stands for the invocation which a later part is of. Another invocation says
+    /// nothing of it.
+    pub(crate) is_of_it: bool,
+}
+
+impl Before {
+    /// The way of a part that cannot tell by itself, and would go its `own` way if nothing was before it.
+    const fn or_own(self, own: Routes) -> Routes {
+        if self.is_of_it || self.routes.is_exclusive() || !own.is_exclusive() { self.routes } else { own }
+    }
+}
+
 /// See the module. Clones share what they know.
 #[derive(Clone, Debug)]
 pub(crate) struct Router {
     further: Arc<[Further]>,
     /// `service.name` of what has none of its own.
     service: Arc<str>,
+    /// The same of other attributes.
+    resource: Arc<[(Arc<str>, Arc<str>)]>,
     /// Those that each signal can be sent to.
     reached: [Routes; Signal::ALL.len()],
 }
@@ -80,7 +98,12 @@ pub(crate) struct Router {
 impl Default for Router {
     /// One destination, which takes all.
     fn default() -> Self {
-        Self { further: Arc::new([]), service: "".into(), reached: [Routes::FIRST; Signal::ALL.len()] }
+        Self {
+            further: Arc::new([]),
+            service: "".into(),
+            resource: Arc::new([]),
+            reached: [Routes::FIRST; Signal::ALL.len()],
+        }
     }
 }
 
@@ -91,7 +114,8 @@ impl Router {
             let first = if config.destinations.has(signal) { Routes::FIRST } else { Routes::NONE };
             further.fold(first, |all, (number, _)| all.and(Routes::one(number)))
         });
-        Self { further: config.further[..].into(), service: config.sampling.service.clone(), reached }
+        let (service, resource) = (config.sampling.service.clone(), config.resource[..].into());
+        Self { further: config.further[..].into(), service, resource, reached }
     }
 
     /// Whether there is one destination: then everything goes there, and nothing is asked.
@@ -118,44 +142,54 @@ impl Router {
     }
 
     /// Those that a part of a trace is for, by the span that stands for the invocation. Without one that can, a destination that
-    /// has what it takes for itself is taken to be meant: nothing of what is for it may be elsewhere.
+    /// has what it takes for itself is taken to be meant: nothing of what is for it may be elsewhere. Where several can, as of
+    /// invocations that share a trace, one that is meant for it is enough.
     pub(crate) fn of_trace<B: Body>(&self, items: &[Item<B>], root: usize) -> Routes {
         if self.is_sole() {
             return Routes::FIRST;
         }
-        let is_known = Self::knows(items);
+        let is_known = Self::tells(items) || !items.iter().any(Item::is_received);
         // What was made here has no name of the function's own.
-        let is_own = |item: &Item<B>| item.is_received() && item.kind().is_entry();
-        let root = items.iter().position(is_own).unwrap_or(root);
+        let is_own = |item: &&Item<B>| item.is_received() && item.kind().is_entry();
+        let first = items.iter().find(is_own).or_else(|| items.get(root));
         self.of(Signal::Traces, |to| {
-            let holds = |when: &Condition| {
-                let is_doubtful = to.is_exclusive && !is_known && !matches!(when, Condition::Service(_));
-                is_doubtful || items.get(root).is_some_and(|item| when.holds(item, &self.service))
+            let is_like = |item: &Item<B>| {
+                let holds = |when: &Condition| {
+                    let is_doubtful = to.is_exclusive && !is_known && !matches!(when, Condition::Service(_));
+                    is_doubtful || self.holds(when, item)
+                };
+                to.when.iter().all(holds)
             };
-            to.when.iter().all(holds)
+            first.is_some_and(is_like) || to.is_exclusive && items.iter().filter(is_own).any(is_like)
         })
     }
 
-    /// Whether one of `items` can stand for the invocation: one of the function's own, unless it has sent none at all.
-    fn knows<B: Body>(items: &[Item<B>]) -> bool {
+    /// Whether one of `items` can stand for the invocation: one of the function's own.
+    pub(crate) fn tells<B: Body>(items: &[Item<B>]) -> bool {
         let stands = |item: &Item<B>| item.kind().is_entry() || item.parent().is_none();
-        let mut received = items.iter().filter(|item| item.is_received()).peekable();
-        received.peek().is_none() || received.any(stands)
+        items.iter().any(|item| item.is_received() && stands(item))
     }
 
-    /// The same of a part of a trace of which an earlier one went to `before`: what cannot tell by itself goes the same way, and
-    /// what was kept for a destination alone stays with it.
-    pub(crate) fn after<B: Body>(&self, before: Option<Routes>, items: &[Item<B>], routes: Routes) -> Routes {
-        before.filter(|_| !self.is_sole() && !Self::knows(items)).unwrap_or(routes)
-    }
-
-    /// Where a span goes whose trace was judged, and went to `before`.
-    pub(crate) fn late<B: Body>(&self, before: Routes, item: &Item<B>) -> Routes {
-        if self.is_sole() || !Self::knows(core::slice::from_ref(item)) {
-            return before;
+    /// The same of a part of a trace that an earlier part was `before`: what cannot tell by itself goes the same way, and what was
+    /// kept for a destination alone stays with it.
+    pub(crate) fn after<B: Body>(&self, before: Option<Before>, items: &[Item<B>], routes: Routes) -> Routes {
+        match before {
+            Some(before) if !(self.is_sole() || Self::tells(items)) => {
+                let is_made = !items.iter().any(Item::is_received);
+                if is_made && !before.routes.is_exclusive() { routes } else { before.or_own(routes) }
+            }
+            _ => routes,
         }
-        let own = self.of_trace(core::slice::from_ref(item), 0);
-        if own.is_exclusive() { own } else { before }
+    }
+
+    /// Where a span goes whose trace was judged, as it was `before`.
+    pub(crate) fn late<B: Body>(&self, before: Before, item: &Item<B>) -> Routes {
+        if self.is_sole() {
+            return before.routes;
+        }
+        let item = core::slice::from_ref(item);
+        let own = self.of_trace(item, 0);
+        if Self::tells(item) && own.is_exclusive() { own } else { before.or_own(own) }
     }
 
     /// Those that something is for that waits for no trace.
@@ -172,8 +206,27 @@ impl Router {
     }
 
     /// Whether a resource of these facts is for a destination.
-    fn is_like<'a>(&self, to: &Further, fact: impl Fn(&str) -> Option<Fact<'a>>) -> bool {
-        to.when.iter().all(|when| when.holds_for_resource(&fact, &self.service))
+    fn is_like<'a>(&'a self, to: &Further, fact: impl Fn(&str) -> Option<Fact<'a>>) -> bool {
+        let fact = |key: &str| fact(key).or_else(|| self.completed(key));
+        to.when.iter().all(|when| when.holds_for_resource(fact, &self.service))
+    }
+
+    /// Whether a span is so, with its resource as it leaves.
+    fn holds<B: Body>(&self, when: &Condition, item: &Item<B>) -> bool {
+        match when {
+            Condition::Attribute(key, test)
+                if item.attribute(key).or_else(|| item.resource(key)).is_none() =>
+            {
+                test.holds(self.completed(key))
+            }
+            _ => when.holds(item, &self.service),
+        }
+    }
+
+    /// What completes a resource that has no attribute of this name.
+    fn completed(&self, key: &str) -> Option<Fact<'_>> {
+        let known = self.resource.iter().find(|(known, _)| **known == *key);
+        known.map(|(_, text)| Fact::Text(text))
     }
 
     /// What becomes of a span of a trace that is for `matched`.
@@ -213,6 +266,18 @@ impl Router {
         of_them.filter_map(|(number, to)| match to.takes {
             Takes::Share(ratio) => Some((Routes::one(number), Threshold::of(ratio))),
             Takes::Kept | Takes::Failures => None,
+        })
+    }
+}
+
+impl Config {
+    /// Whether a destination has spans for itself, and what is measured of them goes elsewhere, too: that has names of spans and of
+    /// servers.
+    pub fn tells_names_elsewhere(&self) -> bool {
+        let own = Router::new(self).of_entry::<()>(Signal::Metrics, None);
+        let mut further = (1..).zip(&self.further);
+        further.any(|(number, to)| {
+            to.is_exclusive && to.signals.has(Signal::Traces) && own != Routes::one(number)
         })
     }
 }

@@ -122,12 +122,14 @@ impl Reader {
     ) -> Option<Member> {
         let Some(fields) = value.as_object() else {
             self.problem(list, format!("member {number}: not an object"));
-            return None;
+            // It may be an object in quotes, or in another list.
+            let is_meant = value.to_string().contains("only");
+            return is_meant.then(|| Member::closed(Self::of(BTreeMap::new())));
         };
         let mut read = Fields { member: Member::closed(self.beside()), signals: None, problems: Vec::new() };
         let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
         if !is_name(name) || names.iter().any(|known| known == name) {
-            let reason = "not a name of its own, of letters, digits, - and _";
+            let reason = "not a name of its own, of letters, digits, -, _ and .";
             read.problems.push(("name".to_owned(), reason.to_owned()));
         }
         let named = if is_name(name) { name.to_owned() } else { number.to_string() };

@@ -32,9 +32,9 @@ const KNOWN: [Known; 6] = [
     Known {
         is_it: is_aws,
         limits: [
-            RequestLimit { bytes: 5 * MB, items: 10_000 },
-            RequestLimit { bytes: MB, items: 1_000 },
-            RequestLimit { bytes: (1 << 20) - 26 * RECORDS, items: RECORDS },
+            RequestLimit { items: 10_000, ..bytes(5 * MB) },
+            RequestLimit { items: 1_000, ..bytes(MB) },
+            RequestLimit { items: RECORDS, ..bytes((1 << 20) - 26 * RECORDS) },
         ],
     },
     Known { is_it: |host| host.ends_with(".nr-data.net"), limits: all(MB) },
@@ -118,7 +118,7 @@ mod tests {
             ("no URL", Signal::Traces, (none.bytes, none.items)),
         ];
         for (url, signal, (bytes, items)) in rows {
-            assert_eq!(of(url, signal), RequestLimit { bytes, items }, "{url}");
+            assert_eq!(of(url, signal), RequestLimit { bytes, items, ..RequestLimit::NONE }, "{url}");
         }
     }
 }

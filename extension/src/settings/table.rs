@@ -281,7 +281,7 @@ pub(super) static TABLE: [Setting; 56] = [
         name: "PREFREEZE_METRICS_SPANS",
         kind: "on, off",
         default: "on",
-        help: "Calls, errors and durations of every operation, from all SERVER, CONSUMER and CLIENT spans, before sampling.",
+        help: "Calls, errors and durations of every operation, from all SERVER, CONSUMER and CLIENT spans, before sampling. The default is off where a destination has spans for itself (docs/routing.md).",
         ..PLAIN
     },
     Setting {

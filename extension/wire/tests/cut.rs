@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Gauge, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use policy::{Content, Entry, Parcel, RequestLimit, Signal};
+use policy::{Body as _, Content, Entry, Parcel, RequestLimit, Signal};
 use prost::Message;
 use wire::otlp::{Body, Identity, keep, request, scan_within};
 
@@ -119,13 +119,16 @@ fn leaving(parcel: &Parcel<Body>) -> Vec<u8> {
 fn points_are_in_pieces_within_the_limit_and_each_in_one() {
     let rows = [
         // Points of each metric, and the limit.
-        (40, RequestLimit { bytes: usize::MAX, items: 1_000 }, 1),
-        (40, RequestLimit { bytes: usize::MAX, items: 719 }, 2),
-        (40, RequestLimit { bytes: usize::MAX, items: 100 }, 9),
-        (40, RequestLimit { bytes: usize::MAX, items: 7 }, 108),
-        (1, RequestLimit { bytes: usize::MAX, items: 1 }, 18),
-        (400, RequestLimit { bytes: 20_000, items: usize::MAX }, 5),
-        (400, RequestLimit { bytes: 4_000, items: 150 }, 50),
+        (40, RequestLimit { items: 1_000, ..RequestLimit::NONE }, 1),
+        (40, RequestLimit { items: 719, ..RequestLimit::NONE }, 2),
+        (40, RequestLimit { items: 100, ..RequestLimit::NONE }, 9),
+        (40, RequestLimit { items: 7, ..RequestLimit::NONE }, 108),
+        (1, RequestLimit { items: 1, ..RequestLimit::NONE }, 18),
+        (400, RequestLimit { bytes: 20_000, ..RequestLimit::NONE }, 5),
+        (400, RequestLimit { bytes: 4_000, items: 150, ..RequestLimit::NONE }, 50),
+        // There are three resources.
+        (1, RequestLimit { parts_resources: true, ..RequestLimit::NONE }, 3),
+        (40, RequestLimit { items: 719, parts_resources: true, ..RequestLimit::NONE }, 3),
     ];
     for (points, limit, at_least) in rows {
         let sent = metrics(points);
@@ -138,6 +141,7 @@ fn points_are_in_pieces_within_the_limit_and_each_in_one() {
             let piece = points_of(&ExportMetricsServiceRequest::decode(&bytes[..]).expect("decodes"));
             assert!(piece.len() <= limit.items, "{limit:?}: {} points", piece.len());
             assert_eq!(piece.len(), parcel.count as usize);
+            assert!(parcel.body.resources() == 1 || !limit.parts_resources, "{limit:?}");
             found.extend(piece);
         }
         assert_eq!(found, points_of(&sent), "{limit:?}");
@@ -162,9 +166,9 @@ fn records_are_in_pieces_within_the_limit_and_each_in_one() {
     };
     let sent = ExportLogsServiceRequest { resource_logs: (0..2).map(group).collect() };
     for limit in [
-        RequestLimit { bytes: 6_000, items: usize::MAX },
-        RequestLimit { bytes: usize::MAX, items: 30 },
-        RequestLimit { bytes: 6_000, items: 10 },
+        RequestLimit { bytes: 6_000, ..RequestLimit::NONE },
+        RequestLimit { items: 30, ..RequestLimit::NONE },
+        RequestLimit { bytes: 6_000, items: 10, ..RequestLimit::NONE },
     ] {
         let records = |request: &ExportLogsServiceRequest| -> Vec<String> {
             let groups = request.resource_logs.iter();
@@ -200,7 +204,8 @@ fn what_cannot_be_cut_is_a_piece() {
     let sent = ExportLogsServiceRequest {
         resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }],
     };
-    let parcels = parcels(Signal::Logs, &sent, RequestLimit { bytes: 5_000, items: 10 });
+    let parcels =
+        parcels(Signal::Logs, &sent, RequestLimit { bytes: 5_000, items: 10, ..RequestLimit::NONE });
     let counts: Vec<_> = parcels.iter().map(|parcel| (parcel.count, parcel.size > 5_000)).collect();
     assert_eq!(counts, [(1, false), (1, true), (1, false)]);
 }
@@ -218,7 +223,7 @@ fn the_record_of_a_request_stays_for_all_of_its_pieces() {
         }
     }
     let bytes = Bytes::from(metrics(10).encode_to_vec());
-    let limit = RequestLimit { bytes: usize::MAX, items: 50 };
+    let limit = RequestLimit { items: 50, ..RequestLimit::NONE };
     let mut receipt = scan_within(Signal::Metrics, &bytes, limit).expect("valid").receipt;
     let is_settled = Arc::new(AtomicBool::new(false));
     keep(&receipt, Record(is_settled.clone()));

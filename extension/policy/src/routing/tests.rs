@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::config::Destinations;
-use crate::sampling::{Pattern, Ratio};
+use crate::sampling::{Pattern, Ratio, Test};
 use crate::span::{Kind, Span, SpanId, TraceId};
 use crate::time::UnixNanos;
 
@@ -121,6 +121,9 @@ fn a_part_of_a_trace_goes_by_the_span_that_stands_for_the_invocation() {
         (exclusive(), alloc::vec![made(), item("order.new", Kind::Client, Some(7))], &[1, 2]),
         (exclusive(), alloc::vec![made(), item("pay.new", Kind::Server, Some(7))], &[1]),
         (exclusive(), alloc::vec![made()], &[0]),
+        // Two invocations share the trace: one that has it for itself is enough.
+        (exclusive(), [entry("order.new"), entry("pay.new")].concat(), &[1]),
+        (open(), [entry("order.new"), entry("pay.new")].concat(), &[0, 2]),
         // Nothing tells what it belongs to.
         (exclusive(), alloc::vec![item("order.new", Kind::Client, Some(7))], &[1, 2]),
     ];
@@ -139,22 +142,37 @@ fn a_later_part_follows_an_earlier_one_unless_it_tells_itself() {
         item("order.new", Kind::Server, Some(7)),
     );
     let [own, alone] = [Routes::FIRST, Routes::one(1)];
+    let made = made();
+    let told = |routes| Before { routes, is_of_it: true };
+    let others = |routes| Before { routes, is_of_it: false };
     for (before, item, expected) in [
         (None, &child, alone),
-        (Some(own), &child, own),
-        (Some(alone), &child, alone),
-        (Some(own), &pay, alone),
-        (Some(alone), &order, own),
+        (Some(told(own)), &child, own),
+        (Some(told(alone)), &child, alone),
+        (Some(told(own)), &pay, alone),
+        (Some(told(alone)), &order, own),
+        // What is before it is of another invocation, or nobody knows.
+        (Some(others(own)), &child, alone),
+        (Some(others(alone)), &child, alone),
+        (Some(others(own)), &order, own),
+        // What was made for a trace stays with it.
+        (Some(told(own)), &made, own),
+        (Some(others(alone)), &made, alone),
     ] {
         let items = core::slice::from_ref(item);
         assert_eq!(router.after(before, items, router.of_trace(items, 0)), expected, "{before:?} {item:?}");
     }
     for (before, item, expected) in [
-        (own, &child, own),
-        (alone, &child, alone),
-        (own, &pay, alone),
-        (alone, &order, alone),
-        (own, &order, own),
+        (told(own), &child, own),
+        (told(alone), &child, alone),
+        (told(own), &pay, alone),
+        (told(alone), &order, alone),
+        (told(own), &order, own),
+        (others(own), &child, alone),
+        (others(alone), &child, alone),
+        (others(own), &order, own),
+        (others(own), &made, own),
+        (others(alone), &made, alone),
     ] {
         assert_eq!(router.late(before, item), expected, "{before:?} {item:?}");
     }
@@ -199,4 +217,37 @@ fn metrics_and_logs_go_by_any_of_their_resources() {
     assert_eq!(numbers(router.of_entry(Signal::Metrics, Some(&body))), [0], "a name is what only spans have");
     assert_eq!(numbers(router.of_entry(Signal::Logs, Some(&Named("", &["stock"])))), [0]);
     assert_eq!(numbers(router.of_entry::<Named>(Signal::Logs, None)), [0]);
+}
+
+#[test]
+fn what_completes_a_resource_is_asked_where_it_has_no_such_attribute() {
+    let region = |text: &str| Condition::Attribute("region".into(), Test::Like(Pattern::new(text)));
+    let router = |text: &str| {
+        let further = alloc::vec![further(alloc::vec![region(text)], Takes::Kept, true)];
+        let resource = alloc::vec![("region".into(), "in".into())];
+        Router::new(&Config { further, resource, ..Config::default() })
+    };
+    for (text, expected) in [("in", [1]), ("eu", [0])] {
+        let router = router(text);
+        assert_eq!(numbers(router.of_entry::<Named>(Signal::Metrics, None)), expected, "made here: {text}");
+        assert_eq!(numbers(router.of_entry(Signal::Logs, Some(&Named("", &["shop"])))), expected, "{text}");
+        for item in [made(), item("order.new", Kind::Server, None)] {
+            assert_eq!(numbers(router.of_trace(&[item], 0)), expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn metrics_and_logs_part_by_resource_where_that_says_where_they_go() {
+    let service = alloc::vec![Condition::Service(Pattern::new("shop"))];
+    let of_logs = Destinations { logs: true, ..Destinations::NONE };
+    for (signals, when, expected) in [
+        (Destinations::ALL, Vec::new(), [false; 3]),
+        (of_logs, service.clone(), [false, false, true]),
+        (Destinations::ALL, service, [true; 3]),
+    ] {
+        let further = alloc::vec![Further { signals, ..further(when, Takes::Kept, false) }];
+        let config = Config { further, ..Config::default() };
+        assert_eq!(config.parcel_limits().map(|limit| limit.parts_resources), expected);
+    }
 }

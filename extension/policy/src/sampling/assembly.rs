@@ -179,7 +179,7 @@ impl<B: Body> Assembly<B> {
                 self.settle(trace_id, self.judge.revise(doubt.verdict, Decision::Error));
             }
         } else if let Some(judged) = late {
-            self.follow(judged, item);
+            self.follow(judged, item, invocation);
         } else {
             self.fragments.push(now, item, invocation);
         }
@@ -326,16 +326,16 @@ impl<B: Body> Assembly<B> {
         self.rulings.take()
     }
 
-    /// A late span goes the way of its trace; one that failed is kept whatever became of the others.
-    fn follow(&mut self, judged: &Judged, item: Item<B>) {
+    /// A late span, of this `invocation`, goes the way of its trace; one that failed is kept whatever became of the others.
+    fn follow(&mut self, judged: &Judged, item: Item<B>, invocation: Option<&RequestId>) {
+        let trace_id = item.trace_id();
+        let router = self.judge.router();
+        let before = self.judged.before(trace_id, invocation.map_or(&[], core::slice::from_ref));
+        let routes = before.map_or(judged.routes, |before| router.late(before, &item));
         if judged.verdict.decision.is_keep() {
-            self.follow_awaiting(&item);
-            let router = self.judge.router();
-            let routes = router.late(judged.routes, &item);
-            self.rulings.keep_late(item, Verdict { routes, ..judged.verdict }, router);
+            self.follow_awaiting(&item, routes);
+            self.rulings.keep_late(item, Verdict { routes, ..judged.verdict }, self.judge.router());
         } else if item.is_failure() {
-            let trace_id = item.trace_id();
-            let routes = self.judge.router().late(judged.routes, &item);
             let verdict = Verdict { routes, ..self.judge.revise(judged.verdict, Decision::Error) };
             if verdict.decision.is_keep() {
                 self.judged.settle(trace_id, verdict);
@@ -361,7 +361,7 @@ impl<B: Body> Assembly<B> {
         let mut word = self.words.on(&invocations);
         word.is_final |= is_nobodys;
         let mut verdict = self.judge.judge(now, &fragment.items, &word);
-        let before = self.judged.routes(trace_id);
+        let before = self.judged.before(trace_id, &invocations);
         verdict.routes = self.judge.router().after(before, &fragment.items, verdict.routes);
         let is_settled = verdict.decision.is_keep() || word.is_final;
         if is_early && !is_settled {

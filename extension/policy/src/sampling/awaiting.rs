@@ -28,7 +28,8 @@ pub(super) struct Part<B> {
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Awaiting<B> {
-    parts: BTreeMap<TraceId, Part<B>>,
+    /// What goes elsewhere is another part, although of one trace.
+    parts: BTreeMap<(TraceId, Routes), Part<B>>,
     size: usize,
     items: usize,
 }
@@ -61,7 +62,7 @@ impl<B: Body> Awaiting<B> {
         (verdict, routes): (Verdict, Routes),
         invocations: Vec<RequestId>,
     ) {
-        let part = self.parts.entry(trace_id).or_insert_with(|| Part {
+        let part = self.parts.entry((trace_id, routes)).or_insert_with(|| Part {
             items: Vec::new(),
             verdict,
             routes,
@@ -81,9 +82,9 @@ impl<B: Body> Awaiting<B> {
         }
     }
 
-    /// A late span of a trace of which something waits waits with it.
-    pub(super) fn follow(&mut self, trace_id: TraceId, item: &Item<B>) {
-        if let Some(part) = self.parts.get_mut(&trace_id) {
+    /// A late span of a trace, for `routes`: where something waits of it that goes there, it waits with that.
+    pub(super) fn follow(&mut self, routes: Routes, item: &Item<B>) {
+        if let Some(part) = self.parts.get_mut(&(item.trace_id(), routes)) {
             self.size += item.held();
             self.items += 1;
             part.items.push(item.clone());
@@ -91,8 +92,14 @@ impl<B: Body> Awaiting<B> {
     }
 
     /// Takes out what waits of a trace.
-    pub(super) fn take(&mut self, trace_id: TraceId) -> Option<Part<B>> {
-        let part = self.parts.remove(&trace_id)?;
+    pub(super) fn take(&mut self, trace_id: TraceId) -> Vec<Part<B>> {
+        let of_it = self.parts.range((trace_id, Routes::NONE)..).take_while(|((id, _), _)| *id == trace_id);
+        let keys: Vec<_> = of_it.map(|(key, _)| *key).collect();
+        keys.into_iter().filter_map(|key| self.take_part(key)).collect()
+    }
+
+    fn take_part(&mut self, key: (TraceId, Routes)) -> Option<Part<B>> {
+        let part = self.parts.remove(&key)?;
         self.size -= part.items.iter().map(Item::held).sum::<usize>();
         self.items -= part.items.len();
         Some(part)
@@ -102,15 +109,15 @@ impl<B: Body> Awaiting<B> {
     /// is forgotten.
     pub(super) fn resolve(&mut self, request_id: &RequestId, has_failed: bool) -> Vec<TraceId> {
         let of_it = self.parts.iter().filter(|(_, part)| part.invocations.contains(request_id));
-        let traces: Vec<_> = of_it.map(|(trace_id, _)| *trace_id).collect();
+        let keys: Vec<_> = of_it.map(|(key, _)| *key).collect();
         if has_failed {
-            return traces;
+            return keys.into_iter().map(|(trace_id, _)| trace_id).collect();
         }
-        for trace_id in traces {
-            let Some(part) = self.parts.get_mut(&trace_id) else { continue };
+        for key in keys {
+            let Some(part) = self.parts.get_mut(&key) else { continue };
             part.invocations.retain(|id| id != request_id);
             if part.invocations.is_empty() {
-                self.take(trace_id);
+                self.take_part(key);
             }
         }
         Vec::new()
@@ -119,8 +126,8 @@ impl<B: Body> Awaiting<B> {
     /// Forgets what `is_over` says has waited long enough: asked when it was judged, and with how many invocations begun.
     pub(super) fn forget(&mut self, is_over: impl Fn(Instant, u64) -> bool) {
         let over = self.parts.iter().filter(|(_, part)| is_over(part.at, part.begun));
-        let over: Vec<_> = over.map(|(trace_id, _)| *trace_id).collect();
-        over.into_iter().for_each(|trace_id| drop(self.take(trace_id)));
+        let over: Vec<_> = over.map(|(key, _)| *key).collect();
+        over.into_iter().for_each(|key| drop(self.take_part(key)));
     }
 
     /// Forgets everything, for want of room; false where there is nothing.

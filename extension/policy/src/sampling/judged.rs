@@ -7,7 +7,7 @@ use super::judge::Verdict;
 use super::recent::Recent;
 use crate::account::INVOKE_DELAY_MAX;
 use crate::facts::Body;
-use crate::routing::Routes;
+use crate::routing::{Before, Router, Routes};
 use crate::span::{RequestId, TraceId};
 use crate::time::{Duration, Instant, UnixNanos};
 
@@ -36,6 +36,8 @@ pub(super) struct Judged {
     pub(super) until: UnixNanos,
     /// Where parts of it go that do not tell themselves: with what one destination has for itself, if it had any.
     pub(super) routes: Routes,
+    /// Whether the span that stands for its invocations has told that.
+    is_told: bool,
 }
 
 impl Judged {
@@ -94,9 +96,13 @@ impl JudgedTraces {
         self.recent.peek(&trace_id).map(|judged| &judged.invocations)
     }
 
-    /// Where an earlier part of a trace goes.
-    pub(super) fn routes(&self, trace: TraceId) -> Option<Routes> {
-        self.recent.peek(&trace).map(|judged| judged.routes)
+    /// Where an earlier part of a trace went, for one that is of `invocations`. Where several run at once, one that is of none that
+    /// is known may be of any.
+    pub(super) fn before(&self, trace: TraceId, invocations: &[RequestId]) -> Option<Before> {
+        let judged = self.recent.peek(&trace)?;
+        let is_clear = !invocations.is_empty() || self.clock.is_some();
+        let is_part = invocations.iter().all(|id| judged.invocations.contains(id));
+        Some(Before { routes: judged.routes, is_of_it: judged.is_told && is_clear && is_part })
     }
 
     /// `items` of a trace were judged.
@@ -113,9 +119,11 @@ impl JudgedTraces {
         let ends = items.iter().map(Item::end).filter(|end| *end <= latest);
         let until = ends.max().unwrap_or_default();
         self.latest = self.latest.max(until);
-        let before = self.routes(trace_id).filter(|before| before.is_exclusive());
-        let routes = before.unwrap_or(verdict.routes);
-        self.recent.put(trace_id, Judged { verdict, invocations, until, routes });
+        let before = self.before(trace_id, &invocations);
+        let is_told = Router::tells(items) || before.is_some_and(|before| before.is_of_it);
+        let exclusive = before.map(|before| before.routes).filter(|routes| routes.is_exclusive());
+        let routes = exclusive.unwrap_or(verdict.routes);
+        self.recent.put(trace_id, Judged { verdict, invocations, until, routes, is_told });
     }
 
     /// `verdict` is the last word on a trace.

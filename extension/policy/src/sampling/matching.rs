@@ -61,7 +61,7 @@ impl Condition {
 }
 
 impl Test {
-    fn holds(&self, fact: Option<Fact<'_>>) -> bool {
+    pub(crate) fn holds(&self, fact: Option<Fact<'_>>) -> bool {
         let Some(fact) = fact else { return *self == Self::Present(false) };
         match self {
             Self::Present(is_there) => *is_there,

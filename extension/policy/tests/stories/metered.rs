@@ -257,7 +257,7 @@ fn points_leave_in_pieces_that_fit_into_little_memory_and_that_the_backend_takes
     ] {
         let bounds = Bounds { held_bytes, ..Config::default().bounds };
         let request_limits =
-            [RequestLimit { bytes: 1, items: 1 }, limit, RequestLimit { bytes: 1, items: 1 }];
+            [RequestLimit { bytes: 1, items: 1, ..none }, limit, RequestLimit { bytes: 1, items: 1, ..none }];
         let mut life = Metered::new(Config { bounds, request_limits, ..Config::default() });
         life.now = 1_000;
         life.invoke("r-1");

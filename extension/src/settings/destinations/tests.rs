@@ -56,6 +56,41 @@ fn each_field_of_a_member_is_read() {
 }
 
 #[test]
+fn a_member_that_is_no_object_may_have_been_meant_to_keep_something_in_its_place() {
+    for (list, is_closed) in [
+        (r#"["{\"name\": \"a\", \"only\": true}"]"#, true),
+        (r#"[[{"name": "a", "only": true}]]"#, true),
+        (r#"[[{"name": "a"}], null, 1]"#, false),
+    ] {
+        let settings = read(list, &[]);
+        assert!(said(&settings)[0].contains("member 1: not an object"), "{list}: {:?}", said(&settings));
+        let closed: Vec<_> = settings.further.iter().map(|to| to.told.is_exclusive).collect();
+        assert_eq!(closed, vec![true; usize::from(is_closed)], "{list}");
+    }
+}
+
+#[test]
+fn names_of_spans_are_not_in_metrics_that_go_elsewhere_unless_somebody_asks_for_it() {
+    let rows = [
+        (r#""match": {"name": "pay.*"}"#, false),
+        (r#""only": true, "match": {"name": "pay.*"}"#, true),
+        (r#""only": true, "match": {"service": "own"}"#, false),
+        (r#""only": true, "match": {"attributes": {"region": "in"}}"#, false),
+        // The function's code may call itself so.
+        (r#""only": true, "match": {"service": "pay"}"#, true),
+        (r#""only": true"#, false),
+        (r#""only": true, "match": {"service": "pay"}, "signals": ["traces", "logs"]"#, true),
+        (r#""only": true, "match": {"service": "pay"}, "signals": ["logs"]"#, false),
+    ];
+    for (fields, is_hidden) in rows {
+        let list = format!(r#"[{{"name": "a", "endpoint": "http://x", {fields}}}]"#);
+        let own = [("OTEL_SERVICE_NAME", "own"), ("OTEL_RESOURCE_ATTRIBUTES", "region=in")];
+        assert_eq!(read(&list, &own).policy.measuring.spans, !is_hidden, "{list}");
+        assert!(read(&list, &[("PREFREEZE_METRICS_SPANS", "on")]).policy.measuring.spans, "{list}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_member_and_the_others_hold() {
     let rows = [
         (r#"[7]"#, "member 1: not an object", 0),

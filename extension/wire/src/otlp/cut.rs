@@ -28,6 +28,9 @@ pub(super) fn cut(
     let mut cutter = Cutter { limit, pieces: Vec::new(), piece: Vec::new(), items: 0 };
     for group in &places.groups {
         cutter.group(signal, &request[group.content.range()])?;
+        if limit.parts_resources {
+            cutter.end();
+        }
     }
     cutter.end();
     Ok(cutter.pieces)

@@ -89,6 +89,11 @@ impl Identity {
         String::from_utf8(text.value.bytes().to_vec()).ok()
     }
 
+    /// All text attributes that are set.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, String)> {
+        self.attributes.iter().filter_map(|known| Some((&*known.key, self.text(&known.key)?)))
+    }
+
     /// Sets a text attribute that is not set yet.
     pub fn set_if_missing(&mut self, key: &str, value: &str) {
         if !self.has(key) {

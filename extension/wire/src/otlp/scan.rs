@@ -81,14 +81,17 @@ pub fn scan(signal: Signal, bytes: &Bytes) -> Result<Scanned, WireError> {
 }
 
 /// The same, with a request of metrics or logs in as many parcels as a backend wants that takes no more than the `limit` at
-/// once. What is larger by itself is a parcel all the same.
+/// once, and each of one resource where that is asked for. What is larger by itself is a parcel all the same.
 ///
 /// # Errors
 /// As those of [`scan`].
 pub fn scan_within(signal: Signal, bytes: &Bytes, limit: RequestLimit) -> Result<Scanned, WireError> {
     let mut scanned = scan(signal, bytes)?;
-    let is_large = |parcel: &Parcel<Body>| !limit.takes(parcel.size as usize, parcel.count as usize);
-    let Some(at) = scanned.receipt.parcels.iter().position(is_large) else { return Ok(scanned) };
+    let is_cut = |parcel: &Parcel<Body>| {
+        let is_mixed = limit.parts_resources && parcel.body.chunk.places().groups.len() > 1;
+        is_mixed || !limit.takes(parcel.size as usize, parcel.count as usize)
+    };
+    let Some(at) = scanned.receipt.parcels.iter().position(is_cut) else { return Ok(scanned) };
     let Parcel { body: Body { chunk, .. }, .. } = scanned.receipt.parcels.swap_remove(at);
     for piece in cut(signal, &chunk.bytes, chunk.places(), limit)? {
         scanned.receipt.parcels.extend(scan_as_it_is(signal, &piece)?.receipt.parcels);

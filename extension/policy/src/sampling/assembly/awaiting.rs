@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::{Assembly, PATIENCE, PATIENCE_MIN};
 use crate::account::INVOCATION_MAX;
 use crate::facts::Body;
+use crate::routing::Routes;
 use crate::sampling::Decision;
 use crate::sampling::fragments::Fragment;
 use crate::sampling::item::Item;
@@ -31,12 +32,12 @@ impl<B: Body> Assembly<B> {
         }
     }
 
-    /// A late span of a trace: where it has failed, all that waits of it goes with it.
-    pub(super) fn follow_awaiting(&mut self, item: &Item<B>) {
+    /// A late span of a trace, for `routes`: where it has failed, all that waits of the trace goes with it.
+    pub(super) fn follow_awaiting(&mut self, item: &Item<B>, routes: Routes) {
         if item.is_failure() {
             self.send_awaiting(item.trace_id(), Decision::Error);
         } else {
-            self.awaiting.follow(item.trace_id(), item);
+            self.awaiting.follow(self.judge.router().of_failures(routes), item);
         }
     }
 
@@ -48,9 +49,10 @@ impl<B: Body> Assembly<B> {
     }
 
     fn send_awaiting(&mut self, trace_id: TraceId, failure: Decision) {
-        let Some(part) = self.awaiting.take(trace_id) else { return };
-        let verdict = self.judge.revise(part.verdict, failure);
-        self.rulings.send_again(part.items, verdict, part.routes);
+        for part in self.awaiting.take(trace_id) {
+            let verdict = self.judge.revise(part.verdict, failure);
+            self.rulings.send_again(part.items, verdict, part.routes);
+        }
     }
 
     /// Nobody will say more of what has waited so long.

@@ -5,6 +5,7 @@ use crate::sampling::{Action, LooksAt, Ratio, Rule, Slow};
 use crate::span::{Kind, Span, SpanId};
 use alloc::string::ToString;
 
+mod routed;
 mod tries;
 
 fn at(ms: u64) -> Instant {
