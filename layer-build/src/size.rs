@@ -11,9 +11,9 @@ use crate::{Result, elf, pack};
 const ZIP_BYTES_MAX: usize = 3_500_000;
 
 /// The most the stripped binary may weigh, which is what a cold start reads pages of. With every feature in it has
-/// 5.6 MB (docs/performance.md, "Size", says what came with the last of it). Raise it only with a measurement of what the
+/// 5.76 MB (docs/performance.md, "Size", says what came with the last of it). Raise it only with a measurement of what the
 /// growth buys.
-const BINARY_BYTES_MAX: usize = 5_650_000;
+const BINARY_BYTES_MAX: usize = 5_800_000;
 
 /// The sections worth a line of the report.
 const SECTIONS_SHOWN: usize = 6;

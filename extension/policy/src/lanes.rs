@@ -97,6 +97,12 @@ impl<B: Clone> Lanes<B> {
         &mut self.room
     }
 
+    /// Takes `entry` in where there is one destination; false where it goes nowhere.
+    pub(crate) fn accept_first(&mut self, now: Instant, entry: Entry<B>) -> bool {
+        let lane = self.all.iter_mut().find(|lane| lane.signal() == entry.signal);
+        lane.map(|lane| lane.accept(now, entry)).is_some()
+    }
+
     /// Takes `entry` in by each lane among `routes`, and says how many these are. Making room is the caller's next step.
     pub(crate) fn accept(&mut self, now: Instant, mut entry: Entry<B>, routes: Routes) -> u64 {
         let signal = entry.signal;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use policy::{DropReason, Entry, FlushMode, InitType, Input, Phase, Receipt, Signal};
+use policy::{DropReason, Duration, Entry, FlushMode, InitType, Input, Phase, Receipt, Signal};
 
 use super::super::disk::{Body, LOGGED};
 use super::super::function::MS;
@@ -13,11 +13,19 @@ use super::{Event, World};
 /// A pause that is shorter than this may be ended by a new invocation, whoever asked for it.
 pub(super) const PAUSE_ENDED: u64 = 2_000 * MS;
 /// No pause is longer, whatever the backend asks for.
-pub(super) const ASKED_MAX: u64 = 300_000 * MS;
+const ASKED_MAX: u64 = 300_000 * MS;
+/// Who asks for less has asked for nothing.
+const ASKED_MIN: u64 = 50 * MS;
 /// A failure before this is forgotten.
 const LATELY: u64 = 60_000 * MS;
 /// Data may be older than the bound by the time in which one invocation ends.
 const STALE_SLACK: u64 = 1_000 * MS;
+
+/// For how long a backend wants to be left alone that answers `Retry-After: after`.
+pub(super) fn asked(after: Option<Duration>) -> Option<u64> {
+    let after = after?.as_nanos() as u64;
+    (after >= ASKED_MIN).then_some(after.min(ASKED_MAX))
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -80,7 +88,7 @@ impl World {
         if self.agent.phase() == Phase::Waiting {
             return;
         }
-        let until = self.now + after.min(ASKED_MAX);
+        let until = self.now + after;
         self.choices.patience.extend(spans_of(entries).map(|id| ((self.at, id), until)));
     }
 

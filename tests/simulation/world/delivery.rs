@@ -9,6 +9,7 @@ use super::super::checks::is_on;
 use super::super::disk::{ANNOUNCED, BUNDLED, Body, LOGGED, MADE, Piece};
 use super::super::function::MS;
 use super::World;
+use super::choices::asked;
 use super::lane::REFUSED;
 use super::network::Request;
 
@@ -202,17 +203,20 @@ impl World {
             // It is said once, and looked after each time.
             self.held.down[request.id.lane.signal as usize] = true;
         }
-        if let Outcome::Retry { after: Some(after) } = request.reply.outcome {
-            self.note_patience(&request.entries, after.as_nanos() as u64);
+        let asked = match request.reply.outcome {
+            Outcome::Retry { after } => asked(after),
+            _ => None,
+        };
+        if let Some(pause) = asked {
+            self.note_patience(&request.entries, pause);
         }
         let signal = request.id.lane.signal as usize;
         let pause = match request.reply.outcome {
             Outcome::Delivered { .. } => return self.note_time_of(request),
-            Outcome::Retry { after: Some(after) } => after.as_nanos() as u64,
             Outcome::Refused { .. } => REFUSED,
-            _ => OWN_PAUSE_MAX,
+            _ => asked.unwrap_or(OWN_PAUSE_MAX),
         };
-        if let Outcome::Retry { after: Some(_) } = request.reply.outcome {
+        if asked.is_some() {
             let until = &mut self.deliveries.asked_until[signal];
             *until = (*until).max(self.now + pause);
         }

@@ -7,7 +7,7 @@ use policy::{DropReason, Entry, FlushMode, Input, Outcome, Phase, Place, Signal}
 
 use super::super::disk::Body;
 use super::super::function::MS;
-use super::choices::{ASKED_MAX, PAUSE_ENDED};
+use super::choices::{PAUSE_ENDED, asked};
 use super::network::Request;
 use super::{Event, World};
 
@@ -92,14 +92,14 @@ impl World {
             Outcome::TooLarge => {}
             Outcome::Retry { .. } | Outcome::Refused { .. } | Outcome::Lost => is_success = false,
         }
-        let asked = match request.reply.outcome {
-            Outcome::Retry { after } => after.map(|after| (after.as_nanos() as u64).min(ASKED_MAX)),
+        let pause = match request.reply.outcome {
+            Outcome::Retry { after } => asked(after),
             Outcome::Refused { .. } => Some(REFUSED),
             _ => None,
         };
-        if let Some(asked) = asked {
-            lane.perhaps_until = lane.perhaps_until.max(read_by + asked);
-            lane.alone_until = if is_dated { lane.alone_until.max(now + asked) } else { lane.alone_until };
+        if let Some(pause) = pause {
+            lane.perhaps_until = lane.perhaps_until.max(read_by + pause);
+            lane.alone_until = if is_dated { lane.alone_until.max(now + pause) } else { lane.alone_until };
         }
         if is_success {
             (lane.failures, lane.has_failed) = (0, false);

@@ -14,6 +14,13 @@ use super::Agent;
 impl<B: Body> Agent<B> {
     /// Queues what waits for no trace.
     pub(super) fn queue(&mut self, now: Instant, entry: Entry<B>) {
+        if self.router.is_sole() {
+            let (signal, count) = (entry.signal, u64::from(entry.count));
+            if !self.lanes.accept_first(now, entry) {
+                self.go_nowhere(signal, count);
+            }
+            return;
+        }
         let routes = self.router.of_entry(entry.signal, entry.body());
         self.queue_kept(now, Kept { entry, routes, is_again: false });
     }

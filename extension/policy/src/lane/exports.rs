@@ -143,11 +143,9 @@ impl<B: Clone> Lane<B> {
         if effects.metrics.is_on() {
             Own::on_retry(effects.metrics.store());
         }
-        let until = now + retry::pause(batch.attempts, after, &mut self.rng);
-        if after.is_some() {
-            self.outbox.leave_alone(until);
-        } else {
-            batch.not_before = Some(until);
+        match retry::asked(after) {
+            Some(asked) => self.outbox.leave_alone(now + asked),
+            None => batch.not_before = Some(now + retry::pause(batch.attempts, &mut self.rng)),
         }
         self.outbox.put_back(batch);
     }

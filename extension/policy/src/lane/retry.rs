@@ -49,15 +49,17 @@ const ASKED_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// within seconds, and each refusal may count against an account.
 pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long to leave a batch alone after its `attempts`th failure.
+/// The pause that a backend has asked for, five minutes at the most. Who asks for less than the first of our own pauses has asked
+/// for none: `0`, and a date that has passed because its clock is behind ours, would be an invitation to a thousand requests a
+/// second.
+pub(crate) fn asked(after: Option<Duration>) -> Option<Duration> {
+    after.filter(|after| *after >= BACKOFF_FIRST).map(|after| after.min(ASKED_PAUSE_MAX))
+}
+
+/// How long to leave a batch alone after its `attempts`th failure, where nothing was asked for.
 ///
-/// Shape: what the backend asked for, five minutes at the most; else 50 ms doubled per attempt with up to half of
-/// it as jitter, two seconds at the most. Who asks for less than the first of our own pauses has asked for none: `0`, and a date that
-/// has passed because its clock is behind ours, would be an invitation to a thousand requests a second.
-pub(crate) fn pause(attempts: u32, asked: Option<Duration>, rng: &mut Rng) -> Duration {
-    if let Some(asked) = asked.filter(|asked| *asked >= BACKOFF_FIRST) {
-        return asked.min(ASKED_PAUSE_MAX);
-    }
+/// Shape: 50 ms doubled per attempt with up to half of it as jitter, two seconds at the most.
+pub(crate) fn pause(attempts: u32, rng: &mut Rng) -> Duration {
     let base = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(OWN_PAUSE_MAX);
     let jitter = u64::try_from(base.as_nanos() / 2).unwrap_or(u64::MAX);
     (base + Duration::from_nanos(rng.below(jitter.saturating_add(1)))).min(OWN_PAUSE_MAX)
@@ -70,17 +72,19 @@ mod tests {
     #[test]
     fn pauses_double_and_respect_the_backend() {
         let mut rng = Rng::new(1);
-        let next_to_nothing = Duration::from_nanos(49_999_999);
-        for asked in [None, Some(Duration::ZERO), Some(next_to_nothing)] {
-            for (attempts, floor_ms) in [(1, 50), (2, 100), (3, 200), (6, 1_600)] {
-                let floor = Duration::from_millis(floor_ms);
-                let pause = pause(attempts, asked, &mut rng);
-                assert!(pause >= floor && pause <= floor * 3 / 2, "{attempts}, {asked:?}: {pause:?}");
-            }
+        for (attempts, floor_ms) in [(1, 50), (2, 100), (3, 200), (6, 1_600)] {
+            let floor = Duration::from_millis(floor_ms);
+            let pause = pause(attempts, &mut rng);
+            assert!(pause >= floor && pause <= floor * 3 / 2, "{attempts}: {pause:?}");
         }
-        assert_eq!(pause(9, Some(BACKOFF_FIRST), &mut rng), BACKOFF_FIRST);
-        assert_eq!(pause(1, Some(Duration::from_secs(7)), &mut rng), Duration::from_secs(7));
-        assert_eq!(pause(90, None, &mut rng), OWN_PAUSE_MAX);
-        assert_eq!(pause(1, Some(Duration::from_secs(90_000)), &mut rng), ASKED_PAUSE_MAX);
+        for next_to_nothing in [Duration::ZERO, Duration::from_nanos(49_999_999)] {
+            assert_eq!(asked(Some(next_to_nothing)), None);
+        }
+        for pause in [BACKOFF_FIRST, Duration::from_secs(7), ASKED_PAUSE_MAX] {
+            assert_eq!(asked(Some(pause)), Some(pause));
+        }
+        assert_eq!(asked(None), None);
+        assert_eq!(pause(90, &mut rng), OWN_PAUSE_MAX);
+        assert_eq!(asked(Some(Duration::from_secs(90_000))), Some(ASKED_PAUSE_MAX));
     }
 }

@@ -13,11 +13,14 @@ use crate::lane::{Answer, BatchId};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 
+mod several;
+
 /// All that may be held: a third of it, 4,000 bytes, is each lane's share.
 const HELD: usize = 12_000;
 const DISK: usize = 60_000;
 
 struct World {
+    further: Vec<crate::config::Further>,
     lanes: Lanes<()>,
     outputs: VecDeque<Output<()>>,
     ledger: Ledger,
@@ -27,10 +30,16 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
         let usual = Config::default().bounds;
         let bounds = Bounds { held_bytes: HELD, spooled_bytes: DISK, batch_bytes: 4_000, ..usual };
-        let config = Config { bounds, spool: SpoolMode::Always, ..Config::default() };
+        let mut config = Config { bounds, spool: SpoolMode::Always, ..Config::default() };
+        change(&mut config);
         Self {
+            further: config.further.clone(),
             lanes: Lanes::new(&config),
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
