@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// What writes text or bytes and reads none; each with the reason why it needs no target.
 const WRITERS: &[(&str, &str)] = &[
     ("put_bytes", "writes what it is given"),
+    ("encode_into", "writes what it is given"),
     ("success", "writes a sentence of ours"),
     ("success_json", "writes a sentence of ours"),
     ("failure", "writes a sentence of ours"),
@@ -18,6 +19,8 @@ const WRITERS: &[(&str, &str)] = &[
 ];
 /// Decoders whose caller is the target: what calls them, by the name in the target.
 const INSIDE: &[(&str, &str)] = &[
+    // The `match` of each rule.
+    ("conditions", "rules::parse("),
     // The guard reads a value of the function's own environment as it reads a text.
     ("value", "text("),
 ];
