@@ -7,6 +7,7 @@ mod destinations;
 mod endpoint;
 mod guarding;
 mod limits;
+mod measuring;
 mod prices;
 mod proxies;
 mod queue;
@@ -24,10 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::{
-    Config, Destinations, FlushMode, LaneId, Measuring, RequestLimit, Signal, SpoolMode, Temporality,
-    XrayParent,
-};
+use policy::{Config, Destinations, FlushMode, LaneId, RequestLimit, Signal, SpoolMode, XrayParent};
 use wire::key_values;
 use wire::logs::Wanted;
 use wire::otlp::Identity;
@@ -588,40 +586,6 @@ impl Reader {
             bounds: self.bounds(default.bounds),
             request_limits: destinations.each_ref().map(limit),
             ..default
-        }
-    }
-
-    fn measuring(&mut self) -> Measuring {
-        let ways = [
-            ("otlp", (true, false)),
-            ("emf", (false, true)),
-            ("both", (true, true)),
-            ("none", (false, false)),
-        ];
-        let (otlp, emf) = self.word("PREFREEZE_METRICS", (true, false), &ways);
-        let aggregations =
-            [("base2_exponential_bucket_histogram", false), ("explicit_bucket_histogram", true)];
-        let explicit_buckets =
-            self.word("PREFREEZE_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", false, &aggregations);
-        let temporalities = [
-            ("delta", Temporality::Delta),
-            // What differs from delta there is of instruments that Prefreeze does not have.
-            ("lowmemory", Temporality::Delta),
-            ("cumulative", Temporality::Cumulative),
-        ];
-        let temporality = self.word(
-            "PREFREEZE_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-            Temporality::Delta,
-            &temporalities,
-        );
-        Measuring {
-            otlp,
-            emf,
-            spans: self.word("PREFREEZE_METRICS_SPANS", true, &[("on", true), ("off", false)]),
-            interval: self.millis("PREFREEZE_METRICS_INTERVAL_MS", 60_000),
-            series_max: self.number("PREFREEZE_METRICS_SERIES_MAX", 200, 2..=10_000) as usize,
-            explicit_buckets,
-            temporality,
         }
     }
 

@@ -200,6 +200,32 @@ fn what_a_queue_does_not_take_yet_is_held() {
     }
 }
 
+/// A queue as a further destination: both get everything, each as it takes it.
+#[test]
+fn a_queue_beside_a_backend_gets_the_same() {
+    let (backend, queue) = (Collector::start(), Queue::of(role()));
+    let answering = queue.clone();
+    let list = format!(r#"[{{"name":"buffer","endpoint":"sqs:{ARN}"}}]"#);
+    let url = backend.endpoint();
+    let world = world(
+        |script| {
+            let script = script.env("PREFREEZE_EXPORTER_OTLP_ENDPOINT", url);
+            script.env("PREFREEZE_DESTINATIONS", list)
+        },
+        move |request| answering.answer(request),
+    );
+    for number in 1..=3 {
+        world.invoke_well(&format!("r-{number}"), number);
+    }
+    world.close();
+    let mut at_backend: Vec<String> = backend.spans().into_iter().map(|seen| seen.span.name).collect();
+    at_backend.sort();
+    assert_eq!(
+        (names(&queue.messages()), at_backend.clone()),
+        (at_backend, vec!["r-1".into(), "r-2".into(), "r-3".into()])
+    );
+}
+
 /// The only way to see that the role may send is to send: a message with nothing in it for each signal.
 #[test]
 fn the_doctor_asks_the_queue() {
