@@ -270,7 +270,11 @@ impl Fields {
                     let name = format!("{PREFIX}{}", key.to_ascii_uppercase());
                     self.member.reader.set.insert(name, text);
                 }),
-                _ => Err("no such field".to_owned()),
+                _ => {
+                    // It may be `only`, misspelled: what would be for nobody else must not go elsewhere for that.
+                    told.is_exclusive |= flag(value) == Ok(true);
+                    Err("no such field".to_owned())
+                }
             };
             if let Err(reason) = read {
                 self.problems.push((key.clone(), reason));

@@ -140,7 +140,7 @@ fn what_is_wrong_is_named_with_its_member_and_the_others_hold() {
 fn what_may_be_in_one_place_only_is_kept_there_whatever_is_wrong() {
     let everything: &[Condition] = &[];
     let payments = [Condition::Name(Pattern::new("pay.*"))];
-    let rows: [(&str, &[Condition], bool); 7] = [
+    let rows: [(&str, &[Condition], bool); 8] = [
         (
             r#"{"name": "a", "only": true, "match": {"name": "pay.*"}, "endpoint": "http://x"}"#,
             &payments,
@@ -150,6 +150,11 @@ fn what_may_be_in_one_place_only_is_kept_there_whatever_is_wrong() {
         (r#"{"name": "a", "only": true, "match": {"name": "pay.*"}}"#, &payments, false),
         (
             r#"{"name": "a", "only": "yes", "match": {"name": "pay.*"}, "endpoint": "http://x"}"#,
+            &payments,
+            true,
+        ),
+        (
+            r#"{"name": "a", "onyl": true, "match": {"name": "pay.*"}, "endpoint": "http://x"}"#,
             &payments,
             true,
         ),
