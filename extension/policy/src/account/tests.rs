@@ -239,6 +239,19 @@ fn a_span_inside_of_another_one_of_the_same_process_is_no_entry() {
     }
 }
 
+/// A span that names an invocation whose INVOKE has not been read tells of an end that nobody knew; one that is over and forgotten,
+/// of nothing new.
+#[test]
+fn an_entry_span_of_what_has_not_begun_tells_of_its_end() {
+    for (named, is_heard) in [("later", true), ("over", false), ("r", true)] {
+        let mut told = Told::new(InitType::OnDemand);
+        told.begin("over", 10).event(&done("over", 15, EndStatus::Success)).close(16).begin("r", 100);
+        assert!(told.account.take_heard(), "of the one that is over");
+        told.span(&span(2, 101, Kind::Server, Some(named)));
+        assert_eq!((told.account.take_heard(), told.account.tells_ends()), (is_heard, is_heard), "{named}");
+    }
+}
+
 #[test]
 fn where_a_function_has_an_sdk_its_own_span_is_awaited() {
     type Tell = fn(&mut Account, &Config);

@@ -363,7 +363,8 @@ impl Series {
 
     /// How many whole ones `weight` is, with what was left from before.
     fn whole(&mut self, weight: f64) -> u64 {
-        if weight == 1.0 && self.carry == 0.0 {
+        // What is carried is less than one, and stays.
+        if weight == 1.0 {
             return 1;
         }
         let sum = self.carry + weight;

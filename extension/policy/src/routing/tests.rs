@@ -85,6 +85,125 @@ fn numbers(routes: Routes) -> Vec<u8> {
     (0..8).filter(|number| routes.has(*number)).collect()
 }
 
+fn routes(numbers: &[u8]) -> Routes {
+    numbers.iter().fold(Routes::NONE, |all, number| all.and(Routes::one(*number)))
+}
+
+#[test]
+fn destinations_are_put_together_and_told_apart() {
+    for (numbers_of, first, is_several) in [
+        (&[][..], &[][..], false),
+        (&[0], &[0], false),
+        (&[3], &[3], false),
+        (&[1, 3], &[1], true),
+        (&[0, 1, 7], &[0], true),
+    ] {
+        let all = routes(numbers_of);
+        assert_eq!((numbers(all), numbers(all.and(all))), (numbers_of.to_vec(), numbers_of.to_vec()));
+        assert_eq!((numbers(all.first()), all.is_several()), (first.to_vec(), is_several), "{numbers_of:?}");
+    }
+}
+
+#[test]
+fn spans_wait_for_their_trace_where_a_destination_asks_anything_of_it() {
+    for (when, takes, asks) in [
+        (Vec::new(), Takes::Kept, false),
+        (Vec::new(), Takes::Failures, true),
+        (named("a"), Takes::Kept, true),
+        (named("a"), Takes::Failures, true),
+    ] {
+        let of_logs = Further {
+            signals: Destinations { logs: true, ..Destinations::NONE },
+            ..further(when.clone(), takes, false)
+        };
+        assert_eq!(router(alloc::vec![further(when, takes, false)]).asks_traces(), asks, "{takes:?}");
+        assert!(!router(alloc::vec![of_logs]).asks_traces());
+    }
+}
+
+/// What an earlier part went to, whether that was of the same invocation, what a part would do by itself, and what it does.
+#[test]
+fn what_cannot_tell_goes_the_way_of_what_was_before_it_unless_it_may_be_meant_for_one_alone() {
+    for (before, is_of_it, own, expected) in [
+        (&[0, 2][..], true, &[1][..], &[0, 2][..]),
+        (&[0, 2], false, &[1], &[1]),
+        (&[0, 2], false, &[0], &[0, 2]),
+        (&[1], false, &[1, 2], &[1]),
+        (&[1], false, &[0], &[1]),
+    ] {
+        let before = Before { routes: routes(before), is_of_it };
+        assert_eq!(numbers(before.or_own(routes(own))), expected, "{before:?} {own:?}");
+    }
+}
+
+/// What is measured of spans has their names in it. It goes elsewhere unless the one destination that has the spans for itself has
+/// all that is measured, too.
+#[test]
+fn names_of_spans_are_told_elsewhere_where_metrics_do_not_go_with_them() {
+    let of_logs = Destinations { logs: true, ..Destinations::NONE };
+    for (when, is_exclusive, signals, expected) in [
+        (named("pay.*"), true, Destinations::ALL, true),
+        (named("pay.*"), false, Destinations::ALL, false),
+        (Vec::new(), true, Destinations::ALL, false),
+        (named("pay.*"), true, of_logs, false),
+    ] {
+        let further = alloc::vec![Further { signals, ..further(when, Takes::Kept, is_exclusive) }];
+        let config = Config { further, ..Config::default() };
+        assert_eq!(config.tells_names_elsewhere(), expected, "{is_exclusive} {signals:?}");
+    }
+    assert!(!Config::default().tells_names_elsewhere());
+}
+
+#[test]
+fn failures_alone_go_to_those_that_take_them_and_can_be_reached() {
+    let nowhere = Further { reaches: Destinations::NONE, ..further(Vec::new(), Takes::Failures, false) };
+    let to = |takes| further(Vec::new(), takes, false);
+    let router = router(alloc::vec![to(Takes::Kept), to(Takes::Failures), nowhere, to(Takes::Failures)]);
+    for (matched, expected) in [(&[0, 1, 2, 3, 4][..], &[2, 4][..]), (&[0, 1, 2, 3], &[2]), (&[0, 1, 3], &[])]
+    {
+        assert_eq!(numbers(router.of_failures(routes(matched))), expected, "{matched:?}");
+    }
+}
+
+/// A span that says where it is from.
+#[derive(Clone, Debug)]
+struct From(&'static str);
+
+impl Body for From {
+    fn name(&self) -> &str {
+        "order"
+    }
+
+    fn attribute(&self, key: &str) -> Option<Fact<'_>> {
+        (key == "region").then_some(Fact::Text(self.0))
+    }
+}
+
+#[test]
+fn what_a_span_says_itself_is_not_completed() {
+    let region = Condition::Attribute("region".into(), Test::Like(Pattern::new("in")));
+    let further = alloc::vec![further(alloc::vec![region], Takes::Kept, true)];
+    let resource = alloc::vec![("region".into(), "in".into())];
+    let router = Router::new(&Config { further, resource, ..Config::default() });
+    for (own, expected) in [("in", [1]), ("eu", [0])] {
+        let Item::Received(span) = item("order", Kind::Server, None) else { panic!("it was received") };
+        let item = Item::Received(Span {
+            body: From(own),
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent: span.parent,
+            parent_is_remote: span.parent_is_remote,
+            kind: span.kind,
+            start: span.start,
+            end: span.end,
+            is_error: span.is_error,
+            request_id: span.request_id,
+            size: span.size,
+        });
+        assert_eq!(numbers(router.of_trace(&[item], 0)), expected, "{own}");
+    }
+}
+
 #[test]
 fn one_destination_gets_everything_and_asks_nothing() {
     let sole = router(Vec::new());
@@ -113,6 +232,8 @@ fn a_part_of_a_trace_goes_by_the_span_that_stands_for_the_invocation() {
         (open(), entry("pay.new"), &[0, 1, 2][..]),
         (open(), entry("order.new"), &[0, 2]),
         (open(), alloc::vec![item("order.new", Kind::Client, Some(7))], &[0, 2]),
+        // A call that came first does not stand for the invocation.
+        (open(), [alloc::vec![item("select", Kind::Client, Some(7))], entry("pay.new")].concat(), &[0, 1, 2]),
         (exclusive(), entry("pay.new"), &[1]),
         (exclusive(), entry("pay.in"), &[1, 2]),
         (exclusive(), entry("order.new"), &[0]),
@@ -186,8 +307,6 @@ fn each_takes_what_it_says_of_what_can_reach_it() {
     let router = router(alloc::vec![to(Takes::Kept), to(Takes::Failures), to(half), nowhere]);
     let [low, high] =
         ["00000000000000", "c0000000000000"].map(|text| Randomness::from_hex(text).expect("14 digits"));
-    let routes =
-        |numbers: &[u8]| numbers.iter().fold(Routes::NONE, |all, number| all.and(Routes::one(*number)));
     for (matched, is_failure, randomness, expected) in [
         (&[0, 1, 2, 3][..], false, low, Way::To(routes(&[0, 1]), Routes::NONE)),
         (&[0, 1, 2, 3], true, low, Way::To(routes(&[0, 1, 2]), Routes::NONE)),
