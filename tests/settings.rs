@@ -25,6 +25,12 @@ const SAMPLES: &[(&str, &str)] = &[
         "PREFREEZE_SAMPLING_RULES",
         r#"[{"match":{"name":"health*"},"drop":true},{"match":{"attributes":{"a":{"min":1}}},"ratio":0.25}]"#,
     ),
+    (
+        "PREFREEZE_DESTINATIONS",
+        // Names of destinations are shown: a secret is put in the place of what stands first.
+        r#"[{"headers":"api-key=a","endpoint":"https://pay.example:4318","name":"pay","signals":["traces"],"match":{"name":"pay.*"},"only":true},
+            {"name":"old","endpoint":"https://old.example/otlp","compression":"zstd","spans":0.25,"hold":false}]"#,
+    ),
     ("PREFREEZE_SAMPLING_RATIO", "0.25"),
     ("PREFREEZE_SAMPLING_SLOW", "p99.5"),
     ("PREFREEZE_FLUSH", "adaptive"),
