@@ -96,6 +96,18 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
+    fn services_and_attributes_are_asked_of_metrics_and_logs_too() {
+        let any = || Pattern::new("*");
+        for (condition, is_of_resources) in [
+            (Condition::Service(any()), true),
+            (Condition::Attribute("a".into(), Test::Present(true)), true),
+            (Condition::Name(any()), false),
+        ] {
+            assert_eq!(condition.is_of_resources(), is_of_resources, "{condition:?}");
+        }
+    }
+
+    #[test]
     fn attributes_are_compared_by_what_they_are() {
         let like = |text| Test::Like(Pattern::new(text));
         let rows = [

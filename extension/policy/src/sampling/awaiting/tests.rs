@@ -88,3 +88,13 @@ fn what_has_waited_long_is_forgotten() {
     awaiting.forget(|_, _| false);
     assert_eq!(awaiting.size(), 2 * item(1).held());
 }
+
+#[test]
+fn what_is_encoded_is_counted_without_what_is_kept_beside_it() {
+    let mut awaiting = awaiting();
+    assert_eq!(awaiting.encoded_bytes(), 300);
+    awaiting.take(trace(2));
+    assert_eq!(awaiting.encoded_bytes(), 100);
+    awaiting.take(trace(1));
+    assert_eq!((awaiting.encoded_bytes(), awaiting.size()), (0, 0));
+}
