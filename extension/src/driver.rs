@@ -86,7 +86,7 @@ pub struct Driver {
     pub exporter: Exporter,
     /// Completes resources; replaced, never changed, once an export holds it.
     pub identity: Arc<Identity>,
-    /// The same of metrics of our own, as it was when the first of them left: see [`Driver::identity_of`].
+    /// The same of metrics of our own, as it was when the first of them left.
     pub measured_as: Option<Arc<Identity>>,
     /// Told once for each `/next` that may be asked.
     pub next: mpsc::UnboundedSender<()>,
