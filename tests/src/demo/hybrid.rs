@@ -145,10 +145,12 @@ async fn first_half(
     collector.resume();
     progress.say("the collector is back");
     let deadline = Instant::now() + PATIENCE;
-    while queue.counts().await?.0 > 0 && Instant::now() < deadline {
+    let mut left = queue.counts().await?.0;
+    while left > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
+        left = queue.counts().await?.0;
     }
-    progress.say("the queue is empty");
+    progress.say(&format!("{left} messages are left in the queue"));
     Ok((played, waited))
 }
 
